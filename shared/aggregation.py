@@ -1,0 +1,163 @@
+"""Roll days up: read a day's events, compute its measures, write them as one run that readers see whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import date, timedelta
+from typing import Any
+
+import msgspec
+
+from shared import keys, logs
+from shared.bigtable import Bigtable
+from shared.contract import Contract
+from shared.envelope import Message, UnpackError, split, unpack
+from shared.errors import RequestError
+from shared.events import Events
+from shared.reader import Row
+from shared.rollup import DayRollup
+from shared.rollups import Rollups
+from shared.state import Run, State, now
+
+# Shards of a day read side by side: the server prepares some while we take in others.
+_SCANS = 8
+# A request for more days than this is a mistake, such as a year with a digit too many.
+MOST_DAYS = 3_660
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What one run did.
+
+    Attributes:
+        day: YYYY-MM-DD.
+        events: counted.
+        repeated: cells of an id that the user had that day already; counted once, as the newest of them.
+        rows: written.
+        swept: rows of earlier runs that lost cells.
+    """
+
+    day: date
+    events: int
+    repeated: int
+    rows: int
+    swept: int
+
+
+class Aggregation:
+    """Computes days under one contract."""
+
+    def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
+        self._contract = contract
+        self._state = State(bigtable)
+        self._events = Events(bigtable, contract.bucket)
+        self._rollups = Rollups(bigtable, self._state)
+
+    async def run(self, day: date) -> Summary:
+        """Compute a day from its events; a rerun leaves what the first run left."""
+        started = now()
+        earlier = await self._state.run(day)
+        rollup = DayRollup(self._contract)
+        repeated = await self._read(day, rollup)
+        rows = await self._rollups.write_run(day, started, rollup.rows())
+        dimensions = [aggregate.dimension for aggregate in self._contract.aggregates]
+        run = Run(int(started.timestamp() * 1_000) * 1_000, rollup.events, repeated, dimensions)
+        await self._state.finish_run(day, run)
+        swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
+        await self._state.clear_late(day, started)
+        summary = Summary(day, rollup.events, repeated, rows, swept)
+        logs.info("a day is aggregated", **msgspec.to_builtins(summary))
+        return summary
+
+    async def days(self, message: Message) -> list[date]:
+        """Return the days a message asks for; an empty one for the day before it was published, and the marked ones.
+
+        Raises:
+            RequestError: it asks for no days that could be computed.
+        """
+        asked = requested_days(message)
+        if asked is not None:
+            return asked
+        yesterday = message.published.date() - timedelta(days=1)
+        return sorted({*await self._state.late_days(), yesterday})
+
+    async def _read(self, day: date, rollup: DayRollup) -> int:
+        """Take a day's events into the rollup; returns how many cells repeated the id of another one."""
+        scans = asyncio.Semaphore(_SCANS)
+
+        async def read_shard(prefix: bytes) -> int:
+            repeated = 0
+            async with scans:
+                async for rows in _by_user(self._events.of_shard(prefix)):
+                    values, again = _each_id_once(rows)
+                    rollup.add(values)
+                    repeated += again
+            return repeated
+
+        return sum(await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day))))
+
+
+def requested_days(message: Message) -> list[date] | None:
+    """Return the days that a request names, oldest first; None if it is empty, which means yesterday.
+
+    A request is `{"date": "2024-01-15"}`, `{"from": "2024-01-01", "to": "2024-01-31"}` with both included, or empty.
+
+    Raises:
+        RequestError: it is anything else; the text says what was found and what was expected.
+    """
+    expected = 'nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+    try:
+        data = split(b"".join(unpack(message)))[0]
+        request = msgspec.json.decode(data) if data else {}
+    except (UnpackError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise RequestError(f"message {message.message_id}: found what isn't JSON, expected {expected}") from None
+    if request in ({}, None):
+        return None
+    if not isinstance(request, dict) or not (request.keys() == {"date"} or request.keys() == {"from", "to"}):
+        found = ", ".join(map(str, request)) if isinstance(request, dict) else type(request).__name__
+        raise RequestError(f"message {message.message_id}: found {found[:200]}, expected {expected}")
+    first_key, last_key = ("date", "date") if "date" in request else ("from", "to")
+    first, last = _date(request[first_key], first_key, message), _date(request[last_key], last_key, message)
+    return day_range(first, last)
+
+
+def day_range(first: date, last: date) -> list[date]:
+    """Return the days from `first` to `last`; RequestError if that is backwards or too many."""
+    count = (last - first).days + 1
+    if not 1 <= count <= MOST_DAYS:
+        raise RequestError(f"from {first} to {last}: found {count} days, expected 1 to {MOST_DAYS}")
+    return list(keys.days_between(first, last))
+
+
+def _date(value: Any, key: str, message: Message) -> date:
+    try:
+        return msgspec.convert(value, date)
+    except msgspec.ValidationError:
+        raise RequestError(
+            f"message {message.message_id}: {key}: found {str(value)[:80]!r}, expected a day such as 2024-01-15"
+        ) from None
+
+
+async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
+    """Gather neighbouring rows of one user: with hourly buckets a user's day is several."""
+    user, gathered = b"", list[Row]()
+    async for row in rows:
+        current = b"#".join(row.key.split(b"#")[:3])
+        if current != user and gathered:
+            yield gathered
+            gathered = []
+        user = current
+        gathered.append(row)
+    if gathered:
+        yield gathered
+
+
+def _each_id_once(rows: Iterable[Row]) -> tuple[list[bytes], int]:
+    """Return a user's events of a day, of those with the same id only the newest, and how many that leaves out."""
+    values: dict[bytes, bytes] = {}
+    cells = 0
+    for row in reversed(list(rows)):  # later hours first; within a row the newest cells are first already
+        cells += len(row.cells)
+        for cell in row.cells:
+            values.setdefault(cell.qualifier[12:], cell.value)
+    return list(values.values()), cells - len(values)

@@ -1,0 +1,37 @@
+"""What a function answers when it fails: a status that makes Pub/Sub deliver again, and one clear log line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.exceptions import HTTPException
+
+from shared import logs
+from shared.errors import OverloadedError, PermanentError, TransientError
+
+
+@contextmanager
+def answering(message_id: str) -> Iterator[None]:
+    """Turn our errors into answers; nothing is acknowledged that isn't stored.
+
+    An `HTTPException` reaches the caller with its status, where any other exception would log a traceback as well.
+
+    Args:
+        message_id: of the message being worked on, for the log line.
+
+    Raises:
+        HTTPException: 429 for more than this instance can hold, 503 for what another try may mend, 500 for what needs
+            a person first. Pub/Sub delivers the message again after each.
+    """
+    try:
+        yield
+    except OverloadedError as error:
+        logs.warning(str(error), message_id=message_id)
+        raise HTTPException(429, "too much at once") from error
+    except TransientError as error:
+        logs.warning(str(error), message_id=message_id)
+        raise HTTPException(503, "not stored yet") from error
+    except PermanentError as error:
+        logs.error(str(error), message_id=message_id)
+        raise HTTPException(500, "refused") from error

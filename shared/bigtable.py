@@ -1,0 +1,87 @@
+"""The connection of one process to its Bigtable instance: made on first use, kept for the process's life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import grpc
+from google.cloud.bigtable_v2 import BigtableAsyncClient
+from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcAsyncIOTransport
+
+from shared import reader, writer
+from shared.config import Settings
+from shared.group_commit import GroupCommit
+from shared.reader import Row, Scan
+from shared.writer import Changes
+
+EVENTS, REJECTED, AGGREGATES, STATE = "events", "rejected", "aggregates", "state"
+
+_ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+class Bigtable:
+    """Reads and writes the tables; belongs to the event loop in which it is used first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
+        self._client: BigtableAsyncClient | None = None
+        self._commits: dict[str, GroupCommit] = {}
+
+    async def write(self, table: str, changes: Changes) -> None:
+        """Store changes; returns when Bigtable has acknowledged all of them.
+
+        Raises:
+            StoreUnavailableError, OverloadedError: another try may succeed.
+            StoreRefusedError: refused for good.
+        """
+        commit = self._commits.get(table)
+        if commit is None:
+            commit = self._commits[table] = GroupCommit(
+                self._sender(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
+            )
+        await commit.commit(changes.entries())
+
+    def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
+        """Read rows; errors as those of `reader.read`."""
+        return reader.read(
+            self._connected(),
+            self._name(table),
+            self._settings.app_profile,
+            scan,
+            deadline=self._settings.store_deadline,
+        )
+
+    async def row(self, table: str, key: bytes) -> Row | None:
+        """Read one row; None if there is none."""
+        async for row in self.read(table, Scan(keys=[key])):
+            return row
+        return None
+
+    async def close(self) -> None:
+        """End the connection when the calls under way are done."""
+        for commit in self._commits.values():
+            await commit.drained()
+        if self._client is not None:
+            await self._client.transport.close()
+            self._client = None
+
+    def _name(self, table: str) -> str:
+        return f"{self._instance}/tables/{table}"
+
+    def _sender(self, table: str) -> Any:
+        async def send(entries: Sequence[Any], timeout: float) -> list[Exception | None]:
+            return await writer.send(self._connected(), table, self._settings.app_profile, entries, timeout)
+
+        return send
+
+    def _connected(self) -> BigtableAsyncClient:
+        if self._client is None:
+            emulator = self._settings.bigtable_emulator
+            if emulator:
+                channel = grpc.aio.insecure_channel(emulator, options=_ANY_SIZE)
+                self._client = BigtableAsyncClient(transport=BigtableGrpcAsyncIOTransport(channel=channel))
+            else:
+                self._client = BigtableAsyncClient()
+        return self._client

@@ -1,0 +1,100 @@
+"""The settings of a process, read once from the environment; nothing else reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import SettingsError
+
+DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where to store, under which contract, and how long to try.
+
+    Attributes:
+        project_id: Google Cloud project, `GCP_PROJECT_ID`.
+        instance_id: Bigtable instance, `BIGTABLE_INSTANCE`.
+        contract: path of the contract file, `SLUICE_CONTRACT`; the music contract by default.
+        app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; the instance's default profile when empty.
+        bigtable_emulator: `host:port` of an emulator to use instead of Google Cloud, `BIGTABLE_EMULATOR_HOST`.
+        pubsub_emulator: likewise for Pub/Sub, `PUBSUB_EMULATOR_HOST`.
+        store_deadline: seconds until a write that Bigtable hasn't acknowledged is given up and handed back to
+            Pub/Sub, `SLUICE_STORE_DEADLINE`. 60 by default: long enough for a tablet to move, a tenth of the 600 s ack
+            deadline that our subscriptions have.
+        lookback_days: how far back a read of a user's events goes when no start is given, `SLUICE_LOOKBACK_DAYS`.
+    """
+
+    project_id: str
+    instance_id: str
+    contract: Path = DEFAULT_CONTRACT
+    app_profile: str = ""
+    bigtable_emulator: str | None = None
+    pubsub_emulator: str | None = None
+    store_deadline: float = 60.0
+    lookback_days: int = 400
+
+    @classmethod
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        project_id: str | None = None,
+        instance_id: str | None = None,
+        contract: Path | str | None = None,
+    ) -> Settings:
+        """Read the settings; what is given as an argument wins over its variable.
+
+        Args:
+            environment: the variables; those of the process by default.
+            project_id: instead of `GCP_PROJECT_ID`.
+            instance_id: instead of `BIGTABLE_INSTANCE`.
+            contract: instead of `SLUICE_CONTRACT`.
+
+        Raises:
+            SettingsError: a variable is missing or can't be what it should be.
+        """
+        env = os.environ if environment is None else environment
+        return cls(
+            project_id=_identifier("project_id", "GCP_PROJECT_ID", project_id, env),
+            instance_id=_identifier("instance_id", "BIGTABLE_INSTANCE", instance_id, env),
+            contract=contract_path(contract, env),
+            app_profile=env.get("BIGTABLE_APP_PROFILE", ""),
+            bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
+            pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
+            store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
+            lookback_days=int(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
+        )
+
+
+def contract_path(given: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Path:
+    """Return the contract file to use: the one given, else `SLUICE_CONTRACT`, else the music contract."""
+    env = os.environ if environment is None else environment
+    return Path(given or env.get("SLUICE_CONTRACT") or DEFAULT_CONTRACT)
+
+
+def _identifier(name: str, variable: str, given: str | None, env: Mapping[str, str]) -> str:
+    value = given if given is not None else env.get(variable, "")
+    if not value or "/" in value or value != value.strip():
+        raise SettingsError(
+            f"{variable} (or {name}=): found {value!r}, expected an identifier such as "
+            f"{'my-project' if name == 'project_id' else 'my-instance'}"
+        )
+    return value
+
+
+def _positive(variable: str, env: Mapping[str, str], *, default: float, most: float) -> float:
+    text = env.get(variable, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= most:
+        raise SettingsError(f"{variable}: found {text!r}, expected a number above 0 and up to {most:g}")
+    return value

@@ -1,0 +1,290 @@
+"""A contract file, read and held to its own rules: what events look like, how they are judged, what is counted."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from shared.contract_file import AggregateTable, ChecksTable, EventTable, FieldTable, Problem, read_table
+from shared.errors import ContractError
+from shared.findings import Severity
+from shared.measures import Measure
+
+Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
+
+RESERVED_DIMENSION = "quality"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the canonical event: where its value comes from, how it is shaped, what it has to satisfy.
+
+    Attributes:
+        path: keys that lead to the value in an incoming record.
+        unit, format: how a timestamp is written; RFC 3339 text when neither is given.
+        pattern: in RE2's syntax, which the whole text has to match.
+        minimum, maximum: of a number, both inclusive.
+        max_future, max_age: of a timestamp, in microseconds from the time its message was published.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    type: Type
+    required: bool = False
+    severity: Severity = "reject"
+    default: Any = None
+    trim: bool = False
+    case: Literal["lower", "upper"] | None = None
+    unit: Literal["s", "ms", "us"] | None = None
+    format: str | None = None
+    one_of: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    max_future: int | None = None
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One dimension of a day's rollup.
+
+    Attributes:
+        by: the field whose values it is computed for; the whole day as one value named "all" when None.
+        where: for each field named, the values of which an event has to have one to count.
+    """
+
+    dimension: str
+    by: str | None
+    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract that holds together: every name in it leads somewhere, every bound fits its type."""
+
+    path: str
+    name: str
+    id: tuple[str, ...]
+    user: str
+    time: str
+    bucket: Literal["day", "hour"]
+    fields: tuple[Field, ...]
+    unknown_fields: Literal["keep", "drop", "reject"]
+    aggregates: tuple[Aggregate, ...]
+
+    def field(self, name: str) -> Field:
+        """Return the field of that name; KeyError if there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(name)
+
+    def of_canonical_events(self) -> Contract:
+        """Return the contract by which an event is read that already goes by this contract's own names and forms."""
+        fields = (replace(field, path=(field.name,), unit=None, format=None) for field in self.fields)
+        return replace(self, fields=tuple(fields))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what decides the places of events in the tables, as plain JSON values.
+
+        Two contracts of equal fingerprints put every event in the same cell.
+        """
+        placing = {*self.id, self.user, self.time}
+        shaping = ("path", "type", "default", "trim", "case", "unit", "format")
+        fields = {
+            field.name: {key: value for key in shaping if (value := getattr(field, key))}
+            for field in self.fields
+            if field.name in placing
+        }
+        return {"id": self.id, "user": self.user, "time": self.time, "bucket": self.bucket, "fields": fields}
+
+
+def load(path: Path | str) -> Contract:
+    """Read a contract file.
+
+    Raises:
+        ContractError: it can't be read, isn't TOML, or doesn't hold together; the text has the file, the key, what was
+            found and what was expected.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ContractError(f"{path}: can't be read: {error.strerror}; expected a contract file") from None
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path}: byte {error.start} isn't UTF-8; expected a TOML file in UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ContractError(f"{path}: not TOML: {error}") from None
+    return parse(document, str(path))
+
+
+def parse(document: Mapping[str, Any], path: str) -> Contract:
+    """Make a contract of what a contract file says; `path` is for messages.
+
+    Raises:
+        ContractError: like `load`.
+    """
+    try:
+        return _parse(document, path)
+    except Problem as problem:
+        raise ContractError(f"{path}: {problem}") from None
+
+
+def _parse(document: Mapping[str, Any], path: str) -> Contract:
+    _only(document, {"version", "name", "event", "fields", "checks", "aggregates"})
+    version, name = document.get("version"), document.get("name")
+    if version != 1 or isinstance(version, bool):
+        raise Problem("version", version, "1")
+    if not isinstance(name, str) or not name:
+        raise Problem("name", name, "a name for these events, as text")
+    event = read_table(EventTable, document.get("event"), "event")
+    checks = read_table(ChecksTable, document.get("checks", {}), "checks")
+    fields = {
+        key: _field(key, read_table(FieldTable, table, f"fields.{key}"))
+        for key, table in _tables(document, "fields").items()
+    }
+    _check_paths(fields)
+    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    fields = _check_event(event, ids, fields, document["fields"])
+    aggregates = tuple(
+        _aggregate(key, table, fields) for key, table in _tables(document, "aggregates", required=False).items()
+    )
+    return Contract(
+        path=path,
+        name=name,
+        id=ids,
+        user=event.user,
+        time=event.time,
+        bucket=event.bucket,
+        fields=tuple(fields.values()),
+        unknown_fields=checks.unknown_fields,
+        aggregates=aggregates,
+    )
+
+
+def _field(name: str, table: FieldTable) -> Field:
+    if not name or name.startswith("_"):
+        raise Problem("fields", name, "a name that isn't empty and doesn't begin with '_'")
+    path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
+    if not all(path):
+        raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")
+    table.check(f"fields.{name}")
+    return Field(
+        name=name,
+        path=path,
+        type=table.type,
+        required=table.required,
+        severity=table.severity,
+        default=table.default,
+        trim=table.trim,
+        case=table.case,
+        unit=table.unit,
+        format=table.format,
+        one_of=None if table.one_of is None else tuple(table.one_of),
+        pattern=table.pattern,
+        min_length=table.min_length,
+        max_length=table.max_length,
+        minimum=table.min,
+        maximum=table.max,
+        max_future=table.duration("max_future", f"fields.{name}"),
+        max_age=table.duration("max_age", f"fields.{name}"),
+    )
+
+
+def _check_paths(fields: Mapping[str, Field]) -> None:
+    """Refuse two fields that would take the same value, or one that would take a part of what another takes."""
+    taken: dict[tuple[str, ...], str] = {}
+    for field in sorted(fields.values(), key=lambda each: len(each.path)):
+        for length in range(1, len(field.path) + 1):
+            other = taken.get(field.path[:length])
+            if other is not None:
+                dotted = ".".join(field.path)
+                raise Problem(f"fields.{field.name}.from", dotted, f"a path that fields.{other} doesn't take already")
+        taken[field.path] = field.name
+
+
+def _check_event(
+    event: EventTable, ids: tuple[str, ...], fields: dict[str, Field], tables: Mapping[str, Any]
+) -> dict[str, Field]:
+    """Hold the fields that place an event to what a place needs, and make them required."""
+    if not ids or len(set(ids)) != len(ids):
+        raise Problem("event.id", event.id, "a field, or a list of different fields")
+    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, ("string", "integer")) for each in ids]
+    roles += [("user", event.user, ("string", "integer")), ("time", event.time, ("timestamp",))]
+    placed = dict(fields)
+    for role, name, types in roles:
+        field = fields.get(name)
+        if field is None:
+            raise Problem(f"event.{role}", name, f"one of the fields: {', '.join(fields) or 'none is defined'}")
+        if field.type not in types:
+            raise Problem(f"fields.{name}.type", field.type, f"{' or '.join(types)}, since it is the event's {role}")
+        if field.severity != "reject":
+            raise Problem(f"fields.{name}.severity", field.severity, f"reject, since it is the event's {role}")
+        if tables[name].get("required", True) is False:
+            raise Problem(f"fields.{name}.required", False, f"true, since it is the event's {role}")
+        if role != "user" and field.default is not None:
+            raise Problem(f"fields.{name}.default", field.default, f"no default, since it is the event's {role}")
+        placed[name] = replace(field, required=True)
+    return placed
+
+
+def _aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
+    where = f"aggregates.{dimension}"
+    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not dimension:
+        raise Problem("aggregates", dimension, f"a name other than {RESERVED_DIMENSION!r} that doesn't begin with '_'")
+    if not isinstance(table, dict):
+        raise Problem(where, table, "a table")
+    head = read_table(AggregateTable, {key: table[key] for key in ("by", "where") if key in table}, where)
+    if head.by is not None and fields.get(head.by, None) is None:
+        raise Problem(f"{where}.by", head.by, f"one of the fields: {', '.join(fields)}")
+    if head.by is not None and fields[head.by].type in ("object", "array", "number", "timestamp"):
+        raise Problem(f"{where}.by", head.by, "a field of type string, integer or boolean")
+    conditions = []
+    for name, value in head.where.items():
+        if name not in fields:
+            raise Problem(f"{where}.where", name, f"one of the fields: {', '.join(fields)}")
+        values = tuple(value) if isinstance(value, list) else (value,)
+        for each in values:
+            if not isinstance(each, str | int | float | bool):
+                raise Problem(f"{where}.where.{name}", each, "a text, a number, true or false, or a list of these")
+        conditions.append((name, values))
+    measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
+    if not measures:
+        raise Problem(where, table, 'at least one measure, such as total_events = "count"')
+    return Aggregate(dimension, head.by, tuple(conditions), measures)
+
+
+def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> Measure:
+    if name.startswith("_") or not name:
+        raise Problem(where, name, "a measure's name that isn't empty and doesn't begin with '_'")
+    measure = Measure.parse(name, text) if isinstance(text, str) else None
+    if measure is None:
+        raise Problem(f"{where}.{name}", text, '"count", or unique, sum, min, max or mean of a field: "sum(duration)"')
+    if measure.field is None:
+        return measure
+    if measure.field not in fields:
+        raise Problem(f"{where}.{name}", text, f"one of the fields in the brackets: {', '.join(fields)}")
+    types = ("string", "integer", "number", "boolean") if measure.function == "unique" else ("integer", "number")
+    if fields[measure.field].type not in types:
+        raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")
+    return measure
+
+
+def _tables(document: Mapping[str, Any], key: str, *, required: bool = True) -> dict[str, Any]:
+    found = document.get(key, None if required else {})
+    if not isinstance(found, dict) or (required and not found):
+        raise Problem(key, found, f"a table for each of them, such as [{key}.name]")
+    return found
+
+
+def _only(document: Mapping[str, Any], known: set[str]) -> None:
+    for key in document:
+        if key not in known:
+            raise Problem(key, document[key], f"only {', '.join(sorted(known))} at the top of the file")

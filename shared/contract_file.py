@@ -1,0 +1,222 @@
+"""The tables of a contract file as they are written, each key held to its own form."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
+_MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+# Which keys make sense for which types; the others work for all.
+_FOR_TYPES = {
+    "trim": ("string",),
+    "case": ("string",),
+    "pattern": ("string",),
+    "min_length": ("string", "array", "object"),
+    "max_length": ("string", "array", "object"),
+    "min": ("integer", "number"),
+    "max": ("integer", "number"),
+    "one_of": ("string", "integer", "number", "boolean"),
+    "unit": ("timestamp",),
+    "format": ("timestamp",),
+    "max_future": ("timestamp",),
+    "max_age": ("timestamp",),
+}
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+class Problem(Exception):  # noqa: N818 - it never leaves the package; `contract.load` turns it into a ContractError
+    """Something wrong in a contract: the key, what was found there and what was expected."""
+
+    def __init__(self, key: str, found: object, expected: str) -> None:
+        shown = "nothing" if found is None else repr(found)
+        super().__init__(f"{key}: found {shown if len(shown) <= 120 else shown[:117] + '...'}, expected {expected}")
+
+
+class EventTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[event]`: the fields that identify and place an event."""
+
+    id: str | list[str]
+    user: str
+    time: str
+    bucket: Literal["day", "hour"] = "day"
+
+
+class ChecksTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[checks]`: what concerns events as a whole."""
+
+    unknown_fields: Literal["keep", "drop", "reject"] = "keep"
+
+
+class AggregateTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The two keys of `[aggregates.NAME]` that aren't measures."""
+
+    by: str | None = None
+    where: dict[str, Any] = {}
+
+
+class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):
+    """`[fields.NAME]`."""
+
+    type: Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
+    from_: str | None = None
+    required: bool = False
+    severity: Literal["reject", "warn"] = "reject"
+    default: Any = None
+    trim: bool = False
+    case: Literal["lower", "upper"] | None = None
+    unit: Literal["s", "ms", "us"] | None = None
+    format: str | None = None
+    one_of: list[Any] | None = None
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    max_future: str | None = None
+    max_age: str | None = None
+
+    def check(self, where: str) -> None:
+        """Raise Problem for keys that don't fit the type or each other."""
+        for key, types in _FOR_TYPES.items():
+            value = getattr(self, key)
+            if value not in (None, False) and self.type not in types:
+                raise Problem(f"{where}.{key}", value, f"no {key} for type {self.type}; it is for {', '.join(types)}")
+        if self.unit and self.format:
+            raise Problem(f"{where}.unit", self.unit, "either unit or format, not both")
+        if self.required and self.default is not None:
+            raise Problem(f"{where}.default", self.default, "no default for a required field")
+        self._check_values(where)
+        self._check_bounds(where)
+        self._check_pattern(where)
+        self._check_format(where)
+        self.duration("max_future", where)
+        self.duration("max_age", where)
+
+    def duration(self, key: str, where: str) -> int | None:
+        """Return the duration under that key in microseconds, None where there is none; Problem if it isn't one."""
+        text = getattr(self, key)
+        if text is None:
+            return None
+        match = _DURATION.fullmatch(text)
+        if match is None:
+            raise Problem(f"{where}.{key}", text, 'a number with ms, s, m, h or d, such as "5m" or "400d"')
+        return int(match[1]) * _MICROSECONDS[match[2]]
+
+    def _check_values(self, where: str) -> None:
+        types = _PYTHON_TYPES.get(self.type, ())
+        if self.default is not None and not _is_a(self.default, types):
+            raise Problem(f"{where}.default", self.default, f"a value of type {self.type}")
+        if self.one_of is not None:
+            if not self.one_of:
+                raise Problem(f"{where}.one_of", self.one_of, "at least one allowed value")
+            for value in self.one_of:
+                if not _is_a(value, types):
+                    raise Problem(f"{where}.one_of", value, f"values of type {self.type}")
+                if self.case and value != (value.lower() if self.case == "lower" else value.upper()):
+                    raise Problem(f"{where}.one_of", value, f"values in {self.case} case, as the field is made")
+            if self.default is not None and self.default not in self.one_of:
+                raise Problem(f"{where}.default", self.default, f"one of {self.one_of}")
+
+    def _check_bounds(self, where: str) -> None:
+        for low, high in (("min_length", "max_length"), ("min", "max")):
+            least, most = getattr(self, low), getattr(self, high)
+            if low == "min_length" and any(bound is not None and bound < 0 for bound in (least, most)):
+                raise Problem(f"{where}.{low if (least or 0) < 0 else high}", min(least or 0, most or 0), "0 or more")
+            if any(bound != bound for bound in (least, most)):
+                raise Problem(f"{where}.{low if least != least else high}", "nan", "a number")
+            if least is not None and most is not None and least > most:
+                raise Problem(f"{where}.{low}", least, f"at most {high}, which is {most}")
+
+    def _check_pattern(self, where: str) -> None:
+        if self.pattern is not None:
+            problem = pattern_problem(self.pattern)
+            if problem:
+                raise Problem(f"{where}.pattern", self.pattern, f"a regular expression in RE2's syntax ({problem})")
+
+    def _check_format(self, where: str) -> None:
+        if self.format is None:
+            return
+        moment = datetime(2024, 1, 15, 10, 30, 45, tzinfo=UTC)
+        try:
+            read = datetime.strptime(moment.strftime(self.format), self.format)
+        except (ValueError, re.error) as error:
+            raise Problem(f"{where}.format", self.format, f"a strptime format ({error})") from None
+        if read.date() != moment.date():
+            raise Problem(f"{where}.format", self.format, "a strptime format with year, month and day in it")
+
+
+def read_table(kind: type[T], table: object, where: str) -> T:
+    """Make a `kind` of one table of the file; Problem, naming the key, if it doesn't fit."""
+    if not isinstance(table, dict):
+        raise Problem(where, table, f"a table [{where}]")
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise _problem(kind, table, where, str(error)) from None
+
+
+def compile_pattern(pattern: str) -> Any:
+    """Compile a pattern with RE2: it matches in time linear in the text, whatever the pattern."""
+    import re2  # only contracts with patterns pay for loading it
+
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Return why RE2 refuses the pattern, or None."""
+    import re2
+
+    try:
+        compile_pattern(pattern)
+    except (re2.error, UnicodeEncodeError) as error:
+        reason = error.args[0]
+        return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(error)
+    return None
+
+
+def _problem(kind: type[msgspec.Struct], table: dict[str, Any], where: str, message: str) -> Problem:
+    """Turn msgspec's message into one that names key, found and expected."""
+    known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key in table:
+        if key not in known:
+            return Problem(f"{where}.{key}", table[key], f"only the keys {', '.join(known)}")
+    for key, field in known.items():
+        if field.required and key not in table:
+            return Problem(f"{where}.{key}", None, _expected(field.type))
+    path = re.search(r"at `\$\.([^`.\[]+)", message)
+    key = path[1] if path else next(iter(known))
+    return Problem(f"{where}.{key}", table[key], _expected(known[key].type))
+
+
+def _expected(kind: Any) -> str:
+    """Say in words what a key's annotation allows."""
+    options = getattr(kind, "__args__", (kind,))
+    if getattr(kind, "__origin__", None) in (list, dict):
+        return {list: "a list", dict: "a table"}[kind.__origin__]
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    literal = all(isinstance(option, str) for option in options)
+    return " or ".join(
+        repr(option) if literal else words.get(option) or _expected(option)
+        for option in options
+        if option is not type(None)
+    )
+
+
+def _is_a(value: object, types: tuple[type, ...]) -> bool:
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))

@@ -1,0 +1,182 @@
+"""What a Pub/Sub message carries: the message that Eventarc hands over, and the events packed in it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from shared import timestamps
+from shared.findings import Rule
+
+CONTENT_ENCODING = "content-encoding"
+# A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
+FIRST_PUBLISHED = "sluice-first-published"
+
+# An event of Eventarc may have 512 KB, base64 included (https://cloud.google.com/eventarc/quotas); base64 makes 4 bytes
+# of 3, and attributes and the message's own fields want room too.
+MAX_PACKED = 256 * 1024
+# What a message may unpack to. JSON logs gzip to a tenth or so; what grows further than this isn't a log.
+MAX_UNPACKED = 4 * 1024 * 1024
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class UnpackError(Exception):
+    """The data of a message can't be taken apart; the rule says what it breaks."""
+
+    def __init__(self, rule: Rule, found: str, expected: str) -> None:
+        super().__init__(f"{rule}: found {found}, expected {expected}")
+        self.rule, self.found, self.expected = rule, found, expected
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A Pub/Sub message.
+
+    Attributes:
+        published: when it was published for the first time.
+        problem: why what came isn't a Pub/Sub message, if it isn't; `data` is then what came.
+    """
+
+    data: bytes
+    message_id: str
+    published: datetime
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    problem: str | None = None
+
+
+def receive(body: Any, *, fallback_id: str = "", fallback_time: str | None = None) -> Message:
+    """Return the Pub/Sub message in the body of an Eventarc event. Whatever comes, a `Message` comes out.
+
+    Args:
+        body: the decoded JSON body: `{"message": {"data": …, "attributes": …, "messageId": …, "publishTime": …}}`.
+        fallback_id: for a message without an id: the CloudEvent's.
+        fallback_time: for a message without a publish time: the CloudEvent's.
+    """
+    message = body.get("message") if isinstance(body, dict) else None
+    if not isinstance(message, dict):
+        return Message(_as_bytes(body), fallback_id, _moment(fallback_time), problem="an object with a Pub/Sub message")
+    attributes = message.get("attributes")
+    attributes = attributes if isinstance(attributes, dict) else {}
+    message_id = message.get("messageId") or message.get("message_id") or fallback_id
+    first = attributes.get(FIRST_PUBLISHED)
+    published = _moment(first, message.get("publishTime"), message.get("publish_time"), fallback_time)
+    data = message.get("data") or ""
+    problem = None
+    try:
+        raw = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raw, problem = _as_bytes(data), "data in base64"
+    return Message(raw, str(message_id), published, attributes, problem)
+
+
+def unpack(message: Message) -> list[bytes]:
+    """Return the events of a message, each as the bytes it came in.
+
+    The data is one JSON object, a JSON array or newline-delimited JSON, plain or gzipped. What is neither comes back
+    whole, or line by line, for the checks to reject.
+
+    Raises:
+        UnpackError: not a Pub/Sub message, broken gzip, or more than `MAX_UNPACKED` bytes.
+    """
+    if message.problem:
+        raise UnpackError("not_json", "something else", message.problem)
+    data = message.data
+    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or data.startswith(_GZIP_MAGIC):
+        data = _gunzip(data)
+    elif len(data) > MAX_UNPACKED:
+        raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED} bytes")
+    return split(data)
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the JSON values in the data: of an array, of lines, or the one there is."""
+    data = data.removeprefix(b"\xef\xbb\xbf").strip()
+    if data.startswith(b"["):
+        try:
+            return [bytes(raw) for raw in _ARRAY.decode(data)]
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    first, newline, _ = data.partition(b"\n")
+    if not newline or (not _is_json(first) and _is_json(data)):
+        return [data]
+    return [line for raw in data.split(b"\n") if (line := raw.strip())]
+
+
+def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> Iterator[list[bytes]]:
+    """Gather events, each on one line, into lists that make one message each when joined with newlines.
+
+    Args:
+        events: JSON without newlines.
+        most: events a message.
+        max_bytes: bytes a message; an event larger than that comes alone.
+    """
+    batch: list[bytes] = []
+    size = 0
+    for event in events:
+        if batch and (len(batch) == most or size + len(event) + 1 > max_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += len(event) + 1
+    if batch:
+        yield batch
+
+
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        _VALUE.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _gunzip(data: bytes) -> bytes:
+    """Decompress, all members, and never more than the limit: a small bomb is found out without going off."""
+    parts = []
+    room = MAX_UNPACKED
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            part = member.decompress(data, room + 1)
+        except zlib.error as error:
+            raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
+        if len(part) > room:
+            raise UnpackError("too_large", f"gzip of over {MAX_UNPACKED} bytes", f"at most {MAX_UNPACKED} bytes")
+        if not member.eof:
+            raise UnpackError("not_json", "gzip that ends too early", "gzip")
+        parts.append(part)
+        room -= len(part)
+        data = member.unused_data.lstrip(b"\0")  # padding is allowed behind a member
+    return b"".join(parts)
+
+
+def _moment(*texts: Any) -> datetime:
+    """Return the first of the texts that is a time; the present if none is."""
+    read = timestamps.reader(None, None)
+    for text in texts:
+        moment = read(text)
+        if isinstance(moment, datetime):
+            return moment
+    return datetime.now(UTC)
+
+
+def _as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return repr(type(value)).encode()

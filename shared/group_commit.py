@@ -1,0 +1,211 @@
+"""Group commit: callers that are busy at the same time share calls to Bigtable, and each waits for its own entries.
+
+There is no timer. A batch is whatever has gathered while the previous calls were under way, so a lone write leaves at
+once and a crowd shares a few large calls, as databases share one flush of their log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.api_core import exceptions
+
+from shared import retry
+from shared.errors import OverloadedError, SluiceError, StoreUnavailableError
+
+Send = Callable[[Sequence[Any], float], Awaitable[list[Exception | None]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of group commit.
+
+    Attributes:
+        flights: calls under way at once. One would let a slow key range hold up all others; more than four only make
+            the batches smaller.
+        mutations: in one call; Bigtable takes 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations).
+        batch_bytes: in one call, well below the 256 MB that a call may have, so that an answer comes soon.
+        pending_bytes: held unstored at once; what comes on top is refused, since an instance has little memory.
+        call_timeout: seconds for one call; the next try may meet a healthy server.
+    """
+
+    flights: int = 3
+    mutations: int = 20_000
+    batch_bytes: int = 4 * 1024 * 1024
+    pending_bytes: int = 32 * 1024 * 1024
+    call_timeout: float = 15.0
+
+
+class GroupCommit:
+    """Stores entries of one table, those of many callers together."""
+
+    def __init__(self, send: Send, what: str, *, deadline: float, limits: Limits | None = None) -> None:
+        """Prepare, without doing anything yet.
+
+        Args:
+            send: takes entries and a time-out in seconds, returns an error or None for each.
+            what: for error texts, such as "table events".
+            deadline: seconds until an entry that hasn't been stored is given up.
+            limits: other than the usual ones.
+        """
+        self._send = send
+        self._what = what
+        self._deadline = deadline
+        self._limits = limits or Limits()
+        self._queue: deque[_Item] = deque()
+        self._halves: deque[list[_Item]] = deque()  # of refused batches; they must not be mixed with others again
+        self._pending_bytes = 0
+        self._flights: set[asyncio.Task[None]] = set()
+        self._boarding = False
+
+    async def commit(self, entries: Iterable[Any]) -> None:
+        """Store entries; returns when Bigtable has acknowledged every one of them.
+
+        Raises:
+            OverloadedError: too much is waiting already.
+            StoreUnavailableError: not stored within the deadline; another try may succeed.
+            StoreRefusedError: refused for good.
+        """
+        loop = asyncio.get_running_loop()
+        ticket = _Ticket(loop.create_future(), loop.time() + self._deadline)
+        items = [_Item(entry, entry.ByteSize(), len(entry.mutations), ticket) for entry in entries]
+        if not items:
+            return
+        size = sum(item.size for item in items)
+        # A caller alone is let in whatever its size: refusing it would refuse it for ever.
+        if self._pending_bytes and self._pending_bytes + size > self._limits.pending_bytes:
+            raise OverloadedError(f"{self._what}: {self._pending_bytes} bytes are waiting to be stored already")
+        ticket.open = len(items)
+        self._pending_bytes += size
+        self._queue.extend(items)
+        self._board()
+        try:
+            await ticket.future
+        finally:
+            self._pending_bytes -= size
+
+    async def drained(self) -> None:
+        """Wait until no call is under way."""
+        while self._flights:
+            await asyncio.wait(self._flights)
+
+    def _board(self) -> None:
+        """Start the next flight, if there is something to carry and a slot; at most one is boarding at any time."""
+        if self._boarding or len(self._flights) >= self._limits.flights or not (self._queue or self._halves):
+            return
+        self._boarding = True
+        # The flight belongs to no caller: a cancelled one harms nobody else's entries.
+        flight = asyncio.get_running_loop().create_task(self._fly())
+        self._flights.add(flight)
+        flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._board()
+
+    async def _fly(self) -> None:
+        batch = self._halves.popleft() if self._halves else self._next_batch()
+        self._boarding = False
+        self._board()
+        batch = [item for item in batch if not item.ticket.future.done()]
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        timeout = min(self._limits.call_timeout, max(item.ticket.deadline for item in batch) - loop.time())
+        try:
+            results = await self._send([item.entry for item in batch], max(timeout, 0.001))
+        except Exception as error:  # whatever it is, it is the callers who have to know
+            for item in batch:
+                item.ticket.fail(error)
+            return
+        if len(batch) > 1 and all(isinstance(result, exceptions.InvalidArgument) for result in results):
+            middle = len(batch) // 2
+            self._halves += [batch[:middle], batch[middle:]]
+            return
+        self._settle(batch, results, loop)
+
+    def _next_batch(self) -> list[_Item]:
+        batch: list[_Item] = []
+        size = mutations = 0
+        while self._queue:
+            item = self._queue[0]
+            size += item.size
+            mutations += item.mutations
+            if batch and (size > self._limits.batch_bytes or mutations > self._limits.mutations):
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    def _settle(self, batch: list[_Item], results: list[Exception | None], loop: asyncio.AbstractEventLoop) -> None:
+        again: list[_Item] = []
+        for item, error in zip(batch, results, strict=True):
+            if error is None:
+                item.ticket.stored()
+            elif retry.is_transient(error):
+                item.error = error
+                again.append(item)
+            else:
+                item.ticket.fail(retry.translated(error, f"writing to {self._what}"))
+        if again:
+            # The wait takes up no flight; a fresh entry may leave meanwhile.
+            longest = max(again, key=lambda item: item.tries)
+            wait = longest.next_wait()
+            for item in again:
+                item.tries = longest.tries
+                item.waits = longest.waits
+            loop.call_later(wait, self._requeue, again)
+
+    def _requeue(self, items: list[_Item]) -> None:
+        now = asyncio.get_running_loop().time()
+        for item in items:
+            if item.ticket.deadline <= now:
+                text = f"writing to {self._what}: not acknowledged within {self._deadline:g} s: {item.error}"
+                item.ticket.fail(StoreUnavailableError(text))
+            elif not item.ticket.future.done():
+                self._queue.append(item)
+        self._board()
+
+
+class _Ticket:
+    """What one caller waits for."""
+
+    __slots__ = ("deadline", "future", "open")
+
+    def __init__(self, future: asyncio.Future[None], deadline: float) -> None:
+        self.future = future
+        self.deadline = deadline
+        self.open = 0
+
+    def stored(self) -> None:
+        self.open -= 1
+        if self.open == 0 and not self.future.done():
+            self.future.set_result(None)
+
+    def fail(self, error: SluiceError | Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Item:
+    """One entry on its way."""
+
+    __slots__ = ("entry", "error", "mutations", "size", "ticket", "tries", "waits")
+
+    def __init__(self, entry: Any, size: int, mutations: int, ticket: _Ticket) -> None:
+        self.entry = entry
+        self.size = size
+        self.mutations = mutations
+        self.ticket = ticket
+        self.tries = 0
+        self.waits: Iterator[float] | None = None
+        self.error: Exception | None = None
+
+    def next_wait(self) -> float:
+        if self.waits is None:
+            self.waits = retry.waits()
+        self.tries += 1
+        return next(self.waits)

@@ -1,0 +1,26 @@
+"""What a function's instance makes once, on its first event: settings, contract, connection."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from shared import contract, logs
+from shared.aggregation import Aggregation
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.ingestion import Ingestion
+
+
+@cache
+def ingestion() -> Ingestion:
+    """Return this instance's way in."""
+    settings = Settings.from_environment()
+    tally = logs.Tally("events taken in")
+    return Ingestion(Bigtable(settings), contract.load(settings.contract), report=tally.add)
+
+
+@cache
+def aggregation() -> Aggregation:
+    """Return this instance's aggregation."""
+    settings = Settings.from_environment()
+    return Aggregation(Bigtable(settings), contract.load(settings.contract))

@@ -1,0 +1,83 @@
+"""One event's way from bytes to a verdict: decode → transform → check → place. Pure: a redelivery gets the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from shared.checks import Checks
+from shared.contract import Contract
+from shared.findings import Finding, Rule
+from shared.keys import Place, event_id, event_place
+from shared.transform import Transform
+
+
+class Accepted(NamedTuple):
+    """An event to store.
+
+    Attributes:
+        value: the canonical event, as JSON.
+        warnings: what `warn` checks found.
+    """
+
+    place: Place
+    value: bytes
+    warnings: list[Finding]
+
+
+class Rejected(NamedTuple):
+    """An event for quarantine: its bytes as they came, and everything that is wrong with it."""
+
+    raw: bytes
+    findings: list[Finding]
+
+
+class Judgement:
+    """What a contract makes of events."""
+
+    def __init__(self, contract: Contract, *, quality: bool = True) -> None:
+        """Prepare for a contract; without `quality`, events are only asked for an id, a user and a time."""
+        self.contract = contract
+        self._transform = Transform(contract)
+        self._check = Checks(contract, quality=quality)
+        self._decode = msgspec.json.Decoder().decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def __call__(self, raw: bytes, published: datetime) -> Accepted | Rejected:
+        """Judge the event in `raw`, which was first published at `published`."""
+        try:
+            record = self._decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _rejected(raw, "not_json", describe(error), "JSON")
+        if type(record) is not dict:
+            return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
+        return self.of_record(record, published, raw)
+
+    def of_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Accepted | Rejected:
+        """Judge an event that is decoded already."""
+        event, unknown = self._transform(record)
+        findings = self._check(event, published, unknown)
+        if findings and any(finding.severity == "reject" for finding in findings):
+            return Rejected(raw, findings)
+        try:
+            value = self._encode(event)
+        except (OverflowError, RecursionError, UnicodeEncodeError) as error:
+            return _rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
+        return Accepted(self.place(event), value, findings)
+
+    def place(self, event: dict[str, Any]) -> Place:
+        """Return the place of a canonical event that has passed the checks."""
+        contract = self.contract
+        encoded_id = event_id([event[name] for name in contract.id])
+        return event_place(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
+
+
+def _rejected(raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
+    return Rejected(raw, [Finding(rule, "", found, expected)])
+
+
+def describe(error: Exception) -> str:
+    """Return what a decoder complains of, without quoting what it was given."""
+    return "nesting too deep" if isinstance(error, RecursionError) else str(error).split(" in position")[0][:200]

@@ -1,0 +1,185 @@
+"""Where things are in the tables: row keys and qualifiers, made of values and read back. Nothing here can fail.
+
+Texts that come from outside are percent-encoded, so the separators of a key are ours alone and two different texts
+never make the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from urllib.parse import quote, unquote
+from zlib import crc32
+
+SHARDS = 64
+MICROSECONDS_A_DAY = 86_400_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# https://cloud.google.com/bigtable/quotas#limits-data-size: a row key up to 4 KiB, a qualifier up to 16 KiB.
+MAX_ROW_KEY = 4_096
+MAX_QUALIFIER = 16_384
+# What a key of `events` has besides the user ("SS#YYYYMMDD#" and "#HH"), a qualifier besides the id ("TTTTTTTTTTT#").
+MAX_ENCODED_USER = MAX_ROW_KEY - 12 - 3
+MAX_ENCODED_ID = MAX_QUALIFIER - 12
+
+Bucket = Literal["day", "hour"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch  # RFC 3986, section 2.3: the unreserved characters
+
+
+class Place(NamedTuple):
+    """The cell of one event in `events`.
+
+    Attributes:
+        micros: the cell's time, in microseconds since 1970 but whole milliseconds, as Bigtable keeps it.
+    """
+
+    row_key: bytes
+    qualifier: bytes
+    micros: int
+
+
+def encode(text: str) -> str:
+    """Percent-encode all but RFC 3986's unreserved characters; lone surrogates too, which no UTF-8 has."""
+    return text if _PLAIN(text) else quote(text, safe="", errors="surrogatepass")
+
+
+def decode(text: str) -> str:
+    """Undo `encode`."""
+    return unquote(text, errors="surrogatepass") if "%" in text else text
+
+
+def event_id(parts: Iterable[str | int]) -> str:
+    """Return the encoded id of an event: one part, or several joined with a colon, which no encoded part contains."""
+    return ":".join(encode(part if isinstance(part, str) else str(part)) for part in parts)
+
+
+@lru_cache(maxsize=16_384)
+def shard_and_user(user: str) -> tuple[str, str]:
+    """Return the two-digit shard of a user, and the user as it stands in keys."""
+    return f"{crc32(user.encode('utf-8', 'surrogatepass')) % SHARDS:02x}", encode(user)
+
+
+@lru_cache(maxsize=1_024)
+def _day(ordinal: int) -> str:
+    return format_day(date.fromordinal(ordinal))
+
+
+def event_place(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> Place:
+    """Return the place of an event; a function of these four alone, so an event that comes again finds itself.
+
+    Args:
+        user: as it is, not encoded.
+        encoded_id: of `event_id`.
+        time: in UTC.
+        bucket: how much time one row holds.
+    """
+    shard, encoded_user = shard_and_user(user)
+    seconds = time.hour * 3600 + time.minute * 60 + time.second
+    ordinal = time.toordinal()
+    within = seconds * 1_000_000 + time.microsecond
+    hour = f"#{time.hour:02d}" if bucket == "hour" else ""
+    return Place(
+        f"{shard}#{_day(ordinal)}#{encoded_user}{hour}".encode(),
+        f"{MICROSECONDS_A_DAY - 1 - within:011d}#{encoded_id}".encode(),
+        (ordinal - 719_163) * MICROSECONDS_A_DAY + within - within % 1_000,  # 719163: the ordinal of 1970-01-01
+    )
+
+
+def event_time(day: date, qualifier: bytes) -> datetime:
+    """Return the time, to the microsecond, of the event whose cell has that qualifier in a row of that day."""
+    within = MICROSECONDS_A_DAY - 1 - int(qualifier[:11])
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(microseconds=within)
+
+
+def event_rows(user: str, day: date, bucket: Bucket) -> list[bytes]:
+    """Return the keys of all rows that can hold a user's events of a day, in key order."""
+    shard, encoded_user = shard_and_user(user)
+    key = f"{shard}#{format_day(day)}#{encoded_user}"
+    return [key.encode()] if bucket == "day" else [f"{key}#{hour:02d}".encode() for hour in range(24)]
+
+
+def user_of_row(row_key: bytes) -> str:
+    """Return the user of a row of `events`."""
+    return decode(row_key.decode().split("#")[2])
+
+
+def qualifier_bound(time: datetime) -> bytes:
+    """Return the text that divides a row's qualifiers: those below it belong to events after `time`, none equals it."""
+    within = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
+    return f"{MICROSECONDS_A_DAY - 1 - within:011d}".encode()
+
+
+def shard_prefixes(day: date) -> list[bytes]:
+    """Return the 64 prefixes under which a day of `events` or `rejected` is."""
+    return [f"{shard:02x}#{format_day(day)}#".encode() for shard in range(SHARDS)]
+
+
+def split_keys() -> list[bytes]:
+    """Return the keys at which the tables `events` and `rejected` are split when they are made."""
+    return [f"{shard:02x}#".encode() for shard in range(1, SHARDS)]
+
+
+def rejected_row(raw: bytes, day: date) -> bytes:
+    """Return the row key of a rejected event: by the day its message was first published and its own bytes."""
+    digest = hashlib.sha256(raw).hexdigest()[
+        :32
+    ]  # 128 bits: two different events meet with probability 2**-64 at 2**32
+    return f"{crc32(digest.encode()) % SHARDS:02x}#{format_day(day)}#{digest}".encode()
+
+
+def aggregate_prefix(dimension: str, day: date) -> bytes:
+    """Return the prefix under which a dimension's values of a day are in `aggregates`."""
+    return f"{encode(dimension)}#{format_day(day)}#".encode()
+
+
+def aggregate_row(dimension: str, day: date, value: str) -> bytes:
+    """Return the row key of one value; one too long for a key ends in the digest of the whole instead of its rest."""
+    key = aggregate_prefix(dimension, day) + encode(value).encode()
+    if len(key) <= MAX_ROW_KEY:
+        return key
+    # "%%" is nothing that percent-encoding makes, so no other value can be given this key.
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32].encode()
+    return key[: MAX_ROW_KEY - 64] + b"%%" + digest
+
+
+def value_of_row(row_key: bytes) -> str:
+    """Return the dimension's value of a row of `aggregates`; of a shortened one what there is of it."""
+    text = row_key.decode().split("#", 2)[2]
+    start, cut, _ = text.partition("%%")
+    return decode(re.sub(r"%[0-9A-F]?$", "", start)) + "…" if cut else decode(text)
+
+
+def state_row(kind: Literal["run", "late"], day: date) -> bytes:
+    """Return the row of `state` that knows of a day's runs, or of events that came late for it."""
+    return f"{kind}#{format_day(day)}".encode()
+
+
+def day_of_state_row(row_key: bytes) -> date:
+    """Return the day of a row of `state`."""
+    return parse_day(row_key.decode().split("#")[1])
+
+
+def format_day(day: date) -> str:
+    """Return a day as keys have it: YYYYMMDD."""
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
+
+
+def parse_day(text: str) -> date:
+    """Undo `format_day`."""
+    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """Return the first key behind all keys with that prefix, whose last byte has to be below 255."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Iterate over the days from `first` to `last`, both included."""
+    for ordinal in range(first.toordinal(), last.toordinal() + 1):
+        yield date.fromordinal(ordinal)

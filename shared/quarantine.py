@@ -1,0 +1,81 @@
+"""The table `rejected`: what failed a check, byte for byte as it came, with everything that was wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import date, datetime
+
+import msgspec
+
+from shared import keys
+from shared.bigtable import REJECTED, Bigtable
+from shared.findings import Finding, rules_broken
+from shared.judgement import Rejected
+from shared.reader import Filter, Scan
+from shared.writer import Changes
+
+FAMILY = "r"
+
+_findings = msgspec.json.Decoder(list[Finding])
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A rejected event.
+
+    Attributes:
+        row_key: its row.
+        raw: its bytes as they came.
+        findings: all that is wrong with it.
+        source: the Pub/Sub message, or the file and line, that it came in.
+        published: when that was first published, RFC 3339.
+    """
+
+    row_key: bytes
+    raw: bytes
+    findings: list[Finding]
+    source: str
+    published: str
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules it broke, each once, in the order of their names; those that only warn are left out."""
+        return sorted(rules_broken(self.findings))
+
+
+class Quarantine:
+    """Keeps rejected events and shows them."""
+
+    def __init__(self, bigtable: Bigtable) -> None:
+        self._bigtable = bigtable
+
+    async def keep(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
+        """Keep rejected events that were published then and came from there; the same bytes again change nothing."""
+        changes = Changes()
+        micros = int(published.timestamp() * 1_000) * 1_000
+        for event in rejected:
+            row_key = keys.rejected_row(event.raw, published.date())
+            for qualifier, value in (
+                (b"raw", event.raw),
+                (b"findings", msgspec.json.encode(event.findings)),
+                (b"source", source.encode("utf-8", "surrogatepass")),
+                (b"published", published.isoformat().encode()),
+            ):
+                changes.set_cell(row_key, FAMILY, qualifier, micros, value)
+        await self._bigtable.write(REJECTED, changes)
+
+    async def of_day(self, day: date, *, rule: str | None = None) -> AsyncIterator[Quarantined]:
+        """Iterate over the events rejected of those published on a day, if given only those that broke that rule."""
+        ranges = [(prefix, keys.prefix_end(prefix)) for prefix in keys.shard_prefixes(day)]
+        async for row in self._bigtable.read(
+            REJECTED, Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
+        ):
+            cells = {cell.qualifier: cell.value for cell in row.cells}
+            event = Quarantined(
+                row_key=row.key,
+                raw=cells.get(b"raw", b""),
+                findings=_findings.decode(cells.get(b"findings", b"[]")),
+                source=cells.get(b"source", b"").decode("utf-8", "replace"),
+                published=cells.get(b"published", b"").decode(),
+            )
+            if rule is None or rule in event.rules:
+                yield event

@@ -1,0 +1,153 @@
+"""The table `aggregates`: a row for each value of a dimension and day, of which readers see one whole run.
+
+All cells of a run carry its start as their time. A day's marker in `state` names the run that counts, and is written
+last; cells of other times are not seen, and swept away after a later run. What is written by hand carries a column of
+its own beside the figures, so that it is seen without a marker and spared by the sweep until a run writes the same row.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from shared import keys
+from shared.bigtable import AGGREGATES, Bigtable
+from shared.errors import StoreUnavailableError
+from shared.reader import Filter, Row, Scan
+from shared.state import Run, State, now
+from shared.writer import Changes
+
+FAMILY = "a"
+BY_HAND = b"_by_hand"
+
+# Rows in one commit: enough to fill a call, few enough that a day of a million users stays out of memory.
+_ROWS_A_COMMIT = 2_000
+# How often a reader begins again because a run finished under it; a run takes far longer than a read.
+_READS = 5
+
+Stats = dict[str, Any]
+
+
+class Rollups:
+    """Writes and reads aggregates."""
+
+    def __init__(self, bigtable: Bigtable, state: State) -> None:
+        self._bigtable = bigtable
+        self._state = state
+
+    async def write_run(self, day: date, started: datetime, rows: Iterable[tuple[str, str, Stats]]) -> int:
+        """Write what a run computed, unseen until the run is finished.
+
+        Args:
+            day: which was computed.
+            started: the run's start.
+            rows: (dimension, value, stats).
+
+        Returns:
+            How many rows it wrote.
+        """
+        micros = _micros(started)
+        changes, written = Changes(), 0
+        for dimension, value, stats in rows:
+            _put(changes, keys.aggregate_row(dimension, day, value), micros, stats)
+            written += 1
+            if len(changes) >= _ROWS_A_COMMIT:
+                await self._bigtable.write(AGGREGATES, changes)
+                changes = Changes()
+        await self._bigtable.write(AGGREGATES, changes)
+        return written
+
+    async def sweep(self, day: date, dimensions: Iterable[str]) -> int:
+        """Delete what the run that counts has made obsolete; returns the number of rows touched.
+
+        Cells newer than that run are left alone: they belong to a run that isn't finished.
+        """
+        run = await self._state.run(day)
+        if run is None:
+            return 0
+        touched = 0
+        changes = Changes()
+        for dimension in sorted({*dimensions, *run.dimensions}):
+            scan = Scan.prefix(keys.aggregate_prefix(dimension, day), filter=_without_values())
+            async for row in self._bigtable.read(AGGREGATES, scan):
+                kept = _seen(row, run.micros)
+                old = [cell for cell in row.cells if cell.micros < run.micros and cell.micros != kept]
+                for cell in old:
+                    changes.delete_cells(row.key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
+                touched += bool(old)
+                if len(changes) >= _ROWS_A_COMMIT:
+                    await self._bigtable.write(AGGREGATES, changes)
+                    changes = Changes()
+        await self._bigtable.write(AGGREGATES, changes)
+        return touched
+
+    async def write_by_hand(self, dimension: str, value: str, day: date, stats: Mapping[str, Any]) -> None:
+        """Put figures in by hand; they are readable at once, until a run of that day writes the same row."""
+        changes = Changes()
+        micros = _micros(now())
+        row_key = keys.aggregate_row(dimension, day, value)
+        _put(changes, row_key, micros, stats)
+        changes.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
+        await self._bigtable.write(AGGREGATES, changes)
+
+    async def of_value(self, dimension: str, value: str, day: date) -> Stats:
+        """Return the figures of one value on one day; empty where there are none."""
+        scan = Scan(keys=[keys.aggregate_row(dimension, day, value)])
+        for _value, stats in await self._whole(day, scan):
+            return stats
+        return {}
+
+    async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Stats]]:
+        """Return the values with the highest figures of a measure, highest first, and all figures of each."""
+        rows = await self._whole(day, Scan.prefix(keys.aggregate_prefix(dimension, day)))
+        ranked = [row for row in rows if isinstance(row[1].get(measure), int | float)]
+        return heapq.nsmallest(limit, ranked, key=lambda row: (-row[1][measure], row[0]))
+
+    async def of_day(self, dimension: str, day: date) -> list[tuple[str, Stats]]:
+        """Return all values of a dimension on a day, with their figures."""
+        return await self._whole(day, Scan.prefix(keys.aggregate_prefix(dimension, day)))
+
+    async def _whole(self, day: date, scan: Scan) -> list[tuple[str, Stats]]:
+        """Read rows of one run: begin again if another one has come to count meanwhile."""
+        run = await self._state.run(day)
+        for _ in range(_READS):
+            rows = [row async for row in self._rows(scan, run)]
+            again = await self._state.run(day)
+            if again == run:
+                return rows
+            run = again
+        raise StoreUnavailableError(f"aggregates of {day}: runs kept finishing while they were read; try again")
+
+    async def _rows(self, scan: Scan, run: Run | None) -> AsyncIterator[tuple[str, Stats]]:
+        async for row in self._bigtable.read(AGGREGATES, scan):
+            micros = _seen(row, run.micros if run else None)
+            stats = {
+                keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
+                for cell in row.cells
+                if cell.micros == micros and cell.qualifier != BY_HAND
+            }
+            if stats:
+                yield keys.value_of_row(row.key), stats
+
+
+def _seen(row: Row, run_micros: int | None) -> int | None:
+    """Return the time of the cells that count in a row: the newest of the run's and those written by hand."""
+    times = {cell.micros for cell in row.cells if cell.micros == run_micros or cell.qualifier == BY_HAND}
+    return max(times, default=None)
+
+
+def _put(changes: Changes, row_key: bytes, micros: int, stats: Mapping[str, Any]) -> None:
+    for name, figure in stats.items():
+        changes.set_cell(row_key, FAMILY, keys.encode(name).encode(), micros, msgspec.json.encode(figure))
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000) * 1_000
+
+
+def _without_values() -> Any:
+    return Filter(strip_value_transformer=True)

@@ -1,0 +1,120 @@
+"""The table `state`: which run of a day counts, which days late events have touched, where events belong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared import keys
+from shared.bigtable import STATE, Bigtable
+from shared.contract import Contract
+from shared.errors import PlacesMovedError
+from shared.reader import Filter, Scan
+from shared.writer import Changes
+
+FAMILY = "s"
+_RUN, _LATE, _CONTRACT = b"run", b"late", b"places"
+_CONTRACT_ROW = b"contract"
+
+# A day is marked anew when its mark is this old, in seconds, if more late events come.
+MARK_AGAIN = 60.0
+# A run leaves marks that are younger than its own start less this: an event stored while it was reading may rest on a
+# mark of up to MARK_AGAIN before it was stored, and storing may have taken as long as its deadline (540 s at most).
+CLEAR_MARGIN = timedelta(seconds=MARK_AGAIN + 540)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A finished run of a day.
+
+    Attributes:
+        micros: its start, which is the time of all its cells.
+        events: how many events it counted.
+        repeated: how many more cells had the id of one of those.
+        dimensions: which it computed.
+    """
+
+    micros: int
+    events: int
+    repeated: int
+    dimensions: list[str]
+
+
+class State:
+    """Knows of runs, late days and the contract."""
+
+    def __init__(self, bigtable: Bigtable) -> None:
+        self._bigtable = bigtable
+        self._marked: dict[date, float] = {}
+
+    async def run(self, day: date) -> Run | None:
+        """Return the run of a day that counts: of the finished ones, that which started last."""
+        scan = Scan(keys=[keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
+        async for row in self._bigtable.read(STATE, scan):
+            return msgspec.json.decode(row.cells[0].value, type=Run)
+        return None
+
+    async def finish_run(self, day: date, run: Run) -> None:
+        """Make a run count, unless one that started later does already."""
+        changes = Changes()
+        # The cell's time is the run's start, so the newest cell is the newest run, whoever finishes last.
+        changes.set_cell(keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))
+        await self._bigtable.write(STATE, changes)
+
+    async def mark_late(self, days: Iterable[date]) -> None:
+        """Mark days to be computed again, each at most once in `MARK_AGAIN` seconds; returns when that is stored."""
+        clock = time.monotonic()
+        due = [day for day in set(days) if clock - self._marked.get(day, -MARK_AGAIN) >= MARK_AGAIN]
+        if not due:
+            return
+        changes = Changes()
+        micros = int(time.time() * 1_000) * 1_000
+        for day in due:
+            changes.set_cell(keys.state_row("late", day), FAMILY, _LATE, micros, b"1")
+        await self._bigtable.write(STATE, changes)
+        self._marked.update(dict.fromkeys(due, clock))
+
+    async def late_days(self) -> list[date]:
+        """Return the marked days, oldest first."""
+        return [keys.day_of_state_row(row.key) async for row in self._bigtable.read(STATE, Scan.prefix(b"late#"))]
+
+    async def clear_late(self, day: date, started: datetime) -> None:
+        """Remove the marks of a day that a run started then has certainly seen the events of."""
+        end = int((started - CLEAR_MARGIN).timestamp() * 1_000) * 1_000
+        changes = Changes()
+        changes.delete_cells(keys.state_row("late", day), FAMILY, _LATE, 0, end)
+        await self._bigtable.write(STATE, changes)
+
+    async def hold_places(self, contract: Contract) -> None:
+        """See to it that all events go by one idea of where they belong; the first contract sets it.
+
+        Raises:
+            PlacesMovedError: this contract would put events elsewhere than the tables have them.
+        """
+        mine = msgspec.json.encode(contract.fingerprint(), order="deterministic")
+        held = await self._places()
+        if held is None:
+            changes = Changes()
+            changes.set_cell(_CONTRACT_ROW, FAMILY, _CONTRACT, 0, mine)
+            await self._bigtable.write(STATE, changes)
+            held = await self._places()  # of two that began together, the later word holds for both
+        if held != mine:
+            raise PlacesMovedError(
+                f"{contract.path}: this contract would put events elsewhere than the tables have them, so an "
+                "event that comes again would be stored twice. "
+                f"Found {mine.decode()}, expected {(held or b'').decode()}. "
+                "Use the earlier id, user, time and bucket, or an instance of its own for the new ones."
+            )
+
+    async def _places(self) -> bytes | None:
+        row: Any = await self._bigtable.row(STATE, _CONTRACT_ROW)
+        return row.cells[0].value if row else None
+
+
+def now() -> datetime:
+    """Return the present in UTC, in whole milliseconds, as Bigtable keeps times."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)

@@ -1,0 +1,69 @@
+"""Times as events have them: RFC 3339 text, numbers since 1970, or any strptime format, all made UTC datetimes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.keys import EPOCH
+
+# Date and time as RFC 3339, section 5.6, writes them; text without an offset is taken as UTC.
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII
+).fullmatch
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+
+
+def reader(unit: str | None, format: str | None) -> Callable[[Any], Any]:
+    """Return the function that reads a field's timestamps.
+
+    It returns an aware datetime in UTC, or the value as it came where that can't be read; the checks then say so.
+
+    Args:
+        unit: of numbers since 1970: "s", "ms" or "us".
+        format: of texts, for `datetime.strptime`; without an offset in it they are taken as UTC.
+    """
+    if unit is not None:
+        return _from_number(_MICROSECONDS[unit])
+    return _from_rfc_3339 if format is None else _from_format(format)
+
+
+def utc(moment: datetime) -> datetime:
+    """Return the moment in UTC; a naive one is taken as UTC already."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _from_rfc_3339(value: Any) -> Any:
+    if type(value) is not str or not _RFC_3339(value):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment if moment.tzinfo is UTC else utc(moment)
+    except (ValueError, OverflowError):
+        return value
+
+
+def _from_number(scale: int) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not int and type(value) is not float:
+            return value
+        try:
+            return EPOCH + timedelta(microseconds=value * scale)
+        except (OverflowError, ValueError):
+            return value
+
+    return read
+
+
+def _from_format(format: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if type(value) is not str:
+            return value
+        try:
+            return utc(datetime.strptime(value, format))
+        except (ValueError, OverflowError):
+            return value
+
+    return read

@@ -1,0 +1,99 @@
+"""Shape an incoming record into the canonical event: the contract's names, times in UTC, text trimmed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shared import timestamps
+from shared.contract import Contract, Field
+
+Shape = Callable[[Any], Any]
+
+
+class Transform:
+    """The shaping a contract asks for.
+
+    A value that can't be shaped stays as it came, so that the checks can say what was found. Timestamps become
+    `datetime`s in UTC. A default stands in for a value that is absent or null. Fields the contract doesn't name are
+    kept unless it says otherwise; one that has the name of a contract's field, but isn't what the field is taken
+    from, is left out, since it can't be told from the real one.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._plan = [(field.name, field.path[0], field.path[1:], _shape(field)) for field in contract.fields]
+        self._defaults = [(field.name, field.default) for field in contract.fields if field.default is not None]
+        self._names = frozenset(field.name for field in contract.fields)
+        self._nested = any(len(field.path) > 1 for field in contract.fields)
+        self._keep = contract.unknown_fields == "keep"
+        self._report = contract.unknown_fields == "reject"
+
+    def __call__(self, record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the canonical event, and the names of unknown fields if the contract rejects them."""
+        rest = _copy(record) if self._nested else dict(record)
+        event = {}
+        for name, key, deeper, shape in self._plan:
+            if key in rest:
+                if deeper:
+                    if not _holds(rest[key], deeper):
+                        continue
+                    value = _take(rest, (key, *deeper))
+                else:
+                    value = rest.pop(key)
+                event[name] = value if shape is None else shape(value)
+        for name, default in self._defaults:
+            if event.get(name) is None:
+                event[name] = default
+        if rest and self._keep:
+            event |= {key: value for key, value in rest.items() if key not in self._names}
+        return event, tuple(rest) if self._report else ()
+
+
+def _shape(field: Field) -> Shape | None:
+    """Return what shapes a field's value; None where it stays as it is."""
+    if field.type == "timestamp":
+        return timestamps.reader(field.unit, field.format)
+    if field.type == "integer":
+        return _whole
+    if field.trim or field.case:
+        return _text_shape(field.trim, field.case)
+    return None
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number, so 3.0 is an integer too."""
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+def _text_shape(trim: bool, case: str | None) -> Shape:
+    def shape(value: Any) -> Any:
+        if type(value) is not str:
+            return value
+        if trim:
+            value = value.strip()
+        return value.lower() if case == "lower" else value.upper() if case == "upper" else value
+
+    return shape
+
+
+def _copy(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: _copy(value) if type(value) is dict else value for key, value in record.items()}
+
+
+def _holds(value: Any, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if type(value) is not dict or key not in value:
+            return False
+        value = value[key]
+    return True
+
+
+def _take(tree: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """Take the value at the path out of the tree, and what becomes empty by that."""
+    head, *rest = path
+    if not rest:
+        return tree.pop(head)
+    value = _take(tree[head], tuple(rest))
+    if not tree[head]:
+        del tree[head]
+    return value
