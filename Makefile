@@ -1,0 +1,70 @@
+# Everything a developer or user does, by name. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup run up test unit lint fmt bundle provision publish aggregate requirements clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make .venv with everything in it, and the command .venv/bin/sluice
+
+# uv installs the pinned packages several times faster than pip; pip brings uv itself.
+$(READY): requirements.txt requirements-uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make setup PYTHON=python3.12" >&2; exit 1; }
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## the whole loop once on the emulators (SOURCE=, CONTRACT=, REPORT=)
+	@$(BIN)/sluice run $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONTRACT),--contract '$(CONTRACT)') $(if $(REPORT),--report '$(REPORT)')
+
+up: $(READY) ## the local stack until Ctrl-C (CONTRACT=)
+	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+test: $(READY) ## all tests, with the coverage of shared/ and functions/
+	$(BIN)/pytest --cov=shared --cov=functions --cov-branch --cov-report=term --cov-fail-under=95
+
+unit: $(READY) ## the unit tests alone
+	$(BIN)/pytest tests/unit -q
+
+lint: $(READY) ## style, formatting, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(READY) ## put the formatting right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bundle: $(READY) ## build/ingest and build/aggregate, ready to deploy (CONTRACT=)
+	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+provision: $(READY) ## topics, subscriptions and tables that are missing
+	@$(BIN)/sluice provision
+
+publish: $(READY) ## a file of events into the topic (SOURCE=, CONTRACT=)
+	@$(BIN)/sluice publish --source '$(or $(SOURCE),data)' $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+aggregate: $(READY) ## a day computed now (DATE=)
+	@$(BIN)/sluice aggregate $(if $(DATE),--date '$(DATE)') $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+requirements: $(READY) ## pin the newest versions of everything again
+	$(PIN) --upgrade functions/requirements.in -o functions/ingest/requirements.txt
+	cp functions/ingest/requirements.txt functions/aggregate/requirements.txt
+	$(PIN) --upgrade requirements.in -c functions/ingest/requirements.txt -o requirements.txt
+	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt
+
+clean: ## remove what was made
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,216 @@
+"""Commands that take events in and compute days: publish, ingest, check, aggregate."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infra.commands import options
+from shared.config import Settings, contract_path
+from shared.contract import load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from infra.report import Report
+    from infra.sources import SourceReader
+
+
+@click.command()
+@options.source()
+@options.contract
+@click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+@click.option("--topic", default="events", show_default=True, help="Topic to publish to.")
+@options.batch_size
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second at most.")
+@options.as_json
+def publish(
+    source: str,
+    form: str,
+    contract: Path | None,
+    project_id: str | None,
+    topic: str,
+    batch_size: int,
+    rate: float | None,
+    as_json: bool,
+) -> None:
+    """Publish the events of files to the topic, packed many to a message.
+
+    Example: sluice publish --source data/sample_events.csv
+    """
+    from infra.publishing import Publisher, publish_files
+
+    settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
+    reader = options.open_source(source, form, load(settings.contract))
+    started = time.monotonic()
+
+    async def work() -> tuple[Report, int]:
+        async with Publisher(settings) as publisher:
+            with _bar("publishing", reader) as progress:
+                return await publish_files(
+                    reader, publisher, topic, batch_size=batch_size, rate=rate, progress=progress
+                )
+
+    report, messages = asyncio.run(work())
+    seconds = time.monotonic() - started
+    if as_json:
+        options.print_json({"published": report.published, "messages": messages, "unreadable": report.unreadable_count})
+        return
+    click.echo(
+        f"{report.published:,} events published to {topic} in {messages:,} messages "
+        f"({report.published / seconds:,.0f} events/s)"
+    )
+    for text in report.unreadable:
+        click.echo(f"unreadable: {text}", err=True)
+
+
+@click.command()
+@options.source()
+@options.contract
+@options.instance
+@options.batch_size
+@click.option("--no-quality-checks", is_flag=True, help="Store all that has an id, a user and a time.")
+@options.as_json
+def ingest(
+    source: str,
+    form: str,
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    batch_size: int,
+    no_quality_checks: bool,
+    as_json: bool,
+) -> None:
+    """Store the events of files in Bigtable directly, through the code the function runs.
+
+    Example: sluice ingest --source events.csv --format csv --batch-size 100
+    """
+    from infra.loading import load_files
+    from shared.bigtable import Bigtable
+
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    loaded = load(settings.contract)
+    reader = options.open_source(source, form, loaded)
+
+    async def work() -> Report:
+        bigtable = Bigtable(settings)
+        try:
+            with _bar("storing", reader) as progress:
+                return await load_files(
+                    reader, bigtable, loaded, batch_size=batch_size, quality=not no_quality_checks, progress=progress
+                )
+        finally:
+            await bigtable.close()
+
+    _tell(asyncio.run(work()), as_json, verb="read")
+
+
+@click.command()
+@options.source()
+@options.contract
+@options.as_json
+def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
+    """Judge the events of files without storing anything; no server is needed.
+
+    Example: sluice check --source data/sample_events.json
+    """
+    from infra.judging import judge_files
+
+    loaded = load(contract_path(contract))
+    reader = options.open_source(source, form, loaded)
+    with _bar("checking", reader) as progress:
+        report = judge_files(reader, loaded, progress=progress)
+    _tell(report, as_json, verb="read")
+
+
+@click.command()
+@click.option("--date", "day", type=options.Day(), help="The day to compute. [yesterday, UTC]")
+@click.option("--from", "first", type=options.Day(), help="The first of several days.")
+@click.option("--to", "last", type=options.Day(), help="The last of several days.")
+@options.contract
+@options.instance
+@options.as_json
+def aggregate(
+    day: date | None,
+    first: date | None,
+    last: date | None,
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    as_json: bool,
+) -> None:
+    """Compute the measures of days now, as the function does on its schedule.
+
+    Example: sluice aggregate --date 2024-01-15
+    """
+    from shared.aggregation import Aggregation, Summary
+    from shared.bigtable import Bigtable
+
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    loaded = load(settings.contract)
+    days = options.day_span(day, first, last)
+
+    async def work() -> list[Summary]:
+        bigtable = Bigtable(settings)
+        try:
+            aggregation = Aggregation(bigtable, loaded)
+            return [await _told(await aggregation.run(day), quiet=as_json) for day in days]
+        finally:
+            await bigtable.close()
+
+    async def _told(summary: Summary, *, quiet: bool) -> Summary:
+        if not quiet:
+            repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
+            click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
+        return summary
+
+    summaries = asyncio.run(work())
+    if as_json:
+        options.print_json(summaries)
+
+
+class _bar:  # noqa: N801 - used like a function
+    """Show the progress of reading files on standard error."""
+
+    def __init__(self, title: str, reader: SourceReader) -> None:
+        from rich.console import Console
+
+        from infra.progress import Bar
+
+        self._reader = reader
+        self._bar = Bar(Console(stderr=True), title, reader.total_bytes)
+
+    def __enter__(self) -> Callable[[Report], None]:
+        self._bar.__enter__()
+        return self._show
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
+
+    def _show(self, report: Report) -> None:
+        figures = {"published": report.published, "stored": report.stored, "rejected": report.rejected_events}
+        self._bar.update(
+            self._reader.bytes_read, report.published, **{name: count for name, count in figures.items() if count}
+        )
+
+
+def _tell(report: Report, as_json: bool, *, verb: str) -> None:
+    if as_json:
+        options.print_json(report.as_json())
+    else:
+        report.show(_console(), verb=verb)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+COMMANDS = (publish, ingest, check, aggregate)

@@ -1,0 +1,159 @@
+"""Files into the topic: events packed many to a message, messages many to a call, calls side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable, Iterator
+
+import grpc
+from google.api_core import exceptions
+from google.pubsub_v1 import PublisherAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from google.pubsub_v1.types import PublishRequest, PubsubMessage
+
+from infra.concurrency import concurrently
+from infra.report import Report
+from infra.sources import Record, SourceReader, Unreadable
+from shared import envelope
+from shared.config import Settings
+from shared.errors import PermanentError, SettingsError, StoreUnavailableError
+
+# A PublishRequest may have 1,000 messages and 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
+_MESSAGES_A_CALL, _BYTES_A_CALL = 1_000, 4 * 1024 * 1024
+_CALLS = 4
+_TIMEOUT = 60.0
+
+
+class Publisher:
+    """Publishes to the topics of one project; use it as an async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._project = settings.project_id
+        if settings.pubsub_emulator:
+            channel = grpc.aio.insecure_channel(settings.pubsub_emulator)
+            self._client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+        else:
+            self._client = PublisherAsyncClient()
+
+    async def __aenter__(self) -> Publisher:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.transport.close()
+
+    async def publish(self, topic: str, messages: list[PubsubMessage]) -> list[str]:
+        """Publish messages in one call and return their ids.
+
+        Raises:
+            SettingsError: there is no such topic, or it may not be published to.
+            StoreUnavailableError: Pub/Sub didn't answer in time.
+        """
+        name = f"projects/{self._project}/topics/{topic}"
+        try:
+            response = await self._client.publish(
+                request=PublishRequest(topic=name, messages=messages), timeout=_TIMEOUT
+            )
+        except exceptions.NotFound:
+            raise SettingsError(
+                f"topic {name}: found none, expected it to exist; `sluice provision` makes it"
+            ) from None
+        except (exceptions.PermissionDenied, exceptions.Unauthenticated) as error:
+            raise SettingsError(f"topic {name}: may not be published to: {error.message}") from None
+        except (exceptions.RetryError, exceptions.ServerError) as error:
+            raise StoreUnavailableError(f"topic {name}: Pub/Sub didn't take the messages: {error}") from None
+        except exceptions.GoogleAPICallError as error:
+            raise PermanentError(f"topic {name}: {error.message}") from None
+        return list(response.message_ids)
+
+
+async def publish_files(
+    reader: SourceReader,
+    publisher: Publisher,
+    topic: str,
+    *,
+    batch_size: int = 100,
+    rate: float | None = None,
+    progress: Callable[[Report], None] = lambda _report: None,
+) -> tuple[Report, int]:
+    """Publish the events of some files.
+
+    Args:
+        reader: of the files.
+        publisher: to the right project.
+        topic: its short name.
+        batch_size: events in a message, at most.
+        rate: events a second, at most.
+        progress: is told of the figures now and then.
+
+    Returns:
+        The figures, and how many messages that made.
+    """
+    report = Report()
+    slots = asyncio.Semaphore(_CALLS)
+    started = time.monotonic()
+    sent = handed_in = 0
+
+    async def send(messages: list[PubsubMessage], events: int) -> None:
+        try:
+            await publisher.publish(topic, messages)
+        finally:
+            slots.release()
+        report.published += events
+        progress(report)
+
+    async with concurrently() as calls:
+        for messages, events in _calls(_messages(reader, report, batch_size), single=rate is not None):
+            if rate is not None:
+                await asyncio.sleep(started + handed_in / rate - time.monotonic())
+            await slots.acquire()
+            calls.create_task(send(messages, events))
+            sent += len(messages)
+            handed_in += events
+    return report, sent
+
+
+def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator[tuple[PubsubMessage, int]]:
+    """Pack events into messages; what doesn't fit into any is reported."""
+
+    def events() -> Iterator[bytes]:
+        for item in reader:
+            if isinstance(item, Unreadable):
+                report.cannot_read(item.source, item.line, item.problem)
+            elif len(item.raw) <= envelope.MAX_PACKED or _squeezed(item) is not None:
+                yield item.raw
+            else:
+                problem = f"found {len(item.raw):,} bytes, expected an event of at most {envelope.MAX_PACKED:,}"
+                report.cannot_read(item.source, item.line, problem)
+
+    for batch in envelope.pack(events(), most=batch_size):
+        data = b"\n".join(batch)
+        if len(data) > envelope.MAX_PACKED:  # one large event, which fits when it is compressed
+            yield PubsubMessage(data=gzip.compress(data), attributes={envelope.CONTENT_ENCODING: "gzip"}), 1
+        else:
+            yield PubsubMessage(data=data), len(batch)
+
+
+def _squeezed(record: Record) -> bytes | None:
+    """Return an event compressed, if that makes it small enough for a message."""
+    if len(record.raw) > envelope.MAX_UNPACKED:
+        return None
+    data = gzip.compress(record.raw)
+    return data if len(data) <= envelope.MAX_PACKED else None
+
+
+def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> Iterator[tuple[list[PubsubMessage], int]]:
+    """Gather messages into calls; `single` makes a call of each, for an even rate."""
+    gathered: list[PubsubMessage] = []
+    events = size = 0
+    for message, count in messages:
+        length = len(message.data)
+        if gathered and (single or len(gathered) == _MESSAGES_A_CALL or size + length > _BYTES_A_CALL):
+            yield gathered, events
+            gathered, events, size = [], 0, 0
+        gathered.append(message)
+        events += count
+        size += length
+    if gathered:
+        yield gathered, events

@@ -1,0 +1,158 @@
+"""The whole loop once, on the emulators: files → topic → function → tables → aggregates, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from google.pubsub_v1.types import PubsubMessage
+from rich.console import Console
+from rich.table import Table
+
+from infra.publishing import Publisher, publish_files
+from infra.report import Report
+from infra.sources import SourceReader
+from infra.stack import Stack
+from infra.survey import count_events, count_rejected
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import Contract
+from shared.errors import StackError
+from shared.keys import days_between
+from shared.rollups import Rollups
+from shared.state import State
+
+# Nothing here takes that long; it ends a run that hangs instead of leaving a person waiting.
+_PATIENCE = 300.0
+_POLL = 0.05
+_SHOWN = 3
+
+
+class Loop:
+    """One run of the whole loop; `report` has the figures afterwards."""
+
+    def __init__(self, stack: Stack, contract: Contract, console: Console) -> None:
+        self.report = Report()
+        self._stack = stack
+        self._contract = contract
+        self._console = console
+        self._settings = Settings.from_environment(stack.environment, contract=contract.path)
+        self._tops: list[tuple[date, str, str, list[tuple[str, dict[str, Any]]]]] = []
+
+    async def run(self, reader: SourceReader, progress: Callable[[Report], None]) -> None:
+        """Publish, wait until every message is dealt with, aggregate, and count what is in the tables."""
+        bigtable = Bigtable(self._settings)
+        began = datetime.now(UTC)
+        try:
+            async with Publisher(self._settings) as publisher:
+                with self._timed("publish"):
+                    self.report, messages = await publish_files(reader, publisher, "events", progress=progress)
+                with self._timed("store"):
+                    await self._until(
+                        lambda: self._stack.acknowledged("events-ingest") >= messages, "stored or rejected"
+                    )
+                days = await count_events(bigtable)
+                with self._timed("aggregate"):
+                    await self._aggregate(publisher, bigtable, list(days))
+            with self._timed("read back"):
+                self.report.days = days
+                self.report.stored = sum(events for events, _ in days.values())
+                await count_rejected(bigtable, days_between(began.date(), datetime.now(UTC).date()), self.report)
+                self._tops = await self._find_tops(bigtable)
+        finally:
+            await bigtable.close()
+
+    async def _aggregate(self, publisher: Publisher, bigtable: Bigtable, days: list[date]) -> None:
+        """Ask for each day by a message, as the schedule does, and wait until its run counts."""
+        state = State(bigtable)
+        waiting = set(days)
+        for start in range(0, len(days), 100):
+            requests = [
+                PubsubMessage(data=json.dumps({"date": day.isoformat()}).encode()) for day in days[start : start + 100]
+            ]
+            await publisher.publish("aggregate-requests", requests)
+        give_up = time.monotonic() + _PATIENCE
+        while waiting:
+            self._check(give_up, f"{len(waiting)} days aren't aggregated")
+            waiting = {day for day in waiting if await state.run(day) is None}
+            if waiting:
+                await asyncio.sleep(_POLL)
+
+    async def _find_tops(self, bigtable: Bigtable) -> list[tuple[date, str, str, list[tuple[str, dict[str, Any]]]]]:
+        """Return, of the busiest day, the values with the highest first measure of each dimension."""
+        if not self.report.days:
+            return []
+        day = max(self.report.days, key=lambda each: self.report.days[each][0])
+        rollups = Rollups(bigtable, State(bigtable))
+        tops = []
+        for aggregate in self._contract.aggregates:
+            measure = aggregate.measures[0].name
+            limit = _SHOWN if aggregate.by else 1
+            tops.append(
+                (day, aggregate.dimension, measure, await rollups.top(aggregate.dimension, measure, day, limit))
+            )
+        return tops
+
+    async def _until(self, done: Callable[[], bool], what: str) -> None:
+        give_up = time.monotonic() + _PATIENCE
+        while not done():
+            self._check(give_up, f"not every message is {what}")
+            await asyncio.sleep(_POLL)
+
+    def _check(self, give_up: float, what: str) -> None:
+        self._stack.check()
+        if time.monotonic() > give_up:
+            raise StackError(f"{what} after {_PATIENCE:g} s; the logs of the parts: {self._stack.describe()}")
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.report.seconds[part] = time.monotonic() - started
+
+    def show(self) -> None:
+        """Print what came of it."""
+        console = self._console
+        self.report.show(console)
+        for day, dimension, measure, rows in self._tops:
+            if rows:
+                names = [name for name in rows[0][1] if name != measure]
+                title = f"{dimension} by {measure}, {day}"
+                table = Table(dimension, measure, *names, title=title, title_justify="left")
+                for value, stats in rows:
+                    table.add_row(value[:60], *(_figure(stats.get(name)) for name in (measure, *names)))
+                console.print(table)
+        seconds = self.report.seconds
+        busy = seconds.get("publish", 0) + seconds.get("store", 0)
+        rate = f" ({self.report.published / busy:,.0f} events/s through topic and function)" if busy else ""
+        console.print("time: " + ", ".join(f"{part} {took:.1f} s" for part, took in seconds.items()) + rate)
+
+
+def run_loop(
+    reader: SourceReader, contract: Contract, console: Console, progress: Callable[[Report], None], save: Path | None
+) -> None:
+    """Start the local stack, run the loop, end the stack, tell what happened.
+
+    Raises:
+        StackError, MissingProgramError: a part can't be started or doesn't answer.
+    """
+    started = time.monotonic()
+    with Stack(contract=Path(contract.path)) as stack:
+        loop = Loop(stack, contract, console)
+        starting = time.monotonic() - started
+        asyncio.run(loop.run(reader, progress))
+        loop.report.seconds = {"start": starting, **loop.report.seconds}
+    loop.show()
+    if save is not None:
+        loop.report.save(save)
+        console.print(f"the same as JSON: {save}")
+
+
+def _figure(value: Any) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
