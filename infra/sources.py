@@ -139,8 +139,9 @@ class SourceReader:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
                     yield from self._events(_unpacked(partial(self._read, raw), stack), name)
-                except _DamagedError as error:
-                    yield Unreadable(name, error.line, str(error), b"")
+                except (_DamagedError, *_DAMAGE) as error:
+                    damage = error if isinstance(error, _DamagedError) else _DamagedError(1, error)
+                    yield Unreadable(name, damage.line, str(damage), b"")
 
     def _read(self, raw: Any, size: int) -> bytes:
         # read1 returns what a pipe holds, where read would wait for more.
@@ -149,16 +150,16 @@ class SourceReader:
         return data
 
     def _events(self, file: io.BufferedReader, name: str) -> Iterator[Record | Unreadable]:
-        lines = _lines(file)
-        number, first = next(((number, line) for number, line in enumerate(lines, 1) if not line.isspace()), (0, b""))
-        if number == 1:
-            first = first.removeprefix(_UTF8_MARK)
-        if first.startswith(_UTF16_MARKS):
-            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", first[:MAX_QUOTED])])
+        number, start = _find_content(file)
+        if start.startswith(_UTF16_MARKS):
+            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED])])
+        bracket = start.lstrip()[:1]
         format = _format_of(name) if self._format == "auto" else self._format
-        if format == "csv" or not (format or first.lstrip().startswith((b"{", b"["))):
-            return read_csv(chain([first], lines), name, self._columns, number)
-        return _read_json(file, name, first, lines, number)
+        if format == "csv" or not (format or bracket in (b"{", b"[")):
+            return read_csv(_lines(file, number), name, self._columns, number)
+        if bracket == b"{":
+            return _read_objects(file, name, number)
+        return _read_values(file, name) if bracket == b"[" else _read_lines(_lines(file, number), name, number)
 
 
 def _size(path: Path) -> int | None:
@@ -192,47 +193,57 @@ class _Raw(io.RawIOBase):
 
 def _unpacked(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
     file: io.BufferedReader = io.BufferedReader(_Raw(read), _BUFFER)
-    try:
-        if not file.peek(2).startswith(_GZIP_MAGIC):
-            return file
-    except OSError as error:
-        raise _DamagedError(1, error) from error
-    # read1, since read loses what it has gathered when it comes upon damage.
-    return io.BufferedReader(_Raw(stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1), _BUFFER)
+    if file.peek(2).startswith(_GZIP_MAGIC):
+        # read1, since read loses what it has gathered when it comes upon damage.
+        unpack = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
+        file = io.BufferedReader(_Raw(unpack), _BUFFER)
+    return file
 
 
-def _lines(file: io.BufferedReader) -> Iterator[bytes]:
-    """Yield the lines with their ends; of a line longer than `MAX_VALUE` only the beginning."""
-    number = 0
+def _find_content(file: io.BufferedReader) -> tuple[int, bytes]:
+    """Pass over a byte order mark and blank lines; return the number of the next line and some of its bytes."""
+    number = 1
+    if file.peek(3).startswith(_UTF8_MARK):
+        file.read(len(_UTF8_MARK))
+    while chunk := file.peek(1):
+        blank = len(chunk) - len(chunk.lstrip())
+        if blank < len(chunk):  # content: the blanks right before it belong to its line
+            blank = chunk.rfind(b"\n", 0, blank) + 1
+        number += chunk.count(b"\n", 0, blank)
+        file.read(blank)
+        if blank < len(chunk):
+            return number, chunk[blank:]
+    return number, b""
+
+
+def _lines(file: io.BufferedReader, number: int) -> Iterator[bytes]:
+    """Yield the lines with their ends, `number` the first; of one longer than `MAX_VALUE` only the beginning."""
     try:
         for line in iter(partial(file.readline, MAX_VALUE + 1), b""):
-            number += 1
             yield line
+            number += 1
             rest = line if len(line) > MAX_VALUE else b""
             while rest and not rest.endswith(b"\n"):
                 rest = file.readline(_BUFFER)
     except _DAMAGE as error:
-        raise _DamagedError(number + 1, error) from error
+        raise _DamagedError(number, error) from error
 
 
-def _read_json(
-    file: io.BufferedReader, name: str, first: bytes, lines: Iterator[bytes], number: int
-) -> Iterator[Record | Unreadable]:
-    """Tell one value a line, which is passed on as it is, from values that have to be looked for."""
-    start = first.lstrip()[:1]
+def _read_objects(file: io.BufferedReader, name: str, number: int) -> Iterator[Record | Unreadable]:
+    """Tell one object a line, passed on as it is, from objects that have to be looked for, by the first two lines."""
+    lines = _lines(file, number)
+    first = next(lines)
     ahead = [first]
-    if start == b"{" and not _is_json(first):
+    if not _is_json(first):
         for line in lines:
             ahead.append(line)
             if not line.isspace():
                 break
         second = b"".join(ahead[1:]).lstrip()[:1]
         end, depth = _scan(first, 0, 0)
-        several = not (second or depth) and first[end:].lstrip().startswith(b"{")
-        if several or second not in (b"", b"{"):
-            start = b"["
-    if start == b"[":
-        return _read_values(file, name, b"".join(ahead))
+        several_on_the_only_line = not (second or depth) and first[end:].lstrip().startswith(b"{")
+        if several_on_the_only_line or second not in (b"", b"{"):
+            return _read_values(file, name, b"".join(ahead))
     return _read_lines(chain(ahead, lines), name, number)
 
 
@@ -326,7 +337,7 @@ class _Text:
         return self.data[self.at - size : self.at]
 
 
-def _read_values(file: io.BufferedReader, name: str, head: bytes) -> Iterator[Record | Unreadable]:
+def _read_values(file: io.BufferedReader, name: str, head: bytes = b"") -> Iterator[Record | Unreadable]:
     """Read JSON values laid out anyhow: the elements of arrays, objects over several lines or several on a line.
 
     They are cut out by their brackets, not decoded: numbers stay as they are spelled, at any size, and an error inside

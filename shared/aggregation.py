@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from shared import keys, logs
+from shared import keys
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.envelope import Message, UnpackError, split, unpack
@@ -47,7 +47,11 @@ class Summary(msgspec.Struct, frozen=True):
 class Aggregation:
     """Computes days under one contract."""
 
-    def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
+    def __init__(
+        self, bigtable: Bigtable, contract: Contract, *, report: Callable[[Summary], None] | None = None
+    ) -> None:
+        """Prepare, without doing anything yet; `report` is told of every run that is finished."""
+        self._report = report
         self._contract = contract
         self._state = State(bigtable)
         self._events = Events(bigtable, contract.bucket)
@@ -66,7 +70,8 @@ class Aggregation:
         swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(day, rollup.events, repeated, rows, swept)
-        logs.info("a day is aggregated", **msgspec.to_builtins(summary))
+        if self._report:
+            self._report(summary)
         return summary
 
     async def days(self, message: Message) -> list[date]:

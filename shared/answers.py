@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from starlette.exceptions import HTTPException
 
 from shared import logs
-from shared.errors import OverloadedError, PermanentError, TransientError
+from shared.errors import OverloadedError, PermanentError, RequestError, TransientError
 
 
 @contextmanager
@@ -22,7 +22,8 @@ def answering(message_id: str) -> Iterator[None]:
 
     Raises:
         HTTPException: 429 for more than this instance can hold, 503 for what another try may mend, 500 for what needs
-            a person first. Pub/Sub delivers the message again after each.
+            a person first. Pub/Sub delivers the message again after each. A request that asks for nothing that could
+            be done is logged and acknowledged.
     """
     try:
         yield
@@ -32,6 +33,9 @@ def answering(message_id: str) -> Iterator[None]:
     except TransientError as error:
         logs.warning(str(error), message_id=message_id)
         raise HTTPException(503, "not stored yet") from error
+    except RequestError as error:
+        # No delivery would make it right, and nothing is lost by letting it go.
+        logs.error(str(error), message_id=message_id)
     except PermanentError as error:
         logs.error(str(error), message_id=message_id)
         raise HTTPException(500, "refused") from error

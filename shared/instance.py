@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
+
 from shared import contract, logs
-from shared.aggregation import Aggregation
+from shared.aggregation import Aggregation, Summary
 from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.ingestion import Ingestion
@@ -23,4 +25,8 @@ def ingestion() -> Ingestion:
 def aggregation() -> Aggregation:
     """Return this instance's aggregation."""
     settings = Settings.from_environment()
-    return Aggregation(Bigtable(settings), contract.load(settings.contract))
+    return Aggregation(Bigtable(settings), contract.load(settings.contract), report=_log_run)
+
+
+def _log_run(summary: Summary) -> None:
+    logs.info("a day is aggregated", **msgspec.to_builtins(summary))

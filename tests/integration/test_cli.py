@@ -1,0 +1,293 @@
+"""The `sluice` command against the emulators: what it prints, what it leaves in the tables, how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from infra.cli import main
+from shared.config import Settings
+from tests.support import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event
+
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Sluice = Callable[..., Result]
+
+
+@pytest.fixture
+def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sluice:
+    """Run the command as a shell would, with the settings of a fresh instance in the environment."""
+    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
+    monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
+    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("SLUICE_CONTRACT", raising=False)
+
+    def run(*arguments: str, stdin: bytes | None = None) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@needs_sparkify
+def test_check_predicts_what_ingest_finds_in_the_real_logs(sluice: Sluice, settings: Settings) -> None:
+    options = ["--source", str(SPARKIFY), "--contract", str(SPARKIFY_CONTRACT), "--json"]
+
+    predicted = sluice("check", *options).json
+    found = sluice("ingest", *options).json
+    again = sluice("ingest", *options).json
+
+    assert (predicted["published"], predicted["stored"], predicted["rejected"]) == (8042, 7756, {"null": 286})
+    assert len(predicted["days"]) == 30
+    assert predicted["days"]["2018-11-15"] == {"events": 522, "users": 25}
+    assert predicted["days"]["2018-11-21"] == {"events": 493, "users": 28}
+    assert predicted == found == again
+    assert len(list(cells(dump(settings, "events"), "e"))) == 7756
+    assert len(dump(settings, "rejected")) == 286
+
+
+def test_from_a_csv_to_the_figures_of_a_day(sluice: Sluice, tmp_path: Path) -> None:
+    source = tmp_path / "events.csv.gz"
+    text = "event_id,userId,timestamp,event_type,songId,duration\n" + "".join(
+        f"e{number},u{number % 3},2024-01-15T10:00:{number:02d}Z,song_play,s{number % 2},{number}.5\n"
+        for number in range(30)
+    )
+    source.write_bytes(gzip.compress(text.encode()))
+
+    ingested = sluice("ingest", "--source", str(source), "--format", "csv", "--batch-size", "7")
+    assert ingested.code == 0
+    assert "30 events read: 30 stored, 0 rejected, 0 duplicates" in ingested.out
+
+    [summary] = sluice("aggregate", "--date", "2024-01-15", "--json").json
+    assert (summary["day"], summary["events"]) == ("2024-01-15", 30)
+    assert sluice("aggregates", "user", "u0", "--date", "2024-01-15", "--json").json == {
+        "2024-01-15": {"total_events": 10, "unique_songs": 2, "listening_seconds": 140.0}
+    }
+    assert "total_events 30" in sluice("aggregates", "all", "all", "--from", "2024-01-14", "--to", "2024-01-15").out
+    top = sluice("top", "song", "plays", "--date", "2024-01-15", "--limit", "1", "--json").json
+    assert top == [{"value": "s0", "plays": 15, "unique_users": 3, "mean_seconds": 14.5}]
+    assert sluice("top", "song", "plays", "--date", "2024-01-15").out.split() == ["15", "s0", "15", "s1"]
+    events = sluice("events", "u1", "--start", "2024-01-15", "--limit", "2", "--json").json
+    assert [event["event_id"] for event in events] == ["e28", "e25"]
+    assert sluice("events", "u1", "--start", "2024-01-15T10:00:28Z").out.count("\n") == 1
+
+
+def test_rejected_events_can_be_looked_at(sluice: Sluice) -> None:
+    bad = lines([music_event(1, userId=""), music_event(2, event_type="dance"), music_event(3, userId=...)])
+    assert sluice("ingest", "--source", "-", stdin=bad + b"\n\x1b[2J").code == 0
+
+    assert len(sluice("rejected", "--json").json) == 4
+    [shown] = sluice("rejected", "--rule", "one_of", "--json").json
+    assert shown["source"] == "stdin:2"
+    assert shown["findings"][0]["field"] == "event_type"
+    text = sluice("rejected").out
+    assert "required" in text
+    assert "\x1b" not in text
+    assert len(sluice("rejected", "--limit", "1", "--json").json) == 1
+    assert sluice("rejected", "--date", "2024-01-15").err.startswith("nothing rejected")
+
+
+def test_no_quality_checks_stores_what_has_a_place(sluice: Sluice, settings: Settings) -> None:
+    data = lines([music_event(1, event_type="dance"), music_event(2, userId="")])
+
+    report = sluice("ingest", "--source", "-", "--no-quality-checks", "--json", stdin=data).json
+
+    assert (report["stored"], report["rejected"]) == (1, {"null": 1})
+
+
+def test_a_contract_written_from_nothing_for_nested_events(sluice: Sluice, settings: Settings, tmp_path: Path) -> None:
+    contract = tmp_path / "hub.toml"
+    contract.write_text(
+        """
+        version = 1
+        name = "hub"
+        [event]
+        id = ["kind", "number"]
+        user = "login"
+        time = "created_at"
+        bucket = "hour"
+        [fields.kind]
+        from = "type"
+        type = "string"
+        one_of = ["PushEvent", "WatchEvent"]
+        [fields.number]
+        from = "id"
+        type = "integer"
+        [fields.login]
+        from = "actor.login"
+        type = "string"
+        [fields.repo]
+        from = "repo.name"
+        type = "string"
+        pattern = "[^/]+/[^/]+"
+        [fields.created_at]
+        type = "timestamp"
+        [fields.size]
+        from = "payload.size"
+        type = "integer"
+        default = 0
+        [aggregates.repo]
+        by = "repo"
+        where = { kind = "PushEvent" }
+        pushes = "count"
+        size = "sum(size)"
+        people = "unique(login)"
+        """
+    )
+
+    def record(number: int, **changes: Any) -> dict[str, Any]:
+        event = {
+            "id": number,
+            "type": "PushEvent",
+            "actor": {"id": 1, "login": f"dev{number % 2}"},
+            "repo": {"name": "a/b"},
+            "payload": {"size": number},
+            "created_at": f"2015-01-01T15:00:{number:02d}Z",
+        }
+        return {**event, **changes}
+
+    data = lines(
+        [
+            *(record(number) for number in range(10)),
+            record(3),
+            record(20, type="WatchEvent"),
+            record(21, repo={}),
+            record(22, repo={"name": "nope"}),
+            record(23, actor="root"),
+            record(24, payload={}),
+        ]
+    )
+    options = ["--contract", str(contract)]
+
+    report = sluice("ingest", "--source", "-", *options, "--json", stdin=data).json
+    assert (report["published"], report["stored"], report["duplicates"]) == (16, 13, 1)
+    assert report["rejected"] == {"pattern": 1, "required": 1}
+    window = ["--start", "2015-01-01", "--end", "2015-01-01T15:00:10Z", "--limit", "1"]
+    [event] = sluice("events", "dev1", *window, "--json", *options).json
+    assert event == {
+        "kind": "PushEvent",
+        "number": 9,
+        "login": "dev1",
+        "repo": "a/b",
+        "created_at": "2015-01-01T15:00:09Z",
+        "size": 9,
+        "actor": {"id": 1},
+    }
+    sluice("aggregate", "--date", "2015-01-01", *options)
+    assert sluice("aggregates", "repo", "a/b", "--date", "2015-01-01", "--json", *options).json == {
+        "2015-01-01": {"pushes": 11, "size": 45, "people": 2}
+    }
+
+
+def test_publish_packs_events_into_messages(sluice: Sluice, topics: Callable[[], list[bytes]]) -> None:
+    data = lines(music_event(number) for number in range(250))
+
+    result = sluice("publish", "--source", "-", "--batch-size", "100", "--json", stdin=data)
+
+    assert result.json == {"published": 250, "messages": 3, "unreadable": 0}
+    messages = topics()
+    assert sorted(message.count(b"\n") + 1 for message in messages) == [50, 100, 100]
+    assert sorted(b"\n".join(messages).split(b"\n")) == sorted(data.split(b"\n"))
+
+
+def test_rows_that_cant_be_read_are_told_and_the_rest_is_stored(sluice: Sluice, tmp_path: Path) -> None:
+    source = tmp_path / "events.csv"
+    source.write_bytes(
+        b"event_id,userId,timestamp,event_type\n"
+        b"e1,u,2024-01-15T10:00:00Z,click\n"
+        b"e2,\xff,2024-01-15T10:00:00Z,click\n"
+        b"e3,u,2024-01-15T10:00:00Z,click\n"
+    )
+
+    result = sluice("ingest", "--source", str(source))
+
+    assert result.code == 0
+    assert "2 events read: 2 stored" in result.out
+    assert "events.csv:3" in result.out
+
+
+def test_doctor_sees_what_is_there_and_what_is_missing(
+    sluice: Sluice, empty_instance: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine = sluice("doctor")
+    assert fine.code == 0, fine.out
+    assert "table rejected: can be read" in fine.out
+
+    monkeypatch.setenv("BIGTABLE_INSTANCE", empty_instance.instance_id)
+    bad = sluice("doctor", "--json")
+    assert bad.code == 1
+    assert [each["what"] for each in bad.json if not each["ok"]] == [
+        "table events",
+        "table rejected",
+        "table aggregates",
+        "table state",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["check", "--source", "nowhere.csv"], 1, "nowhere.csv"),
+        (["check", "--source", "*.nothing"], 1, "*.nothing"),
+        (["check", "--source", "-", "--contract", "nowhere.toml"], 1, "nowhere.toml: can't be read"),
+        (["ingest"], 2, "Missing option '--source'"),
+        (["ingest", "--source", "-", "--batch-size", "0"], 2, "--batch-size"),
+        (["publish", "--source", "-", "--topic", "nowhere"], 1, "sluice provision"),
+        (["publish", "--source", "-", "--rate", "0"], 2, "--rate"),
+        (["aggregate", "--date", "15.1.2024"], 2, "found '15.1.2024', expected a day such as 2024-01-15"),
+        (["aggregate", "--from", "2024-01-15"], 2, "found one of --from and --to"),
+        (["aggregate", "--from", "2024-01-16", "--to", "2024-01-15"], 1, "from 2024-01-16 to 2024-01-15"),
+        (["aggregate", "--date", "2024-01-16", "--from", "2024-01-15"], 2, "found --date with --from or --to"),
+        (["events", "u", "--start", "soon"], 2, "found 'soon'"),
+        (["events", "u", "--start", "2024-01-16", "--end", "2024-01-15"], 2, "--end"),
+        (["top", "user", "nothing", "--date", "2024-01-15"], 0, "no figures of 'nothing'"),
+        (["events", "nobody"], 0, "no events of 'nobody'"),
+        (["aggregates", "user", "nobody"], 0, "no aggregates of user 'nobody'"),
+        (["fly"], 2, "No such command 'fly'"),
+    ],
+)
+def test_what_cant_be_done_is_said_in_a_line(sluice: Sluice, arguments: list[str], code: int, text: str) -> None:
+    result = sluice(*arguments, stdin=lines([music_event()]))
+
+    assert (result.code, text in result.err) == (code, True), result
+
+
+def test_every_command_shows_an_example(sluice: Sluice) -> None:
+    for command in ("run", "up", "publish", "ingest", "check", "aggregate", "events", "aggregates", "top", "rejected"):
+        assert f"Example: sluice {command}" in " ".join(sluice(command, "--help").out.split())
+
+
+def test_the_sample_shows_what_checks_find(sluice: Sluice) -> None:
+    report = sluice("check", "--source", str(ROOT / "data"), "--json").json
+
+    assert report["published"] == report["stored"] + report["rejected_events"] + report["duplicates"]
+    assert report["duplicates"] > 0
+    assert {"required", "null", "type", "range", "length", "pattern", "one_of", "future", "not_json"} <= set(
+        report["rejected"]
+    )

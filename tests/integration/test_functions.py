@@ -1,0 +1,172 @@
+"""The functions under plain `functions-framework`, called as Eventarc calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from shared.config import Settings
+from tests.support import MUSIC_CONTRACT, ROOT, cells, cloud_event, dump, lines, music_event
+
+FRAMEWORK = Path(sys.executable).parent / "functions-framework"
+
+
+@contextmanager
+def running(function: str, settings: Settings, log: Path, **extra: str) -> Iterator[str]:
+    """Run a function as the README says; yields its address."""
+    from infra.processes import free_port
+
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        **extra,
+    }
+    command = [str(FRAMEWORK), "--target", function, "--source", f"functions/{function}/main.py", "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def post(http: aiohttp.ClientSession, url: str, data: bytes, **kwargs: Any) -> tuple[int, str]:
+    headers, body = cloud_event(data, **kwargs)
+    for _ in range(600):
+        try:
+            async with http.post(url, headers=headers, data=body) as response:
+                return response.status, await response.text()
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(0.05)  # it is starting
+    raise AssertionError(f"{url} doesn't answer")
+
+
+async def test_concurrent_messages_are_stored_together(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with running("ingest", settings, log) as url:
+        posts = (post(http, url, lines([music_event(number)]), message_id=str(number)) for number in range(200))
+        answers = await asyncio.gather(*posts)
+        bad = await post(http, url, b'{"event_id": 1}', message_id="bad")
+
+    assert {status for status, _ in answers} == {200}
+    assert bad[0] == 200
+    assert len(list(cells(dump(settings, "events"), "e"))) == 200
+    assert len(dump(settings, "rejected")) == 1
+    logged = [json.loads(line) for line in log.read_text().splitlines()]
+    assert logged
+    assert all(entry["message"] == "events taken in" for entry in logged), logged
+
+
+async def test_a_missing_table_is_a_500_and_one_log_line(
+    empty_instance: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with running("ingest", empty_instance, log) as url:
+        status, text = await post(http, url, lines([music_event()]), message_id="m1")
+
+    assert (status, text) == (500, "refused")
+    [entry] = [json.loads(line) for line in log.read_text().splitlines()]
+    assert (entry["severity"], entry["message_id"]) == ("ERROR", "m1")
+    assert "table" in entry["message"] or "state" in entry["message"]
+
+
+async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    from infra.processes import free_port
+
+    nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}", "SLUICE_STORE_DEADLINE": "1"}
+    with running("ingest", settings, tmp_path / "log", **nowhere) as url:
+        status, text = await post(http, url, lines([music_event()]))
+
+    assert (status, text) == (503, "not stored yet")
+
+
+async def test_a_wrong_contract_is_a_500_that_names_the_key(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    contract = tmp_path / "wrong.toml"
+    contract.write_text(MUSIC_CONTRACT.read_text().replace('type = "string"', 'type = "text"', 1))
+    log = tmp_path / "log"
+    with running("ingest", settings, log, SLUICE_CONTRACT=str(contract)) as url:
+        status, _ = await post(http, url, lines([music_event()]))
+
+    assert status == 500
+    assert (
+        "fields.event_id.type: found 'text', expected 'string' or"
+        in json.loads(log.read_text().splitlines()[0])["message"]
+    )
+
+
+async def test_what_is_no_cloud_event_is_a_400(settings: Settings, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with running("ingest", settings, tmp_path / "log") as url:
+        await post(http, url, b"{}")
+        async with http.post(url, data=b"hello") as response:
+            assert response.status == 400
+
+
+async def test_aggregate_computes_the_days_it_is_asked_for(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    events = [music_event(1), music_event(2, timestamp="2024-01-16T00:00:00Z")]
+    with running("ingest", settings, tmp_path / "log1") as url:
+        assert (await post(http, url, lines(events)))[0] == 200
+    log = tmp_path / "log2"
+    with running("aggregate", settings, log) as url:
+        assert (await post(http, url, b'{"from": "2024-01-15", "to": "2024-01-17"}'))[0] == 200
+        assert (await post(http, url, b'{"date": "2024-01-32"}', message_id="wrong"))[0] == 200
+        assert (await post(http, url, b"", published="2024-01-17T01:00:00Z"))[0] == 200
+
+    aggregates = dump(settings, "aggregates", b"all#")
+    assert {key: columns["a", b"total_events"][0][1] for key, columns in aggregates.items()} == {
+        b"all#20240115#all": b"1",
+        b"all#20240116#all": b"1",
+        b"all#20240117#all": b"0",
+    }
+    wrong = [entry for entry in map(json.loads, log.read_text().splitlines()) if entry["severity"] == "ERROR"]
+    assert [entry["message"] for entry in wrong] == [
+        "message wrong: date: found '2024-01-32', expected a day such as 2024-01-15"
+    ]
+
+
+async def test_the_curl_of_the_readme_is_a_real_cloud_event(settings: Settings, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    start = readme.index("curl -sS localhost:8080")
+    command = readme[start : readme.index("```", start)]
+    with running("ingest", settings, tmp_path / "log") as url:
+        command = command.replace("localhost:8080", url)
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            command.replace("curl", "curl --retry 60 --retry-delay 1 --retry-connrefused", 1),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+
+    assert (process.returncode, out.strip()) == (0, b"OK")
+    [(row_key, *_)] = cells(dump(settings, "events"), "e")
+    assert f"#{datetime.now(UTC):%Y%m%d}#".encode() in row_key or b"#2024" in row_key

@@ -1,0 +1,160 @@
+"""Messages in, rows out: what `ingest` stores, keeps apart, and leaves as it is when the same comes again."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from zlib import crc32
+
+import pytest
+
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import load
+from shared.envelope import Message
+from shared.errors import PlacesMovedError, StoreRefusedError
+from shared.ingestion import Ingestion
+from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
+
+
+async def take_in(ingestion: Ingestion, received: Message) -> None:
+    await ingestion.keep(ingestion.judge(received), received.published, received.message_id)
+
+
+@pytest.fixture
+def ingestion(bigtable: Bigtable) -> Ingestion:
+    return Ingestion(bigtable, load(MUSIC_CONTRACT))
+
+
+async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, settings: Settings) -> None:
+    event = music_event(3, userId="jo#é", timestamp="2024-01-15T10:30:00.123456Z", extra={"kept": True})
+
+    await take_in(ingestion, message(lines([event])))
+
+    shard = f"{crc32('jo#é'.encode()) % 64:02x}"
+    within = ((10 * 60 + 30) * 60) * 1_000_000 + 123_456
+    qualifier = f"{86_399_999_999 - within:011d}#evt-000003".encode()
+    table = dump(settings, "events")
+    assert list(table) == [f"{shard}#20240115#jo%23%C3%A9".encode()]
+    [(_, found, micros, value)] = cells(table, "e")
+    assert found == qualifier
+    assert micros == int(datetime(2024, 1, 15, 10, 30, tzinfo=UTC).timestamp()) * 1_000_000 + 123_000
+    assert json.loads(value) == {
+        "event_id": "evt-000003",
+        "user_id": "jo#é",
+        "timestamp": "2024-01-15T10:30:00.123456Z",
+        "event_type": "song_play",
+        "song_id": "song-3",
+        "duration": 180.25,
+        "extra": {"kept": True},
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(lines([music_event(1)]), id="one object"),
+        pytest.param(json.dumps(music_event(1), indent=2).encode(), id="one object over several lines"),
+        pytest.param(json.dumps([music_event(1), music_event(2)]).encode(), id="array"),
+        pytest.param(lines([music_event(1), music_event(2)]), id="lines"),
+        pytest.param(gzip.compress(lines([music_event(1), music_event(2)])), id="gzip"),
+    ],
+)
+async def test_every_kind_of_envelope_is_opened(ingestion: Ingestion, settings: Settings, data: bytes) -> None:
+    await take_in(ingestion, message(data))
+
+    stored = [json.loads(value)["event_id"] for *_, value in cells(dump(settings, "events"), "e")]
+    assert sorted(stored) in (["evt-000001"], ["evt-000001", "evt-000002"])
+    assert not dump(settings, "rejected")
+
+
+async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
+    ingestion: Ingestion, settings: Settings
+) -> None:
+    bad = lines([music_event(2, userId="", event_type="dance")])
+    published = datetime(2024, 1, 15, 12, tzinfo=UTC)
+
+    await take_in(
+        ingestion,
+        message(lines([music_event(1)]) + b"\n" + bad + b"\n{not json\n", message_id="m7", published=published),
+    )
+
+    assert len(list(cells(dump(settings, "events"), "e"))) == 1
+    rejected = dump(settings, "rejected")
+    raws = {columns[("r", b"raw")][0][1]: (key, columns) for key, columns in rejected.items()}
+    assert set(raws) == {bad, b"{not json"}
+    key, columns = raws[bad]
+    digest = hashlib.sha256(bad).hexdigest()[:32]
+    assert key == f"{crc32(digest.encode()) % 64:02x}#20240115#{digest}".encode()
+    assert [(each["rule"], each["field"]) for each in json.loads(columns[("r", b"findings")][0][1])] == [
+        ("null", "user_id"),
+        ("one_of", "event_type"),
+    ]
+    assert columns[("r", b"source")][0][1] == b"m7"
+    assert ingestion.counts == {"stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
+
+
+async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settings: Settings) -> None:
+    await take_in(ingestion, message(lines([music_event(1, duration=-1), music_event(2)])))
+
+    table = dump(settings, "events")
+    assert len(list(cells(table, "e"))) == 2
+    [(_, qualifier, _, findings)] = cells(table, "f")
+    assert qualifier.endswith(b"#evt-000001")
+    assert json.loads(findings)[0] == {
+        "rule": "range",
+        "field": "duration",
+        "found": "-1",
+        "expected": "at least 0 and at most 86400",
+        "severity": "warn",
+    }
+
+
+async def test_a_redelivery_changes_nothing(ingestion: Ingestion, settings: Settings, bigtable: Bigtable) -> None:
+    received = message(lines([music_event(1), music_event(2, userId=""), music_event(3, duration=-5)]))
+    await take_in(ingestion, received)
+    before = dump(settings, "events"), dump(settings, "rejected")
+
+    await take_in(ingestion, received)
+    await take_in(Ingestion(bigtable, load(MUSIC_CONTRACT)), received)
+
+    assert (dump(settings, "events"), dump(settings, "rejected")) == before
+    assert ingestion.counts["duplicate"] == 2
+
+
+async def test_an_event_of_an_earlier_day_marks_it(ingestion: Ingestion, settings: Settings) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    events = [music_event(1), music_event(2, timestamp=today.isoformat())]
+
+    await take_in(ingestion, message(lines(events), published=today + timedelta(days=1)))
+
+    assert [key for key in dump(settings, "state") if key.startswith(b"late#")] == [b"late#20240115"]
+
+
+async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Ingestion, bigtable: Bigtable) -> None:
+    await take_in(ingestion, message(lines([music_event(1)])))
+
+    other = Ingestion(bigtable, load(SPARKIFY_CONTRACT))
+    with pytest.raises(PlacesMovedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
+        await take_in(other, message(b"{}"))
+
+
+async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty_instance: Settings) -> None:
+    bigtable = Bigtable(empty_instance)
+    try:
+        with pytest.raises(StoreRefusedError, match=r"state.*NotFound"):
+            await take_in(Ingestion(bigtable, load(MUSIC_CONTRACT)), message(lines([music_event(1)])))
+    finally:
+        await bigtable.close()
+
+
+async def test_without_quality_checks_only_what_has_no_place_is_rejected(
+    bigtable: Bigtable, settings: Settings
+) -> None:
+    ingestion = Ingestion(bigtable, load(MUSIC_CONTRACT), quality=False)
+
+    await take_in(ingestion, message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
+
+    assert ingestion.counts == {"stored": 1, "rejected": 1, "required": 1}
