@@ -155,8 +155,8 @@ async def test_aggregate_computes_the_days_it_is_asked_for(
 
 async def test_the_curl_of_the_readme_is_a_real_cloud_event(settings: Settings, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text()
-    start = readme.index("curl -sS localhost:8080")
-    command = readme[start : readme.index("```", start)]
+    [block] = [each for each in readme.split("```") if "curl -sS localhost:8080" in each]
+    command = "\n".join(line.removeprefix("$ ") for line in block.splitlines()[1:] if line != "OK")
     with running("ingest", settings, tmp_path / "log") as url:
         command = command.replace("localhost:8080", url)
         process = await asyncio.create_subprocess_exec(
