@@ -54,9 +54,7 @@ class Loop:
                 with self._timed("publish"):
                     self.report, messages = await publish_files(reader, publisher, "events", progress=progress)
                 with self._timed("store"):
-                    await self._until(
-                        lambda: self._stack.acknowledged("events-ingest") >= messages, "stored or rejected"
-                    )
+                    await self._until(lambda: self._acknowledged() >= messages, "stored or rejected")
                 days = await count_events(bigtable)
                 with self._timed("aggregate"):
                     await self._aggregate(publisher, bigtable, list(days))
@@ -98,6 +96,9 @@ class Loop:
                 (day, aggregate.dimension, measure, await rollups.top(aggregate.dimension, measure, day, limit))
             )
         return tops
+
+    def _acknowledged(self) -> int:
+        return self._stack.relayed("events-ingest").get("acknowledged", 0)
 
     async def _until(self, done: Callable[[], bool], what: str) -> None:
         give_up = time.monotonic() + _PATIENCE

@@ -1,0 +1,210 @@
+"""Child processes that are never left behind: started together, watched, and ended whatever happens to their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from shared.errors import StackError
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 8.0  # seconds between asking a process to end and making it; Cloud Run gives 10
+_POLL = 0.02
+_LAST_LINES = 20
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running part.
+
+    Attributes:
+        log: what it writes, both streams.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def last_words(self) -> str:
+        """Return the last lines of its log."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        return "\n".join(lines[-_LAST_LINES:]) or "(it wrote nothing)"
+
+
+class Supervisor:
+    """Starts processes, and ends them all when its `with` block ends: by an error, Ctrl-C, SIGTERM or SIGHUP too."""
+
+    def __init__(self) -> None:
+        self.children: list[Child] = []
+        self._folder: Path | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        with _blocked():
+            try:
+                self._folder = Path(tempfile.mkdtemp(prefix="sluice-"))
+            except OSError as error:
+                raise StackError(f"{tempfile.gettempdir()}: no folder for logs can be made: {error.strerror}") from None
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._handlers[number] = signal.signal(number, _end)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # From here on nothing may interrupt: a second Ctrl-C would leave processes behind.
+        ended = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
+        try:
+            self._stop()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+        finally:
+            for number, handler in (ended | self._handlers).items():
+                signal.signal(number, handler)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for logs and the like, which is gone when the processes are."""
+        if self._folder is None:
+            raise StackError("the supervisor has no folder outside its `with` block")
+        return self._folder
+
+    def start(
+        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Child:
+        """Start a process in a group of its own.
+
+        Raises:
+            StackError: it can't be started.
+        """
+        log = self.folder / f"{name}.log"
+        # A signal between the fork and the list would leave a process that nobody knows of.
+        with _blocked():
+            try:
+                with log.open("ab") as out:
+                    process = subprocess.Popen(  # noqa: S603 - the commands are ours
+                        [str(part) for part in command],
+                        env=None if env is None else dict(env),
+                        cwd=cwd,
+                        stdin=subprocess.DEVNULL,
+                        stdout=out,
+                        stderr=out,
+                        start_new_session=True,
+                        preexec_fn=_in_child,
+                    )
+            except OSError as error:
+                raise StackError(f"{name}: {command[0]} can't be started: {error.strerror}") from None
+            child = Child(name, process, log)
+            self.children.append(child)
+        return child
+
+    def wait_until(self, ready: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+        """Wait for a condition.
+
+        Raises:
+            StackError: a process ended meanwhile, or it takes longer than `seconds`.
+        """
+        give_up = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > give_up:
+                raise StackError(f"{what} after {seconds:g} s; the last words:\n{self._all_last_words()}")
+            time.sleep(_POLL)
+
+    def check(self) -> None:
+        """Raise StackError if a process has ended by itself."""
+        for child in self.children:
+            code = child.process.poll()
+            if code is not None:
+                raise StackError(f"{child.name} ended with exit code {code}; its last words:\n{child.last_words()}")
+
+    def forget(self, child: Child) -> None:
+        """End one process, and don't expect it to run any more."""
+        _terminate([child])
+        self.children.remove(child)
+
+    def _stop(self) -> None:
+        _terminate(self.children[::-1])
+        self.children.clear()
+
+    def _all_last_words(self) -> str:
+        return "\n".join(f"--- {child.name}\n{child.last_words()}" for child in self.children)
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def claim_port(part: str, port: int) -> int:
+    """Return the port that a person asked for; StackError if it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StackError(f"{part}: found port {port} taken ({error.strerror}), expected it free") from None
+    return port
+
+
+def accepts(port: int) -> bool:
+    """Return whether something on this machine accepts connections on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _terminate(children: list[Child]) -> None:
+    """End processes and all that they started: ask, then make them."""
+    for child in children:
+        _signal(child, signal.SIGTERM)
+    give_up = time.monotonic() + _GRACE
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(max(give_up - time.monotonic(), 0))
+    for child in children:
+        _signal(child, signal.SIGKILL)  # also what a process that ended left in its group
+        child.process.wait()
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)
+
+
+@contextlib.contextmanager
+def _blocked() -> Iterator[None]:
+    """Hold signals back for a moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_child() -> None:
+    """Take no blocked signals along, and on Linux end when the parent does, even by kill -9."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if sys.platform == "linux":
+        # SIGTERM, so that a server which has workers of its own ends them too.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

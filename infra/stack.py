@@ -1,0 +1,178 @@
+"""The whole pipeline on one machine: both emulators, both functions, and the relay between them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from infra import emulators
+from infra.processes import Supervisor, accepts, claim_port, free_port
+from shared.config import DEFAULT_CONTRACT, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT, INSTANCE = "sluice-local", "local"
+FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
+_PARTS = ("bigtable", "pubsub", *FUNCTIONS)
+
+# A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
+_BACKOFF = timedelta(seconds=1)
+_READY = 60.0
+_WATCH = 0.5
+
+
+class Stack:
+    """The local stack; everything runs inside its `with` block and nothing after it.
+
+    Attributes:
+        environment: the variables by which other programs find it.
+        ports: of each part.
+    """
+
+    def __init__(
+        self,
+        *,
+        contract: Path = DEFAULT_CONTRACT,
+        ports: Mapping[str, int] | None = None,
+        root: Path = ROOT,
+        functions: bool = True,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a stack.
+
+        Args:
+            contract: for both functions.
+            ports: that parts have to have; the others get free ones.
+            root: where `functions/` is.
+            functions: False starts the emulators alone.
+            extra: more variables for the functions.
+        """
+        self._asked = dict(ports or {})
+        self._root = root
+        self._functions = functions
+        self._extra = dict(extra or {})
+        self._supervisor = Supervisor()
+        self._stats = Path()
+        self.ports: dict[str, int] = {}
+        self.environment: dict[str, str] = {
+            "GCP_PROJECT_ID": PROJECT,
+            "BIGTABLE_INSTANCE": INSTANCE,
+            "SLUICE_CONTRACT": str(contract.resolve()),
+        }
+
+    def __enter__(self) -> Self:
+        self.ports = {
+            part: claim_port(part, self._asked[part]) if part in self._asked else free_port() for part in _PARTS
+        }
+        self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
+        self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
+        # Found before anything is started: a missing part is told at once.
+        emulators.find_bigtable(), emulators.find_java(), emulators.find_pubsub()
+        self._supervisor.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._supervisor.__exit__(kind, error, trace)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings by which this process finds the stack."""
+        return Settings.from_environment(self.environment)
+
+    def url(self, function: str) -> str:
+        """Return the address of a function."""
+        return f"http://127.0.0.1:{self.ports[function]}/"
+
+    def check(self) -> None:
+        """Raise StackError if a part has ended by itself."""
+        self._supervisor.check()
+
+    def wait(self) -> None:
+        """Wait for the end: by a signal, or with StackError because a part has ended."""
+        while True:
+            self.check()
+            time.sleep(_WATCH)
+
+    def relayed(self, subscription: str) -> dict[str, int]:
+        """Return what the relay counts of a subscription: delivered, acknowledged, failed, handed back."""
+        try:
+            counts: dict[str, dict[str, int]] = msgspec.json.decode(self._stats.read_bytes())
+        except FileNotFoundError:
+            return {}
+        return counts.get(subscription, {})
+
+    def describe(self) -> str:
+        """Return how to reach each part, with lines to paste into a shell."""
+        logs = {child.name: child.log for child in self._supervisor.children}
+        rows = [
+            ("Bigtable emulator", f"127.0.0.1:{self.ports['bigtable']}", "bigtable-emulator"),
+            ("Pub/Sub emulator", f"127.0.0.1:{self.ports['pubsub']}", "pubsub-emulator"),
+            *((f"function {name}", self.url(name), name) for name in FUNCTIONS if self._functions),
+            *([("relay", "Pub/Sub → functions", "relay")] if self._functions else []),
+        ]
+        lines = [f"{what:<20} {where:<26} {logs[name]}" for what, where, name in rows]
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return "\n".join([*lines, "", *exports])
+
+    def _start(self) -> None:
+        supervisor = self._supervisor
+        emulators.start_bigtable(supervisor, self.ports["bigtable"])
+        emulators.start_pubsub(supervisor, self.ports["pubsub"])
+        if self._functions:
+            for function in FUNCTIONS:
+                self._start_function(function)
+        # Seconds of imports, which go on while the servers start.
+        from infra.provision import provision_bigtable, provision_pubsub
+
+        settings = self.settings
+        supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
+        provision_bigtable(settings)
+        supervisor.wait_until(partial(accepts, self.ports["pubsub"]), "the Pub/Sub emulator doesn't answer")
+        provision_pubsub(settings, minimum_backoff=_BACKOFF)
+        if self._functions:
+            self._start_relay()
+            for function in FUNCTIONS:
+                port = self.ports[function]
+                supervisor.wait_until(partial(accepts, port), f"function {function} doesn't answer")
+
+    def _start_function(self, function: str) -> None:
+        framework = Path(sys.executable).with_name("functions-framework")
+        source = self._root / "functions" / function / "main.py"
+        port = str(self.ports[function])
+        command: list[str | Path] = [
+            framework,
+            "--target",
+            function,
+            "--source",
+            source,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            port,
+        ]
+        environment = {**os.environ, **self.environment, "PYTHONPATH": str(self._root), **self._extra}
+        self._supervisor.start(function, command, env=environment, cwd=self._root)
+
+    def _start_relay(self) -> None:
+        routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
+        command: list[str | Path] = [sys.executable, "-m", "infra.relay", "--project", PROJECT, *routes]
+        self._stats = self._supervisor.folder / "relay.json"
+        self._supervisor.start(
+            "relay", [*command, "--stats", self._stats], env={**os.environ, **self.environment}, cwd=ROOT
+        )
