@@ -33,11 +33,13 @@ class Child:
 
     Attributes:
         log: what it writes, both streams.
+        wave: a higher one stands on the lower ones, and ends before them.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    wave: int
 
     def last_words(self) -> str:
         """Return the last lines of its log."""
@@ -84,9 +86,22 @@ class Supervisor:
         return self._folder
 
     def start(
-        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        wave: int = 0,
     ) -> Child:
         """Start a process in a group of its own.
+
+        Args:
+            name: for messages and the log file.
+            command: what to run.
+            env: its environment; ours by default.
+            cwd: its working directory; ours by default.
+            wave: processes of a higher wave end before those of a lower one, which they need to finish their work.
 
         Raises:
             StackError: it can't be started.
@@ -108,7 +123,7 @@ class Supervisor:
                     )
             except OSError as error:
                 raise StackError(f"{name}: {command[0]} can't be started: {error.strerror}") from None
-            child = Child(name, process, log)
+            child = Child(name, process, log, wave)
             self.children.append(child)
         return child
 
@@ -138,7 +153,8 @@ class Supervisor:
         self.children.remove(child)
 
     def _stop(self) -> None:
-        _terminate(self.children[::-1])
+        for wave in sorted({child.wave for child in self.children}, reverse=True):
+            _terminate([child for child in self.children if child.wave == wave])
         self.children.clear()
 
     def _all_last_words(self) -> str:

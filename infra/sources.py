@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NoReturn
 
 import msgspec
 
@@ -50,19 +50,25 @@ def find_sources(source: str) -> list[Path | None]:
     """
     if source == "-":
         return [None]
-    if source and os.path.lexists(source):
-        return [*_expand(Path(source))]
+    if source and (files := _expand(Path(source))):
+        return [*files]
     if not glob.has_magic(source):
         raise SourceError(f"{source!r}: found nothing there, expected a file, a directory, a glob pattern or -")
     matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not matches:
         raise SourceError(f"{source!r}: found no file that matches this pattern")
-    return [*dict.fromkeys(file for match in matches for file in _expand(Path(match)))]
+    return [*dict.fromkeys(file for match in matches for file in _expand(Path(match)) or [Path(match)])]
 
 
 def _expand(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
+    """Return the logs in a directory and below, any other file as it is, nothing where nothing is."""
+    try:
+        if not S_ISDIR(path.stat().st_mode):
+            return [path]
+    except PermissionError as error:
+        _refuse(error)
+    except OSError:
+        return []
     found: list[Path] = []
     others: list[str] = []
     for folder, folders, files in os.walk(path, onerror=_refuse):
@@ -78,7 +84,7 @@ def _expand(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _refuse(error: OSError) -> None:
+def _refuse(error: OSError) -> NoReturn:
     raise SourceError(f"{error.filename}: {error.strerror}") from error
 
 

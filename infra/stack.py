@@ -167,12 +167,11 @@ class Stack:
             port,
         ]
         environment = {**os.environ, **self.environment, "PYTHONPATH": str(self._root), **self._extra}
-        self._supervisor.start(function, command, env=environment, cwd=self._root)
+        self._supervisor.start(function, command, env=environment, cwd=self._root, wave=1)
 
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
         command: list[str | Path] = [sys.executable, "-m", "infra.relay", "--project", PROJECT, *routes]
         self._stats = self._supervisor.folder / "relay.json"
-        self._supervisor.start(
-            "relay", [*command, "--stats", self._stats], env={**os.environ, **self.environment}, cwd=ROOT
-        )
+        environment = {**os.environ, **self.environment}
+        self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)

@@ -205,13 +205,13 @@ def test_a_contract_written_from_nothing_for_nested_events(sluice: Sluice, setti
     }
 
 
-def test_publish_packs_events_into_messages(sluice: Sluice, topics: Callable[[], list[bytes]]) -> None:
+def test_publish_packs_events_into_messages(sluice: Sluice, topics: Callable[[int], list[bytes]]) -> None:
     data = lines(music_event(number) for number in range(250))
 
     result = sluice("publish", "--source", "-", "--batch-size", "100", "--json", stdin=data)
 
     assert result.json == {"published": 250, "messages": 3, "unreadable": 0}
-    messages = topics()
+    messages = topics(3)
     assert sorted(message.count(b"\n") + 1 for message in messages) == [50, 100, 100]
     assert sorted(b"\n".join(messages).split(b"\n")) == sorted(data.split(b"\n"))
 

@@ -85,6 +85,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
     [
         ("", ["''", "a file, a directory, a glob pattern or -"]),
         ("logs/none.csv", ["logs/none.csv", "found nothing"]),
+        ("logs/a.csv/b.csv", ["logs/a.csv/b.csv", "found nothing"]),
         ("logs/*.parquet", ["logs/*.parquet", "no file"]),
         ("empty", ["empty", "found no files", "*.ndjson"]),
         ("texts", ["texts", "found 2 other files", "1.txt, 2.txt"]),
@@ -113,6 +114,14 @@ def test_files_that_cannot_be_read_are_refused_before_any_is(name: str) -> None:
         SourceReader([Path("logs/a.csv"), Path(name)])
 
 
+@pytest.mark.usefixtures("logs")
+def test_a_link_to_nowhere_among_the_matches_of_a_pattern_is_not_left_out() -> None:
+    Path("logs/aa.csv").symlink_to("nowhere.csv")
+
+    with pytest.raises(SourceError, match=r"logs/aa\.csv"):
+        SourceReader(find_sources("logs/*.csv"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 @pytest.mark.usefixtures("logs")
 def test_files_without_permission_are_refused_by_name() -> None:
@@ -123,6 +132,8 @@ def test_files_without_permission_are_refused_by_name() -> None:
             SourceReader([Path("logs/a.csv")])
         with pytest.raises(SourceError, match="logs/day=2: Permission denied"):
             find_sources("logs")
+        with pytest.raises(SourceError, match=r"logs/day=2/e\.csv\.gz: Permission denied"):
+            find_sources("logs/day=2/e.csv.gz")
     finally:
         Path("logs/day=2").chmod(0o700)
 
@@ -151,6 +162,7 @@ def test_files_are_read_one_after_the_other_under_their_names_and_progress_is_in
     ]
     assert reader.total_bytes == reader.bytes_read == sum(map(len, contents.values()))
     assert list(reader) == found
+    assert reader.bytes_read == reader.total_bytes
 
 
 def test_standard_input_has_no_size_but_a_progress(logs: Path) -> None:
@@ -242,6 +254,11 @@ def test_utf_16_is_named_as_such() -> None:
         pytest.param(b'{"n":\n\n{"n":2}\n', [(1, b'{"n":'), (3, b'{"n":2}')], id="cut first line"),
         pytest.param(b'{"n":\n', [(1, b'{"n":')], id="cut only line"),
         pytest.param(b'{"n":\n\n', [(1, b'{"n":')], id="cut only line, then a blank one"),
+        pytest.param(
+            b'{"n":1}{"n":2}\n{"n":3}\n',
+            [(1, b'{"n":1}{"n":2}'), (2, b'{"n":3}')],
+            id="two on the first of several lines",
+        ),
         pytest.param(b'{"n":1}}\n', [(1, b'{"n":1}}')], id="too much on the only line"),
         pytest.param(b'{"n":"\xff"}\n', [(1, b'{"n":"\xff"}')], id="not UTF-8"),
         pytest.param(b'{"n":1}\n[2]\n', [(1, b'{"n":1}'), (2, b"[2]")], id="an array among lines"),
@@ -393,9 +410,9 @@ def test_any_bytes_are_read_without_a_crash(data: bytes) -> None:
 
 
 LAYOUTS = {
-    "csv": (b"n\n" + b"".join(b"%d\n" % number for number in range(3000)), 3000),
-    "lines": (b"".join(b'{"n":"%d"}\n' % number for number in range(3000)), 3000),
-    "array": (b"[" + b",".join(b'{"n":"%d"}' % number for number in range(3000)) + b"]", 3000),
+    "csv": (b"n\n" + b"".join(b"%d\n" % number for number in range(1000)), 1000),
+    "lines": (b"".join(b'{"n":"%d"}\n' % number for number in range(1000)), 1000),
+    "array": (b"[" + b",".join(b'{"n":"%d"}' % number for number in range(1000)) + b"]", 1000),
 }
 
 
@@ -434,28 +451,39 @@ def test_the_head_of_a_gzip_file_alone_is_damage_too() -> None:
     assert (item.source, item.line) == ("stdin", 1)
 
 
-def test_a_disk_that_fails_is_reported_as_damage() -> None:
-    class Failing(io.BytesIO):
-        def read1(self, size: int | None = -1) -> bytes:
-            if not self.tell():
-                return super().read1(size)
-            raise OSError(5, "Input/output error")
+class Failing(io.BytesIO):
+    """A disk that fails after what it holds."""
 
-    for start in (b'{"n":1}\n{"n', b"[1,2"):
-        found = list(SourceReader([None], stdin=Failing(start)))
-
-        assert isinstance(found[0], Record)
-        assert isinstance(found[-1], Unreadable)
-        assert (len(found), found[-1].line) == (2, 2)
-        assert "Input/output error" in found[-1].problem
+    def read1(self, size: int | None = -1) -> bytes:
+        if data := super().read1(size):
+            return data
+        raise OSError(5, "Input/output error")
 
 
-def test_a_disk_that_fails_at_once_is_reported_too() -> None:
-    class Failing(io.BytesIO):
-        def read1(self, size: int | None = -1) -> bytes:
-            raise OSError(5, "Input/output error")
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", [(1, None)], id="at once"),
+        pytest.param(b'{"n":1}\n{"n', [(1, b'{"n":1}'), (2, None)], id="in a line"),
+        pytest.param(b"[1,2", [(1, b"1"), (2, None)], id="in an array"),
+        pytest.param(
+            b'["' + b"x" * 100 + b'",1,2',
+            [(1, b'"' + b"x" * 100 + b'"'), (2, b"1"), (3, None)],
+            id="after a long value",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("small_limits")
+def test_a_disk_that_fails_keeps_what_came_before(data: bytes, expected: list[tuple[int, bytes | None]]) -> None:
+    found = list(SourceReader([None], stdin=Failing(data)))
 
-    [item] = SourceReader([None], stdin=Failing(b"x"))
+    assert outline(found) == expected
+    assert isinstance(found[-1], Unreadable)
+    assert "Input/output error" in found[-1].problem
+
+
+def test_what_can_be_no_value_is_reported_without_reading_on() -> None:
+    [item] = SourceReader([None], stdin=Failing(b"[,1"))
 
     assert isinstance(item, Unreadable)
-    assert item.line == 1
+    assert "found ','" in item.problem

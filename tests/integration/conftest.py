@@ -1,0 +1,42 @@
+"""Fixtures of the integration tier; every test of it carries the marker `integration`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from infra.provision import provision_pubsub
+from shared.config import Settings
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Callable[[int], list[bytes]]:
+    """Make the topics of the project of `settings`; returns what pulls messages published to `events`."""
+    provision_pubsub(settings)
+
+    def pull(count: int) -> list[bytes]:
+        found: list[bytes] = []
+        with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
+            subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+            name = f"projects/{settings.project_id}/subscriptions/events-ingest"
+            while len(found) < count:
+                response = subscriber.pull(subscription=name, max_messages=1000, timeout=30)
+                found += [received.message.data for received in response.received_messages]
+                ids = [received.ack_id for received in response.received_messages]
+                subscriber.acknowledge(subscription=name, ack_ids=ids, timeout=10)
+        return found
+
+    return pull
