@@ -15,13 +15,16 @@ class Transform:
     """The shaping a contract asks for.
 
     A value that can't be shaped stays as it came, so that the checks can say what was found. Timestamps become
-    `datetime`s in UTC. A default stands in for a value that is absent or null. Fields the contract doesn't name are
-    kept unless it says otherwise; one that has the name of a contract's field, but isn't what the field is taken
-    from, is left out, since it can't be told from the real one.
+    `datetime`s in UTC. An optional field that is null is left out, as if it were absent, so that an empty cell of a CSV
+    file and a JSON object without the key make the same event. A default stands in for both. Fields the contract
+    doesn't name are kept unless it says otherwise; one that has the name of a contract's field, but isn't what the
+    field is taken from, is left out, since it can't be told from the real one.
     """
 
     def __init__(self, contract: Contract) -> None:
-        self._plan = [(field.name, field.path[0], field.path[1:], _shape(field)) for field in contract.fields]
+        self._plan = [
+            (field.name, field.path[0], field.path[1:], field.required, _shape(field)) for field in contract.fields
+        ]
         self._defaults = [(field.name, field.default) for field in contract.fields if field.default is not None]
         self._names = frozenset(field.name for field in contract.fields)
         self._nested = any(len(field.path) > 1 for field in contract.fields)
@@ -32,7 +35,7 @@ class Transform:
         """Return the canonical event, and the names of unknown fields if the contract rejects them."""
         rest = _copy(record) if self._nested else dict(record)
         event = {}
-        for name, key, deeper, shape in self._plan:
+        for name, key, deeper, required, shape in self._plan:
             if key in rest:
                 if deeper:
                     if not _holds(rest[key], deeper):
@@ -40,9 +43,10 @@ class Transform:
                     value = _take(rest, (key, *deeper))
                 else:
                     value = rest.pop(key)
-                event[name] = value if shape is None else shape(value)
+                if value is not None or required:
+                    event[name] = value if shape is None else shape(value)
         for name, default in self._defaults:
-            if event.get(name) is None:
+            if name not in event:
                 event[name] = default
         if rest and self._keep:
             event |= {key: value for key, value in rest.items() if key not in self._names}
