@@ -9,6 +9,7 @@ from functools import partial
 
 import grpc
 from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
 from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableRequest, GcRule
@@ -34,7 +35,10 @@ def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]
         SettingsError: it may not be made, or the instance doesn't exist.
         StoreUnavailableError: the service doesn't answer.
     """
-    return [*provision_pubsub(settings, resources), *provision_bigtable(settings, resources)]
+    try:
+        return [*provision_pubsub(settings, resources), *provision_bigtable(settings, resources)]
+    except GoogleAuthError as error:
+        raise SettingsError(f"credentials of Google Cloud: {error}") from None
 
 
 def provision_pubsub(

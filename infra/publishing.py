@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
 from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
@@ -35,7 +36,10 @@ class Publisher:
             channel = grpc.aio.insecure_channel(settings.pubsub_emulator)
             self._client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
         else:
-            self._client = PublisherAsyncClient()
+            try:
+                self._client = PublisherAsyncClient()
+            except GoogleAuthError as error:
+                raise SettingsError(f"credentials of Google Cloud: {error}") from None
 
     async def __aenter__(self) -> Publisher:
         return self

@@ -43,6 +43,7 @@ class Loop:
         self._contract = contract
         self._console = console
         self._settings = Settings.from_environment(stack.environment, contract=contract.path)
+        self._whole_days = {each.dimension for each in contract.aggregates if each.by is None}
         self._tops: list[tuple[date, str, str, list[tuple[str, dict[str, Any]]]]] = []
 
     async def run(self, reader: SourceReader, progress: Callable[[Report], None]) -> None:
@@ -122,7 +123,12 @@ class Loop:
         console = self._console
         self.report.show(console)
         for day, dimension, measure, rows in self._tops:
-            if rows:
+            if not rows:
+                continue
+            if dimension in self._whole_days:
+                figures = ", ".join(f"{name} {_figure(figure)}" for name, figure in sorted(rows[0][1].items()))
+                console.print(f"{day} as a whole: {figures}")
+            else:
                 names = [name for name in rows[0][1] if name != measure]
                 title = f"{dimension} by {measure}, {day}"
                 table = Table(dimension, measure, *names, title=title, title_justify="left")

@@ -6,19 +6,15 @@ import glob
 import gzip
 import io
 import os
-import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, Literal, NoReturn
 
-import msgspec
-
+from infra import json_source
 from infra.csv_source import MAX_QUOTED, ColumnType, Record, Unreadable, read_csv
 from shared.errors import SourceError
 
@@ -26,17 +22,8 @@ __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
 
 _FORMATS: dict[str, Literal["csv", "json"]] = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
 
-MAX_VALUE = 64 << 20  # bytes of a line or a JSON value that we are ready to hold in memory
-_BUFFER = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-_DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or corrupt gzip file, or a failing disk, raises
-
-
-class _DamagedError(Exception):
-    def __init__(self, line: int, cause: Exception) -> None:
-        super().__init__(f"found damaged data ({cause}), expected more; the rest of the file is left out")
-        self.line = line
 
 
 def find_sources(source: str) -> list[Path | None]:
@@ -145,9 +132,10 @@ class SourceReader:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
                     yield from self._events(_unpacked(partial(self._read, raw), stack), name)
-                except (_DamagedError, *_DAMAGE) as error:
-                    damage = error if isinstance(error, _DamagedError) else _DamagedError(1, error)
+                except json_source.DamagedError as damage:
                     yield Unreadable(name, damage.line, str(damage), b"")
+                except json_source.DAMAGE as error:
+                    yield Unreadable(name, 1, str(json_source.DamagedError(1, error)), b"")
 
     def _read(self, raw: Any, size: int) -> bytes:
         # read1 returns what a pipe holds, where read would wait for more.
@@ -162,10 +150,12 @@ class SourceReader:
         bracket = start.lstrip()[:1]
         format = _format_of(name) if self._format == "auto" else self._format
         if format == "csv" or not (format or bracket in (b"{", b"[")):
-            return read_csv(_lines(file, number), name, self._columns, number)
+            return read_csv(json_source.lines_of(file, number), name, self._columns, number)
         if bracket == b"{":
-            return _read_objects(file, name, number)
-        return _read_values(file, name) if bracket == b"[" else _read_lines(_lines(file, number), name, number)
+            return json_source.read_objects(file, name, number)
+        if bracket == b"[":
+            return json_source.read_values(file, name)
+        return json_source.read_lines(json_source.lines_of(file, number), name, number)
 
 
 def _size(path: Path) -> int | None:
@@ -198,11 +188,11 @@ class _Raw(io.RawIOBase):
 
 
 def _unpacked(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
-    file: io.BufferedReader = io.BufferedReader(_Raw(read), _BUFFER)
+    file: io.BufferedReader = io.BufferedReader(_Raw(read), json_source.BUFFER)
     if file.peek(2).startswith(_GZIP_MAGIC):
         # read1, since read loses what it has gathered when it comes upon damage.
         unpack = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
-        file = io.BufferedReader(_Raw(unpack), _BUFFER)
+        file = io.BufferedReader(_Raw(unpack), json_source.BUFFER)
     return file
 
 
@@ -220,158 +210,3 @@ def _find_content(file: io.BufferedReader) -> tuple[int, bytes]:
         if blank < len(chunk):
             return number, chunk[blank:]
     return number, b""
-
-
-def _lines(file: io.BufferedReader, number: int) -> Iterator[bytes]:
-    """Yield the lines with their ends, `number` the first; of one longer than `MAX_VALUE` only the beginning."""
-    try:
-        for line in iter(partial(file.readline, MAX_VALUE + 1), b""):
-            yield line
-            number += 1
-            rest = line if len(line) > MAX_VALUE else b""
-            while rest and not rest.endswith(b"\n"):
-                rest = file.readline(_BUFFER)
-    except _DAMAGE as error:
-        raise _DamagedError(number, error) from error
-
-
-def _read_objects(file: io.BufferedReader, name: str, number: int) -> Iterator[Record | Unreadable]:
-    """Tell one object a line, passed on as it is, from objects that have to be looked for, by the first two lines."""
-    lines = _lines(file, number)
-    first = next(lines)
-    ahead = [first]
-    if not _is_json(first):
-        for line in lines:
-            ahead.append(line)
-            if not line.isspace():
-                break
-        second = b"".join(ahead[1:]).lstrip()[:1]
-        end, depth = _scan(first, 0, 0)
-        several_on_the_only_line = not (second or depth) and first[end:].lstrip().startswith(b"{")
-        if several_on_the_only_line or second not in (b"", b"{"):
-            return _read_values(file, name, b"".join(ahead))
-    return _read_lines(chain(ahead, lines), name, number)
-
-
-def _read_lines(lines: Iterator[bytes], name: str, number: int) -> Iterator[Record | Unreadable]:
-    make = tuple.__new__  # what Record(...) calls in the end, at a third of the cost
-    for at, line in enumerate(lines, number):
-        raw = line.rstrip(b"\r\n")
-        if len(raw) > MAX_VALUE:
-            problem = "found a line longer than 64 MiB, expected one event a line"
-            yield Unreadable(name, at, problem, raw[:MAX_QUOTED])
-        elif raw and not raw.isspace():
-            yield make(Record, (raw, name, at))
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        msgspec.json.decode(data, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
-class _SyntaxError(Exception):
-    pass
-
-
-_CONTENT = re.compile(rb"[^ \t\r\n]").search
-# Possessive, so that one pass decides, however long the text.
-_TO_BRACKET = re.compile(rb'(?s)[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^"\[\]{}]*+)*+[\[\]{}]').match
-_SCALAR = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s\[\]{}",:]++').match
-
-
-def _scan(data: bytes, at: int, depth: int) -> tuple[int, int]:
-    """Go from bracket to bracket to where the value ends (the depth is 0 then) or the data does."""
-    while piece := _TO_BRACKET(data, at):
-        at = piece.end()
-        depth += 1 if data[at - 1] in b"[{" else -1
-        if depth == 0:
-            break
-    return at, depth
-
-
-class _Text:
-    """JSON text, of which no more is held than the value being read."""
-
-    def __init__(self, file: io.BufferedReader, data: bytes) -> None:
-        self.data, self.at, self._file = data, 0, file
-
-    def _more(self) -> bool:
-        """Read as much again as is held, so that looking at it all again takes linear time; False at the end."""
-        pieces = [self.data[self.at :]]
-        held, size = len(pieces[0]), 0
-        if held > MAX_VALUE:
-            raise _SyntaxError("found a value longer than 64 MiB, or one that is never closed")
-        try:
-            while size <= held and (piece := self._file.read1(_BUFFER)):
-                pieces.append(piece)
-                size += len(piece)
-        except _DAMAGE:
-            if not size:
-                raise  # else it comes again when what was read before it is used up
-        self.data, self.at = b"".join(pieces), 0
-        return size > 0
-
-    def next_byte(self) -> bytes:
-        """Go to the next byte that isn't blank and return it; nothing at the end."""
-        while not (found := _CONTENT(self.data, self.at)):
-            self.at = len(self.data)
-            if not self._more():
-                return b""
-        self.at = found.start()
-        return found[0]
-
-    def value(self, first: bytes) -> bytes:
-        """Go beyond the value that begins here and return it."""
-        size, depth = 0, 0
-        while True:
-            if first in (b"[", b"{"):
-                end, depth = _scan(self.data, self.at + size, depth)
-                complete = depth == 0
-            else:
-                scalar = _SCALAR(self.data, self.at)
-                end = scalar.end() if scalar else self.at
-                complete = self.at < end < len(self.data) or not (scalar or first == b'"')
-            size = end - self.at
-            if complete or not self._more():
-                break
-        if depth or not size:
-            raise _SyntaxError(f"found {first.decode(errors='replace')!r} ..., expected a complete JSON value")
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-
-def _read_values(file: io.BufferedReader, name: str, head: bytes = b"") -> Iterator[Record | Unreadable]:
-    """Read JSON values laid out anyhow: the elements of arrays, objects over several lines or several on a line.
-
-    They are cut out by their brackets, not decoded: numbers stay as they are spelled, at any size, and an error inside
-    a value doesn't cost those after it.
-    """
-    text = _Text(file, head)
-    ordinal, in_array, separate = 1, False, False
-    try:
-        while (byte := text.next_byte()) or in_array:
-            if in_array and separate and byte not in (b",", b"]"):
-                found = byte.decode(errors="replace") or "the end of the file"
-                raise _SyntaxError(f"found {found} after an array's element, expected a comma or ]")
-            if in_array and byte in (b",", b"]") and (separate or byte == b"]"):
-                in_array, separate = byte == b",", False
-                text.at += 1
-            elif byte == b"[" and not in_array:
-                in_array, separate = True, False
-                text.at += 1
-            else:
-                raw = text.value(byte)
-                try:
-                    line = msgspec.json.format(raw, indent=-1)
-                except (msgspec.DecodeError, RecursionError) as error:
-                    yield Unreadable(name, ordinal, f"found no JSON value: {error}", raw[:MAX_QUOTED])
-                else:
-                    yield Record(line, name, ordinal)
-                ordinal, separate = ordinal + 1, True
-    except _SyntaxError as error:
-        yield Unreadable(name, ordinal, f"{error}; the rest of the file is left out", text.data[text.at :][:MAX_QUOTED])
-    except _DAMAGE as error:
-        raise _DamagedError(ordinal, error) from error

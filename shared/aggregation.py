@@ -12,7 +12,7 @@ import msgspec
 from shared import keys
 from shared.bigtable import Bigtable
 from shared.contract import Contract
-from shared.envelope import Message, UnpackError, split, unpack
+from shared.envelope import Message, UnpackError, unpack
 from shared.errors import RequestError
 from shared.events import Events
 from shared.reader import Row
@@ -112,7 +112,7 @@ def requested_days(message: Message) -> list[date] | None:
     """
     expected = 'nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
     try:
-        data = split(b"".join(unpack(message)))[0]
+        data = b"".join(unpack(message))
         request = msgspec.json.decode(data) if data else {}
     except (UnpackError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RequestError(f"message {message.message_id}: found what isn't JSON, expected {expected}") from None

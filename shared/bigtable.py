@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import grpc
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigtable_v2 import BigtableAsyncClient
 from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcAsyncIOTransport
 
 from shared import reader, writer
 from shared.config import Settings
+from shared.errors import SettingsError
 from shared.group_commit import GroupCommit
 from shared.reader import Row, Scan
 from shared.writer import Changes
@@ -83,5 +85,8 @@ class Bigtable:
                 channel = grpc.aio.insecure_channel(emulator, options=_ANY_SIZE)
                 self._client = BigtableAsyncClient(transport=BigtableGrpcAsyncIOTransport(channel=channel))
             else:
-                self._client = BigtableAsyncClient()
+                try:
+                    self._client = BigtableAsyncClient()
+                except GoogleAuthError as error:
+                    raise SettingsError(f"credentials of Google Cloud: {error}") from None
         return self._client

@@ -181,7 +181,7 @@ class BigTableClient:
             raise EventRejectedError(f"event_id: found {value!r}, expected {' and '.join(names)} joined with ':'")
         for name, part in zip(names, parts, strict=True):
             number = self._contract.field(name).type == "integer" and isinstance(part, str)
-            given = int(part) if number and part.lstrip("-").isdecimal() else part
+            given = int(part) if number and part.removeprefix("-").isdecimal() else part
             if record.setdefault(name, given) != given:
                 raise EventRejectedError(f"{name}: found {record[name]!r} in event_data, expected {given!r} as given")
 

@@ -36,6 +36,7 @@ class Checks:
             if quality or field.name in placing
         ]
         self._user, self._id, self._time = contract.user, contract.id, contract.time
+        self._placing = placing
         self._quality = quality
 
     def __call__(self, event: dict[str, Any], published: datetime, unknown: tuple[str, ...] = ()) -> list[Finding]:
@@ -58,7 +59,8 @@ class Checks:
             elif broken := judge(value, published):
                 found = quote(value)
                 findings += [Finding(rule, name, found, expected, severity) for rule, expected in broken]
-        if not findings:
+        # Whatever else was found, a warning among it, an event isn't stored where Bigtable has no place for it.
+        if self._placing.isdisjoint(finding.field for finding in findings):
             findings += self._limits(event)
         if unknown and self._quality:
             findings += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ class Settings:
             bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
-            lookback_days=int(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
+            lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from shared.measures import Measure
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
 
 RESERVED_DIMENSION = "quality"
+
+# JSON has to escape these, and the rollup's decoder takes only names that it finds as they are.
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]').search
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def load(path: Path | str) -> Contract:
         raise ContractError(f"{path}: can't be read: {error.strerror}; expected a contract file") from None
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: byte {error.start} isn't UTF-8; expected a TOML file in UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and an integer of too many digits
         raise ContractError(f"{path}: not TOML: {error}") from None
     return parse(document, str(path))
 
@@ -170,8 +174,8 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
 
 
 def _field(name: str, table: FieldTable) -> Field:
-    if not name or name.startswith("_"):
-        raise Problem("fields", name, "a name that isn't empty and doesn't begin with '_'")
+    if not name or name.startswith("_") or _UNREADABLE(name):
+        raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
     path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
     if not all(path):
         raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")

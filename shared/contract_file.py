@@ -93,7 +93,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
         """Raise Problem for keys that don't fit the type or each other."""
         for key, types in _FOR_TYPES.items():
             value = getattr(self, key)
-            if value not in (None, False) and self.type not in types:
+            if value is not None and value is not False and self.type not in types:
                 raise Problem(f"{where}.{key}", value, f"no {key} for type {self.type}; it is for {', '.join(types)}")
         if self.unit and self.format:
             raise Problem(f"{where}.unit", self.unit, "either unit or format, not both")

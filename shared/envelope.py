@@ -14,6 +14,7 @@ import msgspec
 
 from shared import timestamps
 from shared.findings import Rule
+from shared.keys import EPOCH
 
 CONTENT_ENCODING = "content-encoding"
 # A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
@@ -64,6 +65,7 @@ def receive(body: Any, *, fallback_id: str = "", fallback_time: str | None = Non
         return Message(_as_bytes(body), fallback_id, _moment(fallback_time), problem="an object with a Pub/Sub message")
     attributes = message.get("attributes")
     attributes = attributes if isinstance(attributes, dict) else {}
+    attributes = {name: value for name, value in attributes.items() if isinstance(value, str)}
     message_id = message.get("messageId") or message.get("message_id") or fallback_id
     first = attributes.get(FIRST_PUBLISHED)
     published = _moment(first, message.get("publishTime"), message.get("publish_time"), fallback_time)
@@ -162,11 +164,11 @@ def _gunzip(data: bytes) -> bytes:
 
 
 def _moment(*texts: Any) -> datetime:
-    """Return the first of the texts that is a time; the present if none is."""
+    """Return the first of the texts that is a time Bigtable can hold; the present if none is."""
     read = timestamps.reader(None, None)
     for text in texts:
         moment = read(text)
-        if isinstance(moment, datetime):
+        if isinstance(moment, datetime) and moment >= EPOCH:
             return moment
     return datetime.now(UTC)
 

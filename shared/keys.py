@@ -151,7 +151,10 @@ def value_of_row(row_key: bytes) -> str:
     """Return the dimension's value of a row of `aggregates`; of a shortened one what there is of it."""
     text = row_key.decode().split("#", 2)[2]
     start, cut, _ = text.partition("%%")
-    return decode(re.sub(r"%[0-9A-F]?$", "", start)) + "…" if cut else decode(text)
+    if not cut:
+        return decode(text)
+    # The cut may have gone through a percent sign's digits, or through the bytes of one character.
+    return unquote(re.sub(r"%[0-9A-F]?$", "", start), errors="ignore") + "…"
 
 
 def state_row(kind: Literal["run", "late"], day: date) -> bytes:

@@ -39,7 +39,7 @@ def _from_rfc_3339(value: Any) -> Any:
     if type(value) is not str or not _RFC_3339(value):
         return value
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value[:-1] + "Z" if value[-1] == "z" else value)
         return moment if moment.tzinfo is UTC else utc(moment)
     except (ValueError, OverflowError):
         return value

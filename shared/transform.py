@@ -27,13 +27,17 @@ class Transform:
         ]
         self._defaults = [(field.name, field.default) for field in contract.fields if field.default is not None]
         self._names = frozenset(field.name for field in contract.fields)
-        self._nested = any(len(field.path) > 1 for field in contract.fields)
+        self._branches: dict[str, Any] = {}
+        for field in contract.fields:
+            branch = self._branches
+            for key in field.path[:-1]:
+                branch = branch.setdefault(key, {})
         self._keep = contract.unknown_fields == "keep"
         self._report = contract.unknown_fields == "reject"
 
     def __call__(self, record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
         """Return the canonical event, and the names of unknown fields if the contract rejects them."""
-        rest = _copy(record) if self._nested else dict(record)
+        rest = _copy(record, self._branches)
         event = {}
         for name, key, deeper, required, shape in self._plan:
             if key in rest:
@@ -46,7 +50,7 @@ class Transform:
                 if value is not None or required:
                     event[name] = value if shape is None else shape(value)
         for name, default in self._defaults:
-            if name not in event:
+            if event.get(name) is None:
                 event[name] = default
         if rest and self._keep:
             event |= {key: value for key, value in rest.items() if key not in self._names}
@@ -80,8 +84,14 @@ def _text_shape(trim: bool, case: str | None) -> Shape:
     return shape
 
 
-def _copy(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: _copy(value) if type(value) is dict else value for key, value in record.items()}
+def _copy(record: dict[str, Any], branches: dict[str, Any]) -> dict[str, Any]:
+    """Copy what something may be taken out of, no deeper: a record may be nested further than Python can recurse."""
+    copy = dict(record)
+    for key, deeper in branches.items():
+        value = copy.get(key)
+        if type(value) is dict:
+            copy[key] = _copy(value, deeper)
+    return copy
 
 
 def _holds(value: Any, path: tuple[str, ...]) -> bool:

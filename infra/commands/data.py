@@ -16,8 +16,6 @@ from shared.config import Settings, contract_path
 from shared.contract import load
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from infra.report import Report
     from infra.sources import SourceReader
 
@@ -204,13 +202,7 @@ def _tell(report: Report, as_json: bool, *, verb: str) -> None:
     if as_json:
         options.print_json(report.as_json())
     else:
-        report.show(_console(), verb=verb)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
+        report.show(options.console(), verb=verb)
 
 
 COMMANDS = (publish, ingest, check, aggregate)

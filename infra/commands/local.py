@@ -30,7 +30,7 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
     loaded = load(contract_path(contract))
     reader = options.open_source(source or str(ROOT / "data"), form, loaded)
     options.writable(report)
-    console = Console(highlight=False)
+    console = options.console()
     console.print("starting the emulators, both functions and the relay ...", style="dim")
     with Bar(Console(stderr=True), "publishing", reader.total_bytes) as bar:
         run_loop(

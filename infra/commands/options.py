@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,9 +14,12 @@ import msgspec
 from shared.errors import SourceError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from infra.sources import SourceReader
     from shared.contract import Contract
 
+PAGE = 110  # characters
 F = TypeVar("F", bound=Callable[..., Any])
 
 contract = click.option("--contract", type=click.Path(path_type=Path), help="Contract file. [$SLUICE_CONTRACT, music]")
@@ -95,6 +99,13 @@ def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+def console() -> Console:
+    """Return where reports are printed: as wide as the terminal, or as a page where there is none."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PAGE)
 
 
 def printable(text: str) -> str:

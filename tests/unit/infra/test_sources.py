@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra import sources
+from infra import json_source
 from infra.sources import Record, SourceReader, Unreadable, find_sources
 from shared.errors import SourceError
 
@@ -338,8 +338,8 @@ def test_after_a_broken_file_the_next_one_is_read(logs: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_VALUE", 1000)
-    monkeypatch.setattr(sources, "_BUFFER", 64)
+    monkeypatch.setattr(json_source, "MAX_VALUE", 1000)
+    monkeypatch.setattr(json_source, "BUFFER", 64)
 
 
 @pytest.mark.usefixtures("small_limits")
@@ -386,7 +386,7 @@ def test_an_array_comes_back_wherever_the_reads_fall(
 ) -> None:
     data = json.dumps(array, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_BUFFER", buffer)
+        patch.setattr(json_source, "BUFFER", buffer)
 
         assert values(data) == array
 
@@ -398,7 +398,7 @@ def test_an_array_comes_back_wherever_the_reads_fall(
 def test_pretty_printed_objects_come_back_wherever_the_reads_fall(objects: list[Any], buffer: int) -> None:
     data = "\n".join(json.dumps(item, indent=2) for item in objects).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_BUFFER", buffer)
+        patch.setattr(json_source, "BUFFER", buffer)
 
         assert values(data) == objects
 
