@@ -28,7 +28,8 @@ from google.pubsub_v1.types import ReceivedMessage, StreamingPullRequest
 
 # Longer than an event function may take, which is 540 s (https://cloud.google.com/functions/docs/configuring/timeout).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
-_STREAM_ACK_DEADLINE = 600
+# Seconds. Short, and extended while a post is under way, so that what a killed relay held is delivered again soon.
+_LEASE, _EXTEND_EVERY = 10, 4.0  # 10 is the least there is
 _CALL_TIMEOUT = 30.0
 # Seconds; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.
 _GRACE = 6.0
@@ -61,7 +62,7 @@ class Relay:
             most: messages under way at once.
         """
         self.counts: Counter[str] = Counter()
-        self.stopping = False
+        self._stop = asyncio.Event()
         self._subscriber = subscriber
         self._http = http
         self._route = route
@@ -69,21 +70,21 @@ class Relay:
         self._source = f"//pubsub.googleapis.com/projects/{project}/topics/{route.topic}"
         self._most = most
         self._slots = asyncio.Semaphore(most)
-        self._posts: set[asyncio.Task[None]] = set()
+        self._posts: dict[asyncio.Task[None], str] = {}  # with the ack id of each
         self._acks: list[str] = []
         self._nacks: list[str] = []
         self._answered = asyncio.Event()
 
     async def pull(self) -> None:
-        """Take messages until cancelled; a stream that breaks is opened again."""
-        while True:
+        """Take messages until stopped; a stream that breaks is opened again."""
+        while not self._stop.is_set():
             try:
                 async for received in await self._subscriber.streaming_pull(requests=self._requests()):
                     for message in received.received_messages:
                         await self._slots.acquire()
                         post = asyncio.create_task(self._deliver(message))
-                        self._posts.add(post)
-                        post.add_done_callback(self._posts.discard)
+                        self._posts[post] = message.ack_id
+                        post.add_done_callback(self._posts.pop)
             except exceptions.GoogleAPICallError as error:
                 self.counts["streams broken"] += 1
                 print(f"{self._route.subscription}: the stream broke: {error.message}", flush=True)
@@ -91,7 +92,7 @@ class Relay:
 
     async def answer(self) -> None:
         """Tell Pub/Sub what became of messages, many in a call: whatever gathered while the last call was made."""
-        while not (self.stopping and not self._posts and not self._acks and not self._nacks):
+        while not (self._stop.is_set() and not self._posts and not self._acks and not self._nacks):
             if not self._acks and not self._nacks:
                 self._answered.clear()
                 with contextlib.suppress(TimeoutError):
@@ -112,13 +113,33 @@ class Relay:
                 # Not told, they come again when their deadline passes, as with Eventarc.
                 print(f"{self._route.subscription}: answers are lost: {error.message}", flush=True)
 
+    def stop(self) -> None:
+        """Take no more messages.
+
+        The stream is closed, not cancelled: the emulator goes on sending messages into a cancelled one for a while.
+        """
+        self._stop.set()
+
+    async def extend(self) -> None:
+        """Keep what is under way from being delivered again, until cancelled."""
+        while True:
+            await asyncio.sleep(_EXTEND_EVERY)
+            held = list(self._posts.values())
+            try:
+                if held:
+                    await self._subscriber.modify_ack_deadline(
+                        subscription=self._name, ack_ids=held, ack_deadline_seconds=_LEASE, timeout=_CALL_TIMEOUT
+                    )
+            except exceptions.GoogleAPICallError as error:
+                print(f"{self._route.subscription}: leases aren't extended: {error.message}", flush=True)
+
     async def _requests(self) -> AsyncIterator[StreamingPullRequest]:
         yield StreamingPullRequest(
             subscription=self._name,
-            stream_ack_deadline_seconds=_STREAM_ACK_DEADLINE,
+            stream_ack_deadline_seconds=_LEASE,
             max_outstanding_messages=self._most,
         )
-        await asyncio.Event().wait()  # the stream lasts as long as its requests
+        await self._stop.wait()  # the stream lasts as long as its requests
 
     async def _deliver(self, received: ReceivedMessage) -> None:
         try:
@@ -184,15 +205,15 @@ async def serve(emulator: str, project: str, routes: list[Route], most: int, sta
         relays = [Relay(subscriber, http, project, route, most) for route in routes]
         pulls = [asyncio.create_task(relay.pull()) for relay in relays]
         answers = [asyncio.create_task(relay.answer()) for relay in relays]
-        writer = asyncio.create_task(_keep_stats(stats, routes, relays))
+        others = [asyncio.create_task(relay.extend()) for relay in relays]
+        others.append(asyncio.create_task(_keep_stats(stats, routes, relays)))
         await stopped.wait()
-        for relay, pull in zip(relays, pulls, strict=True):
-            relay.stopping = True
-            pull.cancel()
-        await asyncio.wait(answers, timeout=_GRACE)
-        for task in (*pulls, *answers, writer):
+        for relay in relays:
+            relay.stop()
+        await asyncio.wait([*pulls, *answers], timeout=_GRACE)
+        for task in (*pulls, *answers, *others):
             task.cancel()
-        await asyncio.gather(*pulls, *answers, writer, return_exceptions=True)
+        await asyncio.gather(*pulls, *answers, *others, return_exceptions=True)
 
 
 async def _keep_stats(path: Path | None, routes: list[Route], relays: list[Relay]) -> None:

@@ -1,0 +1,217 @@
+"""The relay delivers like Eventarc: real CloudEvents, acknowledged when answered 2xx, and again when not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cloudevents.http import from_http
+from google.pubsub_v1.types import PubsubMessage
+
+from infra.provision import provision_pubsub
+from infra.publishing import Publisher
+from infra.resources import RESOURCES
+from shared.config import Settings
+from tests.support import ROOT
+
+
+class Function:
+    """Stands in for a function; `answer` decides the status from a message's data."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.answer: Callable[[bytes], int] = lambda data: 200
+        self.hold: asyncio.Event | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        event = from_http(dict(request.headers), body)
+        self.requests.append((dict(request.headers), event.data))
+        if self.hold is not None:
+            await self.hold.wait()
+        return web.Response(status=self.answer(base64.b64decode(event.data["message"]["data"])))
+
+    def datas(self) -> list[bytes]:
+        return [base64.b64decode(data["message"]["data"]) for _, data in self.requests]
+
+
+@pytest.fixture
+async def function() -> AsyncIterator[tuple[Function, str]]:
+    function = Function()
+    app = web.Application()
+    app.router.add_post("/", function.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    yield function, f"http://127.0.0.1:{port}/"
+    await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def relaying(settings: Settings, url: str, stats: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.relay", "--project", settings.project_id),
+        *(f"--route=events-ingest:events={url}", "--stats", str(stats)),
+        env={**os.environ, "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator)},
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 15)
+
+
+async def publish(settings: Settings, *datas: bytes, **attributes: str) -> list[str]:
+    async with Publisher(settings) as publisher:
+        return await publisher.publish("events", [PubsubMessage(data=data, attributes=attributes) for data in datas])
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is awaited happens in other processes
+            await asyncio.sleep(0.02)
+
+
+def counted(stats: Path, what: str) -> int:
+    return json.loads(stats.read_text()).get("events-ingest", {}).get(what, 0) if stats.exists() else 0
+
+
+@pytest.fixture
+def provisioned(empty_instance: Settings) -> Settings:
+    few = [replace(each, attempts=5) if each.dead_letter else each for each in RESOURCES.subscriptions]
+    resources = replace(RESOURCES, subscriptions=tuple(few))
+    provision_pubsub(empty_instance, resources, minimum_backoff=timedelta(milliseconds=100))
+    return empty_instance
+
+
+async def test_a_message_arrives_as_eventarc_sends_it(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    receiver, url = function
+    [message_id] = await publish(provisioned, b'{"a": 1}', kind="test")
+    async with relaying(provisioned, url, tmp_path / "stats"):
+        await until(lambda: counted(tmp_path / "stats", "acknowledged") == 1)
+
+    [(headers, data)] = receiver.requests
+    project = provisioned.project_id
+    headers = {name.lower(): value for name, value in headers.items()}
+    assert headers["ce-id"] == message_id
+    assert headers["ce-source"] == f"//pubsub.googleapis.com/projects/{project}/topics/events"
+    assert headers["ce-type"] == "google.cloud.pubsub.topic.v1.messagePublished"
+    assert headers["ce-specversion"] == "1.0"
+    assert data["subscription"] == f"projects/{project}/subscriptions/events-ingest"
+    message = data["message"]
+    assert base64.b64decode(message["data"]) == b'{"a": 1}'
+    assert (message["messageId"], message["attributes"]) == (message_id, {"kind": "test"})
+    assert headers["ce-time"] == message["publishTime"]
+    assert message["publishTime"].endswith("Z")
+
+
+async def test_what_isnt_answered_2xx_comes_again(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    receiver, url = function
+    answers = iter([503, 429, 200])
+    receiver.answer = lambda data: next(answers)
+    await publish(provisioned, b"again")
+    async with relaying(provisioned, url, tmp_path / "stats"):
+        await until(lambda: counted(tmp_path / "stats", "acknowledged") == 1)
+
+    assert receiver.datas() == [b"again"] * 3
+
+
+async def test_what_never_succeeds_rests_in_the_dead_letters_and_holds_up_nothing(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    receiver, url = function
+    receiver.answer = lambda data: 500 if data == b"poison" else 200
+    healthy = [str(number).encode() for number in range(50)]
+    await publish(provisioned, b"poison", *healthy)
+    async with relaying(provisioned, url, tmp_path / "stats"):
+        await until(lambda: counted(tmp_path / "stats", "acknowledged") == 50)
+        await until(lambda: receiver.datas().count(b"poison") == 5)
+        dead = await asyncio.to_thread(_pull, provisioned, "events-dead-letter-keep")
+
+    assert dead == [b"poison"]
+    assert sorted(set(receiver.datas()) - {b"poison"}) == sorted(healthy)
+
+
+async def test_a_function_that_is_away_for_a_while_misses_nothing(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    from infra.processes import free_port
+
+    receiver, _ = function
+    port = free_port()
+    away = f"http://127.0.0.1:{port}/"
+    await publish(provisioned, b"patient")
+    async with relaying(provisioned, away, tmp_path / "stats"):
+        await until(lambda: counted(tmp_path / "stats", "failed") >= 1)
+        app = web.Application()
+        app.router.add_post("/", receiver.handle)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        try:
+            await until(lambda: counted(tmp_path / "stats", "acknowledged") == 1)
+        finally:
+            await runner.cleanup()
+    assert receiver.datas() == [b"patient"]
+
+
+async def test_what_is_under_way_when_it_ends_is_acknowledged(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    receiver, url = function
+    receiver.hold = asyncio.Event()
+    await publish(provisioned, b"slow")
+    async with relaying(provisioned, url, tmp_path / "stats") as relay:
+        await until(lambda: len(receiver.requests) == 1)
+        relay.send_signal(signal.SIGTERM)
+        receiver.hold.set()
+        assert await asyncio.wait_for(relay.wait(), 15) == 0
+
+    receiver.hold = None
+    await publish(provisioned, b"next")
+    async with relaying(provisioned, url, tmp_path / "stats2"):
+        await until(lambda: b"next" in receiver.datas())
+    assert receiver.datas() == [b"slow", b"next"]
+
+
+async def test_wrong_routes_are_refused(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.relay", "--project", "p", "--route", "nonsense", "--emulator", "localhost:1"),
+        cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"found 'nonsense', expected for example events-ingest:events=http" in err
+
+
+def _pull(settings: Settings, subscription: str) -> list[bytes]:
+    import grpc
+    from google.pubsub_v1 import SubscriberClient
+    from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+    with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
+        client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        name = f"projects/{settings.project_id}/subscriptions/{subscription}"
+        response = client.pull(subscription=name, max_messages=10, timeout=30)
+        return [received.message.data for received in response.received_messages]
