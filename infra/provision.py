@@ -9,6 +9,7 @@ from functools import partial
 
 import grpc
 from google.api_core import exceptions
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
 from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
@@ -23,6 +24,7 @@ from google.pubsub_v1.types import Subscription as SubscriptionMessage
 from infra.resources import RESOURCES, Collection, Resources, Subscription, Table
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
+from shared.retry import is_transient
 
 _TIMEOUT = 60.0
 _EMULATED_RETENTION = timedelta(days=7)  # the emulator refuses more; Pub/Sub itself takes 31
@@ -56,7 +58,7 @@ def provision_pubsub(
     with _pubsub(settings) as (publisher, subscriber):
         for topic in resources.topics:
             name = f"{project}/topics/{topic}"
-            if _made(f"topic {topic}", partial(publisher.create_topic, name=name, timeout=_TIMEOUT)):
+            if _made(f"topic {topic}", partial(publisher.create_topic, name=name)):
                 made.append(f"topic {topic}")
         for subscription in resources.subscriptions:
             request = _subscription(
@@ -64,7 +66,7 @@ def provision_pubsub(
             )
             if _made(
                 f"subscription {subscription.name}",
-                partial(subscriber.create_subscription, request=request, timeout=_TIMEOUT),
+                partial(subscriber.create_subscription, request=request),
             ):
                 made.append(f"subscription {subscription.name} of topic {subscription.topic}")
     return made
@@ -78,17 +80,17 @@ def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> 
             request = _table(f"projects/{settings.project_id}/instances/{settings.instance_id}", table)
             if _made(
                 f"table {table.name}",
-                partial(admin.create_table, request=request, timeout=_TIMEOUT),
+                partial(admin.create_table, request=request),
             ):
                 splits = f" split at {len(table.splits)} keys" if table.splits else ""
                 made.append(f"table {table.name} with families {', '.join(table.families)}{splits}")
     return made
 
 
-def _made(what: str, make: Callable[[], object]) -> bool:
+def _made(what: str, make: Callable[..., object]) -> bool:
     """Make a thing; returns False if it was there."""
     try:
-        make()
+        make(timeout=_TIMEOUT, retry=Retry(is_transient, timeout=_TIMEOUT))
     except exceptions.AlreadyExists:
         return False
     except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError) as error:

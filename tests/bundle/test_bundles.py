@@ -1,0 +1,115 @@
+"""Each bundle in a clean environment outside the repository, with nothing but its own requirements."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.bundle import make_bundles
+from infra.processes import Supervisor, free_port
+from shared.config import Settings
+from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    return {made.name: made for made in make_bundles(folder, contract=MUSIC_CONTRACT)}
+
+
+@pytest.fixture(scope="session")
+def environment(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the requirements of the bundles, which are the same, into a new virtual environment."""
+    assert bundles["ingest"].joinpath("requirements.txt").read_bytes() == (
+        bundles["aggregate"].joinpath("requirements.txt").read_bytes()
+    )
+    folder = tmp_path_factory.mktemp("environment") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    uv = Path(sys.executable).with_name("uv")
+    requirements = bundles["ingest"] / "requirements.txt"
+    command = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
+    subprocess.run([*command, "-r", requirements], check=True)
+    return folder / "bin"
+
+
+def clean(settings: Settings) -> dict[str, str]:
+    """An environment without a trace of the repository."""
+    return {
+        "PATH": os.environ["PATH"],
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@contextmanager
+def running(function: str, bundle: Path, environment: Path, settings: Settings) -> Iterator[str]:
+    port = free_port()
+    command = [environment / "functions-framework", "--target", function, "--port", str(port)]
+    with Supervisor() as supervisor:
+        supervisor.start(function, command, env=clean(settings), cwd=bundle)
+        yield f"http://127.0.0.1:{port}/"
+
+
+def post(url: str, data: bytes) -> int:
+    headers, body = cloud_event(data)
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return error.code
+        except urllib.error.URLError:
+            assert time.monotonic() < give_up, f"{url} doesn't answer"
+            time.sleep(0.05)
+
+
+def test_both_bundles_work_outside_the_repository(
+    bundles: dict[str, Path], environment: Path, settings: Settings
+) -> None:
+    with running("ingest", bundles["ingest"], environment, settings) as url:
+        assert post(url, lines([music_event(1), music_event(2, userId="")])) == 200
+    [(row_key, qualifier, _, value)] = cells(dump(settings, "events"), "e")
+    assert row_key.endswith(b"#20240115#user-1")
+    assert qualifier == b"86398999999#evt-000001"
+    assert json.loads(value)["song_id"] == "song-1"
+    assert len(dump(settings, "rejected")) == 1
+
+    with running("aggregate", bundles["aggregate"], environment, settings) as url:
+        assert post(url, b'{"date": "2024-01-15"}') == 200
+    [columns] = dump(settings, "aggregates", b"all#20240115#all").values()
+    assert columns["a", b"total_events"][0][1] == b"1"
+
+
+@pytest.mark.parametrize("function", ["ingest", "aggregate"])
+def test_the_vendored_copy_is_the_one_imported(
+    bundles: dict[str, Path], environment: Path, settings: Settings, function: str
+) -> None:
+    script = "import main, shared, shared.keys, sys; print(shared.keys.__file__); print(*sys.path, sep='\\n')"
+    result = subprocess.run(
+        [environment / "python", "-c", script],
+        cwd=bundles[function],
+        env=clean(settings),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    origin, *path = result.stdout.splitlines()
+    assert Path(origin) == bundles[function] / "shared" / "keys.py"
+    repository = str(Path(__file__).parents[2])
+    assert not [entry for entry in path if entry.startswith(repository)]
