@@ -37,6 +37,10 @@ class Bar:
         )
         self._task = self._progress.add_task(title, total=total, figures="")
 
+    def begin(self, title: str, total: int | None) -> None:
+        """Go on to another piece of work."""
+        self._progress.reset(self._task, description=title, total=total, figures="")
+
     def update(self, done: int, events: int, **figures: int) -> None:
         """Show how far it is.
 

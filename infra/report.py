@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from shared.errors import SourceError
 from shared.findings import Finding, rules_broken
@@ -102,7 +103,7 @@ class Report:
         if self.rejected:
             table = Table("rule", "events", "for example", title="Rejected, by rule", title_justify="left")
             for rule, count in self.rejected.most_common():
-                table.add_row(rule, f"{count:,}", describe(self.examples[rule]) if rule in self.examples else "")
+                table.add_row(rule, f"{count:,}", Text(describe(self.examples[rule]) if rule in self.examples else ""))
             console.print(table)
         for text in self.unreadable:
             console.print(f"unreadable: {text}", markup=False, style="yellow")
@@ -122,4 +123,9 @@ def describe(example: Example) -> str:
     """Return one line that says what was wrong with an event."""
     finding = example.finding
     what = f"{finding.field}: " if finding.field else ""
-    return f"{what}found {finding.found}, expected {finding.expected} ({example.source})"
+    return printable(f"{what}found {finding.found}, expected {finding.expected} ({example.source})")
+
+
+def printable(text: str) -> str:
+    """Return text with everything escaped that a terminal could take for a command."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

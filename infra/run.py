@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from infra.progress import Bar
 from infra.publishing import Publisher, publish_files
-from infra.report import Report
+from infra.report import Report, printable
 from infra.sources import SourceReader
 from infra.stack import Stack
 from infra.survey import count_events, count_rejected
@@ -46,17 +48,25 @@ class Loop:
         self._whole_days = {each.dimension for each in contract.aggregates if each.by is None}
         self._tops: list[tuple[date, str, str, list[tuple[str, dict[str, Any]]]]] = []
 
-    async def run(self, reader: SourceReader, progress: Callable[[Report], None]) -> None:
+    async def run(self, reader: SourceReader, bar: Bar) -> None:
         """Publish, wait until every message is dealt with, aggregate, and count what is in the tables."""
         bigtable = Bigtable(self._settings)
         began = datetime.now(UTC)
         try:
             async with Publisher(self._settings) as publisher:
                 with self._timed("publish"):
-                    self.report, messages = await publish_files(reader, publisher, "events", progress=progress)
+                    self.report, messages = await publish_files(
+                        reader,
+                        publisher,
+                        "events",
+                        progress=lambda report: bar.update(
+                            reader.bytes_read, report.published, published=report.published
+                        ),
+                    )
                 with self._timed("store"):
-                    await self._until(lambda: self._acknowledged() >= messages, "stored or rejected")
+                    await self._until_acknowledged(messages, bar)
                 days = await count_events(bigtable)
+                bar.begin("aggregating", None)
                 with self._timed("aggregate"):
                     await self._aggregate(publisher, bigtable, list(days))
             with self._timed("read back"):
@@ -101,10 +111,13 @@ class Loop:
     def _acknowledged(self) -> int:
         return self._stack.relayed("events-ingest").get("acknowledged", 0)
 
-    async def _until(self, done: Callable[[], bool], what: str) -> None:
+    async def _until_acknowledged(self, messages: int, bar: Bar) -> None:
+        """Wait until the function has answered for every message: its events are stored or in quarantine."""
+        bar.begin("storing", messages)
         give_up = time.monotonic() + _PATIENCE
-        while not done():
-            self._check(give_up, f"not every message is {what}")
+        while (done := self._acknowledged()) < messages:
+            self._check(give_up, "not every message is stored or rejected")
+            bar.update(done, done * self.report.published // messages, messages=done)
             await asyncio.sleep(_POLL)
 
     def _check(self, give_up: float, what: str) -> None:
@@ -133,7 +146,9 @@ class Loop:
                 title = f"{dimension} by {measure}, {day}"
                 table = Table(dimension, measure, *names, title=title, title_justify="left")
                 for value, stats in rows:
-                    table.add_row(value[:60], *(_figure(stats.get(name)) for name in (measure, *names)))
+                    table.add_row(
+                        Text(printable(value[:60])), *(_figure(stats.get(name)) for name in (measure, *names))
+                    )
                 console.print(table)
         seconds = self.report.seconds
         busy = seconds.get("publish", 0) + seconds.get("store", 0)
@@ -141,9 +156,7 @@ class Loop:
         console.print("time: " + ", ".join(f"{part} {took:.1f} s" for part, took in seconds.items()) + rate)
 
 
-def run_loop(
-    reader: SourceReader, contract: Contract, console: Console, progress: Callable[[Report], None], save: Path | None
-) -> None:
+def run_loop(reader: SourceReader, contract: Contract, console: Console, bar: Bar, save: Path | None) -> None:
     """Start the local stack, run the loop, end the stack, tell what happened.
 
     Raises:
@@ -153,7 +166,8 @@ def run_loop(
     with Stack(contract=Path(contract.path)) as stack:
         loop = Loop(stack, contract, console)
         starting = time.monotonic() - started
-        asyncio.run(loop.run(reader, progress))
+        bar.begin("publishing", reader.total_bytes)
+        asyncio.run(loop.run(reader, bar))
         loop.report.seconds = {"start": starting, **loop.report.seconds}
     loop.show()
     if save is not None:

@@ -57,9 +57,8 @@ class Bigtable:
 
     async def row(self, table: str, key: bytes) -> Row | None:
         """Read one row; None if there is none."""
-        async for row in self.read(table, Scan(keys=[key])):
-            return row
-        return None
+        rows = [row async for row in self.read(table, Scan(keys=[key]))]
+        return rows[0] if rows else None
 
     async def close(self) -> None:
         """End the connection when the calls under way are done."""

@@ -197,6 +197,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -152,7 +153,9 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
             return
         moment = datetime(2024, 1, 15, 10, 30, 45, tzinfo=UTC)
         try:
-            read = datetime.strptime(moment.strftime(self.format), self.format)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of days without a year, which are refused below
+                read = datetime.strptime(moment.strftime(self.format), self.format)
         except (ValueError, re.error) as error:
             raise Problem(f"{where}.format", self.format, f"a strptime format ({error})") from None
         if read.date() != moment.date():

@@ -53,9 +53,8 @@ class State:
     async def run(self, day: date) -> Run | None:
         """Return the run of a day that counts: of the finished ones, that which started last."""
         scan = Scan(keys=[keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
-        async for row in self._bigtable.read(STATE, scan):
-            return msgspec.json.decode(row.cells[0].value, type=Run)
-        return None
+        rows = [row async for row in self._bigtable.read(STATE, scan)]
+        return msgspec.json.decode(rows[0].cells[0].value, type=Run) if rows else None
 
     async def finish_run(self, day: date, run: Run) -> None:
         """Make a run count, unless one that started later does already."""

@@ -31,15 +31,8 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
     reader = options.open_source(source or str(ROOT / "data"), form, loaded)
     options.writable(report)
     console = options.console()
-    console.print("starting the emulators, both functions and the relay ...", style="dim")
-    with Bar(Console(stderr=True), "publishing", reader.total_bytes) as bar:
-        run_loop(
-            reader,
-            loaded,
-            console,
-            lambda figures: bar.update(reader.bytes_read, figures.published, published=figures.published),
-            report,
-        )
+    with Bar(Console(stderr=True), "starting", None) as bar:
+        run_loop(reader, loaded, console, bar, report)
 
 
 @click.command()

@@ -108,11 +108,6 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else PAGE)
 
 
-def printable(text: str) -> str:
-    """Return text with everything escaped that a terminal could take for a command."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def day_span(day: date | None, first: date | None, last: date | None) -> list[date]:
     """Return the days that `--date`, or `--from` and `--to`, name; yesterday if none is given.
 

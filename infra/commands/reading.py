@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from infra.commands import options
+from infra.report import printable
 from shared.config import Settings
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def top(
         options.print_json([{"value": value, **stats} for value, stats in found])
         return
     for value, stats in found:
-        click.echo(f"{stats[measure]:>12,}  {options.printable(value)}")
+        click.echo(f"{stats[measure]:>12,}  {printable(value)}")
     if not found:
         click.echo(f"no figures of {measure!r} for {dimension!r} on {day}", err=True)
 
@@ -167,7 +168,7 @@ def rejected(
         options.print_json([_plain(event) for event in found])
         return
     for event in found:
-        click.echo(f"{event.source}  {options.printable(event.raw[:200].decode('utf-8', 'backslashreplace'))}")
+        click.echo(f"{event.source}  {printable(event.raw[:200].decode('utf-8', 'backslashreplace'))}")
         for finding in event.findings:
             where = f"{finding.field}: " if finding.field else ""
             click.echo(f"    {finding.rule:<14} {where}found {finding.found}, expected {finding.expected}")
