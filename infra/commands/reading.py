@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from shared.bigtable_client import BigTableClient  # a second of imports, which `--help` needn't wait for
 
 
+_PATIENCE = 10.0  # seconds that a person waits for a server that doesn't answer; functions wait longer
+
+
 def _client(project_id: str | None, instance_id: str | None, contract: Path | None) -> BigTableClient:
     from shared.bigtable_client import BigTableClient
 
-    return BigTableClient(
-        settings=Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
-    )
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    return BigTableClient(settings=replace(settings, store_deadline=_PATIENCE))
 
 
 @click.command()
@@ -148,6 +151,7 @@ def rejected(
     from shared.quarantine import Quarantine, Quarantined
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = replace(settings, store_deadline=_PATIENCE)
     asked = day or datetime.now(UTC).date()
 
     async def read() -> list[Quarantined]:

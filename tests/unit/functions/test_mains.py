@@ -1,0 +1,293 @@
+"""The two functions as the framework loads them, called over HTTP with the CloudEvents that Eventarc sends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from functions_framework.aio import create_asgi_app
+
+from shared import instance
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import load
+from shared.envelope import Message
+from shared.errors import (
+    ContractError,
+    OverloadedError,
+    RequestError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from shared.ingestion import Ingestion, Verdict
+from shared.judgement import Accepted, Rejected
+from tests.support import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event
+
+MAINS = {name: ROOT / "functions" / name / "main.py" for name in ("ingest", "aggregate")}
+PAYLOAD = ROOT / "tests" / "data" / "pubsub_message.json"
+
+ERRORS = [
+    (OverloadedError("32 MB are waiting"), 429),
+    (StoreUnavailableError("not acknowledged within 60 s"), 503),
+    (StoreRefusedError("no such table"), 500),
+    (ContractError("music.toml: wrong"), 500),
+]
+
+
+class Answer(NamedTuple):
+    status: int
+    body: str
+
+
+async def post(app: Any, headers: dict[str, str], body: bytes) -> Answer:
+    """Send one HTTP request through the ASGI interface, as a server would."""
+    sent: list[dict[str, Any]] = []
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8080),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return next(parts, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    await app(scope, receive, send)
+    return Answer(sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:]).decode())
+
+
+@pytest.fixture
+def framework(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Load a function as `functions-framework --target NAME --source functions/NAME/main.py` does."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(sys.modules, "main", None)  # the framework puts the function there
+    return lambda name: create_asgi_app(name, str(MAINS[name]), "cloudevent")
+
+
+class FakeIngestion(Ingestion):
+    """Judges for real, stores nothing, and fails as a test says."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__(Bigtable(Settings("project", "instance")), load(MUSIC_CONTRACT))
+        self.kept: list[tuple[list[Verdict], datetime, str]] = []
+        self._error = error
+
+    async def keep(self, verdicts: Any, published: datetime, source: str) -> None:
+        await asyncio.sleep(0)
+        if self._error:
+            raise self._error
+        self.kept.append((verdicts, published, source))
+
+
+class FakeAggregation:
+    """Knows which days a message asks for, and notes those that are computed."""
+
+    def __init__(self, days: list[date], error: Exception | None = None) -> None:
+        self.asked: list[Message] = []
+        self.computed: list[date] = []
+        self._days = days
+        self._error = error
+
+    async def days(self, message: Message) -> list[date]:
+        self.asked.append(message)
+        return self._days
+
+    async def run(self, day: date) -> None:
+        if self._error and self.computed:
+            raise self._error
+        self.computed.append(day)
+
+
+@pytest.fixture
+def ingestion(monkeypatch: pytest.MonkeyPatch) -> FakeIngestion:
+    fake = FakeIngestion()
+    monkeypatch.setattr(instance, "ingestion", lambda: fake)
+    return fake
+
+
+@pytest.mark.parametrize("main", MAINS.values(), ids=MAINS)
+def test_a_main_is_short_enough_to_be_read_as_the_picture(main: Path) -> None:
+    assert len(main.read_text("utf-8").splitlines()) <= 40
+    # the framework puts its folder on sys.path: a module beside it could hide another
+    assert {path.name for path in main.parent.glob("*.py")} <= {"__init__.py", "main.py"}
+
+
+# ingest
+
+
+async def test_a_message_is_judged_and_kept(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+    headers, body = cloud_event(
+        lines([music_event(1), music_event(2, userId="")]), message_id="77", published="2024-01-15T12:00:00Z"
+    )
+
+    answer = await post(framework("ingest"), headers, body)
+
+    assert answer == (200, "OK")
+    ((verdicts, published, source),) = ingestion.kept
+    assert [type(verdict) for verdict in verdicts] == [Accepted, Rejected]
+    assert (published, source) == (datetime(2024, 1, 15, 12, 0, tzinfo=UTC), "77")
+
+
+async def test_what_eventarc_sends(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+    headers, _ = cloud_event(b"", message_id="ce")
+
+    answer = await post(framework("ingest"), headers, PAYLOAD.read_bytes())
+
+    assert answer.status == 200
+    ((verdicts, published, source),) = ingestion.kept
+    assert [type(verdict) for verdict in verdicts] == [Accepted] * 3
+    assert (published.isoformat(), source) == ("2024-01-15T12:34:56.789000+00:00", "11260433825339102")
+
+
+@pytest.mark.parametrize(
+    ("body", "rule"),
+    [
+        (b"{}", "not_json"),
+        (b'{"message": {"data": "not base64!"}}', "not_json"),
+        (b'{"message": {}}', "not_json"),
+        (b"[1]", "not_json"),
+        (b'"text"', "not_json"),
+        (b"", "not_json"),
+        (b'{"message": {"data": "WzFd"}}', "not_an_object"),
+    ],
+)
+async def test_what_cannot_be_an_event_is_quarantined_and_acknowledged(
+    framework: Callable[[str], Any], ingestion: FakeIngestion, body: bytes, rule: str
+) -> None:
+    headers, _ = cloud_event(b"", message_id="ce", published="2024-01-15T12:00:00Z")
+
+    answer = await post(framework("ingest"), headers, body)
+
+    assert answer.status == 200
+    (((verdict,), published, source),) = ingestion.kept
+    assert [finding.rule for finding in verdict.findings] == [rule]
+    assert (published, source) == (datetime(2024, 1, 15, 12, 0, tzinfo=UTC), "ce")
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+async def test_what_is_not_stored_is_not_acknowledged(
+    framework: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
+) -> None:
+    fake = FakeIngestion(error)
+    monkeypatch.setattr(instance, "ingestion", lambda: fake)
+
+    answer = await post(framework("ingest"), *cloud_event(lines([music_event()]), message_id="77"))
+
+    assert answer.status == status
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["message"] == str(error)
+    assert json.loads(line)["message_id"] == "77"
+
+
+async def test_an_instance_that_cannot_be_made_is_told_in_a_line(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
+    instance.ingestion.cache_clear()
+
+    answer = await post(framework("ingest"), *cloud_event(lines([music_event()])))
+
+    assert answer.status == 500
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "GCP_PROJECT_ID" in json.loads(line)["message"]
+
+
+async def test_messages_are_taken_in_side_by_side(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+    app = framework("ingest")
+
+    answers = await asyncio.gather(
+        *(post(app, *cloud_event(lines([music_event(number)]), message_id=f"{number}")) for number in range(20))
+    )
+
+    assert {answer.status for answer in answers} == {200}
+    assert {source for _, _, source in ingestion.kept} == {f"{number}" for number in range(20)}
+
+
+# aggregate
+
+
+async def test_every_day_asked_for_is_computed(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeAggregation([date(2024, 1, 15), date(2024, 1, 16)])
+    monkeypatch.setattr(instance, "aggregation", lambda: fake)
+
+    answer = await post(framework("aggregate"), *cloud_event(b'{"date": "2024-01-15"}', message_id="77"))
+
+    assert answer == (200, "OK")
+    assert fake.computed == [date(2024, 1, 15), date(2024, 1, 16)]
+    assert (fake.asked[0].data, fake.asked[0].message_id) == (b'{"date": "2024-01-15"}', "77")
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+async def test_a_day_that_fails_fails_the_request(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    fake = FakeAggregation([date(2024, 1, 15), date(2024, 1, 16)], error)
+    monkeypatch.setattr(instance, "aggregation", lambda: fake)
+
+    answer = await post(framework("aggregate"), *cloud_event(b"{}"))
+
+    assert answer.status == status
+    assert fake.computed == [date(2024, 1, 15)]
+
+
+async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def aggregation() -> FakeAggregation:
+        raise RequestError("message 77: found what isn't JSON")
+
+    monkeypatch.setattr(instance, "aggregation", aggregation)
+
+    answer = await post(framework("aggregate"), *cloud_event(b"nonsense", message_id="77"))
+
+    assert answer.status == 200
+    assert json.loads(capsys.readouterr().out)["severity"] == "ERROR"
+
+
+# Not a CloudEvent
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"content-type": "application/json"}, b'{"message": {"data": "e30="}}'),  # as the emulator pushes
+        ({"content-type": "application/json", "ce-id": "1", "ce-specversion": "1.0"}, b"{}"),
+        ({"content-type": "text/plain"}, b"hello"),
+        ({}, b""),
+    ],
+)
+@pytest.mark.parametrize("name", MAINS)
+async def test_what_is_no_cloud_event_is_refused_before_our_code(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, name: str, headers: dict[str, str], body: bytes
+) -> None:
+    monkeypatch.setattr(instance, "ingestion", None)
+    monkeypatch.setattr(instance, "aggregation", None)
+
+    answer = await post(framework(name), headers, body)
+
+    assert answer.status == 400
+    assert "CloudEvent" in answer.body

@@ -1,0 +1,97 @@
+"""Settings come from the environment or from arguments, and a wrong one is told by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared.config import DEFAULT_CONTRACT, Settings, contract_path
+from shared.errors import SettingsError
+
+ENVIRONMENT = {"GCP_PROJECT_ID": "project", "BIGTABLE_INSTANCE": "instance"}
+
+
+def test_two_variables_are_enough() -> None:
+    assert Settings.from_environment(ENVIRONMENT) == Settings("project", "instance", DEFAULT_CONTRACT)
+    assert DEFAULT_CONTRACT.is_file()
+
+
+def test_everything_can_be_set() -> None:
+    environment = {
+        **ENVIRONMENT,
+        "SLUICE_CONTRACT": "a/b.toml",
+        "BIGTABLE_APP_PROFILE": "batch",
+        "BIGTABLE_EMULATOR_HOST": "localhost:1",
+        "PUBSUB_EMULATOR_HOST": "localhost:2",
+        "SLUICE_STORE_DEADLINE": "2.5",
+        "SLUICE_LOOKBACK_DAYS": "30",
+    }
+
+    assert Settings.from_environment(environment) == Settings(
+        project_id="project",
+        instance_id="instance",
+        contract=Path("a/b.toml"),
+        app_profile="batch",
+        bigtable_emulator="localhost:1",
+        pubsub_emulator="localhost:2",
+        store_deadline=2.5,
+        lookback_days=30,
+    )
+
+
+def test_what_is_empty_is_not_set() -> None:
+    empty = dict.fromkeys(
+        ["SLUICE_CONTRACT", "BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "SLUICE_STORE_DEADLINE"], ""
+    )
+
+    assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
+
+
+def test_arguments_win() -> None:
+    environment = {**ENVIRONMENT, "SLUICE_CONTRACT": "a.toml"}
+
+    settings = Settings.from_environment(environment, project_id="p", instance_id="i", contract="b.toml")
+
+    assert (settings.project_id, settings.instance_id, settings.contract) == ("p", "i", Path("b.toml"))
+
+
+def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**ENVIRONMENT, "SLUICE_CONTRACT": "c.toml"}.items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.from_environment().project_id == "project"
+    assert contract_path() == Path("c.toml")
+    assert contract_path("d.toml") == Path("d.toml")
+    assert contract_path(environment={}) == DEFAULT_CONTRACT
+
+
+@pytest.mark.parametrize("value", ["", "a/b", " a", "a\n"])
+@pytest.mark.parametrize(("variable", "name"), [("GCP_PROJECT_ID", "project_id"), ("BIGTABLE_INSTANCE", "instance_id")])
+def test_identifiers(variable: str, name: str, value: str) -> None:
+    expected = f"{variable} (or {name}=): found {value!r}, expected an identifier such as my-"
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({**ENVIRONMENT, variable: value})
+    assert str(caught.value).startswith(expected)
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(ENVIRONMENT, **{name: value})  # type: ignore[arg-type]
+    assert str(caught.value).startswith(expected)
+
+
+def test_a_missing_identifier() -> None:
+    with pytest.raises(SettingsError, match=r"BIGTABLE_INSTANCE \(or instance_id=\): found '', expected"):
+        Settings.from_environment({"GCP_PROJECT_ID": "project"})
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
+@pytest.mark.parametrize(("variable", "most"), [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500")])
+def test_numbers(variable: str, most: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({**ENVIRONMENT, variable: value})
+
+    assert str(caught.value) == f"{variable}: found {value!r}, expected a number above 0 and up to {most}"
+
+
+def test_a_part_of_a_day_is_a_day() -> None:
+    assert Settings.from_environment({**ENVIRONMENT, "SLUICE_LOOKBACK_DAYS": "0.5"}).lookback_days == 1

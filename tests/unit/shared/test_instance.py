@@ -1,0 +1,76 @@
+"""An instance makes its settings, contract and connection once, on its first event, and a failure isn't for ever."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+
+from shared import instance
+from shared.aggregation import Summary
+from shared.errors import ContractError, SettingsError
+from tests.support import SPARKIFY_CONTRACT
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("GCP_PROJECT_ID", "project")
+    monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
+    instance.ingestion.cache_clear()
+    instance.aggregation.cache_clear()
+    yield
+    instance.ingestion.cache_clear()
+    instance.aggregation.cache_clear()
+
+
+def test_both_are_made_once() -> None:
+    assert instance.ingestion() is instance.ingestion()
+    assert instance.aggregation() is instance.aggregation()
+
+
+def test_the_environment_says_which_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_CONTRACT", str(SPARKIFY_CONTRACT))
+
+    assert instance.ingestion()._contract.name == "sparkify"
+    assert instance.aggregation()._contract.name == "sparkify"
+
+
+def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIGTABLE_INSTANCE")
+    for make in (instance.ingestion, instance.aggregation):
+        with pytest.raises(SettingsError, match="BIGTABLE_INSTANCE"):
+            make()
+
+    monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
+    monkeypatch.setenv("SLUICE_CONTRACT", "nowhere.toml")
+    for make in (instance.ingestion, instance.aggregation):
+        with pytest.raises(ContractError, match=r"nowhere\.toml: can't be read"):
+            make()
+
+    monkeypatch.delenv("SLUICE_CONTRACT")
+    assert instance.ingestion() is instance.ingestion()
+
+
+def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    ingestion, aggregation = instance.ingestion(), instance.aggregation()
+    assert ingestion._report is not None
+    assert aggregation._report is not None
+
+    ingestion._report(Counter(stored=2))
+    aggregation._report(Summary(date(2024, 1, 15), events=5, repeated=1, rows=3, swept=0))
+
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"severity": "INFO", "message": "events taken in", "stored": 2},
+        {
+            "severity": "INFO",
+            "message": "a day is aggregated",
+            "day": "2024-01-15",
+            "events": 5,
+            "repeated": 1,
+            "rows": 3,
+            "swept": 0,
+        },
+    ]

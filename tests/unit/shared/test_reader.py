@@ -1,0 +1,461 @@
+"""Chunks make the rows that Google's own cases say, and a broken stream goes on behind the last whole row."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.cloud.bigtable_v2.types import FeatureFlags, ReadRowsResponse
+from google.protobuf.json_format import ParseDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import StoreRefusedError, StoreUnavailableError
+from shared.reader import Cell, Filter, InvalidChunkError, Row, RowMerger, Scan, read
+from tests.support import ROOT
+
+CONFORMANCE = ROOT.parent / "shared" / "data" / "bigtable" / "readrows.json"
+Chunk: Any = ReadRowsResponse.CellChunk.pb()
+
+GONE = exceptions.ServiceUnavailable("gone")
+TABLE = "projects/p/instances/i/tables/events"
+
+
+def conformance_cases() -> list[Any]:
+    if not CONFORMANCE.is_file():
+        return [pytest.param(None, marks=pytest.mark.skip(reason=f"{CONFORMANCE} is missing"))]
+    cases = json.loads(CONFORMANCE.read_text("utf-8"))["readRowsTests"]
+    return [pytest.param(case, id=case["description"]) for case in cases]
+
+
+@pytest.mark.parametrize("case", conformance_cases())
+def test_google_conformance(case: dict[str, Any]) -> None:
+    merger = RowMerger()
+    rows: list[Row] = []
+    refused = False
+
+    try:
+        for chunk in case["chunks"]:
+            rows += merger.add([ParseDict(chunk, Chunk())])
+        merger.finish()
+    except InvalidChunkError:
+        refused = True
+
+    expected = case.get("results", [])
+    assert refused == any(result.get("error", False) for result in expected)
+    assert [(row.key, *cell) for row in rows for cell in row.cells] == [
+        (
+            result.get("rowKey", "").encode(),
+            result.get("familyName", ""),
+            result.get("qualifier", "").encode(),
+            int(result.get("timestampMicros", 0)),
+            result.get("value", "").encode(),
+            (result["label"],) if result.get("label") else (),
+        )
+        for result in expected
+        if not result.get("error")
+    ]
+
+
+def test_the_conformance_cases_are_all_there() -> None:
+    if not CONFORMANCE.is_file():
+        pytest.skip(f"{CONFORMANCE} is missing")
+    assert len(conformance_cases()) == 48
+
+
+# Chunks
+
+
+def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
+    """Return a chunk; with a key the first of a row, and by default a whole row of one cell."""
+    family, qualifier = fields.pop("family", "e" if key else None), fields.pop("qualifier", b"q" if key else None)
+    made = Chunk(row_key=key, commit_row=commit, **fields)
+    if family is not None:
+        made.family_name.value = family
+    if qualifier is not None:
+        made.qualifier.value = qualifier
+    return made
+
+
+@pytest.mark.parametrize(
+    ("chunks", "problem"),
+    [
+        ([chunk(b"b"), chunk(b"a")], "row keys out of order"),
+        ([chunk(b"a"), chunk(b"a")], "row keys out of order"),
+        ([chunk(b"a", commit=False), chunk(b"b")], "a new row key before the row is committed"),
+        ([chunk(b"", family="e", qualifier=b"q")], "a row without a key"),
+        ([chunk(b"a", family=None)], "a row whose first cell has no family or qualifier"),
+        ([chunk(b"a", qualifier=None)], "a row whose first cell has no family or qualifier"),
+        ([chunk(b"a", commit=False), chunk(family="f")], "a family without a qualifier"),
+        ([chunk(b"a", value=b"v", value_size=9)], "a commit inside a cell"),
+        ([chunk(b"a", commit=False, value_size=9), chunk(family="f", qualifier=b"q")], "a new cell inside a cell"),
+        ([chunk(b"a", commit=False, value_size=9), chunk(timestamp_micros=5)], "a new cell inside a cell"),
+        ([Chunk(reset_row=True)], "a reset outside a row"),
+        ([chunk(b"a", commit=False), Chunk(reset_row=True, row_key=b"a")], "a reset with a cell in it"),
+        ([chunk(b"a", commit=False), Chunk(reset_row=True, timestamp_micros=5)], "a reset with a cell in it"),
+        ([chunk(b"a", commit=False), Chunk(reset_row=True, value=b"v")], "a reset with data in it"),
+        ([chunk(b"a", commit=False), Chunk(reset_row=True, labels=["l"])], "a reset with data in it"),
+        ([chunk(b"a", commit=False)], "the stream ended inside a row"),
+    ],
+)
+def test_chunks_that_make_no_rows(chunks: list[Any], problem: str) -> None:
+    with pytest.raises(InvalidChunkError, match=f"^{problem}$"):
+        merged(chunks)
+
+
+def merged(chunks: list[Any]) -> list[Row]:
+    merger = RowMerger()
+    rows = list(merger.add(chunks))
+    merger.finish()
+    return rows
+
+
+def test_a_reverse_scan_has_its_rows_in_reverse() -> None:
+    assert [row.key for row in RowMerger(reverse=True).add([chunk(b"b"), chunk(b"a")])] == [b"b", b"a"]
+    with pytest.raises(InvalidChunkError, match="out of order"):
+        list(RowMerger(reverse=True).add([chunk(b"a"), chunk(b"b")]))
+
+
+def test_scanned_keys_keep_the_order_too() -> None:
+    merger = RowMerger()
+    list(merger.add([chunk(b"b")]))
+
+    merger.scanned(b"c")
+    with pytest.raises(InvalidChunkError, match="out of order"):
+        merger.scanned(b"c")
+    with pytest.raises(InvalidChunkError, match="out of order"):
+        list(merger.add([chunk(b"c")]))
+
+
+def test_a_scanned_key_inside_a_row_is_refused() -> None:
+    merger = RowMerger()
+    list(merger.add([chunk(b"a", commit=False)]))
+
+    with pytest.raises(InvalidChunkError, match="a scanned key inside a row"):
+        merger.scanned(b"b")
+
+
+cells = st.lists(
+    st.tuples(st.sampled_from(["e", "f"]), st.binary(max_size=3), st.integers(0, 3), st.binary(max_size=9)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=4), cells), unique_by=lambda row: row[0]), st.integers(1, 4))
+def test_rows_cut_into_chunks_anyhow_come_out_whole(rows: list[Any], piece: int) -> None:
+    rows.sort()
+    chunks = []
+    for key, row_cells in rows:
+        for family, qualifier, micros, value in row_cells:
+            starts = list(range(0, len(value), piece)) or [0]
+            for start in starts:
+                last = start == starts[-1]
+                made = Chunk(value=value[start : start + piece], value_size=0 if last else len(value))
+                if start == 0:
+                    made.row_key, made.timestamp_micros = key, micros
+                    made.family_name.value, made.qualifier.value = family, qualifier
+                chunks.append(made)
+        chunks[-1].commit_row = True
+
+    merger = RowMerger()
+    found = [row for each in chunks for row in merger.add([each])]
+    merger.finish()
+
+    assert found == [Row(key, [Cell(*cell) for cell in row_cells]) for key, row_cells in rows]
+
+
+# Scans
+
+
+def test_a_scan_as_the_request_it_makes() -> None:
+    scan = Scan(
+        keys=[b"k"], ranges=[(b"a", b"b")], filter=Filter(cells_per_column_limit_filter=1), limit=5, reverse=True
+    )
+
+    request = scan.request(TABLE, "batch")
+
+    assert (request.table_name, request.app_profile_id) == (TABLE, "batch")
+    assert list(request.rows.row_keys) == [b"k"]
+    (only,) = request.rows.row_ranges
+    assert (only.start_key_closed, only.end_key_open) == (b"a", b"b")
+    assert request.filter.cells_per_column_limit_filter == 1
+    assert (request.rows_limit, request.reversed) == (5, True)
+    assert not Scan(keys=[b"k"]).request(TABLE, "").HasField("filter")
+
+
+def test_a_prefix_is_the_range_of_all_that_begin_with_it() -> None:
+    scan = Scan.prefix(b"0a#", limit=3)
+
+    assert (scan.ranges, scan.keys, scan.limit) == ([(b"0a#", b"0a$")], [], 3)
+
+
+def wanted(scan: Scan, key: bytes) -> bool:
+    return key in scan.keys or any(start <= key < end for start, end in scan.ranges)
+
+
+short = st.binary(min_size=1, max_size=2)
+
+
+@given(
+    st.lists(short, max_size=3),
+    st.lists(st.tuples(short, short).filter(lambda pair: pair[0] < pair[1]), max_size=3),
+    short,
+    st.booleans(),
+    st.binary(max_size=3),
+)
+def test_what_is_left_is_what_lies_behind_the_last_key(
+    keys: list[bytes], ranges: list[tuple[bytes, bytes]], last: bytes, reverse: bool, probe: bytes
+) -> None:
+    scan = Scan(keys=keys, ranges=ranges, reverse=reverse)
+
+    left = scan.after(last, 1)
+
+    behind = probe < last if reverse else probe > last
+    assert (left is not None and wanted(left, probe)) == (behind and wanted(scan, probe))
+    assert left is None or (left.reverse == reverse and all(start < end for start, end in left.ranges))
+
+
+def test_limits_count_down() -> None:
+    scan = Scan(ranges=[(b"a", b"z")], limit=5)
+
+    left = scan.after(b"c", 2)
+
+    assert left is not None
+    assert left.limit == 3
+    assert scan.after(b"c", 5) is None
+    unlimited = Scan(ranges=[(b"a", b"z")]).after(b"c", 100)
+    assert unlimited is not None
+    assert unlimited.limit == 0
+
+
+# Reading
+
+
+Script = Iterable[Any]
+
+
+class Stream:
+    """One answer to ReadRows: responses, scanned keys as text, or an error to raise."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = list(script)
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    async def __aiter__(self) -> AsyncIterator[ReadRowsResponse]:
+        for step in self._script:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, str):
+                yield ReadRowsResponse(last_scanned_row_key=step.encode())
+            else:
+                yield ReadRowsResponse.wrap(ReadRowsResponse.pb()(chunks=step if isinstance(step, list) else [step]))
+
+
+class FakeClient:
+    """Answers ReadRows call after call as a test says; an error in place of a script is raised by the call itself."""
+
+    def __init__(self, *scripts: Script | Exception) -> None:
+        self.requests: list[Any] = []
+        self.calls: list[dict[str, Any]] = []
+        self.streams: list[Stream] = []
+        self._scripts = list(scripts)
+
+    async def read_rows(self, *, request: Any, **call: Any) -> Stream:
+        self.requests.append(type(request).pb(request))
+        self.calls.append(call)
+        script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+        if isinstance(script, Exception):
+            raise script
+        self.streams.append(Stream(script))
+        return self.streams[-1]
+
+    def asked(self) -> list[tuple[list[bytes], list[tuple[bytes, bytes]], int]]:
+        """Return (keys, ranges, limit) of each call."""
+        return [
+            (
+                list(request.rows.row_keys),
+                [(each.start_key_closed, each.end_key_open) for each in request.rows.row_ranges],
+                request.rows_limit,
+            )
+            for request in self.requests
+        ]
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries don't wait."""
+
+    def none() -> Any:
+        while True:
+            yield 0.0
+
+    monkeypatch.setattr("shared.retry.waits", none)
+
+
+def reading(client: FakeClient, scan: Scan, deadline: float = 60) -> Any:
+    return read(client, TABLE, "profile", scan, deadline=deadline)  # type: ignore[arg-type]
+
+
+async def keys_read(client: FakeClient, scan: Scan, deadline: float = 60) -> list[bytes]:
+    return [row.key async for row in reading(client, scan, deadline)]
+
+
+async def collect(rows: AsyncIterator[Row], found: list[bytes]) -> None:
+    """Put the keys of rows into a list that has what came before an error too."""
+    async for row in rows:
+        found.append(row.key)  # noqa: PERF401
+
+
+ALL = [(b"a", b"z")]
+
+
+async def test_rows_are_read_in_one_call() -> None:
+    client = FakeClient([[chunk(b"a"), chunk(b"b")], chunk(b"c")])
+
+    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"b", b"c"]
+
+    assert client.asked() == [([], ALL, 0)]
+    assert client.calls == [{"timeout": 60, "retry": None, "metadata": ()}]
+    assert client.streams[0].cancelled
+
+
+async def test_nothing_to_read_is_no_call() -> None:
+    client = FakeClient([])
+
+    assert await keys_read(client, Scan()) == []
+    assert client.requests == []
+
+
+async def test_a_reverse_scan_tells_the_server_that_it_can_follow() -> None:
+    client = FakeClient([chunk(b"b"), chunk(b"a")])
+
+    assert await keys_read(client, Scan(ranges=ALL, reverse=True)) == [b"b", b"a"]
+
+    ((name, value),) = client.calls[0]["metadata"]
+    assert name == "bigtable-features"
+    assert FeatureFlags.deserialize(base64.urlsafe_b64decode(value)).reverse_scans
+    assert client.requests[0].reversed
+
+
+@pytest.mark.parametrize("error", [GONE, exceptions.Aborted("x"), ConnectionResetError("x"), InvalidChunkError("x")])
+async def test_a_broken_stream_goes_on_behind_the_last_whole_row(error: Exception) -> None:
+    client = FakeClient(
+        [chunk(b"a"), chunk(b"b"), chunk(b"c", commit=False), error], [chunk(b"c"), chunk(b"d"), error], [chunk(b"e")]
+    )
+
+    assert await keys_read(client, Scan(keys=[b"a", b"e"], ranges=ALL)) == [b"a", b"b", b"c", b"d", b"e"]
+
+    assert client.asked() == [
+        ([b"a", b"e"], ALL, 0),
+        ([b"e"], [(b"b\0", b"z")], 0),
+        ([b"e"], [(b"d\0", b"z")], 0),
+    ]
+    assert all(stream.cancelled for stream in client.streams)
+
+
+async def test_a_broken_reverse_scan_goes_on_in_reverse() -> None:
+    client = FakeClient([chunk(b"d"), chunk(b"c"), GONE], [chunk(b"b")])
+
+    assert await keys_read(client, Scan(keys=[b"b", b"d"], ranges=ALL, reverse=True)) == [b"d", b"c", b"b"]
+
+    assert client.asked()[1] == ([b"b"], [(b"a", b"c")], 0)
+    assert client.requests[1].reversed
+
+
+async def test_a_stream_that_breaks_before_any_row_begins_again() -> None:
+    client = FakeClient(GONE, [GONE], [chunk(b"a", commit=False), GONE], [chunk(b"a")])
+
+    assert await keys_read(client, Scan(ranges=ALL)) == [b"a"]
+    assert client.asked() == [([], ALL, 0)] * 4
+
+
+async def test_a_stream_that_ends_inside_a_row_has_broken() -> None:
+    client = FakeClient([chunk(b"a"), chunk(b"b", commit=False)], [chunk(b"b")])
+
+    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"b"]
+    assert client.asked()[1] == ([], [(b"a\0", b"z")], 0)
+
+
+async def test_it_goes_on_behind_what_was_scanned_without_a_row() -> None:
+    client = FakeClient([chunk(b"a"), "m", GONE], [chunk(b"n")])
+
+    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"n"]
+    assert client.asked()[1] == ([], [(b"m\0", b"z")], 0)
+
+
+async def test_the_limit_holds_over_all_calls() -> None:
+    client = FakeClient([chunk(b"a"), chunk(b"b"), "k", GONE], [chunk(b"l"), GONE])
+
+    assert await keys_read(client, Scan(ranges=ALL, limit=3)) == [b"a", b"b", b"l"]
+    assert [limit for _, _, limit in client.asked()] == [3, 1]
+
+
+@pytest.mark.parametrize("scan", [Scan(keys=[b"a", b"b"]), Scan(ranges=[(b"a", b"b\0")]), Scan(ranges=ALL, limit=2)])
+@pytest.mark.parametrize("error", [GONE, exceptions.NotFound("x")])
+async def test_what_breaks_when_all_is_there_is_no_matter(scan: Scan, error: Exception) -> None:
+    client = FakeClient([chunk(b"a"), chunk(b"b"), error])
+
+    assert await keys_read(client, scan) == [b"a", b"b"]
+    assert len(client.requests) == 1
+
+
+@pytest.mark.parametrize("script", [exceptions.NotFound("no table"), [exceptions.NotFound("no table")]])
+async def test_what_no_try_will_mend_is_told_at_once(script: Any) -> None:
+    client = FakeClient(script)
+
+    with pytest.raises(StoreRefusedError, match=r"^reading events: NotFound: no table$"):
+        await keys_read(client, Scan(ranges=ALL))
+    assert len(client.requests) == 1
+
+
+async def test_rows_before_an_error_are_returned_first() -> None:
+    client = FakeClient([chunk(b"a"), exceptions.PermissionDenied("no")])
+    found: list[bytes] = []
+
+    with pytest.raises(StoreRefusedError):
+        await collect(reading(client, Scan(ranges=ALL)), found)
+    assert found == [b"a"]
+
+
+async def test_without_progress_it_is_given_up_after_the_deadline() -> None:
+    client = FakeClient([GONE])
+
+    with pytest.raises(StoreUnavailableError, match=r"^reading events: ServiceUnavailable: gone$"):
+        await keys_read(client, Scan(ranges=ALL), deadline=-1)
+    assert len(client.requests) == 1
+
+
+async def test_progress_begins_the_deadline_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a clock by which every look at it is three seconds later
+    loop = asyncio.get_running_loop()
+    seconds = iter(range(0, 1_000, 3))
+    monkeypatch.setattr(loop, "time", lambda: next(seconds))
+    client = FakeClient([chunk(b"a"), GONE], [chunk(b"b"), GONE], [chunk(b"c"), GONE], [GONE])
+
+    found: list[bytes] = []
+    with pytest.raises(StoreUnavailableError):
+        await collect(reading(client, Scan(ranges=ALL), deadline=10), found)
+
+    assert found == [b"a", b"b", b"c"]
+
+
+async def test_a_reader_that_has_enough_ends_the_stream() -> None:
+    client = FakeClient([chunk(b"a"), chunk(b"b")])
+    rows = reading(client, Scan(ranges=ALL))
+
+    async for row in rows:
+        assert row.key == b"a"
+        break
+    assert not client.streams[0].cancelled
+    await rows.aclose()
+
+    assert client.streams[0].cancelled
