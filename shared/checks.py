@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +36,6 @@ class Checks:
             if quality or field.name in placing
         ]
         self._user, self._id, self._time = contract.user, contract.id, contract.time
-        self._placing = placing
         self._quality = quality
 
     def __call__(self, event: dict[str, Any], published: datetime, unknown: tuple[str, ...] = ()) -> list[Finding]:
@@ -60,8 +59,7 @@ class Checks:
                 found = quote(value)
                 findings += [Finding(rule, name, found, expected, severity) for rule, expected in broken]
         # Whatever else was found, a warning among it, an event isn't stored where Bigtable has no place for it.
-        if self._placing.isdisjoint(finding.field for finding in findings):
-            findings += self._limits(event)
+        findings += self._limits(event, {finding.field for finding in findings} if findings else frozenset())
         if unknown and self._quality:
             findings += [
                 Finding("unknown_field", name[:QUOTED], quote(name), "only fields the contract names")
@@ -69,20 +67,20 @@ class Checks:
             ]
         return findings
 
-    def _limits(self, event: dict[str, Any]) -> list[Finding]:
-        """Hold id, user and time to what Bigtable takes; the emulator takes more."""
+    def _limits(self, event: dict[str, Any], broken: Set[str]) -> list[Finding]:
+        """Hold id, user and time, those that aren't broken, to what Bigtable takes; the emulator takes more."""
         findings = []
-        user = str(event[self._user])
+        user = "" if self._user in broken else str(event[self._user])
         # A character makes at most 12 bytes of percent-encoding: four of UTF-8, three each.
         if len(user) * 12 > MAX_ENCODED_USER and len(encode(user)) > MAX_ENCODED_USER:
             expected = f"at most {MAX_ENCODED_USER} bytes percent-encoded, to fit a row key"
             findings.append(Finding("length", self._user, quote(user), expected))
-        parts = [event[name] for name in self._id]
+        parts = [event[name] for name in self._id if name not in broken]
         if sum(len(str(part)) + 1 for part in parts) * 12 > MAX_ENCODED_ID and len(event_id(parts)) > MAX_ENCODED_ID:
             expected = f"at most {MAX_ENCODED_ID} bytes percent-encoded, to fit a column qualifier"
             findings.append(Finding("length", ", ".join(self._id), quote(":".join(map(str, parts))), expected))
-        time = event[self._time]
-        if time < EPOCH:
+        time = None if self._time in broken else event[self._time]
+        if time is not None and time < EPOCH:
             findings.append(Finding("range", self._time, quote(time), "a time from 1970 on"))
         return findings
 

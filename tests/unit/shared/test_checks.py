@@ -381,3 +381,24 @@ def test_future_and_too_old_are_judged_by_the_publication(time: datetime, publis
         else []
     )  # fmt: skip
     assert rules == expected
+
+
+def test_what_bigtable_has_no_place_for_is_found_beside_everything_else() -> None:
+    checks = Checks(contract.load(MUSIC_CONTRACT))
+    event = {
+        "event_id": 7,
+        "user_id": "u" * 5_000,
+        "timestamp": datetime(1969, 7, 20, tzinfo=UTC),
+        "event_type": "dance",
+        "duration": -1,
+    }
+
+    found = {(finding.rule, finding.field) for finding in checks(event, datetime(2024, 1, 15, tzinfo=UTC))}
+
+    assert found == {
+        ("type", "event_id"),
+        ("length", "user_id"),
+        ("range", "timestamp"),
+        ("one_of", "event_type"),
+        ("range", "duration"),
+    }
