@@ -38,6 +38,9 @@ def main() -> None:
         _end(error.exit_code)
     except KeyboardInterrupt:
         _end(130, "sluice: interrupted")
+    except SystemExit as end:  # of a signal, while the local stack was running
+        number = end.code - 128 if isinstance(end.code, int) else 0
+        _end(128 + number, f"sluice: ended by {signal.Signals(number).name}")
     except BrokenPipeError:
         # The reader of our output has seen enough, as `head` does; the rest must not fail at exit.
         with contextlib.suppress(OSError):

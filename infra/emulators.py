@@ -70,9 +70,10 @@ def start_pubsub(supervisor: Supervisor, port: int) -> Child:
 
 def _sdk_roots() -> Iterator[Path]:
     """Iterate over the places where the Google Cloud CLI may be: as told, or where its command leads."""
-    told = os.environ.get("CLOUDSDK_ROOT_DIR")
-    if told:
-        yield Path(told)
+    for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):  # the latter is what the CLI sets for what it starts
+        told = os.environ.get(name)
+        if told:
+            yield Path(told)
     gcloud = shutil.which("gcloud")
     if gcloud:
         yield Path(gcloud).resolve().parent.parent

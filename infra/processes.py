@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -23,8 +24,12 @@ from shared.errors import StackError
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 8.0  # seconds between asking a process to end and making it; Cloud Run gives 10
 _POLL = 0.02
+# Seconds in which further signals say the same: a terminal that closes sends several at once, and a second exception at
+# the first instruction of __exit__ would skip it.
+_BURST = 1.0
 _LAST_LINES = 20
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may wait for a lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +58,40 @@ class Supervisor:
     def __init__(self) -> None:
         self.children: list[Child] = []
         self._folder: Path | None = None
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._before: dict[signal.Signals, Any] = {}
+        self._holding = False
+        self._held: int | None = None
+        self._deaf_until = 0.0
 
     def __enter__(self) -> Self:
-        with _blocked():
-            try:
-                self._folder = Path(tempfile.mkdtemp(prefix="sluice-"))
-            except OSError as error:
-                raise StackError(f"{tempfile.gettempdir()}: no folder for logs can be made: {error.strerror}") from None
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                self._handlers[number] = signal.signal(number, _end)
+        # Who ignores SIGHUP was started to outlive its terminal (nohup).
+        taken = [number for number in _ENDINGS if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN)]
+        self._before = {number: signal.getsignal(number) for number in taken}
+        try:
+            for number in taken:
+                signal.signal(number, self._end)
+            self._folder = _make_folder()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # From here on nothing may interrupt: a second Ctrl-C would leave processes behind.
-        ended = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
+        self._holding = True
         try:
-            self._stop()
+            self.stop()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
         finally:
-            for number, handler in (ended | self._handlers).items():
+            for number, handler in self._before.items():
                 signal.signal(number, handler)
+            held, self._held, self._holding = self._held, None, False
+        if held is not None and error is None:
+            signal.raise_signal(held)  # whoever comes next shouldn't go on as if nothing had been asked
 
     @property
     def folder(self) -> Path:
@@ -94,7 +109,7 @@ class Supervisor:
         cwd: Path | None = None,
         wave: int = 0,
     ) -> Child:
-        """Start a process in a group of its own.
+        """Start a process in a group of its own. Call it from the main thread: its children end when that thread does.
 
         Args:
             name: for messages and the log file.
@@ -108,7 +123,7 @@ class Supervisor:
         """
         log = self.folder / f"{name}.log"
         # A signal between the fork and the list would leave a process that nobody knows of.
-        with _blocked():
+        with self._signals_held():
             try:
                 with log.open("ab") as out:
                     process = subprocess.Popen(  # noqa: S603 - the commands are ours
@@ -119,7 +134,7 @@ class Supervisor:
                         stdout=out,
                         stderr=out,
                         start_new_session=True,
-                        preexec_fn=_in_child,
+                        preexec_fn=partial(_in_child, os.getpid()),
                     )
             except OSError as error:
                 raise StackError(f"{name}: {command[0]} can't be started: {error.strerror}") from None
@@ -152,10 +167,35 @@ class Supervisor:
         _terminate([child])
         self.children.remove(child)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End all processes, the highest wave first."""
         for wave in sorted({child.wave for child in self.children}, reverse=True):
             _terminate([child for child in self.children if child.wave == wave])
         self.children.clear()
+
+    @contextlib.contextmanager
+    def _signals_held(self) -> Iterator[None]:
+        """Hold signals back for a moment.
+
+        Not by a signal mask: another thread takes what the main thread masks, and Python then runs the handler in the
+        main thread all the same.
+        """
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+            held, self._held = self._held, None
+            if held is not None:
+                self._end(held, None)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._holding:
+            self._held = number
+        elif now >= self._deaf_until:
+            self._deaf_until = now + _BURST
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     def _all_last_words(self) -> str:
         return "\n".join(f"--- {child.name}\n{child.last_words()}" for child in self.children)
@@ -163,9 +203,16 @@ class Supervisor:
 
 def free_port() -> int:
     """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports that were free a moment ago."""
+    with contextlib.ExitStack() as probes:
+        found = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in found:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in found]
 
 
 def claim_port(part: str, port: int) -> int:
@@ -204,23 +251,18 @@ def _signal(child: Child, number: signal.Signals) -> None:
         os.killpg(child.process.pid, number)
 
 
-@contextlib.contextmanager
-def _blocked() -> Iterator[None]:
-    """Hold signals back for a moment."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+def _make_folder() -> Path:
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return Path(tempfile.mkdtemp(prefix="sluice-"))
+    except OSError as error:
+        where = tempfile.tempdir or "TMPDIR"  # without one, every place that may be used was tried in vain
+        raise StackError(f"{where}: no folder for logs can be made: {error.strerror}") from None
 
 
-def _in_child() -> None:
-    """Take no blocked signals along, and on Linux end when the parent does, even by kill -9."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def _in_child(parent: int) -> None:
+    """On Linux, end when the parent does, even by kill -9."""
     if sys.platform == "linux":
-        # SIGTERM, so that a server which has workers of its own ends them too.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+        # SIGTERM, so that a server which has workers of its own ends them too: uvicorn's don't look for their master.
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it ended before we asked
+            os._exit(1)

@@ -25,6 +25,7 @@ from shared.errors import PermanentError, SettingsError, StoreUnavailableError
 _MESSAGES_A_CALL, _BYTES_A_CALL = 1_000, 4 * 1024 * 1024
 _CALLS = 4
 _TIMEOUT = 60.0
+_LINES = {envelope.CONTENT_TYPE: envelope.LINES}
 
 
 class Publisher:
@@ -134,9 +135,9 @@ def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator
     for batch in envelope.pack(events(), most=batch_size):
         data = b"\n".join(batch)
         if len(data) > envelope.MAX_PACKED:  # one large event, which fits when it is compressed
-            yield PubsubMessage(data=gzip.compress(data), attributes={envelope.CONTENT_ENCODING: "gzip"}), 1
+            yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES, envelope.CONTENT_ENCODING: "gzip"}), 1
         else:
-            yield PubsubMessage(data=data), len(batch)
+            yield PubsubMessage(data=data, attributes=_LINES), len(batch)
 
 
 def _squeezed(record: Record) -> bytes | None:

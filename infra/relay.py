@@ -9,10 +9,9 @@ import asyncio
 import base64
 import contextlib
 import os
-import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,25 @@ import msgspec
 from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
-from google.pubsub_v1.types import ReceivedMessage, StreamingPullRequest
+from google.pubsub_v1.types import StreamingPullRequest, StreamingPullResponse
 
 # Longer than an event function may take, which is 540 s (https://cloud.google.com/functions/docs/configuring/timeout).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
-# Seconds. Short, and extended while a post is under way, so that what a killed relay held is delivered again soon.
-_LEASE, _EXTEND_EVERY = 10, 4.0  # 10 is the least there is
+# Shorter than the 2 s after which gunicorn closes an idle connection: a post on one that closes at that moment fails.
+_KEEP_ALIVE = 1.0
 _CALL_TIMEOUT = 30.0
 # Seconds; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.
 _GRACE = 6.0
-_RECONNECT = 0.2
+_LAST_CALLS = 1.5
+# Seconds between attempts to open a stream, doubling from the first to the second.
+_RECONNECT = (0.1, 2.0)
 _STATS_EVERY = 0.05
+# Messages of a route in memory. The emulator heeds no flow control, and the lease of what lies unread in a connection
+# can be neither extended nor handed back, so messages are read ahead of the posts.
+_READ_AHEAD = 20_000
+_IDS_PER_CALL = 2_500  # as Google's own client does; a request may have 512 KB
+# A server that is back is noticed after a second; gRPC by itself waits up to 120.
+_CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backoff_ms", 1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,118 +53,161 @@ class Route:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of each route."""
+
+    outstanding: int = 64  # messages posted at once; 256 are no faster (1,900 a second, both)
+    bytes: int = 64 << 20  # of the data of messages that are posted or wait for it; more is left unread
+    lease: int = 60  # seconds after which messages that a killed relay held come again; extended meanwhile
+
+
 class Relay:
     """Serves one route."""
 
     def __init__(
-        self, subscriber: SubscriberAsyncClient, http: aiohttp.ClientSession, project: str, route: Route, most: int
+        self, subscriber: SubscriberAsyncClient, http: aiohttp.ClientSession, project: str, route: Route, limits: Limits
     ) -> None:
-        """Prepare a route.
-
-        Args:
-            subscriber: Google's client.
-            http: posts the events.
-            project: of topic and subscription.
-            route: what goes where.
-            most: messages under way at once.
-        """
         self.counts: Counter[str] = Counter()
-        self._stop = asyncio.Event()
         self._subscriber = subscriber
         self._http = http
         self._route = route
         self._name = f"projects/{project}/subscriptions/{route.subscription}"
         self._source = f"//pubsub.googleapis.com/projects/{project}/topics/{route.topic}"
-        self._most = most
-        self._slots = asyncio.Semaphore(most)
-        self._posts: dict[asyncio.Task[None], str] = {}  # with the ack id of each
+        self._limits = limits
+        self._waiting: asyncio.Queue[Any] = asyncio.Queue()
+        self._open: dict[str, int] = {}  # what nothing is decided about: ack id and bytes
+        self._open_bytes = 0
+        self._decided = asyncio.Event()
         self._acks: list[str] = []
         self._nacks: list[str] = []
-        self._answered = asyncio.Event()
+        self._untold = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._finished = False
 
-    async def pull(self) -> None:
-        """Take messages until stopped; a stream that breaks is opened again."""
-        while not self._stop.is_set():
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Serve until `stopped`; then finish what is posted, as far as it ends soon, and hand back the rest."""
+        pull, answer, extend = map(asyncio.create_task, (self._pull(), self._answer(), self._extend()))
+        posts = [asyncio.create_task(self._post_on()) for _ in range(self._limits.outstanding)]
+        stop = asyncio.create_task(stopped.wait())
+        tasks = (stop, pull, answer, extend, *posts)
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # one that failed ends the relay, so that whoever started it notices
+            self._closing.set()
+            await asyncio.wait((pull,), timeout=_LAST_CALLS / 2)
+            pull.cancel()
+            await self._finish()
+            await asyncio.wait((answer,), timeout=_LAST_CALLS / 2)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pull(self) -> None:
+        """Take messages until the relay closes; a stream that breaks is opened again."""
+        pause, longest = _RECONNECT
+        while not self._closing.is_set():
             try:
-                async for received in await self._subscriber.streaming_pull(requests=self._requests()):
-                    for message in received.received_messages:
-                        await self._slots.acquire()
-                        post = asyncio.create_task(self._deliver(message))
-                        self._posts[post] = message.ack_id
-                        post.add_done_callback(self._posts.pop)
+                # The client's own retry would send the same requests again, which are used up: the stream stays mute.
+                stream = await self._subscriber.streaming_pull(requests=self._requests(), retry=None, timeout=None)
+                async for response in stream:
+                    pause = _RECONNECT[0]
+                    for received in StreamingPullResponse.pb(response).received_messages:
+                        if received.ack_id in self._open:
+                            continue
+                        self._open[received.ack_id] = len(received.message.data)
+                        self._open_bytes += len(received.message.data)
+                        self._waiting.put_nowait(received)
+                    while self._is_full() and not self._closing.is_set():
+                        self._decided.clear()
+                        await self._decided.wait()
             except exceptions.GoogleAPICallError as error:
                 self.counts["streams broken"] += 1
                 print(f"{self._route.subscription}: the stream broke: {error.message}", flush=True)
-            await asyncio.sleep(random.uniform(0, _RECONNECT))  # noqa: S311 - only spreads the calls
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause)
+            pause = min(2 * pause, longest)
 
-    async def answer(self) -> None:
+    def _is_full(self) -> bool:
+        return len(self._open) >= _READ_AHEAD or self._open_bytes >= self._limits.bytes
+
+    async def _answer(self) -> None:
         """Tell Pub/Sub what became of messages, many in a call: whatever gathered while the last call was made."""
-        while not (self._stop.is_set() and not self._posts and not self._acks and not self._nacks):
-            if not self._acks and not self._nacks:
-                self._answered.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._answered.wait(), _RECONNECT)
-                continue
-            acks, self._acks = self._acks, []
-            nacks, self._nacks = self._nacks, []
-            try:
-                if acks:
-                    await self._subscriber.acknowledge(subscription=self._name, ack_ids=acks, timeout=_CALL_TIMEOUT)
-                    self.counts["acknowledged"] += len(acks)
-                if nacks:
-                    await self._subscriber.modify_ack_deadline(
-                        subscription=self._name, ack_ids=nacks, ack_deadline_seconds=0, timeout=_CALL_TIMEOUT
-                    )
-                    self.counts["handed back"] += len(nacks)
-            except exceptions.GoogleAPICallError as error:
-                # Not told, they come again when their deadline passes, as with Eventarc.
-                print(f"{self._route.subscription}: answers are lost: {error.message}", flush=True)
+        while not (self._finished and not self._acks and not self._nacks):
+            await self._untold.wait()
+            self._untold.clear()
+            acks, nacks, self._acks, self._nacks = self._acks, self._nacks, [], []
+            await self._tell("acknowledged", acks, self._subscriber.acknowledge)
+            await self._tell("handed back", nacks, self._subscriber.modify_ack_deadline, ack_deadline_seconds=0)
 
-    def stop(self) -> None:
-        """Take no more messages.
-
-        The stream is closed, not cancelled: the emulator goes on sending messages into a cancelled one for a while.
-        """
-        self._stop.set()
-
-    async def extend(self) -> None:
-        """Keep what is under way from being delivered again, until cancelled."""
+    async def _extend(self) -> None:
+        """Keep what is in memory from being delivered again, until cancelled."""
         while True:
-            await asyncio.sleep(_EXTEND_EVERY)
-            held = list(self._posts.values())
+            await asyncio.sleep(self._limits.lease / 3)
+            extend, lease = self._subscriber.modify_ack_deadline, self._limits.lease
+            await self._tell("extended", list(self._open), extend, ack_deadline_seconds=lease)
+
+    async def _tell(self, what: str, ack_ids: list[str], call: Callable[..., Awaitable[None]], **more: int) -> None:
+        for start in range(0, len(ack_ids), _IDS_PER_CALL):
+            some = ack_ids[start : start + _IDS_PER_CALL]
             try:
-                if held:
-                    await self._subscriber.modify_ack_deadline(
-                        subscription=self._name, ack_ids=held, ack_deadline_seconds=_LEASE, timeout=_CALL_TIMEOUT
-                    )
+                await call(subscription=self._name, ack_ids=some, timeout=_CALL_TIMEOUT, **more)
+                self.counts[what] += len(some)
             except exceptions.GoogleAPICallError as error:
-                print(f"{self._route.subscription}: leases aren't extended: {error.message}", flush=True)
+                # Not told, they come again when their lease ends.
+                print(f"{self._route.subscription}: what was {what} isn't told: {error.message}", flush=True)
+
+    async def _finish(self) -> None:
+        """Hand back what waits at once, and what is being posted after the grace."""
+        while not self._waiting.empty():
+            self._decide(self._waiting.get_nowait().ack_id, good=False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE):
+                while self._open:
+                    self._decided.clear()
+                    await self._decided.wait()
+        for ack_id in list(self._open):
+            self._decide(ack_id, good=False)
+        self._finished = True
+        self._untold.set()
+
+    def _decide(self, ack_id: str, *, good: bool) -> None:
+        size = self._open.pop(ack_id, None)
+        if size is not None:  # else it was handed back while its post was under way
+            self._open_bytes -= size
+            (self._acks if good else self._nacks).append(ack_id)
+            self._decided.set()
+            self._untold.set()
 
     async def _requests(self) -> AsyncIterator[StreamingPullRequest]:
         yield StreamingPullRequest(
             subscription=self._name,
-            stream_ack_deadline_seconds=_LEASE,
-            max_outstanding_messages=self._most,
+            stream_ack_deadline_seconds=self._limits.lease,
+            max_outstanding_messages=_READ_AHEAD,
+            max_outstanding_bytes=self._limits.bytes,
         )
-        await self._stop.wait()  # the stream lasts as long as its requests
+        # The stream lasts as long as its requests. One that is cancelled instead swallows the emulator's next messages.
+        await self._closing.wait()
 
-    async def _deliver(self, received: ReceivedMessage) -> None:
-        try:
+    async def _post_on(self) -> None:
+        """Post one message after the other."""
+        while True:
+            received = await self._waiting.get()
             headers, body = self._cloud_event(received)
-            async with self._http.post(self._route.url, data=body, headers=headers) as response:
-                await response.read()
-                good = 200 <= response.status < 300
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            good = False
-        finally:
-            self._slots.release()
-        self.counts["delivered" if good else "failed"] += 1
-        (self._acks if good else self._nacks).append(received.ack_id)
-        self._answered.set()
+            try:
+                async with self._http.post(self._route.url, data=body, headers=headers) as response:
+                    await response.read()
+                    good = 200 <= response.status < 300
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                good = False
+            self.counts["delivered" if good else "failed"] += 1
+            self._decide(received.ack_id, good=good)
 
-    def _cloud_event(self, received: ReceivedMessage) -> tuple[dict[str, str], bytes]:
-        """Return headers and body of the binary-mode CloudEvent that Eventarc makes of a message."""
-        message = ReceivedMessage.pb(received).message
+    def _cloud_event(self, received: Any) -> tuple[dict[str, str], bytes]:
+        """Return headers and body of the binary-mode CloudEvent that Eventarc makes of a protobuf `ReceivedMessage`."""
+        message = received.message
         published = message.publish_time.ToJsonString()
         content: dict[str, Any] = {
             "data": base64.b64encode(message.data).decode(),
@@ -183,40 +233,30 @@ class Relay:
         return headers, msgspec.json.encode(body)
 
 
-async def serve(emulator: str, project: str, routes: list[Route], most: int, stats: Path | None) -> None:
-    """Serve routes until SIGTERM or SIGINT; then finish what is under way, as far as it ends soon.
-
-    Args:
-        emulator: `host:port` of Pub/Sub's emulator.
-        project: of all routes.
-        routes: what goes where.
-        most: messages of a route under way at once.
-        stats: a JSON file to keep the counts in, by subscription.
-    """
+async def serve(
+    emulator: str, project: str, routes: Sequence[Route], limits: Limits, stats: Path | None = None
+) -> None:
+    """Serve routes until SIGTERM or SIGINT; `stats` is a JSON file to keep the counts in, by subscription."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    connector = aiohttp.TCPConnector(limit=0)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE)
     async with (
-        grpc.aio.insecure_channel(emulator, options=[("grpc.max_receive_message_length", -1)]) as channel,
+        grpc.aio.insecure_channel(emulator, options=_CHANNEL) as channel,
         aiohttp.ClientSession(timeout=_POST_TIMEOUT, connector=connector) as http,
     ):
         subscriber = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
-        relays = [Relay(subscriber, http, project, route, most) for route in routes]
-        pulls = [asyncio.create_task(relay.pull()) for relay in relays]
-        answers = [asyncio.create_task(relay.answer()) for relay in relays]
-        others = [asyncio.create_task(relay.extend()) for relay in relays]
-        others.append(asyncio.create_task(_keep_stats(stats, routes, relays)))
-        await stopped.wait()
-        for relay in relays:
-            relay.stop()
-        await asyncio.wait([*pulls, *answers], timeout=_GRACE)
-        for task in (*pulls, *answers, *others):
-            task.cancel()
-        await asyncio.gather(*pulls, *answers, *others, return_exceptions=True)
+        relays = [Relay(subscriber, http, project, route, limits) for route in routes]
+        writer = asyncio.create_task(_keep_stats(stats, routes, relays))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for relay in relays:
+                    group.create_task(relay.run(stopped))
+        finally:
+            writer.cancel()
 
 
-async def _keep_stats(path: Path | None, routes: list[Route], relays: list[Relay]) -> None:
+async def _keep_stats(path: Path | None, routes: Sequence[Route], relays: Sequence[Relay]) -> None:
     told: bytes | None = None
     while path is not None:
         counts = {route.subscription: relay.counts for route, relay in zip(routes, relays, strict=True)}
@@ -233,8 +273,6 @@ class _RouteType(click.ParamType[Route]):
     name = "SUBSCRIPTION:TOPIC=URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Route:
-        if isinstance(value, Route):
-            return value
         names, _, url = value.partition("=")
         subscription, _, topic = names.partition(":")
         if not (subscription and topic and url.startswith("http")):
@@ -246,13 +284,15 @@ class _RouteType(click.ParamType[Route]):
 @click.option("--emulator", default=lambda: os.environ.get("PUBSUB_EMULATOR_HOST"), help="[$PUBSUB_EMULATOR_HOST]")
 @click.option("--project", required=True)
 @click.option("--route", "routes", type=_RouteType(), multiple=True, required=True)
-@click.option("--outstanding", type=click.IntRange(1, 1_000), default=64, show_default=True, help="Of each route.")
+@click.option("--outstanding", type=click.IntRange(1, 1_000), default=Limits().outstanding, show_default=True)
+@click.option("--bytes", type=click.IntRange(1), default=Limits().bytes, show_default=True)
+@click.option("--lease", type=click.IntRange(10, 600), default=Limits().lease, show_default=True)
 @click.option("--stats", type=click.Path(path_type=Path), help="A JSON file to keep the counts in.")
-def main(emulator: str | None, project: str, routes: tuple[Route, ...], outstanding: int, stats: Path | None) -> None:
+def main(emulator: str | None, project: str, routes: tuple[Route, ...], stats: Path | None, **limits: int) -> None:
     """Deliver the messages of subscriptions to functions as CloudEvents, as Eventarc does."""
     if not emulator:
         raise click.UsageError("PUBSUB_EMULATOR_HOST (or --emulator): found nothing, expected host:port")
-    asyncio.run(serve(emulator, project, list(routes), outstanding, stats))
+    asyncio.run(serve(emulator, project, routes, Limits(**limits), stats))
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> NoReturn:
-    raise SourceError(f"{error.filename}: {error.strerror}") from error
+    raise SourceError(f"{error.filename}: can't be read ({error.strerror}), expected event logs") from error
 
 
 def _format_of(name: str) -> Literal["csv", "json"] | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,9 @@ from typing import Self
 import msgspec
 
 from infra import emulators
-from infra.processes import Supervisor, accepts, claim_port, free_port
+from infra.processes import Supervisor, accepts, claim_port, free_ports
 from shared.config import DEFAULT_CONTRACT, Settings
+from shared.errors import SluiceError, StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT, INSTANCE = "sluice-local", "local"
@@ -26,7 +28,7 @@ _PARTS = ("bigtable", "pubsub", *FUNCTIONS)
 
 # A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
 _BACKOFF = timedelta(seconds=1)
-_READY = 60.0
+_ATTEMPTS = 3
 _WATCH = 0.5
 
 
@@ -70,16 +72,15 @@ class Stack:
         }
 
     def __enter__(self) -> Self:
-        self.ports = {
-            part: claim_port(part, self._asked[part]) if part in self._asked else free_port() for part in _PARTS
-        }
-        self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
-        self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
+        for part, port in self._asked.items():
+            claim_port(part, port)
+        if len(set(self._asked.values())) < len(self._asked):
+            raise StackError(f"ports: found {self._asked}, expected a different one for each part")
         # Found before anything is started: a missing part is told at once.
         emulators.find_bigtable(), emulators.find_java(), emulators.find_pubsub()
-        self._supervisor.__enter__()
         try:
-            self._start()
+            self._supervisor.__enter__()
+            self._start_on_free_ports()
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -132,6 +133,33 @@ class Stack:
         exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return "\n".join([*lines, "", *exports])
 
+    def _start_on_free_ports(self) -> None:
+        """Start on other ports if somebody takes one between our choice and our use of it."""
+        for left in reversed(range(_ATTEMPTS)):
+            self._choose_ports()
+            try:
+                self._start()
+                return
+            except SluiceError:
+                self._supervisor.stop()
+                if not left or not self._lost_a_port():
+                    raise
+
+    def _choose_ports(self) -> None:
+        free = [port for port in free_ports(2 * len(_PARTS)) if port not in self._asked.values()]
+        self.ports = {part: self._asked.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
+        self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
+        self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
+
+    def _lost_a_port(self) -> bool:
+        try:
+            for part, port in self.ports.items():
+                if part not in self._asked:
+                    claim_port(part, port)
+        except StackError:
+            return True
+        return False
+
     def _start(self) -> None:
         supervisor = self._supervisor
         emulators.start_bigtable(supervisor, self.ports["bigtable"])
@@ -150,8 +178,9 @@ class Stack:
         if self._functions:
             self._start_relay()
             for function in FUNCTIONS:
-                port = self.ports[function]
-                supervisor.wait_until(partial(accepts, port), f"function {function} doesn't answer")
+                # Not `accepts`: gunicorn listens before it has a worker that could answer.
+                supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+        supervisor.check()
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")
@@ -177,3 +206,16 @@ class Stack:
         self._stats = self._supervisor.folder / "relay.json"
         environment = {**os.environ, **self.environment}
         self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)
+
+
+def _answers(port: int) -> bool:
+    """Return whether a server answers HTTP, whatever it says: a function has nothing to say to a GET."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

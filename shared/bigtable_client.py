@@ -14,10 +14,12 @@ import msgspec
 from shared import contract as contracts
 from shared.bigtable import Bigtable
 from shared.config import Settings
+from shared.contract import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
 from shared.events import Events
 from shared.ingestion import Ingestion
 from shared.judgement import Judgement, Rejected
+from shared.keys import MAX_DIMENSION, MAX_QUALIFIER, encode
 from shared.rollups import Rollups
 from shared.state import State
 from shared.timestamps import utc
@@ -73,6 +75,8 @@ class BigTableClient:
         """
         contract = self._contract
         published = datetime.now(UTC)
+        if not isinstance(event_data, Mapping):
+            raise TypeError(f"event_data: found {type(event_data).__name__}, expected a mapping")
         record = dict(event_data)
         self._identify(record, (contract.user,), user_id)
         self._identify(record, contract.id, event_id)
@@ -112,8 +116,9 @@ class BigTableClient:
             limit: events at most.
 
         Raises:
-            ValueError: the limit is negative, or the end lies before the start.
+            TypeError, ValueError: an argument isn't what it should be.
         """
+        _text("user_id", user_id)
         if limit is not None and limit < 0:
             raise ValueError(f"limit: found {limit}, expected 0 or more")
         tomorrow = datetime.combine(datetime.now(UTC).date(), time(), UTC) + timedelta(days=2)
@@ -133,15 +138,16 @@ class BigTableClient:
             stats: the figures by name, anything JSON holds.
 
         Raises:
-            ValueError: a name is empty or begins with "_", which is kept for our own, or a figure isn't JSON.
+            TypeError, ValueError: a name is empty, too long or begins with "_", which is kept for our own, or a figure
+                is nothing that JSON gives back as it was.
         """
-        for name in (dimension, *stats):
-            if not name or name.startswith("_"):
-                raise ValueError(f"{name!r}: expected a name that isn't empty and doesn't begin with '_'")
-        try:
-            msgspec.json.encode(stats)
-        except (TypeError, OverflowError) as error:
-            raise ValueError(f"stats: {error}; expected JSON values") from None
+        _name("dimension", dimension, MAX_DIMENSION)
+        if dimension == RESERVED_DIMENSION:
+            raise ValueError(f"dimension: found {dimension!r}, which is reserved, expected another name")
+        _text("dimension_value", dimension_value)
+        for name, figure in stats.items():
+            _name("stats", name, MAX_QUALIFIER)
+            _figure(name, figure)
         self._run(self._rollups.write_by_hand(dimension, dimension_value, _day(date), stats))
 
     def get_daily_aggregates(self, dimension: str, dimension_value: str, date: date) -> dict[str, Any]:
@@ -202,4 +208,28 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _day(day: date) -> date:
+    if not isinstance(day, date):
+        raise TypeError(f"date: found {day!r}, expected a date or a datetime")
     return utc(day).date() if isinstance(day, datetime) else day
+
+
+def _text(argument: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{argument}: found {value!r}, expected text")
+
+
+def _name(argument: str, name: str, most: int) -> None:
+    _text(argument, name)
+    if not name or name.startswith("_") or len(encode(name)) > most:
+        expected = f"a name of at most {most} bytes percent-encoded that isn't empty and doesn't begin with '_'"
+        raise ValueError(f"{argument}: found {name[:80]!r}, expected {expected}")
+
+
+def _figure(name: str, figure: Any) -> None:
+    """Refuse what would come back as something else, such as NaN, a tuple or a Decimal."""
+    try:
+        back = msgspec.json.decode(msgspec.json.encode(figure))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"stats: {name}: {error}; expected JSON values") from None
+    if back != figure:
+        raise ValueError(f"stats: {name}: found {figure!r}, which would come back as {back!r}, expected JSON values")

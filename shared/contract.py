@@ -9,9 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.contract_file import AggregateTable, ChecksTable, EventTable, FieldTable, Problem, read_table
+from shared.contract_file import (
+    AggregateTable,
+    ChecksTable,
+    EventTable,
+    FieldTable,
+    Problem,
+    check_value,
+    only_keys,
+    read_table,
+    read_tables,
+)
 from shared.errors import ContractError
 from shared.findings import Severity
+from shared.keys import MAX_DIMENSION, encode
 from shared.measures import Measure
 
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
@@ -142,7 +153,7 @@ def parse(document: Mapping[str, Any], path: str) -> Contract:
 
 
 def _parse(document: Mapping[str, Any], path: str) -> Contract:
-    _only(document, {"version", "name", "event", "fields", "checks", "aggregates"})
+    only_keys(document, {"version", "name", "event", "fields", "checks", "aggregates"})
     version, name = document.get("version"), document.get("name")
     if version != 1 or isinstance(version, bool):
         raise Problem("version", version, "1")
@@ -152,13 +163,13 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     fields = {
         key: _field(key, read_table(FieldTable, table, f"fields.{key}"))
-        for key, table in _tables(document, "fields").items()
+        for key, table in read_tables(document, "fields").items()
     }
     _check_paths(fields)
     ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
     fields = _check_event(event, ids, fields, document["fields"])
     aggregates = tuple(
-        _aggregate(key, table, fields) for key, table in _tables(document, "aggregates", required=False).items()
+        _aggregate(key, table, fields) for key, table in read_tables(document, "aggregates", required=False).items()
     )
     return Contract(
         path=path,
@@ -241,8 +252,12 @@ def _check_event(
 
 def _aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
     where = f"aggregates.{dimension}"
-    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not dimension:
-        raise Problem("aggregates", dimension, f"a name other than {RESERVED_DIMENSION!r} that doesn't begin with '_'")
+    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not 0 < len(encode(dimension)) <= MAX_DIMENSION:
+        raise Problem(
+            "aggregates",
+            dimension,
+            f"a name other than {RESERVED_DIMENSION!r} that is short and doesn't begin with '_'",
+        )
     if not isinstance(table, dict):
         raise Problem(where, table, "a table")
     head = read_table(AggregateTable, {key: table[key] for key in ("by", "where") if key in table}, where)
@@ -255,9 +270,10 @@ def _aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggre
         if name not in fields:
             raise Problem(f"{where}.where", name, f"one of the fields: {', '.join(fields)}")
         values = tuple(value) if isinstance(value, list) else (value,)
+        if not values:
+            raise Problem(f"{where}.where.{name}", value, "at least one value")
         for each in values:
-            if not isinstance(each, str | int | float | bool):
-                raise Problem(f"{where}.where.{name}", each, "a text, a number, true or false, or a list of these")
+            check_value(fields[name].type, fields[name].one_of, each, f"{where}.where.{name}")
         conditions.append((name, values))
     measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
     if not measures:
@@ -279,16 +295,3 @@ def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> M
     if fields[measure.field].type not in types:
         raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")
     return measure
-
-
-def _tables(document: Mapping[str, Any], key: str, *, required: bool = True) -> dict[str, Any]:
-    found = document.get(key, None if required else {})
-    if not isinstance(found, dict) or (required and not found):
-        raise Problem(key, found, f"a table for each of them, such as [{key}.name]")
-    return found
-
-
-def _only(document: Mapping[str, Any], known: set[str]) -> None:
-    for key in document:
-        if key not in known:
-            raise Problem(key, document[key], f"only {', '.join(sorted(known))} at the top of the file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +30,7 @@ _FOR_TYPES = {
     "max_future": ("timestamp",),
     "max_age": ("timestamp",),
 }
+_SCALARS = ("string", "integer", "number", "boolean")
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -100,9 +102,9 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
             raise Problem(f"{where}.unit", self.unit, "either unit or format, not both")
         if self.required and self.default is not None:
             raise Problem(f"{where}.default", self.default, "no default for a required field")
-        self._check_values(where)
         self._check_bounds(where)
         self._check_pattern(where)
+        self._check_values(where)
         self._check_format(where)
         self.duration("max_future", where)
         self.duration("max_age", where)
@@ -131,6 +133,24 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
                     raise Problem(f"{where}.one_of", value, f"values in {self.case} case, as the field is made")
             if self.default is not None and self.default not in self.one_of:
                 raise Problem(f"{where}.default", self.default, f"one of {self.one_of}")
+        if self.default is not None:
+            self._check_default(where, self.default)
+
+    def _check_default(self, where: str, default: Any) -> None:
+        """Hold the default to the field's own rules: an event that gets it would be rejected for it."""
+        if isinstance(default, str):
+            shaped = default.strip() if self.trim else default
+            shaped = shaped.lower() if self.case == "lower" else shaped.upper() if self.case == "upper" else shaped
+            if default != shaped:
+                raise Problem(f"{where}.default", default, f"{shaped!r}, as the field is made")
+            if self.pattern is not None and not compile_pattern(self.pattern).fullmatch(default):
+                raise Problem(f"{where}.default", default, f"text that matches the pattern {self.pattern}")
+        for low, high, size in (
+            (self.min_length, self.max_length, len(default) if isinstance(default, str | list | dict) else None),
+            (self.min, self.max, default if isinstance(default, int | float) else None),
+        ):
+            if size is not None and ((low is not None and size < low) or (high is not None and size > high)):
+                raise Problem(f"{where}.default", default, "a value within the field's own bounds")
 
     def _check_bounds(self, where: str) -> None:
         for low, high in (("min_length", "max_length"), ("min", "max")):
@@ -170,6 +190,31 @@ def read_table(kind: type[T], table: object, where: str) -> T:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         raise _problem(kind, table, where, str(error)) from None
+
+
+def read_tables(document: Mapping[str, Any], key: str, *, required: bool = True) -> dict[str, Any]:
+    """Return the tables [key.name] of a file by name; Problem if there are none but have to be."""
+    found = document.get(key, None if required else {})
+    if not isinstance(found, dict) or (required and not found):
+        raise Problem(key, found, f"a table for each of them, such as [{key}.name]")
+    return found
+
+
+def only_keys(document: Mapping[str, Any], known: set[str]) -> None:
+    """Raise Problem for a key at the top of the file that isn't known."""
+    for key in document:
+        if key not in known:
+            raise Problem(key, document[key], f"only {', '.join(sorted(known))} at the top of the file")
+
+
+def check_value(type: str, one_of: tuple[Any, ...] | None, value: object, where: str) -> None:
+    """Raise Problem for a value that a field of that type, with those values allowed, can't have."""
+    if type not in _SCALARS:
+        raise Problem(where, value, f"a condition on a field of type {', '.join(_SCALARS)}")
+    if not _is_a(value, _PYTHON_TYPES[type]):
+        raise Problem(where, value, f"a value of type {type}, or a list of them")
+    if one_of is not None and value not in one_of:
+        raise Problem(where, value, f"one of {list(one_of)}")
 
 
 def compile_pattern(pattern: str) -> Any:

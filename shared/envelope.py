@@ -17,6 +17,9 @@ from shared.findings import Rule
 from shared.keys import EPOCH
 
 CONTENT_ENCODING = "content-encoding"
+CONTENT_TYPE = "content-type"
+# Says that every line is an event and nothing is to be guessed: a verdict must not hang on how events are packed.
+LINES = "application/x-ndjson"
 # A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
 FIRST_PUBLISHED = "sluice-first-published"
 
@@ -82,7 +85,8 @@ def unpack(message: Message) -> list[bytes]:
     """Return the events of a message, each as the bytes it came in.
 
     The data is one JSON object, a JSON array or newline-delimited JSON, plain or gzipped. What is neither comes back
-    whole, or line by line, for the checks to reject.
+    whole, or line by line, for the checks to reject. With the attribute `content-type: application/x-ndjson` it is
+    lines, whatever is in them, and gzip only if `content-encoding` says so.
 
     Raises:
         UnpackError: not a Pub/Sub message, broken gzip, or more than `MAX_UNPACKED` bytes.
@@ -90,11 +94,12 @@ def unpack(message: Message) -> list[bytes]:
     if message.problem:
         raise UnpackError("not_json", "something else", message.problem)
     data = message.data
-    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or data.startswith(_GZIP_MAGIC):
+    lines = message.attributes.get(CONTENT_TYPE) == LINES
+    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or (data.startswith(_GZIP_MAGIC) and not lines):
         data = _gunzip(data)
     elif len(data) > MAX_UNPACKED:
         raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED} bytes")
-    return split(data)
+    return [line for line in data.split(b"\n") if line] if lines else split(data)
 
 
 def split(data: bytes) -> list[bytes]:

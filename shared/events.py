@@ -48,7 +48,8 @@ class Events:
             limit: events at most; None for all.
             lookback_days: see `start`.
         """
-        floor = start or max(keys.EPOCH, end - timedelta(days=lookback_days))
+        lookback = timedelta(days=lookback_days)
+        floor = max(start, keys.EPOCH) if start else end - lookback if end - keys.EPOCH > lookback else keys.EPOCH
         found: list[bytes] = []
         for first, last in _windows(floor, end, whole=limit is None):
             room = None if limit is None else limit - len(found)

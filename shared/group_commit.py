@@ -15,7 +15,7 @@ from typing import Any
 from google.api_core import exceptions
 
 from shared import retry
-from shared.errors import OverloadedError, SluiceError, StoreUnavailableError
+from shared.errors import OverloadedError, StoreUnavailableError
 
 Send = Callable[[Sequence[Any], float], Awaitable[list[Exception | None]]]
 
@@ -120,7 +120,7 @@ class GroupCommit:
             results = await self._send([item.entry for item in batch], max(timeout, 0.001))
         except Exception as error:  # whatever it is, it is the callers who have to know
             for item in batch:
-                item.ticket.fail(error)
+                item.ticket.settle(error)
             return
         if len(batch) > 1 and all(isinstance(result, exceptions.InvalidArgument) for result in results):
             middle = len(batch) // 2
@@ -144,12 +144,12 @@ class GroupCommit:
         again: list[_Item] = []
         for item, error in zip(batch, results, strict=True):
             if error is None:
-                item.ticket.stored()
+                item.ticket.settle()
             elif retry.is_transient(error):
                 item.error = error
                 again.append(item)
             else:
-                item.ticket.fail(retry.translated(error, f"writing to {self._what}"))
+                item.ticket.settle(retry.translated(error, f"writing to {self._what}"))
         if again:
             # The wait takes up no flight; a fresh entry may leave meanwhile.
             longest = max(again, key=lambda item: item.tries)
@@ -164,30 +164,35 @@ class GroupCommit:
         for item in items:
             if item.ticket.deadline <= now:
                 text = f"writing to {self._what}: not acknowledged within {self._deadline:g} s: {item.error}"
-                item.ticket.fail(StoreUnavailableError(text))
+                item.ticket.settle(StoreUnavailableError(text))
             elif not item.ticket.future.done():
                 self._queue.append(item)
         self._board()
 
 
 class _Ticket:
-    """What one caller waits for."""
+    """What one caller waits for: that each of its entries is stored or has failed for good.
 
-    __slots__ = ("deadline", "future", "open")
+    An entry that fails doesn't end the others' way: they are stored, and then the caller is told of the failure.
+    """
+
+    __slots__ = ("deadline", "error", "future", "open")
 
     def __init__(self, future: asyncio.Future[None], deadline: float) -> None:
         self.future = future
         self.deadline = deadline
         self.open = 0
+        self.error: Exception | None = None
 
-    def stored(self) -> None:
+    def settle(self, error: Exception | None = None) -> None:
+        """Take note of what became of one entry."""
+        self.error = self.error or error
         self.open -= 1
         if self.open == 0 and not self.future.done():
-            self.future.set_result(None)
-
-    def fail(self, error: SluiceError | Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+            if self.error is None:
+                self.future.set_result(None)
+            else:
+                self.future.set_exception(self.error)
 
 
 class _Item:

@@ -26,6 +26,9 @@ MAX_QUALIFIER = 16_384
 MAX_ENCODED_USER = MAX_ROW_KEY - 12 - 3
 MAX_ENCODED_ID = MAX_QUALIFIER - 12
 
+# Leaves 3,000 bytes of a row key for the value.
+MAX_DIMENSION = 1_024
+
 Bucket = Literal["day", "hour"]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch  # RFC 3986, section 2.3: the unreserved characters

@@ -16,6 +16,10 @@ from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 _Request: Any = type(MutateRowsRequest.pb(MutateRowsRequest()))
 _Entry: Any = _Request.Entry
 
+# In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
+# takes more, so a row of many small events is cut here.
+MOST_MUTATIONS = 20_000
+
 # What an entry has that the server's answer doesn't mention.
 UNANSWERED = exceptions.ServiceUnavailable("the answer doesn't mention this entry")
 
@@ -25,6 +29,7 @@ class Changes:
 
     def __init__(self) -> None:
         self._entries: dict[bytes, Any] = {}
+        self._full: list[Any] = []
 
     def set_cell(self, row_key: bytes, family: str, qualifier: bytes, micros: int, value: bytes) -> None:
         """Put a value into a cell.
@@ -55,14 +60,17 @@ class Changes:
         self._mutations(row_key).add().delete_from_row.SetInParent()
 
     def entries(self) -> list[Any]:
-        """Return an entry a row."""
-        return list(self._entries.values())
+        """Return an entry a row, or several for a row of more than `MOST_MUTATIONS` changes."""
+        return [*self._full, *self._entries.values()]
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._full)
 
     def _mutations(self, row_key: bytes) -> Any:
         entry = self._entries.get(row_key)
+        if entry is not None and len(entry.mutations) == MOST_MUTATIONS:
+            self._full.append(entry)
+            entry = None
         if entry is None:
             entry = self._entries[row_key] = _Entry(row_key=row_key)
         return entry.mutations

@@ -14,6 +14,7 @@ import click
 from infra.commands import options
 from shared.config import Settings, contract_path
 from shared.contract import load
+from shared.errors import SourceError
 
 if TYPE_CHECKING:
     from infra.report import Report
@@ -203,6 +204,8 @@ def _tell(report: Report, as_json: bool, *, verb: str) -> None:
         options.print_json(report.as_json())
     else:
         report.show(options.console(), verb=verb)
+    if report.unreadable_count and not report.published:
+        raise SourceError(f"nothing could be read; the first problem: {report.unreadable[0]}")
 
 
 COMMANDS = (publish, ingest, check, aggregate)

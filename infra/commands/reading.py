@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import msgspec
 
 from infra.commands import options
 from infra.report import printable
-from shared.config import Settings
+from shared.config import Settings, contract_path
+from shared.contract import load
+from shared.findings import Rule
 
 if TYPE_CHECKING:
     from shared.bigtable_client import BigTableClient  # a second of imports, which `--help` needn't wait for
@@ -123,6 +125,7 @@ def top(
 
     Example: sluice top song plays --date 2024-01-15
     """
+    contracts = load(contract_path(contract))
     with _client(project_id, instance_id, contract) as client:
         found = client.get_top(dimension, measure, day, limit)
     if as_json:
@@ -131,12 +134,18 @@ def top(
     for value, stats in found:
         click.echo(f"{stats[measure]:>12,}  {printable(value)}")
     if not found:
-        click.echo(f"no figures of {measure!r} for {dimension!r} on {day}", err=True)
+        known = {each.dimension: [measure.name for measure in each.measures] for each in contracts.aggregates}
+        choices = (
+            f"the measures of {dimension}: {', '.join(known[dimension])}"
+            if dimension in known
+            else (f"the contract's dimensions: {', '.join(known)}")
+        )
+        click.echo(f"no figures of {measure!r} for {dimension!r} on {day}; {choices}", err=True)
 
 
 @click.command()
 @click.option("--date", "day", type=options.Day(), help="The day they were published first. [today, UTC]")
-@click.option("--rule", help="Only those that broke this rule, such as `range`.")
+@click.option("--rule", type=click.Choice(get_args(Rule)), help="Only those that broke this rule.")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Events at most.")
 @options.instance
 @options.as_json

@@ -266,7 +266,9 @@ def test_doctor_sees_what_is_there_and_what_is_missing(
         (["aggregate", "--date", "2024-01-16", "--from", "2024-01-15"], 2, "found --date with --from or --to"),
         (["events", "u", "--start", "soon"], 2, "found 'soon'"),
         (["events", "u", "--start", "2024-01-16", "--end", "2024-01-15"], 2, "--end"),
-        (["top", "user", "nothing", "--date", "2024-01-15"], 0, "no figures of 'nothing'"),
+        (["top", "user", "nothing", "--date", "2024-01-15"], 0, "the measures of user: total_events, unique_songs"),
+        (["top", "nothing", "n", "--date", "2024-01-15"], 0, "the contract's dimensions: user, song, event_type, all"),
+        (["rejected", "--rule", "nothing"], 2, "'nothing' is not one of 'not_json'"),
         (["events", "nobody"], 0, "no events of 'nobody'"),
         (["aggregates", "user", "nobody"], 0, "no aggregates of user 'nobody'"),
         (["fly"], 2, "No such command 'fly'"),
@@ -291,3 +293,10 @@ def test_the_sample_shows_what_checks_find(sluice: Sluice) -> None:
     assert {"required", "null", "type", "range", "length", "pattern", "one_of", "future", "not_json"} <= set(
         report["rejected"]
     )
+
+
+def test_a_source_of_which_nothing_can_be_read_is_an_error(sluice: Sluice) -> None:
+    result = sluice("check", "--source", "-", stdin=b"\xff\xfe{\0}\0")
+
+    assert result.code == 1
+    assert "nothing could be read; the first problem: stdin:1: found UTF-16 text" in result.err

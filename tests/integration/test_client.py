@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,10 +149,27 @@ def test_wrong_arguments_are_refused(client: BigTableClient, monkeypatch: pytest
         client.get_user_events("u", limit=-1)
     with pytest.raises(ValueError, match="end_time"):
         client.get_user_events("u", NOON, NOON - timedelta(seconds=1))
-    with pytest.raises(ValueError, match="'_x'"):
-        client.write_aggregate("user", "u", NOON, {"_x": 1})
-    with pytest.raises(ValueError, match="stats"):
-        client.write_aggregate("user", "u", NOON, {"x": object()})
+    for figure in (object(), float("nan"), float("inf"), Decimal("1.5"), (1, 2), {1: 1}, "\ud800"):
+        with pytest.raises(ValueError, match="stats: x: "):
+            client.write_aggregate("user", "u", NOON, {"x": figure})
+    for name in ("", "_x", "x" * 20_000):
+        with pytest.raises(ValueError, match="stats: found"):
+            client.write_aggregate("user", "u", NOON, {name: 1})
+    for dimension in ("", "_x", "quality", "d" * 5_000):
+        with pytest.raises(ValueError, match="dimension: found"):
+            client.write_aggregate(dimension, "u", NOON, {"x": 1})
+    wrong: Any = 5
+    for call in (
+        lambda: client.get_user_events(wrong),
+        lambda: client.write_aggregate("user", wrong, NOON, {"x": 1}),
+        lambda: client.write_aggregate("user", "u", wrong, {"x": 1}),
+        lambda: client.write_aggregate("user", "u", NOON, {wrong: 1}),
+        lambda: client.get_daily_aggregates("user", "u", wrong),
+        lambda: client.write_event("u", "e", wrong),
+    ):
+        with pytest.raises(TypeError, match=r"found .*, expected"):
+            call()
+    assert client.get_user_events("u", end_time=datetime.min) == []
     monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
     with pytest.raises(SettingsError, match="GCP_PROJECT_ID"):
         BigTableClient(instance_id="i")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.processes import Child, Supervisor, accepts, claim_port, free_port
+from infra.processes import Child, Supervisor, accepts, claim_port, free_port, free_ports
 from shared.errors import StackError
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
@@ -24,7 +24,7 @@ def alive(pid: int) -> bool:
     """Whether a process runs; one that ended and waits for its parent doesn't."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -172,3 +172,121 @@ def test_processes_end_with_their_parent(number: signal.Signals, tmp_path: Path)
     assert eventually(lambda: not any(map(alive, pids)))
     if number is not signal.SIGKILL:
         assert list(tmp_path.iterdir()) == []
+
+
+ATTACKED = """
+    import os, signal, subprocess, tempfile, threading, time
+    from infra import processes
+    processes._GRACE = 0.3
+    {before}
+    with processes.Supervisor() as supervisor:
+        child = supervisor.start("stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+        supervisor.wait_until(lambda: "ready" in child.last_words(), "the child isn't ready")
+        print(child.process.pid, flush=True)
+        {body}
+"""
+
+
+def attacked(before: str, tmp_path: Path, body: str = "time.sleep(600)") -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(ATTACKED).format(before=textwrap.dedent(before), body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "TMPDIR": str(tmp_path), "SLUICE_ATTACK": str(tmp_path)},
+        start_new_session=True,
+    )
+
+
+def attacked_alive(tmp_path: Path) -> bool:
+    """Whether anything runs that was started with the mark of this test in its environment."""
+    mark = f"SLUICE_ATTACK={tmp_path}".encode()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (path / "environ").read_bytes().split(b"\0") and alive(int(path.name)):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_a_signal_between_the_fork_and_the_list_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    """With a second thread, which takes the signals that the main thread masks."""
+    before = f"""
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+        start = subprocess.Popen.__init__
+        def interrupted(self, *args, **kwargs):
+            start(self, *args, **kwargs)
+            os.kill(os.getpid(), {int(number)})
+            time.sleep(0.05)
+        subprocess.Popen.__init__ = interrupted
+    """
+    with attacked(before, tmp_path) as parent:
+        assert parent.wait(20) in (-number, 128 + number)
+
+    assert not attacked_alive(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGHUP, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM), (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)],
+    ids=lambda numbers: "+".join(number.name for number in numbers),
+)
+@pytest.mark.parametrize("body", ["time.sleep(600)", "while True: pass"], ids=["waiting", "computing"])
+def test_signals_that_come_together_leave_nothing(
+    numbers: tuple[signal.Signals, ...], body: str, tmp_path: Path
+) -> None:
+    """As when a terminal closes: while the process is stopped they gather, and then all of them are handled at once."""
+    with attacked("", tmp_path, body) as parent:
+        assert parent.stdout is not None
+        assert alive(int(parent.stdout.readline()))
+        parent.send_signal(signal.SIGSTOP)
+        for number in numbers:
+            parent.send_signal(number)
+        parent.send_signal(signal.SIGCONT)
+        parent.wait(20)
+
+    assert not attacked_alive(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_impatience_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C again and again, for longer than signals count as one."""
+    with attacked("processes._GRACE = 1.5", tmp_path) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        while parent.poll() is None:
+            parent.send_signal(signal.SIGINT)
+            time.sleep(0.02)
+
+    assert not attacked_alive(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_outlives_its_terminal_stays(tmp_path: Path) -> None:
+    with attacked("signal.signal(signal.SIGHUP, signal.SIG_IGN)", tmp_path) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            parent.wait(0.3)
+        assert alive(child)
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(20) == 128 + signal.SIGTERM
+    assert not attacked_alive(tmp_path)
+
+
+def test_no_place_for_logs_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(StackError, match=r"TMPDIR: no folder for logs can be made: No usable temp"), Supervisor():
+        pass
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_free_ports_are_different_ones() -> None:
+    assert len(set(free_ports(200))) == 200

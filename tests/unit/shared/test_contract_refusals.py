@@ -31,6 +31,16 @@ DAY = '[aggregates.day]\nn = "count"\n'
             " or 'object' or 'array'",
         ),
         ('[fields.x]\ntype = "text"', "fields.x.type: found 'text', expected 'string' or 'integer' or"),
+        (
+            '[fields.x]\ntype = "integer"\ndefault = 99\nmax = 5',
+            "fields.x.default: found 99, expected a value within the field's own bounds",
+        ),
+        (X + 'default = "AB"\ncase = "lower"', "fields.x.default: found 'AB', expected 'ab', as the field is made"),
+        (X + 'default = "ab"\nmin_length = 3', "fields.x.default: found 'ab', expected a value within"),
+        (
+            X + 'default = "ab"\npattern = "c+"',
+            "fields.x.default: found 'ab', expected text that matches the pattern c+",
+        ),
         ("[fields.x]\ntype = 5", "fields.x.type: found 5, expected 'string' or"),
         (
             X + "requird = true",
@@ -96,13 +106,15 @@ DAY = '[aggregates.day]\nn = "count"\n'
         ),
         (
             DAY + "where = { id = {} }",
-            "aggregates.day.where.id: found {}, expected a text, a number, true or false, or a list of these",
+            "aggregates.day.where.id: found {}, expected a value of type string, or a list of them",
         ),
-        (DAY + "where = { id = [[]] }", "aggregates.day.where.id: found [], expected a text, a number"),
+        (DAY + "where = { id = [[]] }", "aggregates.day.where.id: found [], expected a value of type string"),
         (
             DAY + "where = { id = 2024-01-15 }",
-            "aggregates.day.where.id: found datetime.date(2024, 1, 15), expected a text, a number",
+            "aggregates.day.where.id: found datetime.date(2024, 1, 15), expected a value of type string",
         ),
+        (DAY + "where = { id = [] }", "aggregates.day.where.id: found [], expected at least one value"),
+        (DAY + "where = { id = 5 }", "aggregates.day.where.id: found 5, expected a value of type string"),
         (DAY + "m = 5", 'aggregates.day.m: found 5, expected "count", or unique, sum, min, max or mean of a field'),
         (DAY + 'm = "median(id)"', "aggregates.day.m: found 'median(id)', expected \"count\", or unique"),
         (

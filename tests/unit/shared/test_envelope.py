@@ -337,3 +337,16 @@ def test_any_bytes_unpack_or_say_why(data: bytes) -> None:
     events = unpacked(message(data))
 
     assert events == "not_json" or all(isinstance(event, bytes) and event == event.strip() for event in events)
+
+
+@pytest.mark.parametrize(
+    "line", [b'[{"a": 1}]', b"\x1f\x8b\x08", b"\xef\xbb\xbf{}", b'{"a":', b"{}", b"nonsense", b'  {"a": 1} ']
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_lines_that_are_said_to_be_events_are_taken_as_they_are(line: bytes, others: int) -> None:
+    # given what a guess would take for an array, gzip or half of an object, alone or among others
+    lines = [line, *[b"1}"] * others]
+
+    unpacked = unpack(Message(b"\n".join(lines), "1", NOON, {"content-type": "application/x-ndjson"}))
+
+    assert unpacked == lines

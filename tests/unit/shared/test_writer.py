@@ -10,7 +10,7 @@ from google.api_core import exceptions
 from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 from google.rpc import code_pb2
 
-from shared.writer import UNANSWERED, Changes, send
+from shared.writer import MOST_MUTATIONS, UNANSWERED, Changes, send
 
 
 class FakeClient:
@@ -127,3 +127,13 @@ async def test_what_was_answered_before_the_stream_broke_counts() -> None:
 async def test_what_is_no_answer_of_bigtable_is_raised() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         await send(FakeClient(refuses=RuntimeError("a bug")), "t", "", rows(1), 1)  # type: ignore[arg-type]
+
+
+def test_a_row_of_very_many_changes_is_several_entries() -> None:
+    changes = Changes()
+    for number in range(2 * MOST_MUTATIONS + 1):
+        changes.set_cell(b"row", "e", str(number).encode(), 0, b"")
+
+    assert [len(entry.mutations) for entry in changes.entries()] == [MOST_MUTATIONS, MOST_MUTATIONS, 1]
+    assert {entry.row_key for entry in changes.entries()} == {b"row"}
+    assert len(changes) == 3
