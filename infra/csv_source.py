@@ -123,7 +123,8 @@ def read_csv(
         first_line: the number of the first of `lines`.
 
     Raises:
-        SourceError: the header can't be used: unreadable, a name twice, or a name that is a value and an object.
+        SourceError: the header can't be used: unreadable, a name twice, a name that is a value and an object, or none
+            of the names in `columns`.
     """
     for first in lines:
         if first.strip():
@@ -185,6 +186,9 @@ def _converter(header: list[str] | str, where: str, columns: Mapping[str, Column
         raise SourceError(f"{where}: the header can't be read: {header}")
     given = [name.strip() for name in header]
     _refuse_bad_names(given, where)
+    if columns and columns.keys().isdisjoint(given):
+        found, expected = ", ".join(map(repr, given))[:200], ", ".join(columns)
+        raise SourceError(f"{where}: found the columns {found}, expected a header with some of {expected}")
     taken = {name.split(".")[0] for name in given}
     names = [name or _spare_name(position, taken) for position, name in enumerate(given, 1)]
     width = len(names)

@@ -295,6 +295,13 @@ def test_the_sample_shows_what_checks_find(sluice: Sluice) -> None:
     )
 
 
+def test_a_file_that_is_no_log_is_told(sluice: Sluice) -> None:
+    result = sluice("check", "--source", "-", stdin=b"<xml>\n<a/>\n")
+
+    assert (result.code, result.out) == (1, "")
+    assert "stdin, line 1: found the columns '<xml>', expected a header with some of event_id, userId" in result.err
+
+
 def test_a_source_of_which_nothing_can_be_read_is_an_error(sluice: Sluice) -> None:
     result = sluice("check", "--source", "-", stdin=b"\xff\xfe{\0}\0")
 

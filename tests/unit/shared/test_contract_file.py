@@ -83,6 +83,26 @@ def test_trim_may_be_false_anywhere() -> None:
             "one_of: found 'a', expected values in upper case, as the field is made",
         ),
         ({"type": "string", "one_of": ["a"], "default": "b"}, "default: found 'b', expected one of ['a']"),
+        (
+            {"type": "integer", "default": 5, "max": 4},
+            "default: found 5, expected a value within the field's own bounds",
+        ),
+        (
+            {"type": "number", "default": 0, "min": 0.5},
+            "default: found 0, expected a value within the field's own bounds",
+        ),
+        (
+            {"type": "string", "default": "a", "min_length": 2},
+            "default: found 'a', expected a value within the field's",
+        ),
+        ({"type": "array", "default": [1, 2], "max_length": 1}, "default: found [1, 2], expected a value within the"),
+        ({"type": "string", "default": " a", "trim": True}, "default: found ' a', expected 'a', as the field is made"),
+        ({"type": "string", "default": "A", "case": "lower"}, "default: found 'A', expected 'a', as the field is made"),
+        ({"type": "string", "default": "a", "case": "upper"}, "default: found 'a', expected 'A', as the field is made"),
+        (
+            {"type": "string", "default": "a1", "pattern": "[a-z]"},
+            "default: found 'a1', expected text that matches the pattern [a-z]",
+        ),
         ({"type": "string", "min_length": -1}, "min_length: found -1, expected 0 or more"),
         ({"type": "string", "max_length": -5}, "max_length: found -5, expected 0 or more"),
         (
@@ -141,7 +161,8 @@ def test_values_that_do_not_fit(keys: dict[str, Any], message: str) -> None:
         {"type": "object", "default": {}, "min_length": 0},
         {"type": "array", "default": [], "max_length": 0},
         {"type": "string", "case": "upper", "one_of": ["A1"], "default": "A1"},
-        {"type": "string", "min_length": 2, "max_length": 2},
+        {"type": "string", "min_length": 2, "max_length": 2, "default": "ab", "pattern": "[a-z]+", "trim": True},
+        {"type": "integer", "min": 1, "max": 3, "default": 3},
         {"type": "timestamp", "format": "%y%j"},
         {"type": "timestamp", "format": "%G-W%V-%u"},
         {"type": "timestamp", "format": "%a, %d %b %Y %H:%M:%S %z"},

@@ -81,6 +81,28 @@ def test_no_changes_are_no_entries() -> None:
     assert len(Changes()) == 0
 
 
+def test_a_row_of_very_many_changes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.writer.MOST_MUTATIONS", 3)
+    changes = Changes()
+    for number in range(7):
+        changes.set_cell(b"a", "e", b"%d" % number, 0, b"")
+    changes.set_cell(b"b", "e", b"q", 0, b"")
+
+    found = changes.entries()
+
+    assert len(changes) == len(found) == 4
+    assert sorted((entry.row_key, len(entry.mutations)) for entry in found) == [
+        (b"a", 1),
+        (b"a", 3),
+        (b"a", 3),
+        (b"b", 1),
+    ]
+    qualifiers = [
+        each.set_cell.column_qualifier for entry in found if entry.row_key == b"a" for each in entry.mutations
+    ]
+    assert qualifiers == [b"%d" % number for number in range(7)]
+
+
 async def test_entries_are_sent_in_one_call() -> None:
     client = FakeClient({0: 0, 1: 0})
 
