@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from shared import keys
 from shared.bigtable import Bigtable
-from shared.contract import Contract
+from shared.contract import RESERVED_DIMENSION, Contract
 from shared.envelope import Message, UnpackError, unpack
 from shared.errors import RequestError
-from shared.events import Events
+from shared.events import FAMILY, Events
+from shared.quality import Quality
+from shared.quarantine import Quarantine
 from shared.reader import Row
 from shared.rollup import DayRollup
 from shared.rollups import Rollups
@@ -33,6 +36,9 @@ class Summary(msgspec.Struct, frozen=True):
         day: YYYY-MM-DD.
         events: counted.
         repeated: cells of an id that the user had that day already; counted once, as the newest of them.
+        rejected: events published that day that are in quarantine.
+        share_rejected: those among all that came.
+        too_many_rejected: whether the contract asks for a warning.
         rows: written.
         swept: rows of earlier runs that lost cells.
     """
@@ -40,6 +46,9 @@ class Summary(msgspec.Struct, frozen=True):
     day: date
     events: int
     repeated: int
+    rejected: int
+    share_rejected: float
+    too_many_rejected: bool
     rows: int
     swept: int
 
@@ -55,21 +64,33 @@ class Aggregation:
         self._contract = contract
         self._state = State(bigtable)
         self._events = Events(bigtable, contract.bucket)
+        self._quarantine = Quarantine(bigtable)
         self._rollups = Rollups(bigtable, self._state)
 
     async def run(self, day: date) -> Summary:
         """Compute a day from its events; a rerun leaves what the first run left."""
         started = now()
         earlier = await self._state.run(day)
-        rollup = DayRollup(self._contract)
-        repeated = await self._read(day, rollup)
-        rows = await self._rollups.write_run(day, started, rollup.rows())
-        dimensions = [aggregate.dimension for aggregate in self._contract.aggregates]
-        run = Run(int(started.timestamp() * 1_000) * 1_000, rollup.events, repeated, dimensions)
+        rollup, quality = DayRollup(self._contract), Quality(self._contract.max_rejected)
+        await self._read(day, rollup, quality)
+        quality.stored = rollup.events
+        quality.rejected, quality.rules = await self._quarantine.count(day)
+        rows = await self._rollups.write_run(day, started, chain(rollup.rows(), quality.rows()))
+        dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
+        run = Run(int(started.timestamp() * 1_000) * 1_000, rollup.events, quality.repeated, dimensions)
         await self._state.finish_run(day, run)
         swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
-        summary = Summary(day, rollup.events, repeated, rows, swept)
+        summary = Summary(
+            day=day,
+            events=rollup.events,
+            repeated=quality.repeated,
+            rejected=quality.rejected,
+            share_rejected=quality.share_rejected,
+            too_many_rejected=quality.too_many_rejected,
+            rows=rows,
+            swept=swept,
+        )
         if self._report:
             self._report(summary)
         return summary
@@ -86,20 +107,19 @@ class Aggregation:
         yesterday = message.published.date() - timedelta(days=1)
         return sorted({*await self._state.late_days(), yesterday})
 
-    async def _read(self, day: date, rollup: DayRollup) -> int:
-        """Take a day's events into the rollup; returns how many cells repeated the id of another one."""
+    async def _read(self, day: date, rollup: DayRollup, quality: Quality) -> None:
+        """Take a day's events into the rollup, and what was found about them into the quality."""
         scans = asyncio.Semaphore(_SCANS)
 
-        async def read_shard(prefix: bytes) -> int:
-            repeated = 0
+        async def read_shard(prefix: bytes) -> None:
             async with scans:
                 async for rows in _by_user(self._events.of_shard(prefix)):
-                    values, again = _each_id_once(rows)
+                    values, findings, repeated = _each_id_once(rows)
                     rollup.add(values)
-                    repeated += again
-            return repeated
+                    quality.warn(findings)
+                    quality.repeated += repeated
 
-        return sum(await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day))))
+        await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day)))
 
 
 def requested_days(message: Message) -> list[date] | None:
@@ -157,12 +177,25 @@ async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
         yield gathered
 
 
-def _each_id_once(rows: Iterable[Row]) -> tuple[list[bytes], int]:
-    """Return a user's events of a day, of those with the same id only the newest, and how many that leaves out."""
+def _each_id_once(rows: Iterable[Row]) -> tuple[list[bytes], list[bytes], int]:
+    """Return a user's events of a day, of those with the same id only the newest, with their findings.
+
+    Returns:
+        The events, the findings of those that have some, and how many events were left out.
+    """
     values: dict[bytes, bytes] = {}
-    cells = 0
+    findings: dict[bytes, bytes] = {}
+    repeated = 0
+    kept = set[bytes]()
     for row in reversed(list(rows)):  # later hours first; within a row the newest cells are first already
-        cells += len(row.cells)
         for cell in row.cells:
-            values.setdefault(cell.qualifier[12:], cell.value)
-    return list(values.values()), cells - len(values)
+            event_id = cell.qualifier[12:]
+            if cell.family == FAMILY:
+                if event_id in values:
+                    repeated += 1
+                else:
+                    values[event_id] = cell.value
+                    kept.add(cell.qualifier)
+            elif cell.qualifier in kept:  # families come in the order of their names, so events before findings
+                findings[event_id] = cell.value
+    return list(values.values()), list(findings.values()), repeated

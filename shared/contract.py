@@ -82,7 +82,11 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract that holds together: every name in it leads somewhere, every bound fits its type."""
+    """A contract that holds together: every name in it leads somewhere, every bound fits its type.
+
+    Attributes:
+        max_rejected: the share of a day's events that may be rejected before the day carries a warning.
+    """
 
     path: str
     name: str
@@ -92,6 +96,7 @@ class Contract:
     bucket: Literal["day", "hour"]
     fields: tuple[Field, ...]
     unknown_fields: Literal["keep", "drop", "reject"]
+    max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
 
     def field(self, name: str) -> Field:
@@ -161,6 +166,7 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         raise Problem("name", name, "a name for these events, as text")
     event = read_table(EventTable, document.get("event"), "event")
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
+    checks.check()
     fields = {
         key: _field(key, read_table(FieldTable, table, f"fields.{key}"))
         for key, table in read_tables(document, "fields").items()
@@ -180,6 +186,7 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         bucket=event.bucket,
         fields=tuple(fields.values()),
         unknown_fields=checks.unknown_fields,
+        max_rejected=checks.max_rejected,
         aggregates=aggregates,
     )
 

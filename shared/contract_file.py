@@ -62,6 +62,12 @@ class ChecksTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[checks]`: what concerns events as a whole."""
 
     unknown_fields: Literal["keep", "drop", "reject"] = "keep"
+    max_rejected: float | None = None
+
+    def check(self) -> None:
+        """Raise Problem for a share that isn't one."""
+        if self.max_rejected is not None and not 0 <= self.max_rejected <= 1:
+            raise Problem("checks.max_rejected", self.max_rejected, "a share of a day's events, from 0 to 1")
 
 
 class AggregateTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

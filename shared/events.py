@@ -75,8 +75,8 @@ class Events:
         return found
 
     def of_shard(self, prefix: bytes) -> AsyncGenerator[Row]:
-        """Return the rows of one shard of a day, in the order of their keys."""
-        return self._bigtable.read(EVENTS, Scan.prefix(prefix, filter=Filter(family_name_regex_filter=FAMILY)))
+        """Return the rows of one shard of a day, in the order of their keys, with what was found about their events."""
+        return self._bigtable.read(EVENTS, Scan.prefix(prefix))
 
 
 def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[datetime, datetime]]:

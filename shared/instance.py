@@ -29,4 +29,7 @@ def aggregation() -> Aggregation:
 
 
 def _log_run(summary: Summary) -> None:
-    logs.info("a day is aggregated", **msgspec.to_builtins(summary))
+    if summary.too_many_rejected:
+        logs.warning("too many of a day's events are rejected", **msgspec.to_builtins(summary))
+    else:
+        logs.info("a day is aggregated", **msgspec.to_builtins(summary))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from datetime import date, datetime
+from typing import Any
 
 import msgspec
 
@@ -63,12 +65,20 @@ class Quarantine:
                 changes.set_cell(row_key, FAMILY, qualifier, micros, value)
         await self._bigtable.write(REJECTED, changes)
 
+    async def count(self, day: date) -> tuple[int, Counter[str]]:
+        """Return how many events published on a day were rejected, and how many of them broke each rule."""
+        only_findings = Filter()
+        only_findings.chain.filters.add(column_qualifier_regex_filter=b"findings")
+        only_findings.chain.filters.add(cells_per_column_limit_filter=1)
+        events, rules = 0, Counter[str]()
+        async for row in self._bigtable.read(REJECTED, _scan(day, only_findings)):
+            events += 1
+            rules.update(rules_broken(_findings.decode(row.cells[0].value)))
+        return events, rules
+
     async def of_day(self, day: date, *, rule: str | None = None) -> AsyncIterator[Quarantined]:
         """Iterate over the events rejected of those published on a day, if given only those that broke that rule."""
-        ranges = [(prefix, keys.prefix_end(prefix)) for prefix in keys.shard_prefixes(day)]
-        async for row in self._bigtable.read(
-            REJECTED, Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
-        ):
+        async for row in self._bigtable.read(REJECTED, _scan(day, Filter(cells_per_column_limit_filter=1))):
             cells = {cell.qualifier: cell.value for cell in row.cells}
             event = Quarantined(
                 row_key=row.key,
@@ -79,3 +89,8 @@ class Quarantine:
             )
             if rule is None or rule in event.rules:
                 yield event
+
+
+def _scan(day: date, filter: Any) -> Scan:
+    ranges = [(prefix, keys.prefix_end(prefix)) for prefix in keys.shard_prefixes(day)]
+    return Scan(ranges=ranges, filter=filter)

@@ -167,6 +167,9 @@ def aggregate(
         if not quiet:
             repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
             click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
+            if summary.too_many_rejected:
+                share = f"{summary.rejected:,} rejected, {summary.share_rejected:.0%} of what was published that day"
+                click.echo(f"warning: {share}; see `sluice rejected --date {summary.day}`", err=True)
         return summary
 
     summaries = asyncio.run(work())

@@ -196,7 +196,7 @@ async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: Rollup
 async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: Rollups) -> None:
     summary = await Aggregation(bigtable, load(MUSIC_CONTRACT)).run(DAY)
 
-    assert (summary.events, summary.rows) == (0, 1)
+    assert (summary.events, summary.rows) == (0, 2)
     assert (await rollups.of_value("all", "all", DAY)) == {
         "total_events": 0,
         "active_users": 0,
@@ -235,8 +235,40 @@ async def test_dimensions_that_a_contract_gave_up_are_swept(bigtable: Bigtable, 
 
     await Aggregation(bigtable, fewer).run(DAY)
 
-    assert list(dump(settings, "aggregates")) == [b"all#20240115#all"]
-    assert json.loads(dump(settings, "state")[b"run#20240115"]["s", b"run"][0][1])["dimensions"] == ["all"]
+    assert list(dump(settings, "aggregates")) == [b"all#20240115#all", b"quality#20240115#all"]
+    assert json.loads(dump(settings, "state")[b"run#20240115"]["s", b"run"][0][1])["dimensions"] == ["all", "quality"]
+
+
+async def test_a_days_quality_is_figures_like_any_other(bigtable: Bigtable, rollups: Rollups, tmp_path: Path) -> None:
+    strict = tmp_path / "strict.toml"
+    strict.write_text(MUSIC_CONTRACT.read_text().replace("[checks]", "[checks]\nmax_rejected = 0.2"))
+    ingestion = Ingestion(bigtable, load(strict))
+    events = [
+        *(music_event(number) for number in range(5)),
+        music_event(1, timestamp="2024-01-15T23:00:00Z"),
+        music_event(7, duration=-1),
+        music_event(8, userId="", event_type="dance"),
+        music_event(9, userId=""),
+    ]
+    received = message(lines(events), published=datetime(2024, 1, 15, 23, 30, tzinfo=UTC))
+    await ingestion.keep(ingestion.judge(received), received.published, "m")
+
+    summary = await Aggregation(bigtable, load(strict)).run(DAY)
+
+    assert (summary.rejected, summary.share_rejected, summary.too_many_rejected) == (2, 0.25, True)
+    assert dict(await rollups.of_day("quality", DAY)) == {
+        "all": {
+            "stored": 6,
+            "repeated_ids": 1,
+            "rejected": 2,
+            "share_rejected": 0.25,
+            "max_rejected": 0.2,
+            "too_many_rejected": True,
+        },
+        "warned": {"range": 1},
+        "rejected": {"null": 2, "one_of": 1},
+    }
+    assert not (await Aggregation(bigtable, load(MUSIC_CONTRACT)).run(DAY)).too_many_rejected
 
 
 def _run(started: datetime) -> Run:

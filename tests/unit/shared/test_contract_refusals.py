@@ -87,6 +87,10 @@ DAY = '[aggregates.day]\nn = "count"\n'
         ),
         ("[checks]\nunknown = 1", "checks.unknown: found 1, expected only the keys unknown_fields"),
         # [aggregates]
+        (
+            "[checks]\nmax_rejected = 20",
+            "checks.max_rejected: found 20.0, expected a share of a day's events, from 0 to 1",
+        ),
         ("[aggregates]\nx = 5", "aggregates.x: found 5, expected a table"),
         (
             '[aggregates.quality]\nn = "count"',

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -58,19 +59,26 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     ingestion, aggregation = instance.ingestion(), instance.aggregation()
     assert ingestion._report is not None
     assert aggregation._report is not None
-
+    figures: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
     ingestion._report(Counter(stored=2))
-    aggregation._report(Summary(date(2024, 1, 15), events=5, repeated=1, rows=3, swept=0))
+    for too_many in (False, True):
+        aggregation._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **figures))
 
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told == [
         {"severity": "INFO", "message": "events taken in", "stored": 2},
         {
             "severity": "INFO",
             "message": "a day is aggregated",
             "day": "2024-01-15",
-            "events": 5,
-            "repeated": 1,
-            "rows": 3,
-            "swept": 0,
+            "too_many_rejected": False,
+            **figures,
+        },
+        {
+            "severity": "WARNING",
+            "message": "too many of a day's events are rejected",
+            "day": "2024-01-15",
+            "too_many_rejected": True,
+            **figures,
         },
     ]
