@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -194,8 +195,16 @@ class Supervisor:
         if self._holding:
             self._held = number
         elif now >= self._deaf_until:
-            self._deaf_until = now + _BURST
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            first, self._deaf_until = not self._deaf_until, now + _BURST
+            ending = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                raise ending from None
+            if not first:  # the loop didn't come to it
+                raise ending
+            # Amid some task or callback it would be reported as theirs; from the loop itself it ends the loop.
+            loop.call_soon_threadsafe(_throw, ending)
 
     def _all_last_words(self) -> str:
         return "\n".join(f"--- {child.name}\n{child.last_words()}" for child in self.children)
@@ -249,6 +258,10 @@ def _terminate(children: list[Child]) -> None:
 def _signal(child: Child, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, number)
+
+
+def _throw(error: BaseException) -> None:
+    raise error
 
 
 def _make_folder() -> Path:

@@ -23,6 +23,15 @@ Verdict = Accepted | Rejected
 Report = Callable[[Counter[str]], None]
 
 
+def judged(judge: Judgement, message: Message) -> list[Verdict]:
+    """Unpack a message and judge its events one by one; what can't be unpacked is rejected whole."""
+    try:
+        events = envelope.unpack(message)
+    except UnpackError as error:
+        return [Rejected(message.data, [Finding(error.rule, "", error.found, error.expected)])]
+    return [judge(raw, message.published) for raw in events]
+
+
 class Ingestion:
     """One process's way in.
 
@@ -55,12 +64,7 @@ class Ingestion:
 
     def judge(self, message: Message) -> list[Verdict]:
         """Unpack a message and judge its events one by one; what can't be unpacked is rejected whole."""
-        try:
-            events = envelope.unpack(message)
-        except UnpackError as error:
-            finding = Finding(error.rule, "", error.found, error.expected)
-            return [Rejected(message.data, [finding])]
-        return [self._judgement(raw, message.published) for raw in events]
+        return judged(self._judgement, message)
 
     def judge_all(self, raws: Iterable[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""

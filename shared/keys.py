@@ -122,9 +122,14 @@ def shard_prefixes(day: date) -> list[bytes]:
     return [f"{shard:02x}#{format_day(day)}#".encode() for shard in range(SHARDS)]
 
 
+def all_shards() -> list[bytes]:
+    """Return the 64 prefixes under which all of `events` or `rejected` is."""
+    return [f"{shard:02x}#".encode() for shard in range(SHARDS)]
+
+
 def split_keys() -> list[bytes]:
     """Return the keys at which the tables `events` and `rejected` are split when they are made."""
-    return [f"{shard:02x}#".encode() for shard in range(1, SHARDS)]
+    return all_shards()[1:]
 
 
 def rejected_row(raw: bytes, day: date) -> bytes:

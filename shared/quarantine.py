@@ -76,8 +76,13 @@ class Quarantine:
             rules.update(rules_broken(_findings.decode(row.cells[0].value)))
         return events, rules
 
-    async def of_day(self, day: date, *, rule: str | None = None) -> AsyncIterator[Quarantined]:
-        """Iterate over the events rejected of those published on a day, if given only those that broke that rule."""
+    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncIterator[Quarantined]:
+        """Iterate over the events rejected of those published on a day, on any day if it is None.
+
+        Args:
+            day: of first publication.
+            rule: only events that broke it.
+        """
         async for row in self._bigtable.read(REJECTED, _scan(day, Filter(cells_per_column_limit_filter=1))):
             cells = {cell.qualifier: cell.value for cell in row.cells}
             event = Quarantined(
@@ -91,6 +96,7 @@ class Quarantine:
                 yield event
 
 
-def _scan(day: date, filter: Any) -> Scan:
-    ranges = [(prefix, keys.prefix_end(prefix)) for prefix in keys.shard_prefixes(day)]
+def _scan(day: date | None, filter: Any) -> Scan:
+    prefixes = keys.all_shards() if day is None else keys.shard_prefixes(day)
+    ranges = [(prefix, keys.prefix_end(prefix)) for prefix in prefixes]
     return Scan(ranges=ranges, filter=filter)

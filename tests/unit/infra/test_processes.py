@@ -188,15 +188,18 @@ ATTACKED = """
 
 
 def attacked(before: str, tmp_path: Path, body: str = "time.sleep(600)") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(ATTACKED).format(before=textwrap.dedent(before), body=body)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "TMPDIR": str(tmp_path), "SLUICE_ATTACK": str(tmp_path)},
-        start_new_session=True,
-    )
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with (tmp_path / "err").open("w") as err:
+        return subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(ATTACKED).format(before=textwrap.dedent(before), body=body)],
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, "TMPDIR": str(logs), "SLUICE_ATTACK": str(tmp_path)},
+            start_new_session=True,
+        )
 
 
 def attacked_alive(tmp_path: Path) -> bool:
@@ -227,7 +230,7 @@ def test_a_signal_between_the_fork_and_the_list_leaves_nothing(number: signal.Si
         assert parent.wait(20) in (-number, 128 + number)
 
     assert not attacked_alive(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "logs").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,58 @@ def test_signals_that_come_together_leave_nothing(
         parent.wait(20)
 
     assert not attacked_alive(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_running_loop_ends_without_a_task_being_blamed(number: signal.Signals, tmp_path: Path) -> None:
+    """What a task cleans up is cleaned up, and nothing is told about exceptions that nobody retrieved."""
+    before = """
+        import asyncio
+        async def busy():
+            while True:
+                await asyncio.sleep(0)
+        async def work():
+            tasks = [asyncio.create_task(busy()) for _ in range(5)]
+            print("looping", flush=True)
+            try:
+                await asyncio.sleep(600)
+            finally:
+                await asyncio.sleep(0.01)
+                print("cleaned up", flush=True)
+    """
+    with attacked(before, tmp_path, "asyncio.run(work())") as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert parent.stdout.readline() == "looping\n"
+        parent.send_signal(number)
+        out, _ = parent.communicate(timeout=20)
+
+    err = (tmp_path / "err").read_text()
+    assert "cleaned up" in out
+    assert "never retrieved" not in err
+    assert err.count("Traceback") == (1 if number == signal.SIGINT else 0), err  # that of KeyboardInterrupt itself
+    assert not attacked_alive(tmp_path)
+
+
+def test_a_loop_that_doesnt_come_to_it_ends_at_the_second_signal(tmp_path: Path) -> None:
+    before = """
+        import asyncio
+        processes._BURST = 0.05
+        async def work():
+            print("looping", flush=True)
+            time.sleep(600)
+    """
+    with attacked(before, tmp_path, "asyncio.run(work())") as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert parent.stdout.readline() == "looping\n"
+        parent.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            parent.wait(0.3)
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait(20) == 128 + signal.SIGTERM
+    assert not attacked_alive(tmp_path)
 
 
 def test_impatience_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
@@ -263,7 +317,7 @@ def test_impatience_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
             time.sleep(0.02)
 
     assert not attacked_alive(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "logs").iterdir()) == []
 
 
 def test_a_process_that_outlives_its_terminal_stays(tmp_path: Path) -> None:
