@@ -1,0 +1,244 @@
+"""What was rejected or given up comes back, once, with the verdict of its first publication."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.pubsub_v1.types import PubsubMessage
+
+from infra.provision import provision_pubsub
+from infra.publishing import Publisher
+from infra.replaying import replay_dead_letters, replay_rejected
+from infra.resources import RESOURCES, Subscription
+from infra.subscribing import Subscriber
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import Contract, load
+from shared.envelope import Message
+from shared.ingestion import Ingestion
+from tests.support import MUSIC_CONTRACT, cells, dump, lines, message, music_event
+
+DAY = date(2024, 1, 15)
+PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
+
+
+class Loop:
+    """Stands in for topic, relay and function: what is published is taken in at once, or dropped."""
+
+    def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
+        self.messages: list[PubsubMessage] = []
+        self.deliver = True
+        self._ingestion = Ingestion(bigtable, contract)
+
+    async def publish(self, topic: str, messages: list[PubsubMessage]) -> list[str]:
+        assert topic == "events"
+        self.messages += messages
+        for published in messages if self.deliver else []:
+            first = datetime.fromisoformat(published.attributes["sluice-first-published"])
+            received = Message(published.data, "again", first, dict(published.attributes))
+            await self._ingestion.keep(self._ingestion.judge(received), received.published, received.message_id)
+        return []
+
+
+@pytest.fixture
+def strict(tmp_path: Path) -> Contract:
+    path = tmp_path / "strict.toml"
+    path.write_text(MUSIC_CONTRACT.read_text().replace('"[A-Za-z0-9_-]{1,64}"', '"[A-Z]+"'))
+    return load(path)
+
+
+@pytest.fixture
+def mended() -> Contract:
+    return load(MUSIC_CONTRACT)
+
+
+async def take_in(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
+    ingestion = Ingestion(bigtable, contract)
+    received = message(lines(events), published=PUBLISHED)
+    await ingestion.keep(ingestion.judge(received), received.published, received.message_id)
+
+
+async def test_what_passes_now_comes_back_and_the_rest_stays(
+    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+) -> None:
+    await take_in(bigtable, strict, *(music_event(number) for number in range(50)), music_event(60, userId=""))
+    loop: Any = Loop(bigtable, mended)
+
+    replay = await replay_rejected(bigtable, loop, mended)
+
+    assert (replay.looked_at, replay.passing, replay.stored, replay.waiting) == (51, 50, 50, 0)
+    assert replay.failing == {"null": 1}
+    assert len(list(cells(dump(settings, "events"), "e"))) == 50
+    assert len(dump(settings, "rejected")) == 1
+    assert {dict(each.attributes)["sluice-first-published"] for each in loop.messages} == {PUBLISHED.isoformat()}
+    assert len(loop.messages) == 1
+
+
+async def test_a_dry_run_changes_nothing(
+    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+) -> None:
+    await take_in(bigtable, strict, *(music_event(number) for number in range(5)))
+    before = dump(settings, "rejected")
+    loop: Any = Loop(bigtable, mended)
+
+    replay = await replay_rejected(bigtable, loop, mended, dry_run=True)
+
+    assert (replay.looked_at, replay.passing, replay.published) == (5, 5, 0)
+    assert (loop.messages, dump(settings, "rejected")) == ([], before)
+
+
+async def test_day_rule_and_limit_choose(bigtable: Bigtable, strict: Contract, mended: Contract) -> None:
+    await take_in(bigtable, strict, *(music_event(number) for number in range(5)), music_event(9, userId=""))
+    loop: Any = Loop(bigtable, mended)
+
+    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, rule="null")).looked_at == 1
+    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, limit=2)).looked_at == 2
+    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, day=DAY)).looked_at == 6
+    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, day=DAY + timedelta(1))).looked_at == 0
+
+
+async def test_an_interrupted_replay_goes_on_without_loss_or_double(
+    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+) -> None:
+    await take_in(bigtable, strict, *(music_event(number) for number in range(30)))
+    loop: Any = Loop(bigtable, mended)
+    loop.deliver = False  # published, and interrupted before anything arrives
+    first = await replay_rejected(bigtable, loop, mended, patience=0)
+    assert (first.stored, first.waiting, len(dump(settings, "rejected"))) == (0, 30, 30)
+    loop.deliver = True
+    await take_in(bigtable, mended, *(music_event(number) for number in range(10)))  # some of it arrives meanwhile
+
+    second = await replay_rejected(bigtable, loop, mended)
+
+    assert (second.stored, second.waiting) == (30, 0)
+    assert sum(each.data.count(b"\n") + 1 for each in loop.messages) == 30 + 20
+    assert len(list(cells(dump(settings, "events"), "e"))) == 30
+    assert not dump(settings, "rejected")
+
+
+async def test_another_event_in_the_same_place_is_no_proof(
+    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+) -> None:
+    await take_in(bigtable, strict, music_event(1, duration=7))
+    await take_in(bigtable, mended, music_event(1, duration=8))
+    loop: Any = Loop(bigtable, mended)
+    loop.deliver = False
+
+    replay = await replay_rejected(bigtable, loop, mended, patience=0)
+
+    assert (replay.stored, replay.waiting, len(dump(settings, "rejected"))) == (0, 1, 1)
+
+
+async def test_an_event_with_newlines_comes_back_alone(
+    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+) -> None:
+    ingestion = Ingestion(bigtable, strict)
+    received = message(json.dumps(music_event(1), indent=2).encode(), published=PUBLISHED)
+    await ingestion.keep(ingestion.judge(received), received.published, "m")
+    loop: Any = Loop(bigtable, mended)
+
+    assert (await replay_rejected(bigtable, loop, mended)).stored == 1
+    assert len(list(cells(dump(settings, "events"), "e"))) == 1
+
+
+@pytest.fixture
+async def dead_letters(settings: Settings) -> AsyncIterator[tuple[Publisher, Subscriber, Settings]]:
+    extra = Subscription("watch", topic="events")
+    provision_pubsub(settings, replace(RESOURCES, subscriptions=(*RESOURCES.subscriptions, extra)))
+    async with Publisher(settings) as publisher, Subscriber(settings, "events-dead-letter-keep") as subscriber:
+        yield publisher, subscriber, settings
+
+
+async def test_dead_letters_are_published_again_as_they_were(
+    dead_letters: tuple[Publisher, Subscriber, Settings], mended: Contract
+) -> None:
+    publisher, subscriber, settings = dead_letters
+    attributes = {"kind": "x", "CloudPubSubDeadLetterSourceTopicPublishTime": "2024-01-15T10:00:00Z"}
+    letters = [PubsubMessage(data=lines([music_event(number)]), attributes=attributes) for number in range(3)]
+    await publisher.publish("events-dead-letter", letters)
+
+    looked = await replay_dead_letters(subscriber, publisher, mended, dry_run=True)
+    assert (looked.looked_at, looked.passing, looked.published) == (3, 3, 0)
+    replay = await replay_dead_letters(subscriber, publisher, mended)
+    assert (replay.looked_at, replay.published) == (3, 3)
+
+    async with Subscriber(settings, "watch") as watch:
+        again = await watch.pull(10)
+    assert sorted(each.message.data for each in again) == sorted(each.data for each in letters)
+    assert dict(again[0].message.attributes) == {"kind": "x", "sluice-first-published": "2024-01-15T10:00:00Z"}
+    assert (await replay_dead_letters(subscriber, publisher, mended)).looked_at == 0
+
+
+@contextmanager
+def pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
+    """The function and the relay in front of it, under one contract."""
+    import os
+    import sys
+
+    from infra.processes import Supervisor, accepts, free_port
+    from tests.support import ROOT
+
+    port = free_port()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
+        "SLUICE_CONTRACT": str(contract),
+    }
+    framework = Path(sys.executable).with_name("functions-framework")
+    source = ROOT / "functions" / "ingest" / "main.py"
+    with Supervisor() as supervisor:
+        supervisor.start(
+            "ingest",
+            [framework, "--target", "ingest", "--source", source, "--port", str(port)],
+            env=environment,
+            wave=1,
+        )
+        supervisor.wait_until(lambda: accepts(port), "the function doesn't answer")
+        route = f"--route=events-ingest:events=http://127.0.0.1:{port}/"
+        relay = [sys.executable, "-m", "infra.relay", "--project", settings.project_id, route]
+        supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
+        yield environment
+
+
+def test_the_whole_story(settings: Settings, strict: Contract, mended: Contract) -> None:
+    """A contract too strict, 1,000 events in quarantine, the contract mended, replayed, the day's aggregates right."""
+    import subprocess
+    import sys
+    import time
+
+    sluice = Path(sys.executable).with_name("sluice")
+    provision_pubsub(settings, minimum_backoff=timedelta(milliseconds=100))
+
+    def run(environment: dict[str, str], *arguments: str, stdin: bytes | None = None) -> Any:
+        command = [str(sluice), *arguments, "--json"]
+        result = subprocess.run(command, env=environment, input=stdin, capture_output=True, check=True, timeout=90)
+        return json.loads(result.stdout)
+
+    with pipeline(settings, Path(strict.path)) as environment:
+        data = lines(music_event(number) for number in range(1_000))
+        assert run(environment, "publish", "--source", "-", stdin=data)["published"] == 1_000
+        give_up = time.monotonic() + 30
+        while len(dump(settings, "rejected")) < 1_000:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+
+    with pipeline(settings, MUSIC_CONTRACT) as environment:
+        looked = run(environment, "replay", "rejected", "--dry-run")
+        assert (looked["looked_at"], looked["passing"], looked["failing"]) == (1_000, 1_000, {})
+        done = run(environment, "replay", "rejected", "--rule", "pattern")
+        assert (done["stored"], done["waiting"], done["failing"]) == (1_000, 0, {})
+        assert run(environment, "replay", "rejected")["looked_at"] == 0
+        [summary] = run(environment, "aggregate", "--date", "2024-01-15")
+        assert (summary["events"], summary["rejected"]) == (1_000, 0)
+    assert not dump(settings, "rejected")
