@@ -184,18 +184,17 @@ def _each_id_once(rows: Iterable[Row]) -> tuple[list[bytes], list[bytes], int]:
         The events, the findings of those that have some, and how many events were left out.
     """
     values: dict[bytes, bytes] = {}
-    findings: dict[bytes, bytes] = {}
+    found: dict[bytes, bytes] = {}
+    kept: list[bytes] = []
     repeated = 0
-    kept = set[bytes]()
-    for row in reversed(list(rows)):  # later hours first; within a row the newest cells are first already
+    for row in reversed(list(rows)):  # later hours first; within a family the newest cells are first already
         for cell in row.cells:
-            event_id = cell.qualifier[12:]
-            if cell.family == FAMILY:
-                if event_id in values:
-                    repeated += 1
-                else:
-                    values[event_id] = cell.value
-                    kept.add(cell.qualifier)
-            elif cell.qualifier in kept:  # families come in the order of their names, so events before findings
-                findings[event_id] = cell.value
-    return list(values.values()), list(findings.values()), repeated
+            if cell.family != FAMILY:
+                found[cell.qualifier] = cell.value  # before or behind the events: Bigtable orders no families
+            elif (event_id := cell.qualifier[12:]) in values:
+                repeated += 1
+            else:
+                values[event_id] = cell.value
+                kept.append(cell.qualifier)
+    findings = [found[qualifier] for qualifier in kept if qualifier in found] if found else []
+    return list(values.values()), findings, repeated

@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One whole row: its cells by family, qualifier, and newest first."""
+    """One whole row: its cells by family (in no order), qualifier, and newest first."""
 
     key: bytes
     cells: list[Cell]
