@@ -12,6 +12,7 @@ from itertools import chain
 import msgspec
 
 from infra.csv_source import MAX_QUOTED, Record, Unreadable
+from shared.nesting import MAX_DEPTH, too_deep
 
 MAX_VALUE = 64 << 20  # bytes of a line or a JSON value that we are ready to hold in memory
 BUFFER = 1 << 18  # bytes read at once
@@ -67,6 +68,18 @@ def read_lines(lines: Iterator[bytes], name: str, number: int) -> Iterator[Recor
             yield Unreadable(name, at, problem, raw[:MAX_QUOTED])
         elif raw and not raw.isspace():
             yield make(Record, (raw, name, at))
+
+
+def _record(raw: bytes, name: str, ordinal: int) -> Record | Unreadable:
+    """Return a value on one line."""
+    if too_deep(raw):
+        problem = f"found over {MAX_DEPTH} levels of nesting, expected at most {MAX_DEPTH}"
+    else:
+        try:
+            return Record(msgspec.json.format(raw, indent=-1), name, ordinal)
+        except msgspec.DecodeError as error:
+            problem = f"found no JSON value: {error}"
+    return Unreadable(name, ordinal, problem, raw[:MAX_QUOTED])
 
 
 def _is_json(data: bytes) -> bool:
@@ -169,12 +182,7 @@ def read_values(file: io.BufferedReader, name: str, head: bytes = b"") -> Iterat
                 text.at += 1
             else:
                 raw = text.value(byte)
-                try:
-                    line = msgspec.json.format(raw, indent=-1)
-                except (msgspec.DecodeError, RecursionError) as error:
-                    yield Unreadable(name, ordinal, f"found no JSON value: {error}", raw[:MAX_QUOTED])
-                else:
-                    yield Record(line, name, ordinal)
+                yield _record(raw, name, ordinal)
                 ordinal, separate = ordinal + 1, True
     except _SyntaxError as error:
         yield Unreadable(name, ordinal, f"{error}; the rest of the file is left out", text.data[text.at :][:MAX_QUOTED])

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from shared import timestamps
+from shared import nesting, timestamps
 from shared.findings import Rule
 from shared.keys import EPOCH
 
@@ -108,8 +108,12 @@ def split(data: bytes) -> list[bytes]:
     if data.startswith(b"["):
         try:
             return [bytes(raw) for raw in _ARRAY.decode(data)]
-        except (msgspec.DecodeError, RecursionError):
+        except msgspec.DecodeError:
             pass
+        except RecursionError:
+            # One element is nested without end; it is for the checks to reject, beside the others.
+            if (elements := nesting.elements(data)) is not None:
+                return elements
     first, newline, _ = data.partition(b"\n")
     if not newline or (not _is_json(first) and _is_json(data)):
         return [data]

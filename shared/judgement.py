@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared import nesting
 from shared.checks import Checks
 from shared.contract import Contract
 from shared.findings import Finding, Rule
@@ -47,9 +48,12 @@ class Judgement:
 
     def __call__(self, raw: bytes, published: datetime) -> Accepted | Rejected:
         """Judge the event in `raw`, which was first published at `published`."""
+        if nesting.too_deep(raw):
+            levels = f"{nesting.MAX_DEPTH} levels of arrays and objects"
+            return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")
         try:
             record = self._decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _rejected(raw, "not_json", describe(error), "JSON")
         if type(record) is not dict:
             return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")

@@ -312,7 +312,7 @@ def test_values_keep_the_spelling_of_numbers_and_lose_blanks() -> None:
         (b"[1]}", [(1, b"1"), (2, None)], "found '}'"),
         (b"[nul]", [(1, None)], "no JSON value"),
         (b'{\n"n":1\n},\n{\n"n":2\n}', [(1, b'{"n":1}'), (2, None)], "found ','"),
-        (b"[" + b"[" * 100_000 + b"]" * 100_000 + b",1]", [(1, None), (2, b"1")], "recursion"),
+        (b"[" + b"[" * 100_000 + b"]" * 100_000 + b",1]", [(1, None), (2, b"1")], "levels of nesting"),
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )

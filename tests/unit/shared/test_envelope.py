@@ -70,6 +70,10 @@ def test_the_message_of_an_eventarc_event_is_received() -> None:
     assert [event["event_id"] for event in events] == ["evt-000001", "evt-000002", "evt-000003"]
 
 
+# Deeper than any decoder goes.
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -228,6 +232,8 @@ def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -
         (b"\xff\xfe", [b"\xff\xfe"]),
         (b"[" * 100_000, [b"[" * 100_000]),
         (b"{" * 100_000 + b"\n1", [b"{" * 100_000, b"1"]),
+        (b"[1, " + DEEP + b' , {"a": "]"}]', [b"1", DEEP, b'{"a": "]"}']),  # one without end beside two good ones
+        (b"[1, " + DEEP + b",]", [b"[1, " + DEEP + b",]"]),
     ],
 )
 def test_events_are_split(data: bytes, events: list[bytes]) -> None:
