@@ -31,6 +31,11 @@ class Bigtable:
         self._client: BigtableAsyncClient | None = None
         self._commits: dict[str, GroupCommit] = {}
 
+    @property
+    def store_deadline(self) -> float:
+        """Seconds until a write that isn't acknowledged is given up."""
+        return self._settings.store_deadline
+
     async def write(self, table: str, changes: Changes) -> None:
         """Store changes; returns when Bigtable has acknowledged all of them.
 

@@ -28,6 +28,8 @@ FIRST_PUBLISHED = "sluice-first-published"
 MAX_PACKED = 256 * 1024
 # What a message may unpack to. JSON logs gzip to a tenth or so; what grows further than this isn't a log.
 MAX_UNPACKED = 4 * 1024 * 1024
+# Events in a message. A hundred is what pays; this many are a hundredfold of that, and below a second of work.
+MAX_EVENTS = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -89,7 +91,7 @@ def unpack(message: Message) -> list[bytes]:
     lines, whatever is in them, and gzip only if `content-encoding` says so.
 
     Raises:
-        UnpackError: not a Pub/Sub message, broken gzip, or more than `MAX_UNPACKED` bytes.
+        UnpackError: not a Pub/Sub message, broken gzip, more than `MAX_UNPACKED` bytes or `MAX_EVENTS` events.
     """
     if message.problem:
         raise UnpackError("not_json", "something else", message.problem)
@@ -99,25 +101,21 @@ def unpack(message: Message) -> list[bytes]:
         data = _gunzip(data)
     elif len(data) > MAX_UNPACKED:
         raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED} bytes")
-    return [line for line in data.split(b"\n") if line] if lines else split(data)
+    events = _lines(data) if lines else split(data)
+    if len(events) > MAX_EVENTS:
+        raise UnpackError("too_large", f"{len(events)} events or more", f"at most {MAX_EVENTS} events")
+    return events
 
 
 def split(data: bytes) -> list[bytes]:
     """Return the JSON values in the data: of an array, of lines, or the one there is."""
     data = data.removeprefix(b"\xef\xbb\xbf").strip()
-    if data.startswith(b"["):
-        try:
-            return [bytes(raw) for raw in _ARRAY.decode(data)]
-        except msgspec.DecodeError:
-            pass
-        except RecursionError:
-            # One element is nested without end; it is for the checks to reject, beside the others.
-            if (elements := nesting.elements(data)) is not None:
-                return elements
+    if data.startswith(b"[") and (elements := _elements(data)) is not None:
+        return elements
     first, newline, _ = data.partition(b"\n")
     if not newline or (not _is_json(first) and _is_json(data)):
         return [data]
-    return [line for raw in data.split(b"\n") if (line := raw.strip())]
+    return [line for raw in _lines(data) if (line := raw.strip())]
 
 
 def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> Iterator[list[bytes]]:
@@ -140,8 +138,31 @@ def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> 
         yield batch
 
 
+# Commas or newlines: no message of as many events as there may be has more, and to take millions of them apart would
+# take more memory than an instance has.
+_MANY = 20 * MAX_EVENTS
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _elements(data: bytes) -> list[bytes] | None:
+    """Return the elements of an array, a few too many at most; None if it isn't one."""
+    if data.count(b",") <= _MANY:
+        try:
+            return [bytes(raw) for raw in _ARRAY.decode(data)]
+        except msgspec.DecodeError:
+            return None
+        except RecursionError:
+            pass  # one of them is nested without end; it is for the checks to reject, beside the others
+    return nesting.elements(data, most=MAX_EVENTS + 1)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines that aren't empty."""
+    newlines = data.count(b"\n")
+    if newlines > _MANY:
+        raise UnpackError("too_large", f"{newlines} lines", f"at most {MAX_EVENTS} events")
+    return [line for line in data.split(b"\n") if line]
 
 
 def _is_json(data: bytes) -> bool:

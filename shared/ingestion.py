@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from shared import envelope
+from shared.admission import Room, Stay
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.envelope import Message, UnpackError
@@ -22,13 +23,18 @@ from shared.state import State
 Verdict = Accepted | Rejected
 Report = Callable[[Counter[str]], None]
 
+# Of a message, what is judged and stored at once.
+_PART_EVENTS, _PART_BYTES = 500, 128 * 1024
+# Bytes that an event and a finding cost beside their text, about, as Python objects.
+_PER_EVENT, _PER_FINDING = 64, 512
+
 
 def judged(judge: Judgement, message: Message) -> list[Verdict]:
     """Unpack a message and judge its events one by one; what can't be unpacked is rejected whole."""
     try:
         events = envelope.unpack(message)
     except UnpackError as error:
-        return [Rejected(message.data, [Finding(error.rule, "", error.found, error.expected)])]
+        return [_rejected(message, error)]
     return [judge(raw, message.published) for raw in events]
 
 
@@ -59,22 +65,48 @@ class Ingestion:
         self._events = Events(bigtable, contract.bucket)
         self._quarantine = Quarantine(bigtable)
         self._recent = Recent()
+        self._room = Room(patience=bigtable.store_deadline)
         self._ready = asyncio.Lock()
         self._held = False
 
-    def judge(self, message: Message) -> list[Verdict]:
-        """Unpack a message and judge its events one by one; what can't be unpacked is rejected whole."""
-        return judged(self._judgement, message)
+    async def take(self, message: Message) -> None:
+        """Unpack a message, judge its events and keep them; errors as those of `keep`, and this one.
+
+        A large message is kept in parts, so that of its events only some exist in all their forms at once.
+
+        Raises:
+            OverloadedError: this instance holds as much as it may already.
+        """
+        async with self._room.admit(len(message.data)) as stay:
+            for verdicts in self._judge(message, stay):
+                await self.keep(verdicts, message.published, message.message_id)
 
     def judge_all(self, raws: Iterable[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
         return [self._judgement(raw, published) for raw in raws]
 
+    def _judge(self, message: Message, stay: Stay) -> Iterator[list[Verdict]]:
+        """Judge a message's events part by part, and account for what they occupy."""
+        try:
+            events = envelope.unpack(message)
+        except UnpackError as error:
+            whole = _rejected(message, error)
+        else:
+            self._room.grow(stay, sum(map(len, events)) + len(events) * _PER_EVENT - stay.size)
+            for part in _parts(events):
+                verdicts = [self._judgement(raw, message.published) for raw in part]
+                found = _PER_FINDING * sum(len(each.findings) for each in verdicts if isinstance(each, Rejected))
+                self._room.grow(stay, found)
+                yield verdicts
+                self._room.grow(stay, -found)
+            return
+        yield [whole]  # not inside `except`, where the error would hold on to all that was unpacked
+
     async def keep(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> None:
         """Store accepted events and quarantine rejected ones; returns when Bigtable has acknowledged all of it.
 
         Args:
-            verdicts: of `judge`.
+            verdicts: of events that came together.
             published: when they were first published.
             source: the message they came in, or the file and line.
 
@@ -112,3 +144,24 @@ class Ingestion:
         days = {verdict.place.micros // 86_400_000_000 for verdict in accepted if verdict.place.micros < today}
         if days:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
+
+
+def _rejected(message: Message, error: UnpackError) -> Rejected:
+    return Rejected(message.data, [Finding(error.rule, "", error.found, error.expected)])
+
+
+def _parts(events: list[bytes]) -> Iterator[list[bytes]]:
+    """Cut events into parts of at most so many and of about so many bytes."""
+    if len(events) <= _PART_EVENTS and sum(map(len, events)) <= _PART_BYTES:
+        yield events
+        return
+    part: list[bytes] = []
+    size = 0
+    for event in events:
+        part.append(event)
+        size += len(event)
+        if len(part) == _PART_EVENTS or size >= _PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

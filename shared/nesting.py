@@ -25,14 +25,16 @@ def too_deep(data: bytes) -> bool:
     return any(depth > MAX_DEPTH for _, depth in _structure(data))
 
 
-def elements(data: bytes) -> list[bytes] | None:
-    """Return the elements of a JSON array as they stand, however deep; None if the text isn't laid out as an array."""
+def elements(data: bytes, *, most: int) -> list[bytes] | None:
+    """Return the first elements of a JSON array as they stand, however deep; None if it isn't laid out as an array."""
     found: list[bytes] = []
     start, depth, end = 1, 0, 0
     for end, depth in _structure(data):
         if depth == 0 or (depth == 1 and data[end] == _COMMA):
             found.append(data[start:end].strip())
             start = end + 1
+            if len(found) == most:
+                return found
         if depth <= 0:
             break
     whole = data.startswith(b"[") and depth == 0 and not data[end + 1 :].strip()

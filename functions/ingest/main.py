@@ -12,6 +12,4 @@ async def ingest(event: CloudEvent) -> None:
     """Answer 2xx once every event of the message is in `events` or in `rejected`, and never before."""
     message = envelope.receive(event.data, fallback_id=event["id"], fallback_time=event.get("time"))
     with answering(message.message_id):
-        ingestion = instance.ingestion()
-        verdicts = ingestion.judge(message)
-        await ingestion.keep(verdicts, message.published, message.message_id)
+        await instance.ingestion().take(message)

@@ -39,7 +39,7 @@ needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real log
 async def take_in(bigtable: Bigtable, events: list[dict[str, Any]], contract: Path = MUSIC_CONTRACT) -> None:
     ingestion = Ingestion(bigtable, load(contract))
     received = message(lines(events))
-    await ingestion.keep(ingestion.judge(received), received.published, received.message_id)
+    await ingestion.take(received)
 
 
 def without_run(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[bytes]]]:
@@ -251,7 +251,7 @@ async def test_a_days_quality_is_figures_like_any_other(bigtable: Bigtable, roll
         music_event(9, userId=""),
     ]
     received = message(lines(events), published=datetime(2024, 1, 15, 23, 30, tzinfo=UTC))
-    await ingestion.keep(ingestion.judge(received), received.published, "m")
+    await ingestion.take(received)
 
     summary = await Aggregation(bigtable, load(strict)).run(DAY)
 

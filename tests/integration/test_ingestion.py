@@ -20,7 +20,7 @@ from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines,
 
 
 async def take_in(ingestion: Ingestion, received: Message) -> None:
-    await ingestion.keep(ingestion.judge(received), received.published, received.message_id)
+    await ingestion.take(received)
 
 
 @pytest.fixture
@@ -94,6 +94,16 @@ async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
     ]
     assert columns[("r", b"source")][0][1] == b"m7"
     assert ingestion.counts == {"stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
+
+
+async def test_a_large_message_is_kept_part_by_part(ingestion: Ingestion, settings: Settings) -> None:
+    events = [music_event(number, userId="" if number % 10 == 0 else "u") for number in range(2_345)]
+
+    await ingestion.take(message(lines(events)))
+
+    assert len(list(cells(dump(settings, "events"), "e"))) == 2_110
+    assert len(dump(settings, "rejected")) == 235
+    assert (ingestion.counts["stored"], ingestion.counts["rejected"]) == (2_110, 235)
 
 
 async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settings: Settings) -> None:

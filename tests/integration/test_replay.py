@@ -43,7 +43,7 @@ class Loop:
         for published in messages if self.deliver else []:
             first = datetime.fromisoformat(published.attributes["sluice-first-published"])
             received = Message(published.data, "again", first, dict(published.attributes))
-            await self._ingestion.keep(self._ingestion.judge(received), received.published, received.message_id)
+            await self._ingestion.take(received)
         return []
 
 
@@ -62,7 +62,7 @@ def mended() -> Contract:
 async def take_in(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
     ingestion = Ingestion(bigtable, contract)
     received = message(lines(events), published=PUBLISHED)
-    await ingestion.keep(ingestion.judge(received), received.published, received.message_id)
+    await ingestion.take(received)
 
 
 async def test_what_passes_now_comes_back_and_the_rest_stays(
@@ -141,7 +141,7 @@ async def test_an_event_with_newlines_comes_back_alone(
 ) -> None:
     ingestion = Ingestion(bigtable, strict)
     received = message(json.dumps(music_event(1), indent=2).encode(), published=PUBLISHED)
-    await ingestion.keep(ingestion.judge(received), received.published, "m")
+    await ingestion.take(received)
     loop: Any = Loop(bigtable, mended)
 
     assert (await replay_rejected(bigtable, loop, mended)).stored == 1

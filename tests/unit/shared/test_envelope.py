@@ -356,3 +356,25 @@ def test_lines_that_are_said_to_be_events_are_taken_as_they_are(line: bytes, oth
     unpacked = unpack(Message(b"\n".join(lines), "1", NOON, {"content-type": "application/x-ndjson"}))
 
     assert unpacked == lines
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1}\n' * 10_001,
+        b"[" + b",".join([b"1"] * 10_001) + b"]",
+        b"[" + b"1," * 1_000_000 + b"1]",
+        b"1" + b"\n" * 1_000_000 + b"1",
+        b"{}\n" * 1_000_000,
+    ],
+    ids=["lines", "array", "long-array", "newlines", "long-lines"],
+)
+def test_too_many_events_are_refused_whole(data: bytes) -> None:
+    """Millions of tiny ones would take more memory than an instance has."""
+    with pytest.raises(UnpackError, match="expected at most 10000 events") as refused:
+        unpack(message(data))
+    assert refused.value.rule == "too_large"
+
+
+def test_as_many_events_as_allowed_come_out() -> None:
+    assert unpack(message(b'{"a":1}\n' * 10_000)) == [b'{"a":1}'] * 10_000

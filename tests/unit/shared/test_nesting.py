@@ -30,7 +30,7 @@ def test_depth_is_counted_outside_of_strings_alone(value: Any, around: int) -> N
 def test_elements_are_those_of_the_array(items: list[Any], blank: str) -> None:
     text = "[" + blank + f"{blank},{blank}".join(map(json.dumps, items)) + blank + "]" + blank
 
-    found = elements(text.encode())
+    found = elements(text.encode(), most=1_000)
 
     if items:
         assert found is not None
@@ -41,7 +41,11 @@ def test_elements_are_those_of_the_array(items: list[Any], blank: str) -> None:
     "data", [b"", b"[", b"{}", b'{"a":[1]}', b"[1", b"[1]]", b"[1] [2]", b"[1,]", b"[,1]", b"[,]", b'["', b"]", b"x[1]"]
 )
 def test_what_is_no_array_has_no_elements(data: bytes) -> None:
-    assert elements(data) is None
+    assert elements(data, most=9) is None
+
+
+def test_an_array_is_cut_no_further_than_asked() -> None:
+    assert elements(b"[1, 2, 3, 4 and nonsense", most=3) == [b"1", b"2", b"3"]
 
 
 def test_a_string_without_an_end_is_read_once() -> None:

@@ -1,0 +1,108 @@
+"""How much an instance takes on at once, in bytes: who finds no room waits, and when too much waits, is sent away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from shared.errors import OverloadedError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what an instance of 256 MiB can hold; CONTRIBUTING.md says how that is measured.
+
+    Attributes:
+        inside: bytes of events that are being judged and stored. On their way they exist several times over: as the
+            message, as events, as changes, as the call that carries them.
+        waiting: bytes of messages that wait for room.
+    """
+
+    inside: int = 6 * 1024 * 1024
+    waiting: int = 32 * 1024 * 1024
+
+
+class Stay:
+    """What one caller occupies."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+class Room:
+    """Admits callers in the order in which they came."""
+
+    def __init__(self, *, patience: float, limits: Limits | None = None) -> None:
+        """Prepare an empty room in which nobody waits for longer than `patience` seconds."""
+        self._patience = patience
+        self._limits = limits or Limits()
+        self._inside = 0
+        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._waiting_bytes = 0
+
+    @asynccontextmanager
+    async def admit(self, size: int) -> AsyncIterator[Stay]:
+        """Stay inside for the length of the block; somebody alone is let in whatever the size.
+
+        Args:
+            size: bytes.
+
+        Raises:
+            OverloadedError: too much waits already, or it took too long.
+        """
+        stay = Stay(size)
+        if self._waiting or not self._fits(size):
+            await self._wait(size)
+        else:
+            self._inside += size
+        try:
+            yield stay
+        finally:
+            self._leave(stay.size)
+
+    def grow(self, stay: Stay, size: int) -> None:
+        """Take note that a caller turned out larger, or smaller again; who is inside already isn't sent away."""
+        stay.size += size
+        self._inside += size
+
+    def _fits(self, size: int) -> bool:
+        return not self._inside or self._inside + size <= self._limits.inside
+
+    async def _wait(self, size: int) -> None:
+        if self._waiting_bytes + size > self._limits.waiting:
+            raise OverloadedError(f"{self._waiting_bytes:,} bytes of messages wait for room already")
+        waiter = (asyncio.get_running_loop().create_future(), size)
+        self._waiting.append(waiter)
+        self._waiting_bytes += size
+        try:
+            async with asyncio.timeout(self._patience):
+                await waiter[0]
+        except BaseException as error:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+                self._waiting_bytes -= size
+                self._let_in()  # who stood behind may be smaller
+            else:
+                self._leave(size)  # let in and called off at the same moment
+            if isinstance(error, TimeoutError):
+                raise OverloadedError(f"no room for {size:,} bytes within {self._patience:g} s") from None
+            raise
+
+    def _leave(self, size: int) -> None:
+        self._inside -= size
+        self._let_in()
+
+    def _let_in(self) -> None:
+        if self._waiting and self._fits(self._waiting[0][1]):
+            admitted, size = self._waiting.popleft()
+            self._waiting_bytes -= size
+            self._inside += size
+            if not admitted.done():  # else it was called off, and gives the room back itself
+                admitted.set_result(None)
+            # The next one only after this one has come in: it may turn out far larger.
+            asyncio.get_running_loop().call_soon(self._let_in)
