@@ -19,7 +19,16 @@ from shared.writer import Changes
 
 EVENTS, REJECTED, AGGREGATES, STATE = "events", "rejected", "aggregates", "state"
 
-_ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # After an outage of hours gRPC would look for the server every two minutes; a message waits for one.
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A connection that died unnoticed, which happens where an instance sleeps between requests, is noticed by a ping.
+    # The intervals are those of Google's own Bigtable client; servers turn away who asks more often.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 
 
 class Bigtable:
@@ -86,11 +95,16 @@ class Bigtable:
         if self._client is None:
             emulator = self._settings.bigtable_emulator
             if emulator:
-                channel = grpc.aio.insecure_channel(emulator, options=_ANY_SIZE)
+                channel = grpc.aio.insecure_channel(emulator, options=_CHANNEL)
                 self._client = BigtableAsyncClient(transport=BigtableGrpcAsyncIOTransport(channel=channel))
             else:
                 try:
-                    self._client = BigtableAsyncClient()
+                    self._client = BigtableAsyncClient(transport=BigtableGrpcAsyncIOTransport(channel=_channel))
                 except GoogleAuthError as error:
                     raise SettingsError(f"credentials of Google Cloud: {error}") from None
         return self._client
+
+
+def _channel(*args: Any, **kwargs: Any) -> grpc.aio.Channel:
+    """Return the channel that the generated transport would make, with our options."""
+    return BigtableGrpcAsyncIOTransport.create_channel(*args, **{**kwargs, "options": _CHANNEL})

@@ -66,8 +66,8 @@ class Ingestion:
         self._quarantine = Quarantine(bigtable)
         self._recent = Recent()
         self._room = Room(patience=bigtable.store_deadline)
-        self._ready = asyncio.Lock()
-        self._held = False
+        self._places: asyncio.Task[None] | None = None
+        self._places_held = False
 
     async def take(self, message: Message) -> None:
         """Unpack a message, judge its events and keep them; errors as those of `keep`, and this one.
@@ -131,11 +131,16 @@ class Ingestion:
             self._report(counts)
 
     async def _hold_places(self) -> None:
-        if not self._held:
-            async with self._ready:
-                if not self._held:
-                    await self._state.hold_places(self._contract)
-                    self._held = True
+        """See once that the contract puts events where the tables have them; all who wait share one answer.
+
+        Each asking for himself after the other, in an outage the last would wait for as many deadlines.
+        """
+        if self._places_held:
+            return
+        if self._places is None or self._places.done():
+            self._places = asyncio.get_running_loop().create_task(self._state.hold_places(self._contract))
+        await asyncio.shield(self._places)
+        self._places_held = True
 
     async def _mark_late(self, accepted: Iterable[Accepted]) -> None:
         """Mark the earlier days among these, now that their events can be read."""

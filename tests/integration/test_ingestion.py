@@ -13,14 +13,9 @@ import pytest
 from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.contract import load
-from shared.envelope import Message
 from shared.errors import PlacesMovedError, StoreRefusedError
 from shared.ingestion import Ingestion
 from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
-
-
-async def take_in(ingestion: Ingestion, received: Message) -> None:
-    await ingestion.take(received)
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def ingestion(bigtable: Bigtable) -> Ingestion:
 async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, settings: Settings) -> None:
     event = music_event(3, userId="jo#é", timestamp="2024-01-15T10:30:00.123456Z", extra={"kept": True})
 
-    await take_in(ingestion, message(lines([event])))
+    await ingestion.take(message(lines([event])))
 
     shard = f"{crc32('jo#é'.encode()) % 64:02x}"
     within = ((10 * 60 + 30) * 60) * 1_000_000 + 123_456
@@ -63,7 +58,7 @@ async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, se
     ],
 )
 async def test_every_kind_of_envelope_is_opened(ingestion: Ingestion, settings: Settings, data: bytes) -> None:
-    await take_in(ingestion, message(data))
+    await ingestion.take(message(data))
 
     stored = [json.loads(value)["event_id"] for *_, value in cells(dump(settings, "events"), "e")]
     assert sorted(stored) in (["evt-000001"], ["evt-000001", "evt-000002"])
@@ -76,8 +71,7 @@ async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
     bad = lines([music_event(2, userId="", event_type="dance")])
     published = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
-    await take_in(
-        ingestion,
+    await ingestion.take(
         message(lines([music_event(1)]) + b"\n" + bad + b"\n{not json\n", message_id="m7", published=published),
     )
 
@@ -107,7 +101,7 @@ async def test_a_large_message_is_kept_part_by_part(ingestion: Ingestion, settin
 
 
 async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settings: Settings) -> None:
-    await take_in(ingestion, message(lines([music_event(1, duration=-1), music_event(2)])))
+    await ingestion.take(message(lines([music_event(1, duration=-1), music_event(2)])))
 
     table = dump(settings, "events")
     assert len(list(cells(table, "e"))) == 2
@@ -124,11 +118,11 @@ async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settin
 
 async def test_a_redelivery_changes_nothing(ingestion: Ingestion, settings: Settings, bigtable: Bigtable) -> None:
     received = message(lines([music_event(1), music_event(2, userId=""), music_event(3, duration=-5)]))
-    await take_in(ingestion, received)
+    await ingestion.take(received)
     before = dump(settings, "events"), dump(settings, "rejected")
 
-    await take_in(ingestion, received)
-    await take_in(Ingestion(bigtable, load(MUSIC_CONTRACT)), received)
+    await ingestion.take(received)
+    await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(received)
 
     assert (dump(settings, "events"), dump(settings, "rejected")) == before
     assert ingestion.counts["duplicate"] == 2
@@ -138,24 +132,24 @@ async def test_an_event_of_an_earlier_day_marks_it(ingestion: Ingestion, setting
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     events = [music_event(1), music_event(2, timestamp=today.isoformat())]
 
-    await take_in(ingestion, message(lines(events), published=today + timedelta(days=1)))
+    await ingestion.take(message(lines(events), published=today + timedelta(days=1)))
 
     assert [key for key in dump(settings, "state") if key.startswith(b"late#")] == [b"late#20240115"]
 
 
 async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Ingestion, bigtable: Bigtable) -> None:
-    await take_in(ingestion, message(lines([music_event(1)])))
+    await ingestion.take(message(lines([music_event(1)])))
 
     other = Ingestion(bigtable, load(SPARKIFY_CONTRACT))
     with pytest.raises(PlacesMovedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
-        await take_in(other, message(b"{}"))
+        await other.take(message(b"{}"))
 
 
 async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty_instance: Settings) -> None:
     bigtable = Bigtable(empty_instance)
     try:
         with pytest.raises(StoreRefusedError, match=r"state.*NotFound"):
-            await take_in(Ingestion(bigtable, load(MUSIC_CONTRACT)), message(lines([music_event(1)])))
+            await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(message(lines([music_event(1)])))
     finally:
         await bigtable.close()
 
@@ -165,6 +159,6 @@ async def test_without_quality_checks_only_what_has_no_place_is_rejected(
 ) -> None:
     ingestion = Ingestion(bigtable, load(MUSIC_CONTRACT), quality=False)
 
-    await take_in(ingestion, message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
+    await ingestion.take(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
 
     assert ingestion.counts == {"stored": 1, "rejected": 1, "required": 1}
