@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from starlette.exceptions import HTTPException
 
 from shared import logs
+from shared.ending import ENDING
 from shared.errors import OverloadedError, PermanentError, RequestError, TransientError
 
 
@@ -26,7 +27,8 @@ def answering(message_id: str) -> Iterator[None]:
             be done is logged and acknowledged.
     """
     try:
-        yield
+        with ENDING.watching():
+            yield
     except OverloadedError as error:
         logs.warning(str(error), message_id=message_id)
         raise HTTPException(429, "too much at once") from error

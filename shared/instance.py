@@ -10,6 +10,7 @@ from shared import contract, logs
 from shared.aggregation import Aggregation, Summary
 from shared.bigtable import Bigtable
 from shared.config import Settings
+from shared.ending import ENDING
 from shared.ingestion import Ingestion
 
 
@@ -18,14 +19,18 @@ def ingestion() -> Ingestion:
     """Return this instance's way in."""
     settings = Settings.from_environment()
     tally = logs.Tally("events taken in")
-    return Ingestion(Bigtable(settings), contract.load(settings.contract), report=tally.add)
+    made = Ingestion(Bigtable(settings), contract.load(settings.contract), report=tally.add)
+    ENDING.listen()
+    return made
 
 
 @cache
 def aggregation() -> Aggregation:
     """Return this instance's aggregation."""
     settings = Settings.from_environment()
-    return Aggregation(Bigtable(settings), contract.load(settings.contract), report=_log_run)
+    made = Aggregation(Bigtable(settings), contract.load(settings.contract), report=_log_run)
+    ENDING.listen()
+    return made
 
 
 def _log_run(summary: Summary) -> None:

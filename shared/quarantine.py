@@ -13,6 +13,7 @@ from shared import keys
 from shared.bigtable import REJECTED, Bigtable
 from shared.findings import Finding, rules_broken
 from shared.judgement import Rejected
+from shared.keys import EPOCH
 from shared.reader import Filter, Scan
 from shared.writer import Changes
 
@@ -53,7 +54,8 @@ class Quarantine:
     async def keep(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
         """Keep rejected events that were published then and came from there; the same bytes again change nothing."""
         changes = Changes()
-        micros = int(published.timestamp() * 1_000) * 1_000
+        # The same bytes may come in another message of that day: with the day as their time they replace themselves.
+        micros = (published.date() - EPOCH.date()).days * 86_400_000_000
         for event in rejected:
             row_key = keys.rejected_row(event.raw, published.date())
             for qualifier, value in (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from starlette.exceptions import HTTPException
 
-from shared import errors
+from shared import answers, ending, errors
 from shared.answers import answering
 
 
@@ -24,7 +25,7 @@ from shared.answers import answering
         (errors.PermanentError("never"), 500, "ERROR"),
     ],
 )
-def test_errors_become_answers(
+async def test_errors_become_answers(
     error: Exception, status: int, severity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(HTTPException) as caught, answering("77"):
@@ -35,7 +36,7 @@ def test_errors_become_answers(
     assert json.loads(capsys.readouterr().out) == {"severity": severity, "message": str(error), "message_id": "77"}
 
 
-def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
+async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with answering("77"):
@@ -44,13 +45,38 @@ def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
     assert json.loads(capsys.readouterr().out) == {"severity": "ERROR", "message": "no such day", "message_id": "77"}
 
 
-def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with answering("77"):
         pass
 
     assert capsys.readouterr().out == ""
 
 
-def test_a_bug_stays_one() -> None:
+async def test_a_bug_stays_one() -> None:
     with pytest.raises(ZeroDivisionError), answering("77"):
         _ = 1 / 0
+
+
+async def test_what_is_called_off_at_the_end_is_delivered_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ENDING", ending.Ending())
+
+    async def serve() -> None:
+        with answering("77"):
+            await asyncio.Event().wait()
+
+    request = asyncio.create_task(serve())
+    await asyncio.sleep(0)
+    request.cancel()  # by anybody else, it stays what it is
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+    request = asyncio.create_task(serve())
+    await asyncio.sleep(0)
+    answers.ENDING.hand_back()
+    with pytest.raises(HTTPException) as caught:
+        await request
+
+    assert caught.value.status_code == 503
+    assert json.loads(capsys.readouterr().out)["message"] == "the instance ends before this is done"

@@ -20,6 +20,7 @@ from tests.support import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
+    monkeypatch.setattr(instance.ENDING, "listen", lambda: None)  # there is no server here that could end
     instance.ingestion.cache_clear()
     instance.aggregation.cache_clear()
     yield

@@ -1,0 +1,175 @@
+"""The real parts as processes that can be killed at any time: both functions, and the relay that delivers to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from infra.processes import Child, Supervisor, free_port
+from infra.provision import provision_bigtable, provision_pubsub
+from infra.resources import RESOURCES
+from shared.config import Settings
+from tests.support import ROOT
+
+ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
+_FRAMEWORK = Path(sys.executable).parent / "functions-framework"
+
+
+class Pipeline:
+    """Use it as a context manager, in the main thread; what it starts ends with it.
+
+    Attributes:
+        peak: the most memory that an instance of `ingest` has had, in MiB, as far as `sample` has looked.
+    """
+
+    def __init__(self, settings: Settings, bigtable: str, *, attempts: int = 100, **variables: str) -> None:
+        """Prepare tables, topics and subscriptions.
+
+        Args:
+            settings: of a project and an instance without anything in them.
+            bigtable: address by which the functions reach Bigtable.
+            attempts: to deliver a message before it goes to the dead letters.
+            variables: more environment for the functions.
+        """
+        self.settings = settings
+        self.peak = 0
+        self._supervisor = Supervisor()
+        self._ports = {name: free_port() for name in ROUTES}
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "GCP_PROJECT_ID": settings.project_id,
+            "BIGTABLE_INSTANCE": settings.instance_id,
+            "BIGTABLE_EMULATOR_HOST": bigtable,
+            "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
+            **variables,
+        }
+        self._relayed: Counter[str] = Counter()  # by relays that have ended
+        self._relays = 0
+        provision_bigtable(settings)
+        impatient = timedelta(milliseconds=100), timedelta(seconds=2)
+        subscriptions = tuple(
+            replace(each, minimum_backoff=impatient[0], maximum_backoff=impatient[1], attempts=attempts)
+            for each in RESOURCES.subscriptions
+        )
+        provision_pubsub(settings, replace(RESOURCES, subscriptions=subscriptions))
+
+    def __enter__(self) -> Pipeline:
+        self._supervisor.__enter__()
+        try:
+            for name in (*ROUTES, "relay"):
+                self.start(name)
+            for name in ROUTES:
+                self._supervisor.wait_until(lambda name=name: self._answers(name), f"{name} doesn't answer")  # type: ignore[misc]
+        except BaseException:
+            self._supervisor.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._supervisor.__exit__(*error)  # type: ignore[arg-type]
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}/"
+
+    def start(self, name: str) -> None:
+        """Start a part, without waiting for it."""
+        if name == "relay":
+            self._relays += 1
+            routes = [f"--route={route}={self.url(function)}" for function, route in ROUTES.items()]
+            command = [sys.executable, "-m", "infra.relay", "--project", self.settings.project_id, *routes]
+            command += ["--lease", "10", "--stats", str(self._stats)]
+        else:
+            source = ROOT / "functions" / name / "main.py"
+            command = [str(_FRAMEWORK), "--target", name, "--source", str(source), "--host", "127.0.0.1"]
+            command += ["--port", str(self._ports[name])]
+        self._supervisor.start(name, command, env=self._environment, cwd=ROOT)
+
+    def kill(self, name: str) -> None:
+        """End a part without a warning, and start it again."""
+        child = self._child(name)
+        os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        self._ended(child)
+        self.start(name)
+
+    def terminate(self, name: str) -> float:
+        """Ask a part to end, as Cloud Run does, and start it again when it has; returns the seconds that it took."""
+        child = self._child(name)
+        asked = time.monotonic()
+        child.process.send_signal(signal.SIGTERM)
+        try:
+            child.process.wait(10)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{name} didn't end within 10 s") from None
+        took = time.monotonic() - asked
+        self._ended(child)
+        self.start(name)
+        return took
+
+    def stop(self, name: str) -> None:
+        """End a part in peace, for good."""
+        child = self._child(name)
+        child.process.send_signal(signal.SIGTERM)
+        child.process.wait(15)
+        self._ended(child)
+
+    def relayed(self, subscription: str = "events-ingest") -> Counter[str]:
+        """Return what the relays have counted, but for what a killed one hadn't written down."""
+        total = self._relayed if subscription == "events-ingest" else Counter[str]()
+        return total + self._counted(subscription)
+
+    def log(self, name: str) -> str:
+        return (self._supervisor.folder / f"{name}.log").read_text("utf-8", "replace")
+
+    def sample(self, name: str = "ingest") -> int:
+        """Return the memory of a function's instance in MiB, each page once however many processes share it."""
+        group = self._child(name).process.pid
+        total = 0
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and os.getpgid(int(process.name)) == group:
+                    lines = (process / "smaps_rollup").read_text().splitlines()
+                    total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            except (OSError, StopIteration):
+                continue  # it has ended meanwhile
+        self.peak = max(self.peak, total // 1024)
+        return total // 1024
+
+    @property
+    def _stats(self) -> Path:
+        return self._supervisor.folder / f"relay-{self._relays}.json"
+
+    def _counted(self, subscription: str) -> Counter[str]:
+        counts: Mapping[str, Mapping[str, int]] = json.loads(self._stats.read_text()) if self._stats.exists() else {}
+        return Counter(counts.get(subscription, {}))
+
+    def _ended(self, child: Child) -> None:
+        if child.name == "relay":
+            self._relayed += self._counted("events-ingest")
+            self._stats.unlink(missing_ok=True)
+        self._supervisor.children.remove(child)
+
+    def _child(self, name: str) -> Child:
+        return next(child for child in self._supervisor.children if child.name == name)
+
+    def _answers(self, name: str) -> bool:
+        connection = HTTPConnection("127.0.0.1", self._ports[name], timeout=1.0)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
