@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +24,7 @@ _CONTRACT_ROW = b"contract"
 # A day is marked anew when its mark is this old, in seconds, if more late events come.
 MARK_AGAIN = 60.0
 # A run leaves marks that are younger than its own start less this: an event stored while it was reading may rest on a
-# mark of up to MARK_AGAIN before it was stored, and storing may have taken as long as its deadline (540 s at most).
+# mark of up to MARK_AGAIN before it was stored, and storing that mark may have taken its deadline (540 s at most).
 CLEAR_MARGIN = timedelta(seconds=MARK_AGAIN + 540)
 
 
@@ -49,6 +50,7 @@ class State:
     def __init__(self, bigtable: Bigtable) -> None:
         self._bigtable = bigtable
         self._marked: dict[date, float] = {}
+        self._marking: dict[date, asyncio.Task[None]] = {}
 
     async def run(self, day: date) -> Run | None:
         """Return the run of a day that counts: of the finished ones, that which started last."""
@@ -66,15 +68,26 @@ class State:
     async def mark_late(self, days: Iterable[date]) -> None:
         """Mark days to be computed again, each at most once in `MARK_AGAIN` seconds; returns when that is stored."""
         clock = time.monotonic()
-        due = [day for day in set(days) if clock - self._marked.get(day, -MARK_AGAIN) >= MARK_AGAIN]
+        due = {day for day in days if clock - self._marked.get(day, -MARK_AGAIN) >= MARK_AGAIN}
         if not due:
             return
+        if fresh := due - self._marking.keys():
+            marking = asyncio.get_running_loop().create_task(self._mark(fresh, clock))
+            self._marking.update(dict.fromkeys(fresh, marking))
+        # Who comes while a day is being marked waits for that mark and makes none of his own.
+        await asyncio.gather(*(asyncio.shield(each) for each in {self._marking[day] for day in due}))
+
+    async def _mark(self, days: set[date], clock: float) -> None:
         changes = Changes()
         micros = int(time.time() * 1_000) * 1_000
-        for day in due:
+        for day in days:
             changes.set_cell(keys.state_row("late", day), FAMILY, _LATE, micros, b"1")
-        await self._bigtable.write(STATE, changes)
-        self._marked.update(dict.fromkeys(due, clock))
+        try:
+            await self._bigtable.write(STATE, changes)
+            self._marked.update(dict.fromkeys(days, clock))
+        finally:
+            for day in days:
+                del self._marking[day]
 
     async def late_days(self) -> list[date]:
         """Return the marked days, oldest first."""

@@ -185,4 +185,3 @@ async def test_a_day_is_right_though_its_scans_break_off(
     aggregates = dump(settings, "aggregates", b"user#")
     counts = [int(row["a", b"total_events"][0][1]) for row in aggregates.values()]
     assert (len(counts), sum(counts)) == (97, 1_000)
-
