@@ -27,6 +27,7 @@ class Settings:
         store_deadline: seconds until a write that Bigtable hasn't acknowledged is given up and handed back to
             Pub/Sub, `SLUICE_STORE_DEADLINE`. 60 by default: long enough for a tablet to move, a tenth of the 600 s ack
             deadline that our subscriptions have.
+        metrics_exporter: where OpenTelemetry metrics go, `OTEL_METRICS_EXPORTER`; nowhere by default.
         lookback_days: how far back a read of a user's events goes when no start is given, `SLUICE_LOOKBACK_DAYS`.
     """
 
@@ -38,6 +39,7 @@ class Settings:
     pubsub_emulator: str | None = None
     store_deadline: float = 60.0
     lookback_days: int = 400
+    metrics_exporter: str = ""
 
     @classmethod
     def from_environment(
@@ -69,6 +71,7 @@ class Settings:
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
+            metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )
 
 

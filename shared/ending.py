@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -50,14 +50,19 @@ class Ending:
         for task in self._requests:
             task.cancel()
 
-    def listen(self) -> None:
-        """Hear of SIGTERM beside the server, whose own handler lets nothing more in and waits for what is inside."""
+    def listen(self, then: Callable[[], None] = lambda: None) -> None:
+        """Hear of SIGTERM beside the server, whose own handler lets nothing more in and waits for what is inside.
+
+        Args:
+            then: is called when the signal comes.
+        """
         loop = asyncio.get_running_loop()
         server_ends = signal.getsignal(signal.SIGTERM)
         if not callable(server_ends):
             return  # the signal ends the process at once
 
         def end(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(then)
             loop.call_soon_threadsafe(loop.call_later, self._grace, self.hand_back)
             server_ends(number, frame)
 

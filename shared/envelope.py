@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -22,6 +23,9 @@ CONTENT_TYPE = "content-type"
 LINES = "application/x-ndjson"
 # A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
 FIRST_PUBLISHED = "sluice-first-published"
+
+# Google's publisher clients put it there (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
+TRACEPARENT = "googclient_traceparent"
 
 # An event of Eventarc may have 512 KB, base64 included (https://cloud.google.com/eventarc/quotas); base64 makes 4 bytes
 # of 3, and attributes and the message's own fields want room too.
@@ -47,6 +51,7 @@ class Message:
 
     Attributes:
         published: when it was published for the first time.
+        traceparent: W3C's, of the trace that the message belongs to, if it does to any.
         problem: why what came isn't a Pub/Sub message, if it isn't; `data` is then what came.
     """
 
@@ -54,33 +59,39 @@ class Message:
     message_id: str
     published: datetime
     attributes: Mapping[str, str] = field(default_factory=dict)
+    traceparent: str | None = None
     problem: str | None = None
 
 
-def receive(body: Any, *, fallback_id: str = "", fallback_time: str | None = None) -> Message:
+def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> Message:
     """Return the Pub/Sub message in the body of an Eventarc event. Whatever comes, a `Message` comes out.
 
     Args:
         body: the decoded JSON body: `{"message": {"data": …, "attributes": …, "messageId": …, "publishTime": …}}`.
-        fallback_id: for a message without an id: the CloudEvent's.
-        fallback_time: for a message without a publish time: the CloudEvent's.
+        attributes: of the CloudEvent; its `id` and `time` stand in for those of a message that has none.
     """
     message = body.get("message") if isinstance(body, dict) else None
     if not isinstance(message, dict):
-        return Message(_as_bytes(body), fallback_id, _moment(fallback_time), problem="an object with a Pub/Sub message")
-    attributes = message.get("attributes")
-    attributes = attributes if isinstance(attributes, dict) else {}
-    attributes = {name: value for name, value in attributes.items() if isinstance(value, str)}
-    message_id = message.get("messageId") or message.get("message_id") or fallback_id
-    first = attributes.get(FIRST_PUBLISHED)
-    published = _moment(first, message.get("publishTime"), message.get("publish_time"), fallback_time)
+        return Message(
+            _as_bytes(body),
+            str(attributes.get("id", "")),
+            _moment(attributes.get("time")),
+            traceparent=_text(attributes.get("traceparent")),
+            problem="an object with a Pub/Sub message",
+        )
+    own = message.get("attributes")
+    own = {name: value for name, value in own.items() if isinstance(value, str)} if isinstance(own, dict) else {}
+    message_id = message.get("messageId") or message.get("message_id") or attributes.get("id", "")
+    first = own.get(FIRST_PUBLISHED)
+    published = _moment(first, message.get("publishTime"), message.get("publish_time"), attributes.get("time"))
+    traceparent = _text(attributes.get("traceparent")) or own.get(TRACEPARENT)
     data = message.get("data") or ""
     problem = None
     try:
         raw = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError, TypeError):
         raw, problem = _as_bytes(data), "data in base64"
-    return Message(raw, str(message_id), published, attributes, problem)
+    return Message(raw, str(message_id), published, own, traceparent, problem)
 
 
 def unpack(message: Message) -> list[bytes]:
@@ -201,6 +212,10 @@ def _moment(*texts: Any) -> datetime:
         if isinstance(moment, datetime) and moment >= EPOCH:
             return moment
     return datetime.now(UTC)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -42,7 +42,7 @@ class Ingestion:
     """One process's way in.
 
     Attributes:
-        counts: what it did: events stored and rejected, and how many broke each rule. `duplicate` counts, among the
+        counts: what it did: messages taken, events stored and rejected, and how many broke each rule. `duplicate` counts, among the
             stored, those that came again soon.
     """
 
@@ -80,6 +80,7 @@ class Ingestion:
         async with self._room.admit(len(message.data)) as stay:
             for verdicts in self._judge(message, stay):
                 await self.keep(verdicts, message.published, message.message_id)
+        self._tell(Counter(messages=1))
 
     def judge_all(self, raws: Iterable[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
@@ -126,6 +127,9 @@ class Ingestion:
         counts["stored"] = len(accepted)
         counts["rejected"] = len(rejected)
         counts["duplicate"] = self._recent.count(verdict.place for verdict in accepted)
+        self._tell(counts)
+
+    def _tell(self, counts: Counter[str]) -> None:
         self.counts += counts
         if self._report:
             self._report(counts)

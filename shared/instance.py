@@ -6,7 +6,7 @@ from functools import cache
 
 import msgspec
 
-from shared import contract, logs
+from shared import contract, logs, telemetry
 from shared.aggregation import Aggregation, Summary
 from shared.bigtable import Bigtable
 from shared.config import Settings
@@ -18,9 +18,11 @@ from shared.ingestion import Ingestion
 def ingestion() -> Ingestion:
     """Return this instance's way in."""
     settings = Settings.from_environment()
-    tally = logs.Tally("events taken in")
-    made = Ingestion(Bigtable(settings), contract.load(settings.contract), report=tally.add)
-    ENDING.listen()
+    tally = logs.Tally("events taken in", record=telemetry.recorder(settings.metrics_exporter))
+    loaded = contract.load(settings.contract)
+    made = Ingestion(Bigtable(settings), loaded, report=tally.add)
+    logs.configure(settings.project_id, function="ingest", contract=loaded.name)
+    ENDING.listen(tally.end)
     return made
 
 
@@ -28,7 +30,9 @@ def ingestion() -> Ingestion:
 def aggregation() -> Aggregation:
     """Return this instance's aggregation."""
     settings = Settings.from_environment()
-    made = Aggregation(Bigtable(settings), contract.load(settings.contract), report=_log_run)
+    loaded = contract.load(settings.contract)
+    made = Aggregation(Bigtable(settings), loaded, report=_log_run)
+    logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
     ENDING.listen()
     return made
 

@@ -10,8 +10,8 @@ from shared.answers import answering
 @functions_framework.aio.cloud_event
 async def aggregate(event: CloudEvent) -> None:
     """Answer 2xx once every day that is asked for is computed and readable."""
-    message = envelope.receive(event.data, fallback_id=event["id"], fallback_time=event.get("time"))
-    with answering(message.message_id):
+    message = envelope.receive(event.data, event.get_attributes())
+    with answering(message):
         aggregation = instance.aggregation()
         for day in await aggregation.days(message):
             await aggregation.run(day)

@@ -10,6 +10,6 @@ from shared.answers import answering
 @functions_framework.aio.cloud_event
 async def ingest(event: CloudEvent) -> None:
     """Answer 2xx once every event of the message is in `events` or in `rejected`, and never before."""
-    message = envelope.receive(event.data, fallback_id=event["id"], fallback_time=event.get("time"))
-    with answering(message.message_id):
+    message = envelope.receive(event.data, event.get_attributes())
+    with answering(message):
         await instance.ingestion().take(message)

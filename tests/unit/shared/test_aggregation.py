@@ -90,7 +90,7 @@ def test_requests_for_nothing_that_could_be_done(data: bytes, text: str) -> None
 
 def test_what_is_no_pubsub_message_asks_for_nothing_that_could_be_done() -> None:
     with pytest.raises(RequestError, match="isn't JSON"):
-        requested_days(receive({"date": "2024-01-15"}, fallback_id="77"))
+        requested_days(receive({"date": "2024-01-15"}, {"id": "77"}))
 
 
 @given(json_values | st.fixed_dictionaries({}, optional={"date": json_values, "from": json_values, "to": json_values}))

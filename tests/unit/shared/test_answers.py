@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from starlette.exceptions import HTTPException
 
-from shared import answers, ending, errors
+from shared import answers, ending, errors, logs
 from shared.answers import answering
+from shared.envelope import Message
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+MESSAGE = Message(b"", "77", datetime.now(UTC))
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ENDING", ending.Ending())
+    monkeypatch.setattr(answers, "_SELDOM", logs.Seldom())
 
 
 @pytest.mark.parametrize(
@@ -28,7 +40,7 @@ from shared.answers import answering
 async def test_errors_become_answers(
     error: Exception, status: int, severity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(HTTPException) as caught, answering("77"):
+    with pytest.raises(HTTPException) as caught, answering(MESSAGE):
         raise error
 
     assert caught.value.status_code == status
@@ -39,31 +51,29 @@ async def test_errors_become_answers(
 async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with answering("77"):
+    with answering(MESSAGE):
         raise errors.RequestError("no such day")
 
     assert json.loads(capsys.readouterr().out) == {"severity": "ERROR", "message": "no such day", "message_id": "77"}
 
 
 async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering("77"):
+    with answering(MESSAGE):
         pass
 
     assert capsys.readouterr().out == ""
 
 
 async def test_a_bug_stays_one() -> None:
-    with pytest.raises(ZeroDivisionError), answering("77"):
+    with pytest.raises(ZeroDivisionError), answering(MESSAGE):
         _ = 1 / 0
 
 
 async def test_what_is_called_off_at_the_end_is_delivered_again(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(answers, "ENDING", ending.Ending())
-
     async def serve() -> None:
-        with answering("77"):
+        with answering(MESSAGE):
             await asyncio.Event().wait()
 
     request = asyncio.create_task(serve())
@@ -80,3 +90,21 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
 
     assert caught.value.status_code == 503
     assert json.loads(capsys.readouterr().out)["message"] == "the instance ends before this is done"
+
+
+async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HTTPException), answering(replace(MESSAGE, traceparent=TRACEPARENT)):
+        raise errors.TransientError("later")
+
+    line = json.loads(capsys.readouterr().out)
+    assert line["logging.googleapis.com/trace"] == "projects//traces/4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_in_an_outage_not_every_message_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(100):
+        with pytest.raises(HTTPException), answering(MESSAGE):
+            raise errors.TransientError("later")
+    with pytest.raises(HTTPException), answering(MESSAGE):
+        raise errors.OverloadedError("full")
+
+    assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["later", "full"]

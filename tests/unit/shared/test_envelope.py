@@ -58,7 +58,7 @@ def is_now(moment: datetime) -> bool:
 def test_the_message_of_an_eventarc_event_is_received() -> None:
     sent = json.loads((DATA / "pubsub_message.json").read_text("utf-8"))
 
-    received = receive(sent, fallback_id="ce", fallback_time="2001-01-01T00:00:00Z")
+    received = receive(sent, {"id": "ce", "time": "2001-01-01T00:00:00Z"})
 
     assert received == Message(
         data=received.data,
@@ -68,6 +68,24 @@ def test_the_message_of_an_eventarc_event_is_received() -> None:
     )
     events = [json.loads(raw) for raw in unpack(received)]
     assert [event["event_id"] for event in events] == ["evt-000001", "evt-000002", "evt-000003"]
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "own", "expected"),
+    [
+        ({"traceparent": TRACE}, {}, TRACE),
+        ({}, {"googclient_traceparent": TRACE}, TRACE),
+        ({"traceparent": TRACE}, {"googclient_traceparent": "other"}, TRACE),
+        ({"traceparent": 7}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_message_knows_its_trace(attributes: dict[str, Any], own: dict[str, str], expected: str | None) -> None:
+    assert receive(body(attributes=own), attributes).traceparent == expected
+    assert receive("no message", {"traceparent": TRACE}).traceparent == TRACE
 
 
 # Deeper than any decoder goes.
@@ -84,7 +102,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
     ],
 )
 def test_the_id_is_the_messages_or_the_cloud_events(changes: dict[str, Any], expected: str) -> None:
-    assert receive(body(**changes), fallback_id="ce").message_id == expected
+    assert receive(body(**changes), {"id": "ce"}).message_id == expected
 
 
 @pytest.mark.parametrize(
@@ -105,7 +123,7 @@ def test_the_id_is_the_messages_or_the_cloud_events(changes: dict[str, Any], exp
 def test_the_time_of_first_publication_is_the_earliest_word_there_is(
     changes: dict[str, Any], fallback: str | None, published: datetime
 ) -> None:
-    assert receive(body(**changes), fallback_time=fallback).published == published
+    assert receive(body(**changes), {"time": fallback}).published == published
 
 
 def test_without_any_time_a_message_is_published_now() -> None:
@@ -174,9 +192,9 @@ def test_data_that_is_not_base64_is_a_problem_and_kept(data: Any, kept: bytes) -
     ],
 )
 def test_what_is_no_pubsub_message_is_a_problem_and_kept(came: Any, kept: bytes) -> None:
-    received = receive(came, fallback_id="ce", fallback_time="2024-01-15T12:00:00Z")
+    received = receive(came, {"id": "ce", "time": "2024-01-15T12:00:00Z"})
 
-    assert received == Message(kept, "ce", NOON, {}, "an object with a Pub/Sub message")
+    assert received == Message(kept, "ce", NOON, problem="an object with a Pub/Sub message")
     with pytest.raises(UnpackError) as caught:
         unpack(received)
     assert caught.value.rule == "not_json"
@@ -198,7 +216,7 @@ pubsub_like = st.fixed_dictionaries(
 
 @given(json_values | st.fixed_dictionaries({"message": json_values | pubsub_like}))
 def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -> None:
-    received = receive(came, fallback_id="ce")
+    received = receive(came, {"id": "ce"})
 
     assert isinstance(received.data, bytes)
     assert received.published >= datetime(1970, 1, 1, tzinfo=UTC)

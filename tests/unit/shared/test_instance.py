@@ -20,7 +20,7 @@ from tests.support import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
-    monkeypatch.setattr(instance.ENDING, "listen", lambda: None)  # there is no server here that could end
+    monkeypatch.setattr(instance.ENDING, "listen", lambda *_: None)  # there is no server here that could end
     instance.ingestion.cache_clear()
     instance.aggregation.cache_clear()
     yield
@@ -66,6 +66,7 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
         aggregation._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **figures))
 
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line.pop("logging.googleapis.com/labels")["contract"] for line in told} == {"music"}
     assert told == [
         {"severity": "INFO", "message": "events taken in", "stored": 2},
         {
