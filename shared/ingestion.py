@@ -42,8 +42,8 @@ class Ingestion:
     """One process's way in.
 
     Attributes:
-        counts: what it did: messages taken, events stored and rejected, and how many broke each rule. `duplicate` counts, among the
-            stored, those that came again soon.
+        counts: what it did: messages taken, events stored and rejected, and how many broke each rule. `duplicate`
+            counts, among the stored, those that came again soon.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
         ("one_of", "event_type"),
     ]
     assert columns[("r", b"source")][0][1] == b"m7"
-    assert ingestion.counts == {"stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
+    assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
 
 
 async def test_a_large_message_is_kept_part_by_part(ingestion: Ingestion, settings: Settings) -> None:
@@ -161,4 +161,4 @@ async def test_without_quality_checks_only_what_has_no_place_is_rejected(
 
     await ingestion.take(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
 
-    assert ingestion.counts == {"stored": 1, "rejected": 1, "required": 1}
+    assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 1, "required": 1}
