@@ -247,9 +247,7 @@ def _until(seconds: float, condition: Callable[[], bool]) -> bool:
 
 def _settled(settings: Settings, expected: log.Expected) -> bool:
     """Return whether there is as much as there has to be; what it is, is looked at later."""
-    return (
-        _count(settings, "events") >= len(expected.events) and _count(settings, "rejected") >= 4 * len(expected.bad)
-    )
+    return _count(settings, "events") >= len(expected.events) and _count(settings, "rejected") >= 4 * len(expected.bad)
 
 
 def _count(settings: Settings, table: str) -> int:
