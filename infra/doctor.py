@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from infra import emulators
+from infra.figures import Follower, StackFile
 from infra.resources import RESOURCES
 from shared import contract
 from shared.bigtable import Bigtable
@@ -40,6 +41,7 @@ def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -
     """
     findings = [
         _tried("python", _python),
+        _tried("java", lambda: str(emulators.find_java())),
         _tried("bigtable emulator", lambda: str(emulators.find_bigtable())),
         _tried("pubsub emulator", lambda: str(emulators.find_pubsub())),
         _tried("contract", lambda: _contract(contract_file)),
@@ -52,7 +54,20 @@ def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -
     where = settings.bigtable_emulator or "Google Cloud"
     findings.append(Finding("settings", ok=True, text=f"{settings.project_id}/{settings.instance_id} on {where}"))
     findings += asyncio.run(_tables(replace(settings, store_deadline=_PATIENCE)))
+    findings += _figures(settings)
     return findings
+
+
+def _figures(settings: Settings) -> list[Finding]:
+    """Return what the local stack has done that the settings lead to, if they lead to one."""
+    stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
+    if stack is None:
+        return []
+    figures = Follower(stack.logs, stack.stats).look()
+    return [
+        Finding(what, ok=what != "problems" or not figures.problems["ERROR"], text=text)
+        for what, text in figures.lines().items()
+    ]
 
 
 async def _tables(settings: Settings) -> list[Finding]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from infra.figures import Figures
 
 _REDRAWS_A_SECOND = 8
+# Seconds between lines in a pipe, as between those that a function logs.
+_LINES_EVERY = 5.0
 
 
 class Bar:
@@ -62,3 +71,29 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+@contextmanager
+def show_figures(console: Console | None = None) -> Iterator[Callable[[Figures], None]]:
+    """Return what shows figures: in place on a terminal, in a pipe as lines, when they have changed."""
+    console = console or Console()
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+
+            def draw(figures: Figures) -> None:
+                text = "\n".join(f"{what:<20} {line}" for what, line in figures.lines().items())
+                live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
+
+            yield draw
+        return
+    told, told_at = Figures().lines(), 0.0
+
+    def write(figures: Figures) -> None:
+        nonlocal told, told_at
+        lines = figures.lines()
+        if lines != told and time.monotonic() - told_at >= _LINES_EVERY:
+            changed = [f"{what}: {line}" for what, line in lines.items() if line != told.get(what)]
+            print("\n".join(changed), flush=True)
+            told, told_at = lines, time.monotonic()
+
+    yield write

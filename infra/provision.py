@@ -43,16 +43,8 @@ def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]
         raise SettingsError(f"credentials of Google Cloud: {error}") from None
 
 
-def provision_pubsub(
-    settings: Settings, resources: Resources = RESOURCES, *, minimum_backoff: timedelta | None = None
-) -> list[str]:
-    """Make the missing topics and subscriptions; errors and result like `provision`.
-
-    Args:
-        settings: of which the project and emulator are used.
-        resources: what there should be.
-        minimum_backoff: instead of every subscription's own; a person at a laptop doesn't wait as long as a cloud does.
-    """
+def provision_pubsub(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
+    """Make the missing topics and subscriptions; errors and result like `provision`."""
     project = f"projects/{settings.project_id}"
     made = []
     with _pubsub(settings) as (publisher, subscriber):
@@ -61,9 +53,7 @@ def provision_pubsub(
             if _made(f"topic {topic}", partial(publisher.create_topic, name=name)):
                 made.append(f"topic {topic}")
         for subscription in resources.subscriptions:
-            request = _subscription(
-                project, subscription, minimum_backoff, emulated=settings.pubsub_emulator is not None
-            )
+            request = _subscription(project, subscription, emulated=settings.pubsub_emulator is not None)
             if _made(
                 f"subscription {subscription.name}",
                 partial(subscriber.create_subscription, request=request),
@@ -100,17 +90,13 @@ def _made(what: str, make: Callable[..., object]) -> bool:
     return True
 
 
-def _subscription(
-    project: str, wanted: Subscription, minimum_backoff: timedelta | None, *, emulated: bool
-) -> SubscriptionMessage:
+def _subscription(project: str, wanted: Subscription, *, emulated: bool) -> SubscriptionMessage:
     message = SubscriptionMessage(
         name=f"{project}/subscriptions/{wanted.name}",
         topic=f"{project}/topics/{wanted.topic}",
         ack_deadline_seconds=int(wanted.ack_deadline.total_seconds()),
         message_retention_duration=min(wanted.retention, _EMULATED_RETENTION) if emulated else wanted.retention,
-        retry_policy=RetryPolicy(
-            minimum_backoff=minimum_backoff or wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff
-        ),
+        retry_policy=RetryPolicy(minimum_backoff=wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff),
     )
     if not wanted.expires:
         message.expiration_policy = ExpirationPolicy()  # without a time to live, it has none

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import msgspec
 from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
-from google.pubsub_v1.types import StreamingPullRequest, StreamingPullResponse
+from google.pubsub_v1.types import PullRequest, PullResponse
 
 # Longer than an event function may take, which is 540 s (https://cloud.google.com/functions/docs/configuring/timeout).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
@@ -33,12 +33,12 @@ _CALL_TIMEOUT = 30.0
 # Seconds; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.
 _GRACE = 6.0
 _LAST_CALLS = 1.5
-# Seconds between attempts to open a stream, doubling from the first to the second.
-_RECONNECT = (0.1, 2.0)
+# Seconds until the next pull when there was nothing, or no answer, doubling from the first to the second.
+_IDLE = (0.01, 0.16)
+_AWAY = (0.1, 2.0)
 _STATS_EVERY = 0.05
-# Messages of a route in memory. The emulator heeds no flow control, and the lease of what lies unread in a connection
-# can be neither extended nor handed back, so messages are read ahead of the posts.
-_READ_AHEAD = 20_000
+# Messages in one pull, the most that Pub/Sub gives.
+_PULL = 1_000
 _IDS_PER_CALL = 2_500  # as Google's own client does; a request may have 512 KB
 # A server that is back is noticed after a second; gRPC by itself waits up to 120.
 _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backoff_ms", 1000)]
@@ -58,8 +58,9 @@ class Limits:
     """Of each route."""
 
     outstanding: int = 64  # messages posted at once; 256 are no faster (1,900 a second, both)
-    bytes: int = 64 << 20  # of the data of messages that are posted or wait for it; more is left unread
-    lease: int = 60  # seconds after which messages that a killed relay held come again; extended meanwhile
+    ahead: int = 256  # messages that wait to be posted
+    bytes: int = 64 << 20  # of the data of messages that are posted or wait for it
+    lease: int = 60  # seconds by which to extend; no more than the subscription's own deadline for an answer
 
 
 class Relay:
@@ -96,7 +97,7 @@ class Relay:
             for task in done:
                 task.result()  # one that failed ends the relay, so that whoever started it notices
             self._closing.set()
-            await asyncio.wait((pull,), timeout=_LAST_CALLS / 2)
+            await asyncio.wait((pull,), timeout=_LAST_CALLS / 2)  # what a cancelled pull brings comes after its lease
             pull.cancel()
             await self._finish()
             await asyncio.wait((answer,), timeout=_LAST_CALLS / 2)
@@ -106,32 +107,41 @@ class Relay:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _pull(self) -> None:
-        """Take messages until the relay closes; a stream that breaks is opened again."""
-        pause, longest = _RECONNECT
+        """Take messages until the relay closes, as many as there is room for.
+
+        By pulls that return at once. What the emulator (0.8.20) writes into a stream, or into a pull that waits, of a
+        client that was killed is lost: where the subscription has a retry policy, no deadline brings it back.
+        """
+        pauses = 0
         while not self._closing.is_set():
+            while self._is_full() and not self._closing.is_set():
+                self._decided.clear()
+                await self._decided.wait()
+            request = PullRequest(
+                subscription=self._name,
+                max_messages=min(_PULL, self._limits.ahead - self._waiting.qsize()),
+                return_immediately=True,
+            )
+            shortest, longest = _IDLE
             try:
-                # The client's own retry would send the same requests again, which are used up: the stream stays mute.
-                stream = await self._subscriber.streaming_pull(requests=self._requests(), retry=None, timeout=None)
-                async for response in stream:
-                    pause = _RECONNECT[0]
-                    for received in StreamingPullResponse.pb(response).received_messages:
-                        if received.ack_id in self._open:
-                            continue
-                        self._open[received.ack_id] = len(received.message.data)
-                        self._open_bytes += len(received.message.data)
-                        self._waiting.put_nowait(received)
-                    while self._is_full() and not self._closing.is_set():
-                        self._decided.clear()
-                        await self._decided.wait()
+                response = await self._subscriber.pull(request, retry=None, timeout=_CALL_TIMEOUT)
+                received = PullResponse.pb(response).received_messages
             except exceptions.GoogleAPICallError as error:
-                self.counts["streams broken"] += 1
-                print(f"{self._route.subscription}: the stream broke: {error.message}", flush=True)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), pause)
-            pause = min(2 * pause, longest)
+                self.counts["pulls failed"] += 1
+                print(f"{self._route.subscription}: nothing can be pulled: {error.message}", flush=True)
+                received = []
+                shortest, longest = _AWAY
+            for each in received:
+                self._open[each.ack_id] = len(each.message.data)
+                self._open_bytes += len(each.message.data)
+                self._waiting.put_nowait(each)
+            pauses = 0 if received else pauses + 1
+            if pauses:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), min(shortest * 2 ** min(pauses - 1, 9), longest))
 
     def _is_full(self) -> bool:
-        return len(self._open) >= _READ_AHEAD or self._open_bytes >= self._limits.bytes
+        return self._waiting.qsize() >= self._limits.ahead or self._open_bytes >= self._limits.bytes
 
     async def _answer(self) -> None:
         """Tell Pub/Sub what became of messages, many in a call: whatever gathered while the last call was made."""
@@ -180,16 +190,6 @@ class Relay:
             (self._acks if good else self._nacks).append(ack_id)
             self._decided.set()
             self._untold.set()
-
-    async def _requests(self) -> AsyncIterator[StreamingPullRequest]:
-        yield StreamingPullRequest(
-            subscription=self._name,
-            stream_ack_deadline_seconds=self._limits.lease,
-            max_outstanding_messages=_READ_AHEAD,
-            max_outstanding_bytes=self._limits.bytes,
-        )
-        # The stream lasts as long as its requests. One that is cancelled instead swallows the emulator's next messages.
-        await self._closing.wait()
 
     async def _post_on(self) -> None:
         """Post one message after the other."""

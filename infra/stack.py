@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException
@@ -17,7 +17,9 @@ from typing import Self
 import msgspec
 
 from infra import emulators
+from infra.figures import Figures, Follower, StackFile
 from infra.processes import Supervisor, accepts, claim_port, free_ports
+from infra.resources import RESOURCES
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 
@@ -27,8 +29,10 @@ FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggre
 _PARTS = ("bigtable", "pubsub", *FUNCTIONS)
 
 # A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
-_BACKOFF = timedelta(seconds=1)
+_BACKOFF = timedelta(seconds=1), timedelta(seconds=60)
+_LEASE = timedelta(seconds=60)
 _ATTEMPTS = 3
+_STATS = "relay.json"
 _WATCH = 0.5
 
 
@@ -104,10 +108,17 @@ class Stack:
         """Raise StackError if a part has ended by itself."""
         self._supervisor.check()
 
-    def wait(self) -> None:
-        """Wait for the end: by a signal, or with StackError because a part has ended."""
+    def wait(self, show: Callable[[Figures], None]) -> None:
+        """Wait for the end: by a signal, or with StackError because a part has ended.
+
+        Args:
+            show: is given the figures again and again.
+        """
+        file = self._file
+        follower = Follower(file.logs, file.stats)
         while True:
             self.check()
+            show(follower.look())
             time.sleep(_WATCH)
 
     def relayed(self, subscription: str) -> dict[str, int]:
@@ -174,13 +185,19 @@ class Stack:
         supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
         provision_bigtable(settings)
         supervisor.wait_until(partial(accepts, self.ports["pubsub"]), "the Pub/Sub emulator doesn't answer")
-        provision_pubsub(settings, minimum_backoff=_BACKOFF)
+        provision_pubsub(settings, RESOURCES.hurried(backoff=_BACKOFF, lease=_LEASE))
         if self._functions:
             self._start_relay()
             for function in FUNCTIONS:
                 # Not `accepts`: gunicorn listens before it has a worker that could answer.
                 supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
         supervisor.check()
+        self._file.write(supervisor.folder)
+
+    @property
+    def _file(self) -> StackFile:
+        logs = {child.name: child.log for child in self._supervisor.children if child.name in FUNCTIONS}
+        return StackFile(self.environment, logs, self._supervisor.folder / _STATS)
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")
@@ -203,7 +220,8 @@ class Stack:
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
         command: list[str | Path] = [sys.executable, "-m", "infra.relay", "--project", PROJECT, *routes]
-        self._stats = self._supervisor.folder / "relay.json"
+        command.append(f"--lease={_LEASE.total_seconds():.0f}")
+        self._stats = self._supervisor.folder / _STATS
         environment = {**os.environ, **self.environment}
         self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)
 

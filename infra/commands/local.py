@@ -52,6 +52,7 @@ def up(
 
     Example: sluice up --bigtable-port 8086 --pubsub-port 8085
     """
+    from infra.progress import show_figures
     from infra.stack import Stack
 
     chosen = contract_path(contract)
@@ -65,7 +66,8 @@ def up(
     with Stack(contract=chosen, ports={part: port for part, port in ports.items() if port}) as stack:
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")
-        stack.wait()
+        with show_figures() as show:
+            stack.wait(show)
 
 
 @click.command()

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from shared.config import Settings
 from tests.support import ROOT
 
 ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
+# Seconds, the shortest there are: what a killed relay held comes again after that.
+_LEASE = 10
 _FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
 
@@ -57,12 +61,9 @@ class Pipeline:
         self._relayed: Counter[str] = Counter()  # by relays that have ended
         self._relays = 0
         provision_bigtable(settings)
-        impatient = timedelta(milliseconds=100), timedelta(seconds=2)
-        subscriptions = tuple(
-            replace(each, minimum_backoff=impatient[0], maximum_backoff=impatient[1], attempts=attempts)
-            for each in RESOURCES.subscriptions
-        )
-        provision_pubsub(settings, replace(RESOURCES, subscriptions=subscriptions))
+        backoff = timedelta(milliseconds=100), timedelta(seconds=2)
+        hurried = RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=_LEASE), attempts=attempts)
+        provision_pubsub(settings, hurried)
 
     def __enter__(self) -> Pipeline:
         self._supervisor.__enter__()
@@ -70,7 +71,7 @@ class Pipeline:
             for name in (*ROUTES, "relay"):
                 self.start(name)
             for name in ROUTES:
-                self._supervisor.wait_until(lambda name=name: self._answers(name), f"{name} doesn't answer")  # type: ignore[misc]
+                self.wait_for(name)
         except BaseException:
             self._supervisor.__exit__(*sys.exc_info())
             raise
@@ -88,12 +89,17 @@ class Pipeline:
             self._relays += 1
             routes = [f"--route={route}={self.url(function)}" for function, route in ROUTES.items()]
             command = [sys.executable, "-m", "infra.relay", "--project", self.settings.project_id, *routes]
-            command += ["--lease", "10", "--stats", str(self._stats)]
+            command += ["--lease", str(_LEASE), "--stats", str(self._stats)]
         else:
             source = ROOT / "functions" / name / "main.py"
             command = [str(_FRAMEWORK), "--target", name, "--source", str(source), "--host", "127.0.0.1"]
             command += ["--port", str(self._ports[name])]
         self._supervisor.start(name, command, env=self._environment, cwd=ROOT)
+
+    def wait_for(self, name: str) -> None:
+        """Wait until a part does its work."""
+        ready = self._stats.exists if name == "relay" else partial(self._answers, name)
+        self._supervisor.wait_until(ready, f"{name} doesn't answer")
 
     def kill(self, name: str) -> None:
         """End a part without a warning, and start it again."""
@@ -145,6 +151,23 @@ class Pipeline:
                 continue  # it has ended meanwhile
         self.peak = max(self.peak, total // 1024)
         return total // 1024
+
+    @contextmanager
+    def sampling(self, name: str = "ingest") -> Iterator[None]:
+        """Look all the time how much memory a function's instance has; afterwards `peak` says the most."""
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(0.05):
+                self.sample(name)
+
+        sampler = threading.Thread(target=look, daemon=True)
+        sampler.start()
+        try:
+            yield
+        finally:
+            done.set()
+            sampler.join()
 
     @property
     def _stats(self) -> Path:

@@ -229,10 +229,11 @@ class _Gate:
             except OSError:
                 return
             back = socket.create_connection(self._behind)
-            with self._lock:
+            for end in (front, back):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self._lock:  # from here on they may be reset, and closed, at any time
                 self._ends |= {front, back}
             for source, sink in ((front, back), (back, front)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:

@@ -56,7 +56,6 @@ class Outcome:
         strange: cells and quarantine rows that no event of the log accounts for.
         altered: events that aren't stored as they have to be.
         wrong_figures: aggregates that aren't what the log says.
-        dead: messages in `events-dead-letter`.
         endings: seconds that parts took to end when asked to.
         peak: MiB of an instance of `ingest` at most.
     """
@@ -77,6 +76,24 @@ class Outcome:
     endings: list[float] = field(default_factory=list)
     peak: int = 0
     seconds: float = 0.0
+
+    def summary(self) -> str:
+        """Return what happened and what became of it, for a person."""
+        faults = ", ".join(f"{what} {count:,}" for what, count in sorted(self.faults.items())) or "none"
+        rows = {
+            "published": f"{self.events:,} events ({self.bad:,} bad), {self.published:,} with repeats, "
+            f"in {self.messages:,} messages",
+            "deliveries": f"{self.deliveries:,}",
+            "faults": faults,
+            "lost": f"{self.lost:,}",
+            "doubled": f"{self.doubled:,}",
+            "altered, or nobody's": f"{self.altered + self.strange:,}",
+            "wrong figures": f"{self.wrong_figures:,} of {self.figures:,}",
+            "endings": ", ".join(f"{seconds:.1f} s" for seconds in self.endings),
+            "peak memory": f"{self.peak} MiB",
+            "took": f"{self.seconds:.0f} s",
+        }
+        return "\n".join([self.name, *(f"  {what:<22}{how}" for what, how in rows.items() if how), ""])
 
     @property
     def promise_kept(self) -> bool:
@@ -100,6 +117,7 @@ class Chaos:
         self.outcome.faults[f"kill -9 {name}"] += 1
 
     def terminate(self, name: str) -> None:
+        self.pipeline.wait_for(name)
         self.outcome.endings.append(self.pipeline.terminate(name))
         self.outcome.faults[f"SIGTERM {name}"] += 1
 

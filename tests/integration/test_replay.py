@@ -218,7 +218,8 @@ def test_the_whole_story(settings: Settings, strict: Contract, mended: Contract)
     import time
 
     sluice = Path(sys.executable).with_name("sluice")
-    provision_pubsub(settings, minimum_backoff=timedelta(milliseconds=100))
+    backoff = timedelta(milliseconds=100), timedelta(seconds=10)
+    provision_pubsub(settings, RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=10)))
 
     def run(environment: dict[str, str], *arguments: str, stdin: bytes | None = None) -> Any:
         command = [str(sluice), *arguments, "--json"]

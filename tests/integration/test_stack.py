@@ -182,6 +182,22 @@ def test_publishing_twice_into_a_running_stack_changes_nothing(up: dict[str, str
     ] == ["last"]
 
 
+def test_doctor_tells_what_the_running_stack_has_done(up: dict[str, str]) -> None:
+    def told() -> dict[str, str]:
+        return {each["what"]: each["text"] for each in json.loads(sluice(up, "doctor", "--json"))}
+
+    before = told()
+    sluice(up, "publish", "--source", "data")
+    give_up = time.monotonic() + 30
+    while (now := told())["ingest"] == before["ingest"]:  # the function logs once in five seconds
+        assert time.monotonic() < give_up
+    assert re.fullmatch(
+        r"\d+ messages: [\d,]+ events stored(, [\d,]+ of them again)?, \d+ rejected \(.*null \d.*\)", now["ingest"]
+    )
+    assert re.fullmatch(r"\d+ messages delivered, 0 not taken", now["relay"])
+    assert now["aggregate"] == "days computed: 0"
+
+
 def test_cbt_sees_the_layout(up: dict[str, str]) -> None:
     sluice(up, "ingest", "--source", "data/sample_events.csv")
     sluice(up, "aggregate", "--date", "2024-01-15")

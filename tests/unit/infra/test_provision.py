@@ -30,7 +30,7 @@ def test_subscriptions_stay_within_the_limits_of_pubsub(wanted: Subscription) ->
 
 
 def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
-    message = _subscription("projects/p", SUBSCRIPTIONS["events-ingest"], None, emulated=False)
+    message = _subscription("projects/p", SUBSCRIPTIONS["events-ingest"], emulated=False)
 
     assert message.name == "projects/p/subscriptions/events-ingest"
     assert message.dead_letter_policy.dead_letter_topic == "projects/p/topics/events-dead-letter"
@@ -39,7 +39,7 @@ def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
 
 
 def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires() -> None:
-    message = _subscription("projects/p", SUBSCRIPTIONS["events-dead-letter-keep"], None, emulated=False)
+    message = _subscription("projects/p", SUBSCRIPTIONS["events-dead-letter-keep"], emulated=False)
 
     assert message.message_retention_duration == timedelta(days=31)
     assert "expiration_policy" in message
@@ -48,9 +48,14 @@ def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires(
 
 
 def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
-    message = _subscription("projects/p", SUBSCRIPTIONS["aggregate-run"], timedelta(seconds=1), emulated=True)
+    hurried = RESOURCES.hurried(backoff=(timedelta(seconds=1), timedelta(seconds=9)), lease=timedelta(seconds=60))
+    by_name = {each.name: each for each in hurried.subscriptions}
+    message = _subscription("projects/p", by_name["aggregate-run"], emulated=True)
 
     assert message.retry_policy.minimum_backoff == timedelta(seconds=1)
+    assert message.retry_policy.maximum_backoff == timedelta(seconds=9)
+    assert message.ack_deadline_seconds == 60
+    assert by_name["events-ingest"].attempts == 100
     assert "expiration_policy" not in message
 
 

@@ -1,0 +1,48 @@
+"""Break the pipeline in every way there is, under load, and say what became of the events: `make soak`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from infra.stack import Stack
+from shared.errors import SluiceError
+from tests.faults.scenarios import SCENARIOS, Size, play
+
+_NAMES = {scenario.__name__.replace("_", "-"): scenario for scenario in SCENARIOS}
+_WHOLE = Size()
+
+
+@click.command()
+@click.option("--scenario", "names", type=click.Choice(list(_NAMES)), multiple=True, help="[all]")
+@click.option("--events", type=click.IntRange(100), default=_WHOLE.events, show_default=True)
+@click.option("--users", type=click.IntRange(1), default=_WHOLE.users, show_default=True)
+@click.option("--seconds", type=click.FloatRange(1), default=_WHOLE.seconds, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(names: tuple[str, ...], events: int, users: int, seconds: float, seed: int) -> None:
+    """Play each scenario and print what was lost and what doubled; exit 1 if anything was."""
+    size = replace(_WHOLE, events=events, users=users, seconds=seconds)
+    outcomes = []
+    try:
+        with Stack(functions=False) as stack, tempfile.TemporaryDirectory() as folder:
+            for name in names or _NAMES:
+                unused = uuid.uuid4().hex[:12]
+                settings = replace(stack.settings, project_id=f"project-{unused}", instance_id=f"instance-{unused}")
+                outcomes.append(play(_NAMES[name], settings, size, Path(folder), seed=seed))
+                click.echo(outcomes[-1].summary())
+    except SluiceError as error:
+        raise click.ClickException(str(error)) from None
+    kept = all(outcome.promise_kept for outcome in outcomes)
+    click.echo("nothing lost, nothing twice" if kept else "the promise is broken")
+    sys.exit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    main()
