@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit lint fmt bundle provision publish aggregate requirements clean
+.PHONY: help setup run up test unit soak fuzz lint fmt bundle provision publish aggregate requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,19 @@ test: $(READY) ## all tests, with the coverage of shared/ and functions/
 
 unit: $(READY) ## the unit tests alone
 	$(BIN)/pytest tests/unit -q
+
+soak: $(READY) ## kill and break everything under load, then compare the tables with the log (ARGS=)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+# In an environment of its own: a compiled package that nothing else needs, and that isn't made for every Python.
+FUZZ := build/fuzz
+fuzz: $(READY) ## look for events that break what judges them, led by coverage (RUNS=)
+	@test -x $(FUZZ)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(FUZZ)
+	@$(BIN)/uv pip install --quiet --python $(FUZZ)/bin/python --require-hashes -r requirements.txt -r tests/fuzz/requirements.txt
+	@$(FUZZ)/bin/python tests/fuzz/seeds.py $(FUZZ)/seeds
+	@mkdir -p $(FUZZ)/found
+	$(FUZZ)/bin/python tests/fuzz/fuzz_events.py -runs=$(or $(RUNS),1000000) -dict=tests/fuzz/events.dict -max_len=4096 \
+		-artifact_prefix=$(FUZZ)/ $(FUZZ)/found tests/fuzz/corpus $(FUZZ)/seeds
 
 lint: $(READY) ## style, formatting, types, imports
 	$(BIN)/ruff check .

@@ -14,6 +14,10 @@ from shared.findings import Finding, Rule
 from shared.keys import Place, event_id, event_place
 from shared.transform import Transform
 
+# Bytes of an event. Of a million empty arrays Python makes thirty times the bytes that JSON has, and an instance of
+# 256 MiB has to hold what it makes of one beside all else; only gzip gets an event of over 256 KiB through Eventarc.
+MAX_EVENT = 1024 * 1024
+
 
 class Accepted(NamedTuple):
     """An event to store.
@@ -48,6 +52,8 @@ class Judgement:
 
     def __call__(self, raw: bytes, published: datetime) -> Accepted | Rejected:
         """Judge the event in `raw`, which was first published at `published`."""
+        if len(raw) > MAX_EVENT:
+            return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT} bytes")
         if nesting.too_deep(raw):
             levels = f"{nesting.MAX_DEPTH} levels of arrays and objects"
             return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")

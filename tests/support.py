@@ -30,7 +30,8 @@ def dump(settings: Settings, table: str, prefix: bytes = b"") -> Table:
     """Read a table with Google's synchronous client: {row: {(family, qualifier): [(micros, value), newest first]}}."""
     assert settings.bigtable_emulator
     rows: Table = {}
-    with grpc.insecure_channel(settings.bigtable_emulator) as channel:
+    unbounded = [("grpc.max_receive_message_length", -1)]
+    with grpc.insecure_channel(settings.bigtable_emulator, options=unbounded) as channel:
         client = BigtableClient(transport=BigtableGrpcTransport(channel=channel))
         name = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/{table}"
         row_set = RowSet(row_ranges=[{"start_key_closed": prefix, "end_key_open": prefix + b"\xff"}])

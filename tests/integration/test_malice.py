@@ -1,0 +1,86 @@
+"""Hostile envelopes through the real function: each is answered, kept whole, and never delivered again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+import pytest
+
+from shared import contract, envelope
+from shared.config import Settings
+from shared.ingestion import judged
+from shared.judgement import Accepted, Judgement
+from tests.faults.pipeline import Pipeline
+from tests.hostile import CASES, HUNGRY, OTHER, PUBLISHED, SECRET, envelope_of
+from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump
+
+
+@pytest.fixture
+def pipeline(empty_instance: Settings) -> Any:
+    with Pipeline(empty_instance, str(empty_instance.bigtable_emulator)) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(force_close=True)  # the server closes those that idle while a case is made
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
+
+
+async def post(http: aiohttp.ClientSession, url: str, body: Any, **headers: str) -> int:
+    all_headers, _ = cloud_event(b"", published=PUBLISHED)
+    async with http.post(url, headers={**all_headers, **headers}, data=BytesIO(json.dumps(body).encode())) as response:
+        await response.read()
+        return response.status
+
+
+async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipeline, http: aiohttp.ClientSession) -> None:
+    judge = Judgement(contract.load(MUSIC_CONTRACT))
+    url, settings = pipeline.url("ingest"), pipeline.settings
+    events, bad = set(), set()
+    # Those on a line, or in an array, beside good ones are a matter of judging alone, and tried there.
+    for case in [case for case in CASES + HUNGRY if not case.name.endswith(("line", "array", "be one"))]:
+        body = case.body()
+        with pipeline.sampling():
+            assert await post(http, url, body) == 200, case.name
+        for verdict in judged(judge, envelope.receive(body, {"id": "1", "time": PUBLISHED})):
+            if isinstance(verdict, Accepted):
+                events.add((verdict.place.row_key, verdict.place.qualifier))
+            else:
+                bad.add(verdict.raw)
+    assert await post(http, url, envelope_of(OTHER), **{"ce-type": "google.cloud.storage.object.v1.finalized"}) == 200
+
+    assert {(row, qualifier) for row, qualifier, _, _ in cells(dump(settings, "events"), "e")} == events
+    assert {row["r", b"raw"][0][1] for row in dump(settings, "rejected").values()} == bad
+    assert pipeline.peak < 256
+    logged = pipeline.log("ingest")
+    assert SECRET not in logged
+    assert {json.loads(line)["message"] for line in logged.splitlines()} == {"events taken in"}
+
+
+async def test_what_is_no_cloud_event_is_refused_and_whats_beside_it_isnt(
+    pipeline: Pipeline, http: aiohttp.ClientSession
+) -> None:
+    url = pipeline.url("ingest")
+    headers, good = cloud_event(OTHER)
+    for wrong, data in [
+        ({}, b"hello"),
+        ({"content-type": "application/json"}, b"{}"),
+        ({"content-type": "application/json"}, SECRET.encode()),
+        ({"content-type": "application/cloudevents+json"}, b"{"),
+        ({"content-type": "application/cloudevents+json"}, b"[" * 100_000),
+        ({name: value for name, value in headers.items() if name != "ce-id"}, good),
+    ]:
+        async with http.post(url, headers=wrong, data=data) as response:
+            assert response.status == 400, (wrong, data[:20], await response.text())
+        async with http.post(url, headers=headers, data=good) as response:
+            assert response.status == 200
+
+    assert len(list(cells(dump(pipeline.settings, "events"), "e"))) == 1
+    assert dump(pipeline.settings, "rejected") == {}
+    assert SECRET not in pipeline.log("ingest")

@@ -1,0 +1,58 @@
+"""An instance of 256 MiB is enough for the largest messages at full concurrency; what is too much is sent away."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+
+import aiohttp
+import pytest
+
+from shared.config import Settings
+from shared.envelope import MAX_EVENTS, MAX_PACKED
+from tests.faults.pipeline import Pipeline
+from tests.hostile import HUNGRY, content_of
+from tests.support import cells, cloud_event, dump, music_event
+
+# At once; Cloud Run gives an instance as many as it is deployed for.
+POSTS = 64
+
+
+def full_of_events(number: int, size: int) -> bytes:
+    """Return lines of good events, as many as have room in `size` bytes, different for each number."""
+    line = len(json.dumps(music_event(1_000_000))) + 1
+    events = (music_event(number * 100_000 + each) for each in range(size // line))
+    return "\n".join(json.dumps(event) for event in events).encode()
+
+
+KINDS: dict[str, Callable[[int], bytes]] = {
+    "plain": lambda number: full_of_events(number, MAX_PACKED),
+    "bad events": lambda number: b"\n".join(b"%d" % (number * MAX_EVENTS + each) for each in range(MAX_EVENTS // 4)),
+    "hungry": lambda number: content_of(HUNGRY[number % len(HUNGRY)].body()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_largest_messages_at_full_concurrency_fit(kind: str, empty_instance: Settings) -> None:
+    messages = [cloud_event(KINDS[kind](number), message_id=str(number)) for number in range(12)]
+    with Pipeline(empty_instance, str(empty_instance.bigtable_emulator)) as pipeline, pipeline.sampling():
+        connector = aiohttp.TCPConnector(limit=POSTS, force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as http:
+
+            async def post(number: int) -> int:
+                headers, body = messages[number % len(messages)]
+                async with http.post(pipeline.url("ingest"), headers=headers, data=BytesIO(body)) as response:
+                    return response.status
+
+            answers = Counter(await asyncio.gather(*map(post, range(POSTS))))
+            assert await post(0) == 200  # whatever it was, it is over
+        stored = len(list(cells(dump(empty_instance, "events"), "e")))
+        rejected = len(dump(empty_instance, "rejected"))
+
+    assert pipeline.peak < 256
+    assert set(answers) <= {200, 429, 503}
+    assert answers[200] > 0
+    assert stored + rejected > 0
