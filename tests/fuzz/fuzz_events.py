@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Look for messages that break what is said of all of them, led by the coverage of `shared`: `make fuzz`."""
 
 from __future__ import annotations
