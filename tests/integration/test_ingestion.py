@@ -128,6 +128,15 @@ async def test_a_redelivery_changes_nothing(ingestion: Ingestion, settings: Sett
     assert ingestion.counts["duplicate"] == 2
 
 
+async def test_of_two_bodies_in_one_place_the_last_stays(ingestion: Ingestion, settings: Settings) -> None:
+    await ingestion.take(message(lines([music_event(1, songId="first", mood="good")])))
+    await ingestion.take(message(lines([music_event(1, songId="second")])))
+
+    [(_, _, _, value)] = cells(dump(settings, "events"), "e")
+    assert json.loads(value)["song_id"] == "second"
+    assert "mood" not in json.loads(value)
+
+
 async def test_an_event_of_an_earlier_day_marks_it(ingestion: Ingestion, settings: Settings) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     events = [music_event(1), music_event(2, timestamp=today.isoformat())]

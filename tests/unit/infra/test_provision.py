@@ -38,6 +38,17 @@ def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
     assert (message.ack_deadline_seconds, message.retry_policy.minimum_backoff) == (600, timedelta(seconds=10))
 
 
+def test_an_outage_of_hours_dead_letters_nothing() -> None:
+    wanted = SUBSCRIPTIONS["events-ingest"]
+    pauses = [
+        min(wanted.minimum_backoff * 2 ** min(number, 9), wanted.maximum_backoff)
+        for number in range(wanted.attempts - 1)
+    ]
+
+    assert sum(pauses, timedelta(0)) == timedelta(hours=15, minutes=40, seconds=30)
+    assert sum(pauses, timedelta(0)) < wanted.retention
+
+
 def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires() -> None:
     message = _subscription("projects/p", SUBSCRIPTIONS["events-dead-letter-keep"], emulated=False)
 

@@ -1,0 +1,34 @@
+"""The documents name tests and scenarios that exist, and give the figures that the code has."""
+
+from __future__ import annotations
+
+import re
+
+from shared import envelope, judgement, nesting
+from shared.checks import MAX_UNKNOWN
+from tests.support import ROOT
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", OPERATIONS))
+
+    assert len(named) > 25
+    assert {name for name in named if not re.search(rf"def {name}\(", TESTS)} == set()
+
+
+def test_every_scenario_is_named() -> None:
+    scenarios = set(re.findall(r"^def (\w+)\(chaos: Chaos\)", TESTS, re.MULTILINE))
+
+    assert len(scenarios) == 5
+    assert scenarios == set(re.findall(r"`([a-z_]+)`", OPERATIONS)) & scenarios
+
+
+def test_limits_are_told_as_they_are() -> None:
+    assert f"over {envelope.MAX_UNPACKED // 2**20} MiB" in OPERATIONS
+    assert f"over {envelope.MAX_EVENTS:,} events" in OPERATIONS
+    assert f"over {judgement.MAX_EVENT // 2**20} MiB" in OPERATIONS
+    assert f"deeper than {nesting.MAX_DEPTH} levels" in OPERATIONS
+    assert f"more than {MAX_UNKNOWN} unknown fields" in OPERATIONS
