@@ -13,6 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import msgspec
 from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
-from google.pubsub_v1.types import PullRequest, PullResponse
+from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
 
 # Longer than an event function may take, which is 540 s (https://cloud.google.com/functions/docs/configuring/timeout).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
@@ -37,6 +38,8 @@ _LAST_CALLS = 1.5
 _IDLE = (0.01, 0.16)
 _AWAY = (0.1, 2.0)
 _STATS_EVERY = 0.05
+# As long as the emulator keeps messages.
+_RETENTION = timedelta(days=7)
 # Messages in one pull, the most that Pub/Sub gives.
 _PULL = 1_000
 _IDS_PER_CALL = 2_500  # as Google's own client does; a request may have 512 KB
@@ -109,14 +112,17 @@ class Relay:
     async def _pull(self) -> None:
         """Take messages until the relay closes, as many as there is room for.
 
-        By pulls that return at once. What the emulator (0.8.20) writes into a stream, or into a pull that waits, of a
-        client that was killed is lost: where the subscription has a retry policy, no deadline brings it back.
+        What the emulator (0.8.20) has given to a client that was killed it doesn't give again where the subscription
+        has a retry policy, and it goes on giving to the stream, or the waiting pull, of a client that is gone. So
+        pulls return at once, and who comes new, or had no answer, first seeks back to what nobody has acknowledged.
         """
         pauses = 0
+        seek = True
         while not self._closing.is_set():
-            while self._is_full() and not self._closing.is_set():
+            if self._is_full():
                 self._decided.clear()
                 await self._decided.wait()
+                continue
             request = PullRequest(
                 subscription=self._name,
                 max_messages=min(_PULL, self._limits.ahead - self._waiting.qsize()),
@@ -124,12 +130,16 @@ class Relay:
             )
             shortest, longest = _IDLE
             try:
+                if seek:
+                    await self._seek_back()
+                    seek = False
                 response = await self._subscriber.pull(request, retry=None, timeout=_CALL_TIMEOUT)
                 received = PullResponse.pb(response).received_messages
             except exceptions.GoogleAPICallError as error:
                 self.counts["pulls failed"] += 1
                 print(f"{self._route.subscription}: nothing can be pulled: {error.message}", flush=True)
                 received = []
+                seek = True
                 shortest, longest = _AWAY
             for each in received:
                 self._open[each.ack_id] = len(each.message.data)
@@ -139,6 +149,10 @@ class Relay:
             if pauses:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), min(shortest * 2 ** min(pauses - 1, 9), longest))
+
+    async def _seek_back(self) -> None:
+        request = SeekRequest(subscription=self._name, time=datetime.now(UTC) - _RETENTION)
+        await self._subscriber.seek(request, retry=None, timeout=_CALL_TIMEOUT)
 
     def _is_full(self) -> bool:
         return self._waiting.qsize() >= self._limits.ahead or self._open_bytes >= self._limits.bytes

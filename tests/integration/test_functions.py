@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,15 @@ FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 @contextmanager
 def running(function: str, settings: Settings, log: Path, **extra: str) -> Iterator[str]:
     """Run a function as the README says; yields its address."""
+    with running_process(function, settings, log, **extra) as (url, _):
+        yield url
+
+
+@contextmanager
+def running_process(
+    function: str, settings: Settings, log: Path, **extra: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Do the same, and yield the process too."""
     from infra.processes import free_port
 
     port = free_port()
@@ -40,7 +50,7 @@ def running(function: str, settings: Settings, log: Path, **extra: str) -> Itera
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{port}/", process
     finally:
         process.terminate()
         process.wait(10)
@@ -61,6 +71,14 @@ async def post(http: aiohttp.ClientSession, url: str, data: bytes, **kwargs: Any
         except aiohttp.ClientConnectorError:
             await asyncio.sleep(0.05)  # it is starting
     raise AssertionError(f"{url} doesn't answer")
+
+
+async def answers(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with http.get(url):
+            return True
+    except aiohttp.ClientError:
+        return False
 
 
 async def test_concurrent_messages_are_stored_together(
@@ -104,6 +122,31 @@ async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
         status, text = await post(http, url, lines([music_event()]))
 
     assert (status, text) == (503, "not stored yet")
+
+
+async def test_when_asked_to_end_it_hands_back_what_isnt_stored(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    from infra.processes import free_port
+
+    log = tmp_path / "log"
+    nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}"}
+    with running_process("ingest", settings, log, **nowhere) as (url, process):
+        first = asyncio.create_task(post(http, url, lines([music_event()])))
+        while not await answers(http, url):  # noqa: ASYNC110 - what is awaited happens in another process
+            await asyncio.sleep(0.05)
+        more = [asyncio.create_task(post(http, url, lines([music_event(number)]))) for number in range(5)]
+        done, _ = await asyncio.wait([first, *more], timeout=1)
+        assert not done  # they wait for a Bigtable that isn't there
+        asked = time.monotonic()
+        process.terminate()
+        given = await asyncio.gather(first, *more)
+        await asyncio.to_thread(process.wait, 10)
+        took = time.monotonic() - asked
+
+    assert set(given) == {(503, "not stored yet")}
+    assert took < 10  # what Cloud Run gives, and far below the deadline of a write
+    assert "the instance ends before this is done" in log.read_text()
 
 
 async def test_a_wrong_contract_is_a_500_that_names_the_key(
