@@ -10,6 +10,7 @@ import base64
 import contextlib
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ _LAST_CALLS = 1.5
 # Seconds until the next pull when there was nothing, or no answer, doubling from the first to the second.
 _IDLE = (0.01, 0.16)
 _AWAY = (0.1, 2.0)
+# Seconds without a message until the relay seeks back, doubling too. A message that waits for its next delivery at that
+# moment is forgotten as well, until the next time.
+_QUIET = (1.0, 60.0)
 _STATS_EVERY = 0.05
 # As long as the emulator keeps messages.
 _RETENTION = timedelta(days=7)
@@ -114,10 +118,11 @@ class Relay:
 
         What the emulator (0.8.20) has given to a client that was killed it doesn't give again where the subscription
         has a retry policy, and it goes on giving to the stream, or the waiting pull, of a client that is gone. So
-        pulls return at once, and who comes new, or had no answer, first seeks back to what nobody has acknowledged.
+        pulls return at once, and when nothing has come for a while the relay seeks back to what nobody acknowledged.
         """
         pauses = 0
-        seek = True
+        quiet, longest_quiet = _QUIET
+        since = time.monotonic()
         while not self._closing.is_set():
             if self._is_full():
                 self._decided.clear()
@@ -130,16 +135,17 @@ class Relay:
             )
             shortest, longest = _IDLE
             try:
-                if seek:
-                    await self._seek_back()
-                    seek = False
                 response = await self._subscriber.pull(request, retry=None, timeout=_CALL_TIMEOUT)
                 received = PullResponse.pb(response).received_messages
+                if received:
+                    since, quiet = time.monotonic(), _QUIET[0]
+                elif not (self._open or self._acks or self._nacks) and time.monotonic() - since > quiet:
+                    await self._seek_back()
+                    since, quiet = time.monotonic(), min(2 * quiet, longest_quiet)
             except exceptions.GoogleAPICallError as error:
                 self.counts["pulls failed"] += 1
                 print(f"{self._route.subscription}: nothing can be pulled: {error.message}", flush=True)
                 received = []
-                seek = True
                 shortest, longest = _AWAY
             for each in received:
                 self._open[each.ack_id] = len(each.message.data)
