@@ -38,9 +38,10 @@ _LAST_CALLS = 1.5
 # Seconds until the next pull when there was nothing, or no answer, doubling from the first to the second.
 _IDLE = (0.01, 0.16)
 _AWAY = (0.1, 2.0)
-# Seconds without a message until the relay seeks back, doubling too. A message that waits for its next delivery at that
-# moment is forgotten as well, until the next time.
+# Seconds without a message until the relay seeks back, doubling too; and since one was handed back. What waits for its
+# next delivery at that moment, or for the dead letters, is forgotten until the time after.
 _QUIET = (1.0, 60.0)
+_PAUSE = 10.0
 _STATS_EVERY = 0.05
 # As long as the emulator keeps messages.
 _RETENTION = timedelta(days=7)
@@ -89,6 +90,7 @@ class Relay:
         self._decided = asyncio.Event()
         self._acks: list[str] = []
         self._nacks: list[str] = []
+        self._nacked = -_PAUSE
         self._untold = asyncio.Event()
         self._closing = asyncio.Event()
         self._finished = False
@@ -139,7 +141,7 @@ class Relay:
                 received = PullResponse.pb(response).received_messages
                 if received:
                     since, quiet = time.monotonic(), _QUIET[0]
-                elif not (self._open or self._acks or self._nacks) and time.monotonic() - since > quiet:
+                elif not (self._open or self._acks) and time.monotonic() > max(since + quiet, self._nacked + _PAUSE):
                     await self._seek_back()
                     since, quiet = time.monotonic(), min(2 * quiet, longest_quiet)
             except exceptions.GoogleAPICallError as error:
@@ -208,6 +210,7 @@ class Relay:
         if size is not None:  # else it was handed back while its post was under way
             self._open_bytes -= size
             (self._acks if good else self._nacks).append(ack_id)
+            self._nacked = self._nacked if good else time.monotonic()
             self._decided.set()
             self._untold.set()
 
