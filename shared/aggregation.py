@@ -12,7 +12,8 @@ import msgspec
 
 from shared import keys
 from shared.bigtable import Bigtable
-from shared.contract import RESERVED_DIMENSION, Contract
+from shared.contract import Contract
+from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.envelope import Message, UnpackError, unpack
 from shared.errors import RequestError
 from shared.events import FAMILY, Events

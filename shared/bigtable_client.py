@@ -14,7 +14,7 @@ import msgspec
 from shared import contract as contracts
 from shared.bigtable import Bigtable
 from shared.config import Settings
-from shared.contract import RESERVED_DIMENSION
+from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
 from shared.events import Events
 from shared.ingestion import Ingestion

@@ -6,7 +6,8 @@ from collections.abc import Callable, Set
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.contract import Contract, Field
+from shared.contract import Contract
+from shared.contract_field import Field
 from shared.contract_file import compile_pattern
 from shared.findings import QUOTED, Finding, Rule, quote
 from shared.keys import EPOCH, MAX_ENCODED_ID, MAX_ENCODED_USER, encode, event_id

@@ -2,82 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.contract_file import (
-    AggregateTable,
-    ChecksTable,
-    EventTable,
-    FieldTable,
-    Problem,
-    check_value,
-    only_keys,
-    read_table,
-    read_tables,
-)
+from shared.contract_aggregate import Aggregate, make_aggregate
+from shared.contract_field import Field, check_paths, make_field
+from shared.contract_file import ChecksTable, EventTable, FieldTable, Problem, only_keys, read_table, read_tables
 from shared.errors import ContractError
-from shared.findings import Severity
-from shared.keys import MAX_DIMENSION, encode
-from shared.measures import Measure
-
-Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
-
-RESERVED_DIMENSION = "quality"
-
-# JSON has to escape these, and the rollup's decoder takes only names that it finds as they are.
-_UNREADABLE = re.compile(r'["\\\x00-\x1f]').search
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field of the canonical event: where its value comes from, how it is shaped, what it has to satisfy.
-
-    Attributes:
-        path: keys that lead to the value in an incoming record.
-        unit, format: how a timestamp is written; RFC 3339 text when neither is given.
-        pattern: in RE2's syntax, which the whole text has to match.
-        minimum, maximum: of a number, both inclusive.
-        max_future, max_age: of a timestamp, in microseconds from the time its message was published.
-    """
-
-    name: str
-    path: tuple[str, ...]
-    type: Type
-    required: bool = False
-    severity: Severity = "reject"
-    default: Any = None
-    trim: bool = False
-    case: Literal["lower", "upper"] | None = None
-    unit: Literal["s", "ms", "us"] | None = None
-    format: str | None = None
-    one_of: tuple[Any, ...] | None = None
-    pattern: str | None = None
-    min_length: int | None = None
-    max_length: int | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    max_future: int | None = None
-    max_age: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """One dimension of a day's rollup.
-
-    Attributes:
-        by: the field whose values it is computed for; the whole day as one value named "all" when None.
-        where: for each field named, the values of which an event has to have one to count.
-    """
-
-    dimension: str
-    by: str | None
-    where: tuple[tuple[str, tuple[Any, ...]], ...]
-    measures: tuple[Measure, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +102,14 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     checks.check()
     fields = {
-        key: _field(key, read_table(FieldTable, table, f"fields.{key}"))
+        key: make_field(key, read_table(FieldTable, table, f"fields.{key}"))
         for key, table in read_tables(document, "fields").items()
     }
-    _check_paths(fields)
+    check_paths(fields)
     ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
     fields = _check_event(event, ids, fields, document["fields"])
     aggregates = tuple(
-        _aggregate(key, table, fields) for key, table in read_tables(document, "aggregates", required=False).items()
+        make_aggregate(key, table, fields) for key, table in read_tables(document, "aggregates", required=False).items()
     )
     return Contract(
         path=path,
@@ -189,47 +123,6 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         max_rejected=checks.max_rejected,
         aggregates=aggregates,
     )
-
-
-def _field(name: str, table: FieldTable) -> Field:
-    if not name or name.startswith("_") or _UNREADABLE(name):
-        raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
-    path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
-    if not all(path):
-        raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")
-    table.check(f"fields.{name}")
-    return Field(
-        name=name,
-        path=path,
-        type=table.type,
-        required=table.required,
-        severity=table.severity,
-        default=table.default,
-        trim=table.trim,
-        case=table.case,
-        unit=table.unit,
-        format=table.format,
-        one_of=None if table.one_of is None else tuple(table.one_of),
-        pattern=table.pattern,
-        min_length=table.min_length,
-        max_length=table.max_length,
-        minimum=table.min,
-        maximum=table.max,
-        max_future=table.duration("max_future", f"fields.{name}"),
-        max_age=table.duration("max_age", f"fields.{name}"),
-    )
-
-
-def _check_paths(fields: Mapping[str, Field]) -> None:
-    """Refuse two fields that would take the same value, or one that would take a part of what another takes."""
-    taken: dict[tuple[str, ...], str] = {}
-    for field in sorted(fields.values(), key=lambda each: len(each.path)):
-        for length in range(1, len(field.path) + 1):
-            other = taken.get(field.path[:length])
-            if other is not None:
-                dotted = ".".join(field.path)
-                raise Problem(f"fields.{field.name}.from", dotted, f"a path that fields.{other} doesn't take already")
-        taken[field.path] = field.name
 
 
 def _check_event(
@@ -255,50 +148,3 @@ def _check_event(
             raise Problem(f"fields.{name}.default", field.default, f"no default, since it is the event's {role}")
         placed[name] = replace(field, required=True)
     return placed
-
-
-def _aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
-    where = f"aggregates.{dimension}"
-    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not 0 < len(encode(dimension)) <= MAX_DIMENSION:
-        raise Problem(
-            "aggregates",
-            dimension,
-            f"a name other than {RESERVED_DIMENSION!r} that is short and doesn't begin with '_'",
-        )
-    if not isinstance(table, dict):
-        raise Problem(where, table, "a table")
-    head = read_table(AggregateTable, {key: table[key] for key in ("by", "where") if key in table}, where)
-    if head.by is not None and fields.get(head.by, None) is None:
-        raise Problem(f"{where}.by", head.by, f"one of the fields: {', '.join(fields)}")
-    if head.by is not None and fields[head.by].type in ("object", "array", "number", "timestamp"):
-        raise Problem(f"{where}.by", head.by, "a field of type string, integer or boolean")
-    conditions = []
-    for name, value in head.where.items():
-        if name not in fields:
-            raise Problem(f"{where}.where", name, f"one of the fields: {', '.join(fields)}")
-        values = tuple(value) if isinstance(value, list) else (value,)
-        if not values:
-            raise Problem(f"{where}.where.{name}", value, "at least one value")
-        for each in values:
-            check_value(fields[name].type, fields[name].one_of, each, f"{where}.where.{name}")
-        conditions.append((name, values))
-    measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
-    if not measures:
-        raise Problem(where, table, 'at least one measure, such as total_events = "count"')
-    return Aggregate(dimension, head.by, tuple(conditions), measures)
-
-
-def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> Measure:
-    if name.startswith("_") or not name:
-        raise Problem(where, name, "a measure's name that isn't empty and doesn't begin with '_'")
-    measure = Measure.parse(name, text) if isinstance(text, str) else None
-    if measure is None:
-        raise Problem(f"{where}.{name}", text, '"count", or unique, sum, min, max or mean of a field: "sum(duration)"')
-    if measure.field is None:
-        return measure
-    if measure.field not in fields:
-        raise Problem(f"{where}.{name}", text, f"one of the fields in the brackets: {', '.join(fields)}")
-    types = ("string", "integer", "number", "boolean") if measure.function == "unique" else ("integer", "number")
-    if fields[measure.field].type not in types:
-        raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")
-    return measure

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.contract import RESERVED_DIMENSION
+from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.findings import Finding
 
 _findings = msgspec.json.Decoder(list[Finding])

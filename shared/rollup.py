@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from shared.contract import Aggregate, Contract
+from shared.contract import Contract
+from shared.contract_aggregate import Aggregate
 from shared.measures import Part
 
 EVERYTHING = "all"

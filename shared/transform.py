@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from shared import timestamps
-from shared.contract import Contract, Field
+from shared.contract import Contract
+from shared.contract_field import Field
 
 Shape = Callable[[Any], Any]
 

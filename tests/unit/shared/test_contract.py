@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from shared import contract
-from shared.contract import Aggregate, Contract, Field
+from shared.contract import Contract
+from shared.contract_aggregate import Aggregate
+from shared.contract_field import Field
 from shared.errors import ContractError
 from shared.measures import Measure
 from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT
