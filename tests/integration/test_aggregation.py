@@ -125,11 +125,8 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
     aggregation = Aggregation(bigtable, load(MUSIC_CONTRACT))
     await aggregation.run(DAY)
 
-    await rollups.write_run(
-        DAY,
-        now() + timedelta(milliseconds=5),
-        [("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})],
-    )
+    unfinished = rollups.begin(DAY, now() + timedelta(milliseconds=5))
+    await unfinished.write([("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})])
 
     assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
     assert await rollups.of_value("user", "ghost", DAY) == {}
@@ -142,8 +139,8 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
 async def test_of_overlapping_runs_the_one_that_started_last_counts(rollups: Rollups, bigtable: Bigtable) -> None:
     state = State(bigtable)
     early, late = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
-    await rollups.write_run(DAY, early, [("all", "all", {"n": 1})])
-    await rollups.write_run(DAY, late, [("all", "all", {"n": 2})])
+    await rollups.begin(DAY, early).write([("all", "all", {"n": 1})])
+    await rollups.begin(DAY, late).write([("all", "all", {"n": 2})])
     await state.finish_run(DAY, _run(late))
     await state.finish_run(DAY, _run(early))
     await rollups.sweep(DAY, ["all"])
