@@ -24,7 +24,7 @@ from shared.rollups import Rollups, RunWriter
 from shared.state import Run, State, now
 
 # Shards of a day read side by side: the server prepares some while we take in others.
-_SCANS = 8
+_SCANS = 16
 # A request for more days than this is a mistake, such as a year with a digit too many.
 MOST_DAYS = 3_660
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import compress
 from typing import Any, ClassVar, Protocol, Self, TypeVar
@@ -38,6 +39,10 @@ class Part(Protocol):
     @classmethod
     def add_each(cls, parts: Sequence[Self], values: Sequence[Any]) -> None:
         """Take in values, each into the part that has the same place among the parts."""
+
+    @classmethod
+    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Any]:
+        """Return the result of each of these slices of the values, none of more than `MOST_EXACT`."""
 
     def merge(self, other: Any) -> None:
         """Take in another part of the same measure."""
@@ -69,6 +74,11 @@ class Count:
         """Count each value in its part."""
         for part in parts:
             part.total += 1
+
+    @classmethod
+    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
+        """Return how many values each slice has."""
+        return [each.stop - each.start for each in slices]
 
     def merge(self, other: Count) -> None:
         """Add the other's count."""
@@ -103,6 +113,13 @@ class Unique:
             part.held.add(value)
         for part in set(parts):
             part._add(())
+
+    @classmethod
+    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
+        """Return how many different values each slice has."""
+        if _COMPARABLE.issuperset(map(type, values)):
+            return [len(set(values[each])) for each in slices]
+        return [len(set(_only(_COMPARABLE, values[each]))) for each in slices]
 
     def merge(self, other: Unique) -> None:
         """Take note of the other's values too."""
@@ -159,6 +176,18 @@ class _Numbers:
             if len(part.held) > _MOST_HELD:
                 part._settle()
 
+    @classmethod
+    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
+        """Return the result of each slice."""
+        parts = [cls() for _ in slices]
+        for part, each in zip(parts, slices, strict=True):
+            part.add(values[each])
+        return [part.result() for part in parts]
+
+    def result(self) -> Number | None:
+        """Return the measure of all that was taken in; None where there is no such number."""
+        raise NotImplementedError
+
     def _settle(self) -> None:
         """Work in what is held."""
         held, self.held = self.held, []
@@ -209,6 +238,14 @@ class Sum(_Numbers):
             return float(self._exact())
         except OverflowError:
             return None
+
+    @classmethod
+    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
+        """Return the total of each slice."""
+        if cls is Sum and set(map(type, values)) == {float}:
+            with suppress(OverflowError):
+                return [math.fsum(values[each]) if each.start < each.stop else 0 for each in slices]
+        return super().results(values, slices)
 
     def _exact(self) -> Fraction:
         return sum((Fraction(partial) for partial in self.partials), Fraction(self.total))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
 from google.api_core import exceptions
@@ -21,6 +21,9 @@ Filter: Any = type(_Request().filter)
 _REVERSE_SCANS = (
     ("bigtable-features", base64.urlsafe_b64encode(FeatureFlags.serialize(FeatureFlags(reverse_scans=True))).decode()),
 )
+
+# Bytes of answers that are taken in together.
+_TOGETHER = 64 * 1024
 
 
 class Scan:
@@ -108,10 +111,14 @@ async def read(
             request = ReadRowsRequest.wrap(left.request(table, app_profile))
             metadata = _REVERSE_SCANS if left.reverse else ()
             stream = await client.read_rows(request=request, timeout=deadline, retry=None, metadata=metadata)
-            async for answer in stream:
-                for row in merger.add(answer):
+            answers, end = aiter(stream), None
+            while end is None:
+                data, end = await _some(answers)
+                for row in merger.add(data):
                     count += 1
                     yield row
+            if not isinstance(end, StopAsyncIteration):
+                raise end
             merger.finish()
             return
         except (exceptions.GoogleAPICallError, ConnectionError, InvalidChunkError) as error:
@@ -129,3 +136,20 @@ async def read(
         finally:
             if stream is not None:
                 stream.cancel()  # a reader that has enough must not leave the server sending
+
+
+async def _some(answers: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:
+    """Return some answers, one behind the other, and what ended them; None if more will come.
+
+    Answers put together on the wire are one. The emulator sends a row in each, and what an answer costs beside its
+    cells is half of the time that taking in a day of small rows takes.
+    """
+    some: list[bytes] = []
+    size = 0
+    try:
+        while size < _TOGETHER:
+            some.append(await anext(answers))
+            size += len(some[-1])
+    except Exception as end:  # what came before it is good
+        return b"".join(some), end
+    return b"".join(some), None

@@ -14,7 +14,7 @@ import msgspec
 
 from shared.contract import Contract
 from shared.contract_aggregate import Aggregate
-from shared.parts import Part
+from shared.parts import MOST_EXACT, Part
 
 EVERYTHING = "all"
 ERROR = "_error"  # ends the name of the figure that says how far an estimated one may be off
@@ -84,6 +84,8 @@ class DayRollup:
         events = self._decode(b"[" + b",".join(self._waiting) + b"]")
         counts = self._counts
         self._begin()
+        if not counts:
+            return []
         self.events += len(events)
         columns: Columns = {name: list(map(get, events)) for name, get in self._getters.items()}
         columns[None] = events
@@ -99,6 +101,7 @@ class _Dimension:
         self._name, self._by = aggregate.dimension, aggregate.by
         self._where = aggregate.where
         self._measures = aggregate.measures
+        self._names = [measure.name for measure in aggregate.measures]
         self._new = [measure.part for measure in aggregate.measures]
 
     def _counting(self, columns: Columns) -> list[bool] | None:
@@ -117,29 +120,43 @@ class _Dimension:
 
     def _figures(self, value: str, parts: list[Part]) -> Figures:
         figures: dict[str, Any] = {}
-        for measure, part in zip(self._measures, parts, strict=True):
-            figures[measure.name] = part.result()
+        for name, part in zip(self._names, parts, strict=True):
+            figures[name] = part.result()
             if part.error is not None:
-                figures[measure.name + ERROR] = part.error
+                figures[name + ERROR] = part.error
         return Figures(self._name, value, figures)
 
 
 class _Users(_Dimension):
     """A dimension by the user, whose events lie side by side."""
 
-    def measure(self, columns: Columns, counts: list[int]) -> Iterator[Figures]:
+    def measure(self, columns: Columns, counts: list[int]) -> list[Figures]:
         """Return the figures of users, of whose events there are so many each, one behind the other."""
         users, measured, counting = columns[self._by], self._measured(columns), self._counting(columns)
-        for start, stop in pairwise(accumulate(counts, initial=0)):
-            events = [column[start:stop] for column in measured]
-            if counting is not None:
-                events = [list(compress(column, counting[start:stop])) for column in events]
-            user = _text(users[start])
-            if user is not None and events[0]:
-                parts = self._parts()
-                for part, column in zip(parts, events, strict=True):
-                    part.add(column)
-                yield self._figures(user, parts)
+        slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
+        names = [_text(users[each.start]) for each in slices]
+        if counting is not None:
+            measured = [list(compress(column, counting)) for column in measured]
+            counts = [sum(counting[each]) for each in slices]
+            slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
+        if max(counts) > MOST_EXACT:
+            return [
+                self._figures(name, self._parts_of([column[each] for column in measured]))
+                for name, each in zip(names, slices, strict=True)
+                if name is not None and each.start < each.stop
+            ]
+        results = [new.results(column, slices) for new, column in zip(self._new, measured, strict=True)]
+        return [
+            Figures(self._name, name, dict(zip(self._names, figures, strict=True)))
+            for name, count, figures in zip(names, counts, zip(*results, strict=True), strict=True)
+            if name is not None and count
+        ]
+
+    def _parts_of(self, columns: list[list[Any]]) -> list[Part]:
+        parts = self._parts()
+        for part, column in zip(parts, columns, strict=True):
+            part.add(column)
+        return parts
 
 
 class _Values(_Dimension):

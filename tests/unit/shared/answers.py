@@ -18,7 +18,9 @@ def answer(**fields: Any) -> bytes:
 def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
     """Return a chunk; with a key the first of a row, and by default a whole row of one cell."""
     family, qualifier = fields.pop("family", "e" if key else None), fields.pop("qualifier", b"q" if key else None)
-    made = Chunk(row_key=key, commit_row=commit, **fields)
+    made = Chunk(row_key=key, **fields)
+    if commit:
+        made.commit_row = True
     if family is not None:
         made.family_name.value = family
     if qualifier is not None:

@@ -127,8 +127,8 @@ cells = st.lists(
     st.tuples(
         st.sampled_from(["e", "f"]),
         st.binary(max_size=3) | st.integers(126, 140).map(lambda size: b"q" * size),  # a length of one byte or two
-        st.integers(0, 3),
-        st.binary(max_size=9),
+        st.integers(0, 3) | st.integers(1, 9),
+        st.binary(max_size=9) | st.binary(min_size=1, max_size=9),
     ),
     min_size=1,
     max_size=5,
@@ -175,17 +175,25 @@ def test_rows_cut_into_chunks_anyhow_come_out_whole(rows: list[Any], piece: int,
     assert [(row.key, row.cells) for row in found] == [(key, [Cell(*cell) for cell in cells]) for key, cells in rows]
 
 
-def test_an_answer_of_whole_rows_is_not_gone_through_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("terse", [False, True], ids=["as the emulator", "as Bigtable"])
+def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch, terse: bool) -> None:
     monkeypatch.setattr(RowMerger, "_one_by_one", None)
-    begun = chunk(b"b", commit=False, value=b"1", timestamp_micros=5)
-    more = [chunk(qualifier=b"r", value=b"2"), chunk(b"c", value=b"3")]
+    told: dict[str, Any] = {} if terse else {"key": b"b", "family": "e"}
+    answers = [
+        [chunk(b"b", commit=False, value=b"1", timestamp_micros=5)],
+        [
+            chunk(**told, qualifier=b"r", value=b"2", timestamp_micros=6, commit=False),
+            chunk(told.get("key", b""), family="f", qualifier=b"s", value=b"3", timestamp_micros=7),
+            chunk(b"c", value=b"4", timestamp_micros=8),
+        ],
+    ]
 
     merger = RowMerger()
-    found = [row for chunks in ([begun], more) for row in merger.add(answer(chunks=chunks))]
+    found = [(row.key, row.cells) for chunks in answers for row in merger.add(answer(chunks=chunks))]
 
-    assert [row.cells for row in found] == [
-        [Cell("e", b"q", 5, b"1"), Cell("e", b"r", 0, b"2")],
-        [Cell("e", b"q", 0, b"3")],
+    assert found == [
+        (b"b", [Cell("e", b"q", 5, b"1"), Cell("e", b"r", 6, b"2"), Cell("f", b"s", 7, b"3")]),
+        (b"c", [Cell("e", b"q", 8, b"4")]),
     ]
 
 
