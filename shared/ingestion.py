@@ -14,13 +14,13 @@ from shared.contract import Contract
 from shared.envelope import Message, UnpackError
 from shared.events import Events
 from shared.findings import Finding, rules_broken
-from shared.judgement import Accepted, Judgement, Rejected
+from shared.judgement import Judgement
 from shared.keys import EPOCH
 from shared.quarantine import Quarantine
 from shared.recent import Recent
 from shared.state import State
+from shared.verdicts import Accepted, Rejected, Verdict
 
-Verdict = Accepted | Rejected
 Report = Callable[[Counter[str]], None]
 
 # Of a message, what is judged and stored at once.
