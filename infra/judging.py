@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from infra.report import Report
 from infra.sources import Record, SourceReader, Unreadable
 from shared.contract import Contract
-from shared.judgement import Accepted, Judgement
+from shared.judgement import Judgement
 from shared.keys import Place, parse_day, rejected_row, user_of_row
+from shared.verdicts import Accepted
 
 if TYPE_CHECKING:
     from infra.sources import ColumnType

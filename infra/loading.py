@@ -14,8 +14,8 @@ from infra.sources import Record, SourceReader, Unreadable
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.ingestion import Ingestion
-from shared.judgement import Accepted
 from shared.keys import rejected_row
+from shared.verdicts import Accepted
 
 # Batches that wait for Bigtable side by side: they share calls, and while some are written more are judged.
 _BATCHES = 64
