@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from shared.parts import Count, Max, Mean, Min, Part, Sum, Unique
+from shared.numbers import Max, Mean, Min, Sum
+from shared.parts import Count, Part, Unique
 
 Function = Literal["count", "unique", "sum", "min", "max", "mean"]
 
@@ -40,6 +41,11 @@ class Measure:
             return cls(name, "count", None)
         match = _WRITTEN.fullmatch(text)
         return cls(name, cast(Function, match[1]), match[2]) if match else None
+
+    @property
+    def error_name(self) -> str:
+        """The name of the figure that says how far this one may be off, where it is an estimate."""
+        return f"{self.name}_error"
 
     @property
     def part(self) -> type[Part]:

@@ -14,10 +14,9 @@ import msgspec
 
 from shared.contract import Contract
 from shared.contract_aggregate import Aggregate
-from shared.parts import MOST_EXACT, Part
+from shared.parts import MOST_EXACT, Column, Part, types_of
 
 EVERYTHING = "all"
-ERROR = "_error"  # ends the name of the figure that says how far an estimated one may be off
 
 # Bytes of events that are measured together.
 _TOGETHER = 1024 * 1024
@@ -87,7 +86,7 @@ class DayRollup:
         if not counts:
             return []
         self.events += len(events)
-        columns: Columns = {name: list(map(get, events)) for name, get in self._getters.items()}
+        columns: Columns = {name: Column(map(get, events)) for name, get in self._getters.items()}
         columns[None] = events
         for dimension in self._values:
             dimension.add(columns)
@@ -120,10 +119,10 @@ class _Dimension:
 
     def _figures(self, value: str, parts: list[Part]) -> Figures:
         figures: dict[str, Any] = {}
-        for name, part in zip(self._names, parts, strict=True):
-            figures[name] = part.result()
+        for measure, part in zip(self._measures, parts, strict=True):
+            figures[measure.name] = part.result()
             if part.error is not None:
-                figures[name + ERROR] = part.error
+                figures[measure.error_name] = part.error
         return Figures(self._name, value, figures)
 
 
@@ -178,7 +177,7 @@ class _Values(_Dimension):
                 part.add(column)
             return
         values = columns[self._by]
-        if set(map(type, values)) != {str}:
+        if types_of(values) != {str}:
             values = list(map(_text, values))
             fits = [value is not None for value in values]
             counting = fits if counting is None else list(map(and_, counting, fits))

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -35,6 +36,8 @@ _COMMITS = 2
 _READS = 5
 
 Stats = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
 
 
 class RunWriter:
@@ -169,7 +172,12 @@ def _seen(row: Row, run_micros: int | None) -> int | None:
 
 def _put(changes: Changes, row_key: bytes, micros: int, stats: Mapping[str, Any]) -> None:
     for name, figure in stats.items():
-        changes.set_cell(row_key, FAMILY, keys.encode(name).encode(), micros, msgspec.json.encode(figure))
+        changes.set_cell(row_key, FAMILY, _qualifier(name), micros, _encode(figure))
+
+
+@lru_cache(maxsize=256)
+def _qualifier(measure: str) -> bytes:
+    return keys.encode(measure).encode()
 
 
 def _micros(moment: datetime) -> int:

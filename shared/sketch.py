@@ -30,7 +30,7 @@ class Sketch:
         """Take note of values, each of which may have come before."""
         update = self._hll.update
         for value in set(values):
-            update(value if type(value) is str and value[:1] != "\0" else _text(value))
+            update(_text(value))
 
     def merge(self, other: Sketch) -> None:
         """Take note of the other's values too."""
@@ -55,7 +55,7 @@ class Sketch:
 
 
 def _text(value: Any) -> str:
-    """Return a text for a value, the same one for values that are equal, and for no others."""
+    """Return the text that is hashed for a value: the same one for values that are equal, and for no others."""
     if isinstance(value, str):
-        return f"\0t{value}"
+        return value if value > "\1" else f"\0t{value}"  # the library passes over an empty text
     return f"\0n{int(value) if value == int(value) else value!r}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.measures import Measure
-from shared.parts import Count, Max, Mean, Min, Sum, Unique
+from shared.numbers import Max, Mean, Min, Sum
+from shared.parts import Count, Unique
 
 FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Max, "mean": Mean}
 

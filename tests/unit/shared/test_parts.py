@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.parts import Count, Max, Mean, Min, Sum, Unique
+from shared.numbers import Max, Mean, Min, Sum
+from shared.parts import MOST_EXACT, Column, Count, Unique
 
 FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Max, "mean": Mean}
 
@@ -36,29 +38,67 @@ def exactly(result: Any) -> str:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@given(taken=st.lists(values, max_size=12), chance=st.randoms(use_true_random=False))
-@example(taken=[1e16, 1.0, 0.1, -1e16, 0.2, 0.3], chance=random.Random(1))
-@example(taken=[1.7e308, 1.7e308, -1.7e308], chance=random.Random(2))
-@example(taken=[1, 1.0, True, "1"], chance=random.Random(3))
-def test_any_split_any_order_any_merge_tree(function: str, taken: list[Any], chance: random.Random) -> None:
-    # given the values in another order, cut anywhere, each piece taken in in one go or in two
-    shuffled = chance.sample(taken, len(taken))
-    parts: list[Any] = [FUNCTIONS[function]()]
-    while shuffled:
-        cut = chance.randint(1, len(shuffled))
-        parts.append(FUNCTIONS[function]())
-        middle = chance.randint(0, cut)
-        parts[-1].add(shuffled[:middle])
-        parts[-1].add(shuffled[middle:cut])
-        shuffled = shuffled[cut:]
+@given(taken=st.lists(values, max_size=12), chance=st.randoms(use_true_random=False), most=st.sampled_from([3, 10**6]))
+@example(taken=[1e16, 1.0, 0.1, -1e16, 0.2, 0.3], chance=random.Random(1), most=3)
+@example(taken=[1.7e308, 1.7e308, -1.7e308], chance=random.Random(2), most=3)
+@example(taken=[1, 1.0, True, "1", "2"], chance=random.Random(3), most=3)
+def test_any_split_any_order_any_merge_tree(function: str, taken: list[Any], chance: random.Random, most: int) -> None:
+    """Whether or not it is worked in at once, and whether or not different values are estimated."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.parts.MOST_EXACT", most)
+        patch.setattr("shared.parts._MOST_HELD", chance.choice([0, 2, 100]))
+        patch.setattr("shared.numbers._MOST_HELD", chance.choice([0, 2, 100]))
+        # given the values in another order, cut anywhere, each piece taken in in one go, in two, or each by itself
+        shuffled = chance.sample(taken, len(taken))
+        parts: list[Any] = [FUNCTIONS[function]()]
+        while shuffled:
+            cut = chance.randint(1, len(shuffled))
+            parts.append(FUNCTIONS[function]())
+            middle = chance.randint(0, cut)
+            parts[-1].add(shuffled[:middle])
+            if chance.random() < 0.5:
+                parts[-1].add(shuffled[middle:cut])
+            else:
+                into = [chance.choice(parts) for _ in shuffled[middle:cut]]
+                FUNCTIONS[function].add_each(into, shuffled[middle:cut])
+            shuffled = shuffled[cut:]
 
-    # when they are merged two at a time, whichever two, until one is left
-    while len(parts) > 1:
-        other = parts.pop(chance.randrange(len(parts)))
-        parts[chance.randrange(len(parts))].merge(other)
+        # when they are merged two at a time, whichever two, until one is left
+        while len(parts) > 1:
+            other = parts.pop(chance.randrange(len(parts)))
+            parts[chance.randrange(len(parts))].merge(other)
 
-    # then it is what all at once gives
-    assert exactly(parts[0].result()) == exactly(of(function, taken))
+        # then it is what all at once gives
+        whole = FUNCTIONS[function]()
+        whole.add(taken)
+        assert exactly(parts[0].result()) == exactly(whole.result())
+        assert parts[0].error == whole.error
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@given(taken=st.lists(st.lists(values, max_size=4), max_size=4), column=st.booleans())
+def test_slices_of_a_column_have_the_results_that_they_have_by_themselves(
+    function: str, taken: list[list[Any]], column: bool
+) -> None:
+    flat = [value for each in taken for value in each]
+    bounds = list(accumulate(map(len, taken), initial=0))
+    slices = [slice(*each) for each in pairwise(bounds)]
+
+    results = FUNCTIONS[function].results(Column(flat) if column else flat, slices)
+
+    assert list(map(exactly, results)) == [exactly(of(function, each)) for each in taken]
+
+
+def test_different_values_are_counted_up_to_a_bound_and_estimated_beyond() -> None:
+    part = Unique()
+    part.add([f"user-{number}" for number in range(MOST_EXACT)])
+    assert (part.result(), part.error) == (MOST_EXACT, None)
+
+    part.add(["one more"])
+
+    assert part.error == 0.0081
+    assert abs(part.result() - MOST_EXACT) <= 0.0081 * MOST_EXACT
+    assert len(part.held) == 0
 
 
 @given(st.lists(numbers))
