@@ -161,6 +161,25 @@ async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(bigtable: B
     assert await rollups.of_value("guess", "x", DAY) == {"by_hand": [1, {"a": 2.5}]}
 
 
+async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_row(
+    bigtable: Bigtable, rollups: Rollups, settings: Settings
+) -> None:
+    early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
+    await rollups.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
+    await rollups.write_by_hand("guess", "x", DAY, {"n": 2})
+    await State(bigtable).finish_run(DAY, _run(late))
+
+    touched = await rollups.sweep(DAY, ["guess"])
+
+    assert touched == 2
+    ((key, columns),) = dump(settings, "aggregates").items()
+    assert key == b"guess#20240115#x"
+    assert {column: [value for _, value in found] for column, found in columns.items()} == {
+        ("a", b"_by_hand"): [b"1"],
+        ("a", b"n"): [b"2"],
+    }
+
+
 async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(bigtable: Bigtable, rollups: Rollups) -> None:
     await take_in(
         bigtable,

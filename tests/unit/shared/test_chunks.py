@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import ParseDict
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.chunks import Cell, InvalidChunkError, Row, RowMerger
@@ -201,3 +201,61 @@ def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.Monk
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidChunkError, match="not an answer"):
         list(RowMerger().add(data))
+
+
+# Mostly what a plain answer has, so that most of what isn't plain is so in one thing.
+odd_chunks = st.fixed_dictionaries(
+    {
+        "key": st.sampled_from([b"", b"", b"", b"a", b"a", b"b", b"c"]),
+        "family": st.sampled_from([None, None, "e", "e", "f"]),
+        "qualifier": st.sampled_from([b"q", b"q", b"q", b"r", b"", None]),
+        "timestamp_micros": st.sampled_from([5, 5, 5, 6, 0]),
+        "value": st.sampled_from([b"v", b"v", b"H\x01", b""]),
+        "commit": st.sampled_from([False, False, True]),
+    },
+    optional={
+        "labels": st.sampled_from([["l"], ["l", "m"], [""]]),
+        "value_size": st.just(9),
+        "reset_row": st.just(True),
+    },
+)
+plain_chunks = st.fixed_dictionaries(
+    {
+        "key": st.sampled_from([b"", b"", b"a", b"a", b"b", b"c"]),
+        "family": st.sampled_from([None, "e", "e", "f"]),
+        "qualifier": st.sampled_from([b"q", b"r"]),
+        "timestamp_micros": st.just(5),
+        "value": st.sampled_from([b"v", b"H\x01"]),
+        "commit": st.booleans(),
+    },
+    optional={"labels": st.just(["l"])},
+)
+
+
+def outcome(answers: list[bytes]) -> tuple[list[Any], str]:
+    """Return the rows that answers make, and what is wrong with them."""
+    merger = RowMerger()
+    rows: list[Row] = []
+    try:
+        for data in answers:
+            rows += merger.add(data)
+        merger.finish()
+    except InvalidChunkError as error:
+        return [(row.key, row.cells) for row in rows], str(error)
+    return [(row.key, row.cells) for row in rows], ""
+
+
+@settings(max_examples=1_000)
+@given(
+    st.lists(plain_chunks | odd_chunks, min_size=1, max_size=5) | st.lists(plain_chunks, min_size=1), st.integers(1, 5)
+)
+@example([{"key": b"a", "family": "e", "qualifier": b"q", "timestamp_micros": 5, "value": b"v", "commit": True}] * 2, 2)
+def test_columns_say_what_chunks_say_one_by_one(made: list[dict[str, Any]], together: int) -> None:
+    chunks = [chunk(**{**each, "commit": each["commit"] and "reset_row" not in each}) for each in made]
+    answers = [answer(chunks=chunks[start : start + together]) for start in range(0, len(chunks), together)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.chunks.plain_columns", lambda *_: None)
+        one_by_one = outcome(answers)
+
+    assert outcome(answers) == one_by_one
