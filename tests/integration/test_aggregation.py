@@ -167,14 +167,16 @@ async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_ro
     early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
     await rollups.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
     await rollups.write_by_hand("guess", "x", DAY, {"n": 2})
+    await rollups.begin(DAY, late).write([("guess", "z", {"n": 3})])
     await State(bigtable).finish_run(DAY, _run(late))
 
     touched = await rollups.sweep(DAY, ["guess"])
 
     assert touched == 2
-    ((key, columns),) = dump(settings, "aggregates").items()
-    assert key == b"guess#20240115#x"
-    assert {column: [value for _, value in found] for column, found in columns.items()} == {
+    found = dump(settings, "aggregates")
+    assert list(found) == [b"guess#20240115#x", b"guess#20240115#z"]
+    columns = found[b"guess#20240115#x"]
+    assert {column: [value for _, value in cells] for column, cells in columns.items()} == {
         ("a", b"_by_hand"): [b"1"],
         ("a", b"n"): [b"2"],
     }
