@@ -6,7 +6,7 @@ import base64
 import csv
 import random
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from shared import envelope
 
 DAY = date(2024, 1, 15)
+NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)  # of the day after, when all of them are past
 USERS = 50_000
 _TYPES = ("click", "song_play", "page_view", "search", "like")
 _ARTISTS = tuple(f"Artist no. {number}" for number in range(500))
