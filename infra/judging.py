@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,26 +40,30 @@ class DistinctPlaces:
 
     def __init__(self) -> None:
         self._places: set[int] = set()
-        self._events: dict[date, int] = defaultdict(int)
-        self._users: dict[date, set[str]] = defaultdict(set)
+        self._rows: dict[bytes, int] = defaultdict(int)
 
-    def add(self, place: Place) -> bool:
-        """Take in a place; returns whether it is new."""
-        mark = hash((place.row_key, place.qualifier))
-        if mark in self._places:
-            return False
-        self._places.add(mark)
-        day = parse_day(place.row_key[3:11].decode())
-        self._events[day] += 1
-        self._users[day].add(user_of_row(place.row_key))
-        return True
+    def add(self, places: Iterable[Place]) -> int:
+        """Take in places; returns how many of them are new."""
+        known, before = self._places, len(self._places)
+        for place in places:
+            mark = hash(place)
+            if mark not in known:
+                known.add(mark)
+                self._rows[place.row_key] += 1
+        return len(known) - before
 
     def __len__(self) -> int:
         return len(self._places)
 
     def days(self) -> dict[date, tuple[int, int]]:
         """Return for each day its different events and users."""
-        return {day: (events, len(self._users[day])) for day, events in sorted(self._events.items())}
+        events: dict[date, int] = defaultdict(int)
+        users: dict[date, set[str]] = defaultdict(set)
+        for row_key, count in self._rows.items():
+            day = parse_day(row_key[3:11].decode())
+            events[day] += count
+            users[day].add(user_of_row(row_key))
+        return {day: (events[day], len(users[day])) for day in sorted(events)}
 
 
 def judge_files(
@@ -82,7 +86,7 @@ def judge_files(
         report.published += 1
         verdict = judge(item.raw, published)
         if isinstance(verdict, Accepted):
-            if places.add(verdict.place):
+            if places.add((verdict.place,)):
                 report.stored += 1
                 report.warned.update({finding.rule for finding in verdict.warnings})
         else:

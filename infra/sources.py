@@ -155,7 +155,7 @@ class SourceReader:
             return json_source.read_objects(file, name, number)
         if bracket == b"[":
             return json_source.read_values(file, name)
-        return json_source.read_lines(json_source.lines_of(file, number), name, number)
+        return json_source.read_lines(json_source.blocks_of(file, number), name, number)
 
 
 def _size(path: Path) -> int | None:
