@@ -1,0 +1,83 @@
+"""The events that are measured with: those of the shipped music contract, about 200 bytes each, and always the same."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import random
+from collections.abc import Iterable, Iterator
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared import envelope
+
+DAY = date(2024, 1, 15)
+USERS = 50_000
+_TYPES = ("click", "song_play", "page_view", "search", "like")
+_ARTISTS = tuple(f"Artist no. {number}" for number in range(500))
+_DEVICES = ("web", "android", "ios")
+
+encode = msgspec.json.Encoder().encode
+
+
+def records(count: int, *, users: int = USERS, day: date = DAY, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Yield events of one day, good ones all, as a producer makes them; `device` is a field no contract names."""
+    dice = random.Random(seed)
+    for number in range(count):
+        seconds, millis = divmod(dice.randrange(86_400_000), 1_000)
+        clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{millis:03d}"
+        song = int(5_000 * dice.random() ** 2)  # some are played far more than others
+        yield {
+            "event_id": f"evt_{day:%Y%m%d}_{number:09d}",
+            "userId": f"user_{dice.randrange(users):07d}",
+            "timestamp": f"{day}T{clock}Z",
+            "event_type": dice.choice(_TYPES),
+            "songId": f"song_{song:05d}",
+            "artist": _ARTISTS[song % 500],
+            "duration": round(dice.random() * 400, 1),
+            "device": dice.choice(_DEVICES),
+        }
+
+
+def lines(count: int, **more: Any) -> Iterator[bytes]:
+    """Yield events as JSON, without line ends."""
+    return map(encode, records(count, **more))
+
+
+def write_json_lines(path: Path, count: int, **more: Any) -> Path:
+    """Write a file of one event a line."""
+    with path.open("wb") as file:
+        file.writelines(line + b"\n" for line in lines(count, **more))
+    return path
+
+
+def write_csv(path: Path, count: int, **more: Any) -> Path:
+    """Write the same events as CSV."""
+    with path.open("w", newline="") as file:
+        events = records(count, **more)
+        first = next(events)
+        writer = csv.DictWriter(file, list(first))
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(events)
+    return path
+
+
+def posts(events: Iterable[bytes], *, packed: int = 1) -> Iterator[bytes]:
+    """Yield the bodies that Eventarc posts for messages of so many events, as `sluice publish` packs them."""
+    events = iter(events)
+    attributes = {envelope.CONTENT_TYPE: envelope.LINES} if packed > 1 else {}
+    number = 0
+    while batch := list(islice(events, packed)):
+        message = {
+            "data": base64.b64encode(b"\n".join(batch)).decode(),
+            "attributes": attributes,
+            "messageId": str(number),
+            "publishTime": f"{DAY}T23:59:59.999Z",
+        }
+        yield msgspec.json.encode({"message": message, "subscription": "projects/bench/subscriptions/bench"})
+        number += 1

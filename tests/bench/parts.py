@@ -1,0 +1,142 @@
+"""The parts that are measured, as processes on free ports: functions under functions-framework, Google's emulators."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from infra import emulators
+from infra.processes import Child, Supervisor, accepts, free_port
+from infra.provision import provision_bigtable
+from shared.config import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = Path(__file__).with_name("peers")
+_FRAMEWORK = Path(sys.executable).with_name("functions-framework")
+
+
+class Parts:
+    """Starts what a measurement needs; each gets servers of its own, so that none finds what another left."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    @property
+    def folder(self) -> Path:
+        """A folder for files, gone afterwards."""
+        return self._supervisor.folder
+
+    @contextmanager
+    def bigtable(self, *, tables: bool = True) -> Iterator[Settings]:
+        """Run a Bigtable emulator of one's own, with this project's tables in it."""
+        port = free_port()
+        child = emulators.start_bigtable(self._supervisor, port)
+        try:
+            self._supervisor.wait_until(partial(accepts, port), "the Bigtable emulator doesn't answer")
+            settings = Settings("bench", "bench", bigtable_emulator=f"127.0.0.1:{port}")
+            if tables:
+                provision_bigtable(settings)
+            yield settings
+        finally:
+            self._supervisor.forget(child)
+
+    @contextmanager
+    def pubsub(self) -> Iterator[str]:
+        """Run a Pub/Sub emulator; yields its address."""
+        port = free_port()
+        child = emulators.start_pubsub(self._supervisor, port)
+        try:
+            self._supervisor.wait_until(partial(accepts, port), "the Pub/Sub emulator doesn't answer")
+            yield f"127.0.0.1:{port}"
+        finally:
+            self._supervisor.forget(child)
+
+    @contextmanager
+    def function(self, target: str, source: Path, settings: Settings | None = None) -> Iterator[Function]:
+        """Run a function under functions-framework, until it answers and no longer than the block."""
+        function = self.start_function(target, source, settings)
+        try:
+            self._supervisor.wait_until(function.answers, f"function {target} doesn't answer")
+            yield function
+        finally:
+            self._supervisor.forget(function.child)
+
+    def start_function(self, target: str, source: Path, settings: Settings | None = None) -> Function:
+        """Start a function, without waiting for it."""
+        port = free_port()
+        command = [_FRAMEWORK, "--target", target, "--source", source, "--host", "127.0.0.1", "--port", str(port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables(settings) if settings else {})}
+        name = f"{target}-{uuid.uuid4().hex[:6]}"
+        return Function(self._supervisor.start(name, command, env=environment, cwd=ROOT, wave=1), port)
+
+    def run(self, command: list[str | Path], environment: Mapping[str, str], name: str) -> float:
+        """Run a program to its end; returns the seconds that took."""
+        started = time.monotonic()
+        child = self._supervisor.start(name, command, env={**os.environ, **environment}, cwd=ROOT)
+        code = child.process.wait()
+        took = time.monotonic() - started
+        self._supervisor.children.remove(child)
+        if code:
+            raise RuntimeError(f"{name} ended with exit code {code}; its last words:\n{child.last_words()}")
+        return took
+
+    def forget(self, function: Function) -> None:
+        """End a function."""
+        self._supervisor.forget(function.child)
+
+
+class Function:
+    """A function that runs."""
+
+    def __init__(self, child: Child, port: int) -> None:
+        self.child = child
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/"
+
+    def answers(self) -> bool:
+        """Return whether it answers HTTP, whatever it says."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
+
+    def memory(self) -> float:
+        """Return the memory of all its processes in MiB, each page once however many of them share it."""
+        total = 0
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and os.getpgid(int(process.name)) == self.child.process.pid:
+                    lines = (process / "smaps_rollup").read_text().splitlines()
+                    total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            except (OSError, StopIteration):
+                continue  # it has ended meanwhile
+        return total / 1024
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Return the environment by which a program finds what the settings name."""
+    named = {
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
+        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
+    }
+    return {name: value for name, value in named.items() if value}
+
+
+OURS = ROOT / "functions" / "ingest" / "main.py"
+AGGREGATE = ROOT / "functions" / "aggregate" / "main.py"
+BY_HAND = PEERS / "by_hand" / "main.py"
+NOOP = PEERS / "noop" / "main.py"

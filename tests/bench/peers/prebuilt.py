@@ -1,0 +1,62 @@
+"""The limit: MutateRows calls whose bytes are made beforehand, so that only gRPC and the server are measured."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import grpc
+import msgspec
+from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
+
+from shared import contract
+from shared.config import DEFAULT_CONTRACT, Settings
+from shared.judgement import Accepted, Judgement
+from shared.writer import Changes
+from tests.bench.results import Wrong
+
+_METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
+_FLIGHTS = 4
+
+
+def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]:
+    """Return calls of so many rows, each row with one event, as this project would store them."""
+    judge = Judgement(contract.load(DEFAULT_CONTRACT))
+    now = datetime.now(UTC)
+    table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
+    calls, entries = [], []
+    for number, raw in enumerate(events, 1):
+        verdict = judge(raw, now)
+        assert isinstance(verdict, Accepted), msgspec.json.encode(verdict)
+        changes = Changes()
+        changes.set_cell(verdict.place.row_key, "e", verdict.place.qualifier, verdict.place.micros, verdict.value)
+        entries += changes.entries()
+        if number % rows == 0:
+            request = type(MutateRowsRequest.pb(MutateRowsRequest()))(table_name=table, entries=entries)
+            calls.append(request.SerializeToString())
+            entries = []
+    return calls
+
+
+def send_all(settings: Settings, calls: Sequence[bytes], rows: int) -> float:
+    """Send the calls, several at once; returns rows a second."""
+    return asyncio.run(_send_all(str(settings.bigtable_emulator), calls, rows))
+
+
+async def _send_all(address: str, calls: Sequence[bytes], rows: int) -> float:
+    async with grpc.aio.insecure_channel(address) as channel:
+        mutate = channel.unary_stream(_METHOD)
+        left = iter(calls)
+
+        async def fly() -> None:
+            for call in left:
+                async for answer in mutate(call):
+                    entries = MutateRowsResponse.pb(MutateRowsResponse.deserialize(answer)).entries
+                    if any(entry.status.code for entry in entries):
+                        raise Wrong("an entry was refused")
+
+        started = time.perf_counter()
+        await asyncio.gather(*(fly() for _ in range(_FLIGHTS)))
+        return len(calls) * rows / (time.perf_counter() - started)
