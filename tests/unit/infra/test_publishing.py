@@ -31,13 +31,13 @@ def test_a_message_holds_as_many_events_as_asked_for(size: int) -> None:
 
 def test_a_message_is_filled_to_its_bytes_and_the_rest_goes_into_the_next() -> None:
     third = envelope.MAX_PACKED // 3
-    sizes = [third - 1, third - 1, third, third, 10, envelope.MAX_PACKED - 1, 10, envelope.MAX_PACKED]
+    sizes = [third - 1, third - 1, third, third, *[10] * 9, envelope.MAX_PACKED - 1, 10, envelope.MAX_PACKED]
     events = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
 
     messages, report = pack(b"".join(event + b"\n" for event in events), 5)
 
     assert messages == [(b"\n".join(batch), len(batch)) for batch in envelope.pack(events, most=5)]
-    assert [events for _, events in messages] == [3, 2, 1, 1, 1]
+    assert [events for _, events in messages] == [3, 5, 5, 1, 1, 1]
     assert report.unreadable_count == 0
 
 
