@@ -109,8 +109,8 @@ class _Rows:
     def plain(self) -> Iterator[tuple[int, str]]:
         """Yield number and text of the lines of the next blocks while there are no quotes, and each line is a row.
 
-        That is all of the file as most programs write it, read in half the time. The block that has a quote, or anything else to be looked at, is
-        at hand afterwards.
+        That is all of a file as most programs write it, read in half the time. A block that has a quote, or anything
+        else to be looked at, is at hand afterwards.
         """
         while not self._lines and (block := next(self._blocks, b"")):
             bare = block.replace(b"\r\n", b"\n")

@@ -283,8 +283,8 @@ def test_rows_of_a_block_without_quotes_are_those_that_a_parser_finds(body: list
     data = b"".join([*body, b"x\n"])
     columns: dict[str, ColumnType] = {"n": "number", "i": "integer"}
 
-    parsed = list(read_csv([header + b"\n" + data], "events.csv", columns))  # as every block with a header is
-    assert list(read_csv([header + b"\n", data], "events.csv", columns)) == parsed
+    parsed = list(read_csv([header + b"\n" + data + b"y\n"], "events.csv", columns))  # as every block with a header is
+    assert list(read_csv([header + b"\n", data, b"y\n"], "events.csv", columns)) == parsed
 
 
 @given(st.binary(max_size=200).map(lambda data: b"a,b\n" + data))
