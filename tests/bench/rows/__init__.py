@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.bench.parts import Parts
 from tests.bench.results import Result
-from tests.bench.rows import messages
+from tests.bench.rows import files, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +21,7 @@ class Row:
 ROWS = {
     1: Row("messages of one event", messages.single),
     2: Row("messages of a hundred events", messages.envelopes),
+    3: Row("a file of a million events into the store", files.ingest),
+    4: Row("a file of a million events into the topic", files.publish),
+    11: Row("bytes billed for a million events of 200 bytes", files.cost),
 }
