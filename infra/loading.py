@@ -53,7 +53,7 @@ async def load_files(
         try:
             verdicts = ingestion.judge_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
-            await ingestion.keep(accepted, published, where(records[0]))
+            await ingestion.keep(accepted, published, records[0].source)
             report.stored += places.add([verdict.place for verdict in accepted])
             if len(accepted) < len(verdicts):
                 await quarantine(records, verdicts)
