@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.report import Report
 from infra.sources import Record, SourceReader, Unreadable
 from shared.contract import Contract
-from shared.judgement import Accepted, Judgement
+from shared.judgement import Judgement
 from shared.keys import Place, parse_day, rejected_row, user_of_row
+from shared.verdicts import Accepted
 
 if TYPE_CHECKING:
     from infra.sources import ColumnType
+
+_BATCH = 1_000
 
 _COLUMNS: dict[str, ColumnType] = {
     "string": "string",
@@ -78,26 +82,34 @@ def judge_files(
     """
     judge = Judgement(contract)
     published = datetime.now(UTC)
-    report, places, rejected = Report(), DistinctPlaces(), set[bytes]()
-    for item in reader:
-        if isinstance(item, Unreadable):
-            report.cannot_read(item.source, item.line, item.problem)
-            continue
-        report.published += 1
-        verdict = judge(item.raw, published)
-        if isinstance(verdict, Accepted):
-            if places.add((verdict.place,)):
-                report.stored += 1
-                report.warned.update({finding.rule for finding in verdict.warnings})
-        else:
+    report, places, seen = Report(), DistinctPlaces(), set[bytes]()
+    items = iter(reader)
+    while batch := list(islice(items, _BATCH)):
+        records = readable(batch, report)
+        for record, verdict in zip(records, judge.all([record.raw for record in records], published), strict=True):
+            if isinstance(verdict, Accepted):
+                if places.add((verdict.place,)):
+                    report.stored += 1
+                    report.warned.update({finding.rule for finding in verdict.warnings})
+                continue
             row = rejected_row(verdict.raw, published.date())
-            if row not in rejected:
-                rejected.add(row)
-                report.reject(verdict.findings, where(item))
-        if report.published % 1_000 == 0:
-            progress(report)
+            if row not in seen:
+                seen.add(row)
+                report.reject(verdict.findings, where(record))
+        report.published += len(records)
+        progress(report)
     report.days = places.days()
     return report
+
+
+def readable(items: Sequence[Record | Unreadable], report: Report) -> list[Record]:
+    """Return the records among what a reader gave; what can't be read is reported."""
+    records = [item for item in items if type(item) is Record]
+    if len(records) < len(items):
+        for item in items:
+            if isinstance(item, Unreadable):
+                report.cannot_read(item.source, item.line, item.problem)
+    return records
 
 
 def where(record: Record) -> str:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from infra.concurrency import concurrently
-from infra.judging import DistinctPlaces, where
+from infra.judging import DistinctPlaces, readable, where
 from infra.report import Report
-from infra.sources import Record, SourceReader, Unreadable
+from infra.sources import Record, SourceReader
 from shared.bigtable import Bigtable
 from shared.contract import Contract
-from shared.ingestion import Ingestion, Verdict
-from shared.judgement import Accepted, Rejected
+from shared.ingestion import Ingestion
 from shared.keys import rejected_row
+from shared.verdicts import Accepted, Rejected, Verdict
 
 # Bytes that are judged or wait for Bigtable at once: well below what group commit takes in before it refuses
 # (`Limits.pending_bytes`), since an event's entry is larger than the event. A batch counts for an even share of
@@ -75,7 +75,7 @@ async def load_files(
     async with concurrently() as batches:
         items = iter(reader)
         while batch := list(islice(items, batch_size)):
-            if not (records := _readable(batch, report)):
+            if not (records := readable(batch, report)):
                 continue
             size = max(sum(len(record.raw) for record in records), _BYTES // _BATCHES)
             while held and held + size > _BYTES:
@@ -85,12 +85,3 @@ async def load_files(
             batches.create_task(keep(records, size))
     report.days = places.days()
     return report
-
-
-def _readable(items: list[Record | Unreadable], report: Report) -> list[Record]:
-    records = [item for item in items if type(item) is Record]
-    if len(records) < len(items):
-        for item in items:
-            if isinstance(item, Unreadable):
-                report.cannot_read(item.source, item.line, item.problem)
-    return records

@@ -23,9 +23,10 @@ from shared.contract import Contract
 from shared.events import FAMILY
 from shared.findings import rules_broken
 from shared.ingestion import judged
-from shared.judgement import Accepted, Judgement
+from shared.judgement import Judgement
 from shared.quarantine import Quarantine, Quarantined
 from shared.reader import Filter, Scan
+from shared.verdicts import Accepted
 from shared.writer import Changes
 
 # Seconds until a replay stops waiting for the function; what isn't stored by then stays in quarantine.

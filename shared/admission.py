@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from shared.errors import OverloadedError
@@ -26,12 +24,20 @@ class Limits:
 
 
 class Stay:
-    """What one caller occupies."""
+    """What one caller occupies while a block runs."""
 
-    __slots__ = ("size",)
+    __slots__ = ("_room", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, room: Room, size: int) -> None:
+        self._room = room
         self.size = size
+
+    async def __aenter__(self) -> Stay:
+        await self._room.enter(self.size)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._room.leave(self.size)
 
 
 class Room:
@@ -45,25 +51,23 @@ class Room:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._waiting_bytes = 0
 
-    @asynccontextmanager
-    async def admit(self, size: int) -> AsyncIterator[Stay]:
-        """Stay inside for the length of the block; somebody alone is let in whatever the size.
+    def admit(self, size: int) -> Stay:
+        """Stay inside for the length of an `async with` block; somebody alone is let in whatever the size.
 
         Args:
             size: bytes.
 
         Raises:
-            OverloadedError: too much waits already, or it took too long.
+            OverloadedError: by the block; too much waits already, or it took too long.
         """
-        stay = Stay(size)
+        return Stay(self, size)
+
+    async def enter(self, size: int) -> None:
+        """Come in, now or when there is room; errors as those of `admit`."""
         if self._waiting or not self._fits(size):
             await self._wait(size)
         else:
             self._inside += size
-        try:
-            yield stay
-        finally:
-            self._leave(stay.size)
 
     def grow(self, stay: Stay, size: int) -> None:
         """Take note that a caller turned out larger, or smaller again; who is inside already isn't sent away."""
@@ -88,12 +92,13 @@ class Room:
                 self._waiting_bytes -= size
                 self._let_in()  # who stood behind may be smaller
             else:
-                self._leave(size)  # let in and called off at the same moment
+                self.leave(size)  # let in and called off at the same moment
             if isinstance(error, TimeoutError):
                 raise OverloadedError(f"no room for {size:,} bytes within {self._patience:g} s") from None
             raise
 
-    def _leave(self, size: int) -> None:
+    def leave(self, size: int) -> None:
+        """Give room back."""
         self._inside -= size
         self._let_in()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -11,38 +9,50 @@ from starlette.exceptions import HTTPException
 from shared import logs
 from shared.ending import ENDING
 from shared.envelope import Message
-from shared.errors import OverloadedError, PermanentError, RequestError, TransientError
+from shared.errors import OverloadedError, PermanentError, RequestError, StoreUnavailableError, TransientError
 
 
-@contextmanager
-def answering(message: Message) -> Iterator[None]:
-    """Turn our errors into answers; nothing is acknowledged that isn't stored.
+class answering:  # noqa: N801 - used like a function
+    """Turn our errors, in a `with` block, into answers; nothing is acknowledged that isn't stored.
 
     An `HTTPException` reaches the caller with its status, where any other exception would log a traceback as well.
-
-    Args:
-        message: being worked on; the log line names it.
 
     Raises:
         HTTPException: 429 for more than this instance can hold, 503 for what another try may mend, 500 for what needs
             a person first. Pub/Sub delivers the message again after each. A request that asks for nothing that could
             be done is logged and acknowledged.
     """
-    try:
-        with ENDING.watching():
-            yield
-    except OverloadedError as error:
+
+    def __init__(self, message: Message) -> None:
+        """Prepare for a message; the log line names it."""
+        self._message = message
+        self._watch = ENDING.watching()
+
+    def __enter__(self) -> None:
+        self._watch.__enter__()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        try:
+            self._watch.__exit__(kind, error, trace)
+        except StoreUnavailableError as ended:
+            error = ended
+        return error is not None and _answer(error, self._message)
+
+
+def _answer(error: BaseException, message: Message) -> bool:
+    """Answer an error of ours; returns whether the message is done with all the same."""
+    if isinstance(error, OverloadedError):
         _SELDOM.warning(429, str(error), **_about(message))
         raise HTTPException(429, "too much at once") from error
-    except TransientError as error:
+    if isinstance(error, TransientError):
         _SELDOM.warning(503, str(error), **_about(message))
         raise HTTPException(503, "not stored yet") from error
-    except RequestError as error:
-        # No delivery would make it right, and nothing is lost by letting it go.
+    if isinstance(error, PermanentError):
         logs.error(str(error), **_about(message))
-    except PermanentError as error:
-        logs.error(str(error), **_about(message))
-        raise HTTPException(500, "refused") from error
+        if not isinstance(error, RequestError):
+            raise HTTPException(500, "refused") from error
+        return True  # no delivery would make it right, and nothing is lost by letting it go
+    return False
 
 
 def _about(message: Message) -> dict[str, Any]:

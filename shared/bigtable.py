@@ -57,7 +57,7 @@ class Bigtable:
             commit = self._commits[table] = GroupCommit(
                 self._sender(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
             )
-        await commit.commit(changes.entries())
+        await commit.commit(changes.entries(), changes.size, changes.count)
 
     def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
         """Read rows; errors as those of `reader.read`."""

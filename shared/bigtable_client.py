@@ -18,11 +18,12 @@ from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
 from shared.events import Events
 from shared.ingestion import Ingestion
-from shared.judgement import Judgement, Rejected
+from shared.judgement import Judgement
 from shared.keys import MAX_DIMENSION, MAX_QUALIFIER, encode
 from shared.rollups import Rollups
 from shared.state import State
 from shared.timestamps import utc
+from shared.verdicts import Rejected
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.contract import Contract
 from shared.contract_field import Field
-from shared.contract_file import compile_pattern
+from shared.contract_file import pattern_matcher
 from shared.findings import QUOTED, Finding, Rule, quote
 from shared.keys import EPOCH, MAX_ENCODED_ID, MAX_ENCODED_USER, encode, event_id
 
@@ -34,7 +34,7 @@ class Checks:
         """
         placing = {*contract.id, contract.user, contract.time}
         self._plan = [
-            (field.name, field.required, field.severity, _judge(field))
+            (field.name, field.required, field.severity, judge_of(field))
             for field in contract.fields
             if quality or field.name in placing
         ]
@@ -91,7 +91,8 @@ class Checks:
         return findings
 
 
-def _judge(field: Field) -> Judge:
+def judge_of(field: Field) -> Judge:
+    """Return what judges a field's values by all but whether there is one."""
     kind = {"timestamp": _timestamp, "number": _number, "integer": _number}.get(field.type, _other)
     return kind(field)
 
@@ -149,7 +150,7 @@ def _other(field: Field) -> Judge:
         if bound is not None
     )
     allowed = None if field.one_of is None else frozenset(field.one_of)
-    matches = None if field.pattern is None else compile_pattern(field.pattern).fullmatch
+    matches = None if field.pattern is None else pattern_matcher(field.pattern)
     no_limit = float("inf") if most is None else most
 
     def judge(value: Any, _published: datetime) -> list[tuple[Rule, str]]:

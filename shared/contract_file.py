@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
@@ -230,6 +230,23 @@ def compile_pattern(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     return re2.compile(pattern, options)
+
+
+def pattern_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what says whether a whole text matches the pattern.
+
+    A set of patterns is asked first, with this one in it: it tells no positions, and takes a fifth of the time. Its
+    automaton has nothing to fall back to where it outgrows its memory, so a no is asked for a second time.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    alone = re2.Set.FullMatchSet(options)
+    alone.Add(pattern)
+    alone.Compile()
+    says_yes, fullmatch = alone.Match, compile_pattern(pattern).fullmatch
+    return lambda text: bool(says_yes(text) or fullmatch(text))
 
 
 def pattern_problem(pattern: str) -> str | None:

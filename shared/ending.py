@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -16,38 +15,52 @@ from shared.errors import StoreUnavailableError
 GRACE = 7.0
 
 
+class Watch:
+    """One request being watched over."""
+
+    __slots__ = ("_ending", "_task")
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a request is one
+        self._task = task
+        self._ending.requests.add(task)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._ending.requests.discard(self._task)
+        if isinstance(error, asyncio.CancelledError) and self._ending.handing_back:
+            self._task.uncancel()
+            raise StoreUnavailableError("the instance ends before this is done") from None
+
+
 class Ending:
-    """Watches over the requests of one event loop."""
+    """Watches over the requests of one event loop.
+
+    Attributes:
+        requests: those under way.
+        handing_back: whether they are called off.
+    """
 
     def __init__(self, grace: float = GRACE) -> None:
         self._grace = grace
-        self._requests: set[asyncio.Task[Any]] = set()
-        self._handing_back = False
+        self.requests: set[asyncio.Task[Any]] = set()
+        self.handing_back = False
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch over the request that runs the block.
+    def watching(self) -> Watch:
+        """Watch over the request that runs a `with` block.
 
         Raises:
-            StoreUnavailableError: the instance ends, and the block was called off.
+            StoreUnavailableError: by the block; the instance ends, and the block was called off.
         """
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a request is one
-        self._requests.add(task)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if not self._handing_back:
-                raise
-            task.uncancel()
-            raise StoreUnavailableError("the instance ends before this is done") from None
-        finally:
-            self._requests.discard(task)
+        return Watch(self)
 
     def hand_back(self) -> None:
         """Call off all that is under way."""
-        self._handing_back = True
-        for task in self._requests:
+        self.handing_back = True
+        for task in self.requests:
             task.cancel()
 
     def listen(self, then: Callable[[], None] = lambda: None) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from shared import keys
 from shared.bigtable import EVENTS, Bigtable
-from shared.judgement import Accepted
 from shared.reader import Filter, Row, Scan
+from shared.verdicts import Accepted
 from shared.writer import Changes
 
 FAMILY, FINDINGS = "e", "f"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,37 +56,50 @@ class GroupCommit:
         self._what = what
         self._deadline = deadline
         self._limits = limits or Limits()
-        self._queue: deque[_Item] = deque()
-        self._halves: deque[list[_Item]] = deque()  # of refused batches; they must not be mixed with others again
+        self._queue: deque[_Parcel] = deque()
+        self._halves: deque[list[_Parcel]] = deque()  # of refused batches; they must not be mixed with others again
         self._pending_bytes = 0
         self._flights: set[asyncio.Task[None]] = set()
         self._boarding = False
 
-    async def commit(self, entries: Iterable[Any]) -> None:
+    async def commit(self, entries: Sequence[Any], size: int | None = None, mutations: int | None = None) -> None:
         """Store entries; returns when Bigtable has acknowledged every one of them.
+
+        Args:
+            entries: protobuf ones.
+            size: about how many bytes they have, if that is known.
+            mutations: how many they have, if that is known.
 
         Raises:
             OverloadedError: too much is waiting already.
             StoreUnavailableError: not stored within the deadline; another try may succeed.
             StoreRefusedError: refused for good.
         """
-        loop = asyncio.get_running_loop()
-        ticket = _Ticket(loop.create_future(), loop.time() + self._deadline)
-        items = [_Item(entry, entry.ByteSize(), len(entry.mutations), ticket) for entry in entries]
-        if not items:
+        if not entries:
             return
-        size = sum(item.size for item in items)
+        loop = asyncio.get_running_loop()
+        ticket = _Ticket(loop.create_future(), loop.time() + self._deadline, len(entries))
+        parcels = self._parcels(entries, size, mutations, ticket)
+        size = sum([parcel.size for parcel in parcels])
         # A caller alone is let in whatever its size: refusing it would refuse it for ever.
         if self._pending_bytes and self._pending_bytes + size > self._limits.pending_bytes:
             raise OverloadedError(f"{self._what}: {self._pending_bytes} bytes are waiting to be stored already")
-        ticket.open = len(items)
         self._pending_bytes += size
-        self._queue.extend(items)
+        self._queue.extend(parcels)
         self._board()
         try:
             await ticket.future
         finally:
             self._pending_bytes -= size
+
+    def _parcels(
+        self, entries: Sequence[Any], size: int | None, mutations: int | None, ticket: _Ticket
+    ) -> list[_Parcel]:
+        """Wrap entries up: all of them together, or one by one where they are too much for one call."""
+        if size is not None and mutations is not None:
+            if size <= self._limits.batch_bytes and mutations <= self._limits.mutations:
+                return [_Parcel(entries, size, mutations, ticket)]
+        return [_Parcel([entry], entry.ByteSize(), len(entry.mutations), ticket) for entry in entries]
 
     async def drained(self) -> None:
         """Wait until no call is under way."""
@@ -111,62 +124,70 @@ class GroupCommit:
         batch = self._halves.popleft() if self._halves else self._next_batch()
         self._boarding = False
         self._board()
-        batch = [item for item in batch if not item.ticket.future.done()]
+        batch = [parcel for parcel in batch if not parcel.ticket.future.done()]
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        timeout = min(self._limits.call_timeout, max(item.ticket.deadline for item in batch) - loop.time())
+        timeout = min(self._limits.call_timeout, max(parcel.ticket.deadline for parcel in batch) - loop.time())
+        entries = [entry for parcel in batch for entry in parcel.entries]
         try:
-            results = await self._send([item.entry for item in batch], max(timeout, 0.001))
+            results = await self._send(entries, max(timeout, 0.001))
         except Exception as error:  # whatever it is, it is the callers who have to know
-            for item in batch:
-                item.ticket.settle(error)
+            for parcel in batch:
+                parcel.ticket.settle(len(parcel.entries), error)
             return
-        if len(batch) > 1 and all(isinstance(result, exceptions.InvalidArgument) for result in results):
-            middle = len(batch) // 2
-            self._halves += [batch[:middle], batch[middle:]]
+        if not any(results):
+            for parcel in batch:
+                parcel.ticket.settle(len(parcel.entries))
             return
-        self._settle(batch, results, loop)
+        singles = [single for parcel in batch for single in parcel.singles()]
+        if len(singles) > 1 and all(isinstance(result, exceptions.InvalidArgument) for result in results):
+            middle = len(singles) // 2
+            self._halves += [singles[:middle], singles[middle:]]
+            return
+        self._settle(singles, results, loop)
 
-    def _next_batch(self) -> list[_Item]:
-        batch: list[_Item] = []
+    def _next_batch(self) -> list[_Parcel]:
+        batch: list[_Parcel] = []
         size = mutations = 0
         while self._queue:
-            item = self._queue[0]
-            size += item.size
-            mutations += item.mutations
+            parcel = self._queue[0]
+            size += parcel.size
+            mutations += parcel.mutations
             if batch and (size > self._limits.batch_bytes or mutations > self._limits.mutations):
                 break
             batch.append(self._queue.popleft())
         return batch
 
-    def _settle(self, batch: list[_Item], results: list[Exception | None], loop: asyncio.AbstractEventLoop) -> None:
-        again: list[_Item] = []
-        for item, error in zip(batch, results, strict=True):
+    def _settle(
+        self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        again: list[_Parcel] = []
+        for single, error in zip(singles, results, strict=True):
             if error is None:
-                item.ticket.settle()
+                single.ticket.settle(1)
             elif retry.is_transient(error):
-                item.error = error
-                again.append(item)
+                single.error = error
+                again.append(single)
             else:
-                item.ticket.settle(retry.translated(error, f"writing to {self._what}"))
+                single.ticket.settle(1, retry.translated(error, f"writing to {self._what}"))
         if again:
             # The wait takes up no flight; a fresh entry may leave meanwhile.
-            longest = max(again, key=lambda item: item.tries)
+            longest = max(again, key=lambda single: single.tries)
             wait = longest.next_wait()
-            for item in again:
-                item.tries = longest.tries
-                item.waits = longest.waits
+            for single in again:
+                single.tries = longest.tries
+                single.waits = longest.waits
             loop.call_later(wait, self._requeue, again)
 
-    def _requeue(self, items: list[_Item]) -> None:
+    def _requeue(self, singles: list[_Parcel]) -> None:
         now = asyncio.get_running_loop().time()
-        for item in items:
-            if item.ticket.deadline <= now:
-                text = f"writing to {self._what}: not acknowledged within {self._deadline:g} s: {item.error}"
-                item.ticket.settle(StoreUnavailableError(text))
-            elif not item.ticket.future.done():
-                self._queue.append(item)
+        for single in singles:
+            if single.ticket.deadline <= now:
+                text = f"writing to {self._what}: not acknowledged within {self._deadline:g} s: {single.error}"
+                single.ticket.settle(1, StoreUnavailableError(text))
+            elif not single.ticket.future.done():
+                self._queue.append(single)
         self._board()
 
 
@@ -178,16 +199,16 @@ class _Ticket:
 
     __slots__ = ("deadline", "error", "future", "open")
 
-    def __init__(self, future: asyncio.Future[None], deadline: float) -> None:
+    def __init__(self, future: asyncio.Future[None], deadline: float, entries: int) -> None:
         self.future = future
         self.deadline = deadline
-        self.open = 0
+        self.open = entries
         self.error: Exception | None = None
 
-    def settle(self, error: Exception | None = None) -> None:
-        """Take note of what became of one entry."""
+    def settle(self, entries: int, error: Exception | None = None) -> None:
+        """Take note of what became of some entries."""
         self.error = self.error or error
-        self.open -= 1
+        self.open -= entries
         if self.open == 0 and not self.future.done():
             if self.error is None:
                 self.future.set_result(None)
@@ -195,19 +216,25 @@ class _Ticket:
                 self.future.set_exception(self.error)
 
 
-class _Item:
-    """One entry on its way."""
+class _Parcel:
+    """Entries of one caller on their way: all together at first, each alone when some have failed."""
 
-    __slots__ = ("entry", "error", "mutations", "size", "ticket", "tries", "waits")
+    __slots__ = ("entries", "error", "mutations", "size", "ticket", "tries", "waits")
 
-    def __init__(self, entry: Any, size: int, mutations: int, ticket: _Ticket) -> None:
-        self.entry = entry
+    def __init__(self, entries: Sequence[Any], size: int, mutations: int, ticket: _Ticket) -> None:
+        self.entries = entries
         self.size = size
         self.mutations = mutations
         self.ticket = ticket
         self.tries = 0
         self.waits: Iterator[float] | None = None
         self.error: Exception | None = None
+
+    def singles(self) -> list[_Parcel]:
+        """Return a parcel for each entry."""
+        if len(self.entries) == 1:
+            return [self]
+        return [_Parcel([entry], entry.ByteSize(), len(entry.mutations), self.ticket) for entry in self.entries]
 
     def next_wait(self) -> float:
         if self.waits is None:

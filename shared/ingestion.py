@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from shared import envelope
@@ -14,14 +15,14 @@ from shared.contract import Contract
 from shared.envelope import Message, UnpackError
 from shared.events import Events
 from shared.findings import Finding, rules_broken
-from shared.judgement import Accepted, Judgement, Rejected
-from shared.keys import EPOCH
+from shared.judgement import Judgement
+from shared.keys import MICROSECONDS_A_DAY
 from shared.quarantine import Quarantine
 from shared.recent import Recent
 from shared.state import State
+from shared.verdicts import Accepted, Rejected, Verdict
 
-Verdict = Accepted | Rejected
-Report = Callable[[Counter[str]], None]
+Report = Callable[[Mapping[str, int]], None]
 
 # Of a message, what is judged and stored at once.
 _PART_EVENTS, _PART_BYTES = 500, 128 * 1024
@@ -35,7 +36,7 @@ def judged(judge: Judgement, message: Message) -> list[Verdict]:
         events = envelope.unpack(message)
     except UnpackError as error:
         return [_rejected(message, error)]
-    return [judge(raw, message.published) for raw in events]
+    return judge.all(events, message.published)
 
 
 class Ingestion:
@@ -80,11 +81,11 @@ class Ingestion:
         async with self._room.admit(len(message.data)) as stay:
             for verdicts in self._judge(message, stay):
                 await self.keep(verdicts, message.published, message.message_id)
-        self._tell(Counter(messages=1))
+        self._tell({"messages": 1})
 
-    def judge_all(self, raws: Iterable[bytes], published: datetime) -> list[Verdict]:
+    def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
-        return [self._judgement(raw, published) for raw in raws]
+        return self._judgement.all(raws, published)
 
     def _judge(self, message: Message, stay: Stay) -> Iterator[list[Verdict]]:
         """Judge a message's events part by part, and account for what they occupy."""
@@ -95,8 +96,8 @@ class Ingestion:
         else:
             self._room.grow(stay, sum(map(len, events)) + len(events) * _PER_EVENT - stay.size)
             for part in _parts(events):
-                verdicts = [self._judgement(raw, message.published) for raw in part]
-                found = _PER_FINDING * sum(len(each.findings) for each in verdicts if isinstance(each, Rejected))
+                verdicts = self._judgement.all(part, message.published)
+                found = _PER_FINDING * sum([len(each.findings) for each in verdicts if type(each) is Rejected])
                 self._room.grow(stay, found)
                 yield verdicts
                 self._room.grow(stay, -found)
@@ -115,22 +116,25 @@ class Ingestion:
             TransientError: not all of it is stored; another try may succeed.
             PermanentError: no try will succeed before somebody changes something.
         """
-        await self._hold_places()
-        accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
-        rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
-        if rejected:
-            await asyncio.gather(self._events.store(accepted), self._quarantine.keep(rejected, published, source))
-        else:
+        if not self._places_held:
+            await self._hold_places()
+        accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
+        counts = {"stored": len(accepted)}
+        if len(accepted) == len(verdicts):
             await self._events.store(accepted)
+        else:
+            rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
+            await asyncio.gather(self._events.store(accepted), self._quarantine.keep(rejected, published, source))
+            counts |= Counter(rule for event in rejected for rule in rules_broken(event.findings))
+            counts["rejected"] = len(rejected)
         await self._mark_late(accepted)
-        counts = Counter(rule for event in rejected for rule in rules_broken(event.findings))
-        counts["stored"] = len(accepted)
-        counts["rejected"] = len(rejected)
-        counts["duplicate"] = self._recent.count(verdict.place for verdict in accepted)
+        if known := self._recent.count([verdict.place for verdict in accepted]):
+            counts["duplicate"] = known
         self._tell(counts)
 
-    def _tell(self, counts: Counter[str]) -> None:
-        self.counts += counts
+    def _tell(self, counts: Mapping[str, int]) -> None:
+        for name, count in counts.items():
+            self.counts[name] += count
         if self._report:
             self._report(counts)
 
@@ -139,8 +143,6 @@ class Ingestion:
 
         Each asking for himself after the other, in an outage the last would wait for as many deadlines.
         """
-        if self._places_held:
-            return
         if self._places is None or self._places.done():
             self._places = asyncio.get_running_loop().create_task(self._state.hold_places(self._contract))
         await asyncio.shield(self._places)
@@ -148,9 +150,8 @@ class Ingestion:
 
     async def _mark_late(self, accepted: Iterable[Accepted]) -> None:
         """Mark the earlier days among these, now that their events can be read."""
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        today = (midnight - EPOCH).days * 86_400_000_000
-        days = {verdict.place.micros // 86_400_000_000 for verdict in accepted if verdict.place.micros < today}
+        today = int(time.time() // 86_400) * MICROSECONDS_A_DAY
+        days = {micros // MICROSECONDS_A_DAY for (_, _, micros), _, _ in accepted if micros < today}
         if days:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
 

@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from shared import nesting
 from shared.checks import Checks
 from shared.contract import Contract
+from shared.fast_path import FastPath
 from shared.findings import Finding, Rule
 from shared.keys import Place, event_id, event_place
 from shared.transform import Transform
+from shared.verdicts import Accepted, Rejected, Verdict
 
 # Bytes of an event. Of a million empty arrays Python makes thirty times the bytes that JSON has, and an instance of
 # 256 MiB has to hold what it makes of one beside all else; only gzip gets an event of over 256 KiB through Eventarc.
 MAX_EVENT = 1024 * 1024
-
-
-class Accepted(NamedTuple):
-    """An event to store.
-
-    Attributes:
-        value: the canonical event, as JSON.
-        warnings: what `warn` checks found.
-    """
-
-    place: Place
-    value: bytes
-    warnings: list[Finding]
-
-
-class Rejected(NamedTuple):
-    """An event for quarantine: its bytes as they came, and everything that is wrong with it."""
-
-    raw: bytes
-    findings: list[Finding]
 
 
 class Judgement:
@@ -45,13 +28,22 @@ class Judgement:
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
         """Prepare for a contract; without `quality`, events are only asked for an id, a user and a time."""
         self.contract = contract
+        self._fast = FastPath(contract, quality=quality)
         self._transform = Transform(contract)
         self._check = Checks(contract, quality=quality)
         self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
 
-    def __call__(self, raw: bytes, published: datetime) -> Accepted | Rejected:
+    def __call__(self, raw: bytes, published: datetime) -> Verdict:
         """Judge the event in `raw`, which was first published at `published`."""
+        return self.all((raw,), published)[0]
+
+    def all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
+        """Judge events, one in each of `raws`, that were first published at `published`."""
+        fast = self._fast(raws, published, MAX_EVENT)
+        return [self._slowly(raw, published) if good is None else good for raw, good in zip(raws, fast, strict=True)]
+
+    def _slowly(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT:
             return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT} bytes")
         if nesting.too_deep(raw):
@@ -63,9 +55,12 @@ class Judgement:
             return _rejected(raw, "not_json", describe(error), "JSON")
         if type(record) is not dict:
             return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
-        return self.of_record(record, published, raw)
+        verdict = self.of_record(record, published, raw)
+        if isinstance(verdict, Accepted):
+            self._fast.learn(record)
+        return verdict
 
-    def of_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Accepted | Rejected:
+    def of_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
         """Judge an event that is decoded already."""
         event, unknown = self._transform(record)
         findings = self._check(event, published, unknown)

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -77,9 +77,10 @@ class Tally:
         self._last = -every
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, counts: Counter[str]) -> None:
+    def add(self, counts: Mapping[str, int]) -> None:
         """Add figures; rejected events make the line a warning."""
-        self._counts += counts
+        for name, count in counts.items():
+            self._counts[name] += count
         if self._timer is not None:
             return
         left = self._last + self._every - time.monotonic()
@@ -99,7 +100,7 @@ class Tally:
             self._timer.cancel()
             self._timer = None
         self._last = time.monotonic()
-        counts, self._counts = self._counts, Counter()
+        counts, self._counts = +self._counts, Counter()
         if counts:
             (warning if counts["rejected"] else info)(self._message, **counts)
             if self._record:

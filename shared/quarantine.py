@@ -12,9 +12,9 @@ import msgspec
 from shared import keys
 from shared.bigtable import REJECTED, Bigtable
 from shared.findings import Finding, rules_broken
-from shared.judgement import Rejected
 from shared.keys import EPOCH
 from shared.reader import Filter, Scan
+from shared.verdicts import Rejected
 from shared.writer import Changes
 
 FAMILY = "r"

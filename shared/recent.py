@@ -20,13 +20,13 @@ class Recent:
 
     def count(self, places: Iterable[Place]) -> int:
         """Remember the places; returns how many of them were remembered already."""
+        young, old = self._young, self._old
         known = 0
-        for place in places:
-            mark = hash(place)
-            if mark in self._young or mark in self._old:
+        for mark in map(hash, places):
+            if mark in young or mark in old:
                 known += 1
             else:
-                self._young.add(mark)
+                young.add(mark)
         if len(self._young) >= self._size:
             self._old, self._young = self._young, set()
         return known

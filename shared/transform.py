@@ -18,15 +18,15 @@ class Transform:
     A value that can't be shaped stays as it came, so that the checks can say what was found. Timestamps become
     `datetime`s in UTC. An optional field that is null is left out, as if it were absent, so that an empty cell of a CSV
     file and a JSON object without the key make the same event. A default stands in for both. Fields the contract
-    doesn't name are kept unless it says otherwise; one that has the name of a contract's field, but isn't what the
+    doesn't name are kept unless it says otherwise, behind the others and by name; one that has the name of a contract's field, but isn't what the
     field is taken from, is left out, since it can't be told from the real one.
     """
 
     def __init__(self, contract: Contract) -> None:
         self._plan = [
-            (field.name, field.path[0], field.path[1:], field.required, _shape(field)) for field in contract.fields
+            (field.name, field.path[0], field.path[1:], field.required, field.default, shape_of(field))
+            for field in contract.fields
         ]
-        self._defaults = [(field.name, field.default) for field in contract.fields if field.default is not None]
         self._names = frozenset(field.name for field in contract.fields)
         self._branches: dict[str, Any] = {}
         for field in contract.fields:
@@ -40,25 +40,20 @@ class Transform:
         """Return the canonical event, and the names of unknown fields if the contract rejects them."""
         rest = _copy(record, self._branches)
         event = {}
-        for name, key, deeper, required, shape in self._plan:
-            if key in rest:
-                if deeper:
-                    if not _holds(rest[key], deeper):
-                        continue
-                    value = _take(rest, (key, *deeper))
-                else:
-                    value = rest.pop(key)
-                if value is not None or required:
-                    event[name] = value if shape is None else shape(value)
-        for name, default in self._defaults:
-            if event.get(name) is None:
+        for name, key, deeper, required, default, shape in self._plan:
+            value, found = None, key in rest and _holds(rest[key], deeper)
+            if found:
+                value = _take(rest, (key, *deeper)) if deeper else rest.pop(key)
+            if value is None and default is not None:
                 event[name] = default
+            elif value is not None or (found and required):
+                event[name] = value if shape is None else shape(value)
         if rest and self._keep:
-            event |= {key: value for key, value in rest.items() if key not in self._names}
+            event |= {key: rest[key] for key in sorted(rest) if key not in self._names}
         return event, tuple(rest) if self._report else ()
 
 
-def _shape(field: Field) -> Shape | None:
+def shape_of(field: Field) -> Shape | None:
     """Return what shapes a field's value; None where it stays as it is."""
     if field.type == "timestamp":
         return timestamps.reader(field.unit, field.format)

@@ -24,12 +24,22 @@ MOST_MUTATIONS = 20_000
 UNANSWERED = exceptions.ServiceUnavailable("the answer doesn't mention this entry")
 
 
+# Bytes that keys, families, times and lengths add to a change's qualifier and value, about.
+_AROUND = 64
+
+
 class Changes:
-    """Changes to cells, gathered by row, since Bigtable makes the changes of one entry all or none."""
+    """Changes to cells, gathered by row, since Bigtable makes the changes of one entry all or none.
+
+    Attributes:
+        size: about how many bytes they will have on their way.
+        count: how many there are.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[bytes, Any] = {}
         self._full: list[Any] = []
+        self.size = self.count = 0
 
     def set_cell(self, row_key: bytes, family: str, qualifier: bytes, micros: int, value: bytes) -> None:
         """Put a value into a cell.
@@ -41,6 +51,7 @@ class Changes:
             micros: the cell's time in microseconds since 1970, a whole number of milliseconds.
             value: what to put there.
         """
+        self.size += len(qualifier) + len(value)
         cell = self._mutations(row_key).add().set_cell
         cell.family_name = family
         cell.column_qualifier = qualifier
@@ -67,6 +78,8 @@ class Changes:
         return len(self._entries) + len(self._full)
 
     def _mutations(self, row_key: bytes) -> Any:
+        self.size += _AROUND + len(row_key)
+        self.count += 1
         entry = self._entries.get(row_key)
         if entry is not None and len(entry.mutations) == MOST_MUTATIONS:
             self._full.append(entry)

@@ -16,7 +16,8 @@ from shared import contract, envelope, keys, timestamps
 from shared.contract import Contract
 from shared.envelope import CONTENT_ENCODING, CONTENT_TYPE, LINES, Message, UnpackError
 from shared.ingestion import judged
-from shared.judgement import Accepted, Judgement, Rejected
+from shared.judgement import Judgement
+from shared.verdicts import Accepted, Rejected
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

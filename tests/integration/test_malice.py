@@ -13,7 +13,8 @@ import pytest
 from shared import contract, envelope
 from shared.config import Settings
 from shared.ingestion import judged
-from shared.judgement import Accepted, Judgement
+from shared.judgement import Judgement
+from shared.verdicts import Accepted
 from tests.faults.pipeline import Pipeline
 from tests.hostile import CASES, HUNGRY, OTHER, PUBLISHED, SECRET, envelope_of
 from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump

@@ -13,7 +13,8 @@ from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 
 from shared import contract
 from shared.config import DEFAULT_CONTRACT, Settings
-from shared.judgement import Accepted, Judgement
+from shared.judgement import Judgement
+from shared.verdicts import Accepted
 from shared.writer import Changes
 from tests.bench.results import Wrong
 

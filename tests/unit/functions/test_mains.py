@@ -25,8 +25,8 @@ from shared.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from shared.ingestion import Ingestion, Verdict
-from shared.judgement import Accepted, Rejected
+from shared.ingestion import Ingestion
+from shared.verdicts import Accepted, Rejected, Verdict
 from tests.support import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event
 
 MAINS = {name: ROOT / "functions" / name / "main.py" for name in ("ingest", "aggregate")}

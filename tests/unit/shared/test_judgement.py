@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from shared import contract
 from shared.findings import Finding
-from shared.judgement import Accepted, Judgement, Rejected, describe
+from shared.judgement import Judgement, describe
 from shared.nesting import MAX_DEPTH
+from shared.verdicts import Accepted, Rejected
 from tests.support import MUSIC_CONTRACT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
 from tests.unit.shared.small import PUBLISHED, json_values, small_contract, small_event
 

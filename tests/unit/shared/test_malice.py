@@ -14,7 +14,8 @@ from shared import contract, envelope, keys, logs
 from shared.checks import MAX_UNKNOWN
 from shared.findings import QUOTED
 from shared.ingestion import judged
-from shared.judgement import Accepted, Judgement, Rejected
+from shared.judgement import Judgement
+from shared.verdicts import Accepted, Rejected
 from tests import hostile
 from tests.hostile import CASES, GOOD, HUNGRY, OTHER, Case
 from tests.support import MUSIC_CONTRACT
