@@ -159,9 +159,7 @@ class GroupCommit:
             batch.append(self._queue.popleft())
         return batch
 
-    def _settle(
-        self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _settle(self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop) -> None:
         again: list[_Parcel] = []
         for single, error in zip(singles, results, strict=True):
             if error is None:
