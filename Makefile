@@ -51,10 +51,10 @@ fuzz: $(READY) ## look for events that break what judges them, led by coverage (
 
 # In an environment of its own: Apache Beam, one of the peers, holds back packages that we have newer.
 BENCH := build/bench
-bench: $(READY) ## measure this project beside what people would run instead (ARGS=)
+bench: $(READY) ## measure this project beside what people would run instead (ROWS=, JSON=)
 	@test -x $(BENCH)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(BENCH)
 	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes -r tests/bench/requirements.txt
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows '$(ROWS)',--page docs/benchmarks.md) $(if $(JSON),--json '$(JSON)')
 
 lint: $(READY) ## style, formatting, types, imports
 	$(BIN)/ruff check .

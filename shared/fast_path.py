@@ -103,7 +103,7 @@ class FastPath:
             self._prepare()
 
     def _prepare(self) -> None:
-        """Make both types. Values are in this order: fields taken as they are, unknown ones, and those out of objects."""
+        """Make both types. Values come in this order: fields taken as they are, unknown ones, those out of objects."""
         fields = self._contract.fields
         placing = {*self._contract.id, self._contract.user, self._contract.time}
         nested = [field for field in fields if len(field.path) > 1]
@@ -205,9 +205,9 @@ def _take(holder: dict[str, Any], path: tuple[str, ...]) -> Any:
     if not rest:
         return holder.pop(head, None)
     inner = holder.get(head)
-    if type(inner) is not dict or not inner:
+    if not inner or not isinstance(inner, dict):
         return None
     value = _take(inner, tuple(rest))
-    if not inner:
+    if len(inner) == 0:
         del holder[head]
     return value

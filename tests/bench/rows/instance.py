@@ -48,8 +48,8 @@ def cold_start(parts: Parts) -> Result:
         figures=found,
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": most(1.7), "A": most(0.6)},
-        how="from the start of the process until the first event is stored (for the no-op: until the first answer), the "
-        "event being posted again and again until the server takes it; median of five rounds in turn, files in the "
+        how="from the start of the process until the first event is stored (for the no-op: until the first answer), "
+        "the event being posted again and again until the server takes it; median of five rounds in turn, files in the "
         "system's cache",
     )
 
@@ -78,7 +78,7 @@ def memory(parts: Parts) -> Result:
         figures={"after the first 100,000": early, "no-op": noop, "A": by_hand},
         ratios={"growth after the first 100,000": late / early, "no-op": late / noop},
         targets={"growth after the first 100,000": most(1.02), "no-op": most(2)},
-        how=f"proportional set size of all processes of an instance, after {_EVENTS:,} events in messages of {_PACKED}, 64 "
+        how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, 64 "
         "at a time; the no-op's and A's after 2,000 messages of one event. Growth of up to 2 % counts as none",
     )
 

@@ -40,9 +40,9 @@ def until_readable(_parts: Parts) -> Result:
         figures={"full load, messages/s": rate},
         ratios={"p50 in ms": p50, "p99 in ms": p99},
         targets={"p50 in ms": most(50), "p99 in ms": most(250)},
-        how=f"messages of one event, published evenly at half the rate at which the local stack (Pub/Sub's emulator, relay, "
-        f"function, Bigtable's emulator) took {_FULL:,} at once, for {_SECONDS} s; every tenth of a second one event is "
-        "looked for from its publication until it can be read",
+        how="messages of one event, published evenly at half the rate at which the local stack (Pub/Sub's emulator, "
+        f"relay, function, Bigtable's emulator) took {_FULL:,} at once, for {_SECONDS} s; every tenth of a second one "
+        "event is looked for from its publication until it can be read",
     )
 
 

@@ -47,9 +47,9 @@ def user_day(parts: Parts) -> Result:
         figures={"bare ReadRows": limit},
         ratios={"bare ReadRows": value / limit},
         targets={"bare ReadRows": most(2)},
-        how=f"`get_user_events` of the day of each of {_READS:,} users, one after the other, in a table of {_EVENTS:,} events "
-        f"of {events.USERS:,} users; the limit reads the same rows with the generated client's ReadRows and looks at "
-        f"nothing; {_ROUNDS} rounds in turn",
+        how=f"`get_user_events` of the day of each of {_READS:,} users, one after the other, in a table of {_EVENTS:,} "
+        f"events of {events.USERS:,} users; the limit reads the same rows with the generated client and looks "
+        f"at nothing; {_ROUNDS} rounds in turn",
     )
 
 
