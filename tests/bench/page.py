@@ -66,8 +66,8 @@ _PEERS = """## Who is compared
 **A** is the function that people write by hand (`tests/bench/peers/by_hand`): functions-framework, `json.loads`, a row
 and a `row.commit()` for each event. **B** is Google's clients used well: the async data client and its mutations
 batcher, `read_rows` for figures. **C** is Apache Beam in Python on its local runner: WriteToBigTable, and CombinePerKey
-for figures. **Limits** are what nobody could beat without leaving the platform: a function that does nothing, MutateRows
-calls whose bytes are made beforehand, ReadRows answers that nobody parses.
+for figures. **Limits** are what nobody could beat without leaving the platform: a function that does nothing,
+MutateRows calls whose bytes are made beforehand, ReadRows answers that nobody parses.
 """
 
 
