@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit soak fuzz lint fmt bundle provision publish aggregate requirements clean
+.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision publish aggregate requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,13 @@ fuzz: $(READY) ## look for events that break what judges them, led by coverage (
 	$(FUZZ)/bin/python tests/fuzz/fuzz_events.py -runs=$(or $(RUNS),1000000) -dict=tests/fuzz/events.dict -max_len=4096 \
 		-artifact_prefix=$(FUZZ)/ $(FUZZ)/found tests/fuzz/corpus $(FUZZ)/seeds
 
+# In an environment of its own: Apache Beam, one of the peers, holds back packages that we have newer.
+BENCH := build/bench
+bench: $(READY) ## measure this project beside what people would run instead (ROWS=, JSON=)
+	@test -x $(BENCH)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(BENCH)
+	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes -r tests/bench/requirements.txt
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows '$(ROWS)',--page docs/benchmarks.md) $(if $(JSON),--json '$(JSON)')
+
 lint: $(READY) ## style, formatting, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,6 +83,7 @@ requirements: $(READY) ## pin the newest versions of everything again
 	$(PIN) --upgrade functions/requirements.in -o functions/ingest/requirements.txt
 	cp functions/ingest/requirements.txt functions/aggregate/requirements.txt
 	$(PIN) --upgrade requirements.in -c functions/ingest/requirements.txt -o requirements.txt
+	$(PIN) --upgrade tests/bench/requirements.in -o tests/bench/requirements.txt
 	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt
 
 clean: ## remove what was made

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import csv
-import math
+import io
 import re
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from shared.errors import SourceError
-
-ColumnType = Literal["string", "integer", "number", "boolean", "json"]
+from infra.csv_cells import ColumnType, converter
 
 # Bytes of a row, embedded newlines included. Four times the 256 KiB that fit an envelope, so nothing that could be
 # published is lost; and all that an unclosed quote can make us hold and read again.
@@ -22,6 +19,9 @@ MAX_ROW = 1 << 20
 
 # Bytes kept of what can't be read: enough to recognise it.
 MAX_QUOTED = 4096
+
+
+_BLANK = " \t\v\f"  # what, with line ends, makes bytes a blank line
 
 
 class Record(NamedTuple):
@@ -65,36 +65,75 @@ class _Rows:
     read are kept, and when it turns out to have no end they are read again from its second line on.
     """
 
-    def __init__(self, lines: Iterator[bytes], first_line: int, delimiter: str) -> None:
+    def __init__(self, blocks: Iterator[bytes], first_line: int) -> None:
         self.line = first_line  # where the current row starts
         self.raw: list[bytes] = []  # the lines of the current row
-        self._lines = lines
-        self._again: deque[bytes] = deque()
-        self._delimiter = delimiter
+        self._blocks = blocks
+        self._lines: deque[bytes] = deque()  # at hand, not parsed yet
+        self.delimiter = ","
+        self.more = True  # until plain() has come to the end
+
+    def begin(self) -> bool:
+        """Go to the first line that isn't blank, and tell by it what divides the cells; False if there is none."""
+        while self._lines or self.read():
+            if self._lines[0].strip():
+                self.delimiter = _delimiter(self._lines[0])
+                return True
+            self._lines.popleft()
+            self.line += 1
+        return False
+
+    def read(self) -> bool:
+        """Take the next block at hand, to be parsed; False at the end."""
+        self._lines.extend(io.BytesIO(next(self._blocks, b"")))
+        return bool(self._lines)
 
     def __iter__(self) -> Iterator[list[str] | str]:
-        """Yield the cells of every row, none for an empty line; for a row without an end, as text, what is wrong."""
+        """Yield the cells of the rows at hand, none for an empty line; for a row without an end what is wrong."""
         # The module's own limit is 128 KiB a cell. Ours is on the row, and it is checked before the parser sees it.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
-        while True:
+        self._next_row()
+        while self._lines:
             try:
-                for cells in csv.reader(self._feed(), delimiter=self._delimiter):
+                for cells in csv.reader(self._feed(), delimiter=self.delimiter):
                     yield cells
-                    self.line += len(self.raw)
-                    self.raw.clear()
+                    self._next_row()
+                    if not self._lines:
+                        break
             except (_RowError, csv.Error) as error:
-                self._again.extendleft(reversed(self.raw[1:]))
+                self._lines.extendleft(reversed(self.raw[1:]))
                 del self.raw[1:]
                 yield _explain(error)
-                self.line += 1
-                self.raw.clear()
-            else:
+                self._next_row()
+
+    def plain(self) -> Iterator[tuple[int, str]]:
+        """Yield number and text of the lines of the next blocks while there are no quotes, and each line is a row.
+
+        That is all of a file as most programs write it, read in half the time. A block that has a quote, or anything
+        else to be looked at, is at hand afterwards.
+        """
+        while not self._lines and (block := next(self._blocks, b"")):
+            bare = block.replace(b"\r\n", b"\n")
+            try:
+                if b'"' in bare or b"\r" in bare or len(bare) > MAX_ROW:
+                    raise ValueError
+                lines = bare.decode().removesuffix("\n").split("\n")
+            except ValueError:  # of which UnicodeDecodeError is one
+                self._lines.extend(io.BytesIO(block))
                 return
+            yield from enumerate(lines, self.line)
+            self.line += len(lines)
+        self.more = bool(self._lines)
+
+    def _next_row(self) -> None:
+        self.line += len(self.raw)
+        self.raw.clear()
 
     def _feed(self) -> Iterator[str]:
-        raw, again = self.raw, self._again
+        raw = self.raw
         size = 0
-        while line := again.popleft() if again else next(self._lines, b""):
+        while self._lines or self.read():
+            line = self._lines.popleft()
             size = size + len(line) if raw else len(line)
             raw.append(line)
             if size > MAX_ROW:
@@ -107,7 +146,7 @@ class _Rows:
 
 
 def read_csv(
-    lines: Iterator[bytes], source: str, columns: Mapping[str, ColumnType] | None = None, first_line: int = 1
+    blocks: Iterable[bytes], source: str, columns: Mapping[str, ColumnType] | None = None, first_line: int = 1
 ) -> Iterator[Record | Unreadable]:
     """Read the rows below a header row as JSON objects, keyed by the header's names.
 
@@ -117,39 +156,38 @@ def read_csv(
     says stays a string, for the contract's `type` check to find.
 
     Args:
-        lines: of the file, line ends included, no byte order mark.
+        blocks: of whole lines of the file, line ends included, no byte order mark.
         source: the file's name, for records and errors.
         columns: by header name, how to read the cells; text where a name isn't in it.
-        first_line: the number of the first of `lines`.
+        first_line: the number of the first line.
 
     Raises:
         SourceError: the header can't be used: unreadable, a name twice, a name that is a value and an object, or none
             of the names in `columns`.
     """
-    for first in lines:
-        if first.strip():
-            break
-        first_line += 1
-    else:
+    rows = _Rows(iter(blocks), first_line)
+    if not rows.begin():
         return
-    rows = _Rows(chain((first,), lines), first_line, _delimiter(first))
-    content, lines_of_row = iter(rows), rows.raw
-    header = next((cells for cells in content if any(cells)), None)
-    if header is None:
-        return
-    convert = _converter(header, f"{source}, line {rows.line}", columns or {})
+    while (header := next((cells for cells in rows if any(cells)), None)) is None:
+        if not rows.read():
+            return
+    convert = converter(header, f"{source}, line {rows.line}", columns or {})
     encode = msgspec.json.Encoder().encode
     make = tuple.__new__  # what Record(...) calls in the end, at a third of the cost
-    for cells in content:
-        if isinstance(cells, str):
-            yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED])
-        elif any(cells) and not lines_of_row[0].isspace():
-            try:
-                raw = encode(convert(cells))
-            except UnicodeEncodeError:
-                yield _not_utf8(source, rows)
-            else:
-                yield make(Record, (raw, source, rows.line))
+    while rows.more:
+        for cells in rows:
+            if isinstance(cells, str):
+                yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED])
+            elif any(cells) and not rows.raw[0].isspace():
+                try:
+                    raw = encode(convert(cells))
+                except UnicodeEncodeError:
+                    yield _not_utf8(source, rows)
+                else:
+                    yield make(Record, (raw, source, rows.line))
+        for number, line in rows.plain():
+            if line.strip(_BLANK) and any(row := line.split(rows.delimiter)):
+                yield make(Record, (encode(convert(row)), source, number))
 
 
 def _delimiter(header: bytes) -> str:
@@ -175,117 +213,3 @@ def _not_utf8(source: str, rows: _Rows) -> Unreadable:
     except UnicodeDecodeError as error:
         found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the row"
     return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED])
-
-
-Convert = Callable[[list[str]], dict[str, Any]]
-
-
-def _converter(header: list[str] | str, where: str, columns: Mapping[str, ColumnType]) -> Convert:
-    """Return what makes an object of a row, with all that depends on the header alone decided."""
-    if isinstance(header, str):
-        raise SourceError(f"{where}: the header can't be read: {header}")
-    given = [name.strip() for name in header]
-    _refuse_bad_names(given, where)
-    if columns and columns.keys().isdisjoint(given):
-        found, expected = ", ".join(map(repr, given))[:200], ", ".join(columns)
-        raise SourceError(f"{where}: found the columns {found}, expected a header with some of {expected}")
-    taken = {name.split(".")[0] for name in given}
-    names = [name or _spare_name(position, taken) for position, name in enumerate(given, 1)]
-    width = len(names)
-    typed = [(at, _CONVERTERS[kind]) for at, name in enumerate(names) if (kind := columns.get(name)) in _CONVERTERS]
-    optional = [name for name, was in zip(names, given, strict=True) if not was]
-    nested = [(name, name.split(".")[:-1], name.split(".")[-1]) for name in given if "." in name]
-    plain = not optional and not nested
-
-    def convert(cells: list[str]) -> dict[str, Any]:
-        values: list[Any] = [cell or None for cell in cells]
-        if len(values) < width:
-            values += [None] * (width - len(values))
-        for at, spelled in typed:
-            if (cell := values[at]) is not None:
-                values[at] = spelled(cell)
-        event = dict(zip(names, values))  # noqa: B905 - surplus cells are for later; spelled out it costs a tenth more
-        if plain and len(values) == width:
-            return event
-        if len(values) > width:
-            surplus = enumerate(values[width:], width + 1)
-            event.update((_spare_name(position, taken), cell) for position, cell in surplus if cell is not None)
-        for name in optional:
-            if event[name] is None:
-                del event[name]
-        for name, parents, leaf in nested:
-            node = event
-            for parent in parents:
-                node = node.setdefault(parent, {})
-            node[leaf] = event.pop(name)
-        return event
-
-    return convert
-
-
-def _refuse_bad_names(names: Sequence[str], where: str) -> None:
-    seen: set[str] = set()
-    for name in filter(None, names):
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise SourceError(f"{where}: found {name!r} in the header, expected UTF-8") from None
-        if name in seen:
-            raise SourceError(f"{where}: found the column {name!r} twice in the header, expected different names")
-        seen.add(name)
-    for name in seen:
-        parts = name.split(".")
-        for length in range(1, len(parts)):
-            if (parent := ".".join(parts[:length])) in seen:
-                raise SourceError(
-                    f"{where}: found the columns {parent!r} and {name!r}, expected {parent!r} to be either a value "
-                    "or, by the dot, an object"
-                )
-
-
-def _spare_name(position: int, taken: Collection[str]) -> str:
-    name = f"column_{position}"
-    while name in taken:
-        name += "_"
-    return name
-
-
-# What `int` and `float` take beyond these (1_000, other scripts' digits, nan) is no number to a spreadsheet.
-_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII).fullmatch
-_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]+)?\s*", re.ASCII).fullmatch
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-
-
-def _integer(cell: str) -> int | str:
-    # 64 bits, signed or not, are what JSON encoders and decoders agree on.
-    return value if _INTEGER(cell) and -(2**63) <= (value := int(cell)) < 2**64 else cell
-
-
-def _number(cell: str) -> float | str:
-    spelled = _NUMBER(cell)
-    if spelled is None:
-        return cell
-    if spelled.lastindex is None and type(value := _integer(cell)) is int:  # neither a fraction nor an exponent
-        return value
-    return number if math.isfinite(number := float(cell)) else cell
-
-
-def _boolean(cell: str) -> bool | str:
-    return _BOOLEANS.get(cell.strip().lower(), cell)
-
-
-def _json(cell: str) -> msgspec.Raw | str:
-    try:
-        text = cell.encode()
-        msgspec.json.decode(text)  # finds more than format does: numbers beyond all range, half surrogate pairs
-        return msgspec.Raw(msgspec.json.format(text, indent=-1))  # as it is spelled, but on one line
-    except (msgspec.DecodeError, RecursionError):
-        return cell
-
-
-_CONVERTERS: dict[ColumnType, Callable[[str], Any]] = {
-    "integer": _integer,
-    "number": _number,
-    "boolean": _boolean,
-    "json": _json,
-}

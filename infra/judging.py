@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from shared.verdicts import Accepted
 
 if TYPE_CHECKING:
     from infra.sources import ColumnType
+
+_BATCH = 1_000
 
 _COLUMNS: dict[str, ColumnType] = {
     "string": "string",
@@ -41,26 +44,30 @@ class DistinctPlaces:
 
     def __init__(self) -> None:
         self._places: set[int] = set()
-        self._events: dict[date, int] = defaultdict(int)
-        self._users: dict[date, set[str]] = defaultdict(set)
+        self._rows: dict[bytes, int] = defaultdict(int)
 
-    def add(self, place: Place) -> bool:
-        """Take in a place; returns whether it is new."""
-        mark = hash((place.row_key, place.qualifier))
-        if mark in self._places:
-            return False
-        self._places.add(mark)
-        day = parse_day(place.row_key[3:11].decode())
-        self._events[day] += 1
-        self._users[day].add(user_of_row(place.row_key))
-        return True
+    def add(self, places: Iterable[Place]) -> int:
+        """Take in places; returns how many of them are new."""
+        known, before = self._places, len(self._places)
+        for place in places:
+            mark = hash(place)
+            if mark not in known:
+                known.add(mark)
+                self._rows[place.row_key] += 1
+        return len(known) - before
 
     def __len__(self) -> int:
         return len(self._places)
 
     def days(self) -> dict[date, tuple[int, int]]:
         """Return for each day its different events and users."""
-        return {day: (events, len(self._users[day])) for day, events in sorted(self._events.items())}
+        events: dict[date, int] = defaultdict(int)
+        users: dict[date, set[str]] = defaultdict(set)
+        for row_key, count in self._rows.items():
+            day = parse_day(row_key[3:11].decode())
+            events[day] += count
+            users[day].add(user_of_row(row_key))
+        return {day: (events[day], len(users[day])) for day in sorted(events)}
 
 
 def judge_files(
@@ -75,26 +82,34 @@ def judge_files(
     """
     judge = Judgement(contract)
     published = datetime.now(UTC)
-    report, places, rejected = Report(), DistinctPlaces(), set[bytes]()
-    for item in reader:
-        if isinstance(item, Unreadable):
-            report.cannot_read(item.source, item.line, item.problem)
-            continue
-        report.published += 1
-        verdict = judge(item.raw, published)
-        if isinstance(verdict, Accepted):
-            if places.add(verdict.place):
-                report.stored += 1
-                report.warned.update({finding.rule for finding in verdict.warnings})
-        else:
+    report, places, seen = Report(), DistinctPlaces(), set[bytes]()
+    items = iter(reader)
+    while batch := list(islice(items, _BATCH)):
+        records = readable(batch, report)
+        for record, verdict in zip(records, judge.all([record.raw for record in records], published), strict=True):
+            if isinstance(verdict, Accepted):
+                if places.add((verdict.place,)):
+                    report.stored += 1
+                    report.warned.update({finding.rule for finding in verdict.warnings})
+                continue
             row = rejected_row(verdict.raw, published.date())
-            if row not in rejected:
-                rejected.add(row)
-                report.reject(verdict.findings, where(item))
-        if report.published % 1_000 == 0:
-            progress(report)
+            if row not in seen:
+                seen.add(row)
+                report.reject(verdict.findings, where(record))
+        report.published += len(records)
+        progress(report)
     report.days = places.days()
     return report
+
+
+def readable(items: Sequence[Record | Unreadable], report: Report) -> list[Record]:
+    """Return the records among what a reader gave; what can't be read is reported."""
+    records = [item for item in items if type(item) is Record]
+    if len(records) < len(items):
+        for item in items:
+            if isinstance(item, Unreadable):
+                report.cannot_read(item.source, item.line, item.problem)
+    return records
 
 
 def where(record: Record) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 
 from infra.concurrency import concurrently
-from infra.judging import DistinctPlaces, where
+from infra.judging import DistinctPlaces, readable, where
 from infra.report import Report
-from infra.sources import Record, SourceReader, Unreadable
+from infra.sources import Record, SourceReader
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.ingestion import Ingestion
 from shared.keys import rejected_row
-from shared.verdicts import Accepted
+from shared.verdicts import Accepted, Rejected, Verdict
 
-# Batches that wait for Bigtable side by side: they share calls, and while some are written more are judged.
-_BATCHES = 64
+# Bytes that are judged or wait for Bigtable at once: well below what group commit takes in before it refuses
+# (`Limits.pending_bytes`), since an event's entry is larger than the event. A batch counts for an even share of
+# _BATCHES at least. They share calls, and while some are written more are judged.
+_BYTES, _BATCHES = 8 * 1024 * 1024, 64
 
 
 async def load_files(
@@ -43,39 +45,43 @@ async def load_files(
     ingestion = Ingestion(bigtable, contract, quality=quality)
     published = datetime.now(UTC)
     report, places, seen = Report(), DistinctPlaces(), set[bytes]()
-    slots = asyncio.Semaphore(_BATCHES)
+    held = 0
+    landed = asyncio.Event()
 
-    async def keep(records: list[Record]) -> None:
+    async def keep(records: list[Record], size: int) -> None:
+        nonlocal held
         try:
-            verdicts = ingestion.judge_all((record.raw for record in records), published)
-            accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
-            await ingestion.keep(accepted, published, where(records[0]))
-            for record, verdict in zip(records, verdicts, strict=True):
-                if isinstance(verdict, Accepted):
-                    report.stored += places.add(verdict.place)
-                    continue
+            verdicts = ingestion.judge_all([record.raw for record in records], published)
+            accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
+            await ingestion.keep(accepted, published, records[0].source)
+            report.stored += places.add([verdict.place for verdict in accepted])
+            if len(accepted) < len(verdicts):
+                await quarantine(records, verdicts)
+            report.published += len(records)
+            progress(report)
+        finally:
+            held -= size
+            landed.set()
+
+    async def quarantine(records: list[Record], verdicts: list[Verdict]) -> None:
+        for record, verdict in zip(records, verdicts, strict=True):
+            if isinstance(verdict, Rejected):
                 await ingestion.keep([verdict], published, where(record))
                 row = rejected_row(verdict.raw, published.date())
                 if row not in seen:
                     seen.add(row)
                     report.reject(verdict.findings, where(record))
-            report.published += len(records)
-            progress(report)
-        finally:
-            slots.release()
 
     async with concurrently() as batches:
-        records = _readable(reader, report)
-        while batch := list(islice(records, batch_size)):
-            await slots.acquire()
-            batches.create_task(keep(batch))
+        items = iter(reader)
+        while batch := list(islice(items, batch_size)):
+            if not (records := readable(batch, report)):
+                continue
+            size = max(sum(len(record.raw) for record in records), _BYTES // _BATCHES)
+            while held and held + size > _BYTES:
+                landed.clear()
+                await landed.wait()
+            held += size
+            batches.create_task(keep(records, size))
     report.days = places.days()
     return report
-
-
-def _readable(reader: SourceReader, report: Report) -> Iterator[Record]:
-    for item in reader:
-        if isinstance(item, Unreadable):
-            report.cannot_read(item.source, item.line, item.problem)
-        else:
-            yield item

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate, islice
 
 import grpc
 from google.api_core import exceptions
@@ -121,23 +122,36 @@ async def publish_files(
 
 def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator[tuple[PubsubMessage, int]]:
     """Pack events into messages; what doesn't fit into any is reported."""
-
-    def events() -> Iterator[bytes]:
-        for item in reader:
-            if isinstance(item, Unreadable):
-                report.cannot_read(item.source, item.line, item.problem)
-            elif len(item.raw) <= envelope.MAX_PACKED or _squeezed(item) is not None:
-                yield item.raw
-            else:
-                problem = f"found {len(item.raw):,} bytes, expected an event of at most {envelope.MAX_PACKED:,}"
-                report.cannot_read(item.source, item.line, problem)
-
-    for batch in envelope.pack(events(), most=batch_size):
-        data = b"\n".join(batch)
+    events = _events(reader, report)
+    batch: list[bytes] = []
+    while batch := [*batch, *islice(events, batch_size - len(batch))]:
+        fit = _fit(batch)
+        data = b"\n".join(batch[:fit])
         if len(data) > envelope.MAX_PACKED:  # one large event, which fits when it is compressed
             yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES, envelope.CONTENT_ENCODING: "gzip"}), 1
         else:
-            yield PubsubMessage(data=data, attributes=_LINES), len(batch)
+            yield PubsubMessage(data=data, attributes=_LINES), fit
+        batch = batch[fit:]
+
+
+def _events(reader: SourceReader, report: Report) -> Iterator[bytes]:
+    """Return the events that fit into a message; the others, and what is no event, are reported."""
+    for item in reader:
+        if isinstance(item, Unreadable):
+            report.cannot_read(item.source, item.line, item.problem)
+        elif len(item.raw) <= envelope.MAX_PACKED or _squeezed(item) is not None:
+            yield item.raw
+        else:
+            problem = f"found {len(item.raw):,} bytes, expected an event of at most {envelope.MAX_PACKED:,}"
+            report.cannot_read(item.source, item.line, problem)
+
+
+def _fit(events: list[bytes]) -> int:
+    """Return how many of the events one message can hold, a newline behind each; one at least."""
+    if sum(map(len, events)) + len(events) <= envelope.MAX_PACKED:
+        return len(events)
+    sizes = accumulate(len(event) + 1 for event in events)
+    return max(sum(size <= envelope.MAX_PACKED for size in sizes), 1)
 
 
 def _squeezed(record: Record) -> bytes | None:

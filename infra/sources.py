@@ -15,7 +15,8 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, Literal, NoReturn
 
 from infra import json_source
-from infra.csv_source import MAX_QUOTED, ColumnType, Record, Unreadable, read_csv
+from infra.csv_cells import ColumnType
+from infra.csv_source import MAX_QUOTED, Record, Unreadable, read_csv
 from shared.errors import SourceError
 
 __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
@@ -150,12 +151,12 @@ class SourceReader:
         bracket = start.lstrip()[:1]
         format = _format_of(name) if self._format == "auto" else self._format
         if format == "csv" or not (format or bracket in (b"{", b"[")):
-            return read_csv(json_source.lines_of(file, number), name, self._columns, number)
+            return read_csv(json_source.blocks_of(file, number), name, self._columns, number)
         if bracket == b"{":
             return json_source.read_objects(file, name, number)
         if bracket == b"[":
             return json_source.read_values(file, name)
-        return json_source.read_lines(json_source.lines_of(file, number), name, number)
+        return json_source.read_lines(json_source.blocks_of(file, number), name, number)
 
 
 def _size(path: Path) -> int | None:

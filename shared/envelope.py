@@ -6,7 +6,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -36,6 +35,8 @@ MAX_UNPACKED = 4 * 1024 * 1024
 MAX_EVENTS = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
+_read_time = timestamps.reader(None, None)
+
 
 class UnpackError(Exception):
     """The data of a message can't be taken apart; the rule says what it breaks."""
@@ -45,8 +46,7 @@ class UnpackError(Exception):
         self.rule, self.found, self.expected = rule, found, expected
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A Pub/Sub message.
 
     Attributes:
@@ -58,9 +58,41 @@ class Message:
     data: bytes
     message_id: str
     published: datetime
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = {}
     traceparent: str | None = None
     problem: str | None = None
+
+
+class _Pushed(msgspec.Struct, rename="camel"):
+    message_id: str
+    publish_time: str
+    data: bytes = b""
+    attributes: dict[str, str] = {}
+
+
+class _Push(msgspec.Struct):
+    message: _Pushed
+
+
+_decode_push = msgspec.json.Decoder(_Push).decode
+
+
+def receive_json(body: bytes, traceparent: str | None = None) -> Message | None:
+    """Return the Pub/Sub message in the body of an Eventarc event, if it is plainly one; else it is for `receive`.
+
+    Args:
+        body: JSON.
+        traceparent: of the CloudEvent.
+    """
+    try:
+        pushed = _decode_push(body).message
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    own = pushed.attributes
+    published = _read_time(own.get(FIRST_PUBLISHED, pushed.publish_time))
+    if type(published) is not datetime or published < EPOCH or not pushed.message_id:
+        return None
+    return Message(pushed.data, pushed.message_id, published, own, traceparent or own.get(TRACEPARENT))
 
 
 def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> Message:
@@ -206,9 +238,8 @@ def _gunzip(data: bytes) -> bytes:
 
 def _moment(*texts: Any) -> datetime:
     """Return the first of the texts that is a time Bigtable can hold; the present if none is."""
-    read = timestamps.reader(None, None)
     for text in texts:
-        moment = read(text)
+        moment = _read_time(text)
         if isinstance(moment, datetime) and moment >= EPOCH:
             return moment
     return datetime.now(UTC)

@@ -31,7 +31,8 @@ from shared.verdicts import Accepted
 
 # Names of unknown fields that are learnt: producers have a handful, and a hostile one must not make types without end.
 MOST_LEARNT = 64
-_PLAIN = re.compile(r"[^\ud800-\udfff]{1,256}").fullmatch  # that UTF-8 has, and not too long to be remembered
+# Names that msgspec takes for a field's: such as JSON has without escapes, and not too long to be remembered.
+_PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
 # A character makes at most 12 bytes of percent-encoding; what is longer is for the checks to look at.
 _new = tuple.__new__  # what Accepted(...) calls in the end, at half the cost
 _LONGEST_USER, _LONGEST_ID = MAX_ENCODED_USER // 12, MAX_ENCODED_ID // 12
@@ -58,7 +59,9 @@ class FastPath:
         self._named = {field.name for field in contract.fields} | {field.path[0] for field in contract.fields}
         self._learnt: set[str] = set()
         self._encode = msgspec.json.Encoder().encode
-        self._prepare()
+        self._able = all(_PLAIN(field.path[0]) for field in contract.fields)
+        if self._able:
+            self._prepare()
 
     def __call__(self, raws: Sequence[bytes], published: datetime, longest: int) -> list[Accepted | None]:
         """Judge events that were published then; None for those that anything is, or might be, wrong with.
@@ -68,6 +71,8 @@ class FastPath:
             published: when they were first published.
             longest: bytes of an event; a longer one is left to others.
         """
+        if not self._able:
+            return [None] * len(raws)
         decode, finish, order, make, encode = self._decode, self._finish, self._order, self._canonical, self._encode
         decoded: list[Any] = []
         for raw in raws:
@@ -90,7 +95,7 @@ class FastPath:
 
     def learn(self, names: Iterable[str]) -> None:
         """Take note of the names of unknown fields that an event had; the next with them comes this way."""
-        if not self._learns:
+        if not (self._learns and self._able):
             return
         new = {name for name in names if name not in self._named and name not in self._learnt and _PLAIN(name)}
         if new and len(self._learnt) + len(new) <= MOST_LEARNT:
@@ -98,7 +103,7 @@ class FastPath:
             self._prepare()
 
     def _prepare(self) -> None:
-        """Make both types. Values are in this order: fields taken as they are, unknown ones, and those out of objects."""
+        """Make both types. Values come in this order: fields taken as they are, unknown ones, those out of objects."""
         fields = self._contract.fields
         placing = {*self._contract.id, self._contract.user, self._contract.time}
         nested = [field for field in fields if len(field.path) > 1]
@@ -200,9 +205,9 @@ def _take(holder: dict[str, Any], path: tuple[str, ...]) -> Any:
     if not rest:
         return holder.pop(head, None)
     inner = holder.get(head)
-    if type(inner) is not dict or not inner:
+    if not inner or not isinstance(inner, dict):
         return None
     value = _take(inner, tuple(rest))
-    if not inner:
+    if len(inner) == 0:
         del holder[head]
     return value

@@ -96,10 +96,11 @@ class GroupCommit:
         self, entries: Sequence[Any], size: int | None, mutations: int | None, ticket: _Ticket
     ) -> list[_Parcel]:
         """Wrap entries up: all of them together, or one by one where they are too much for one call."""
-        if size is not None and mutations is not None:
-            if size <= self._limits.batch_bytes and mutations <= self._limits.mutations:
-                return [_Parcel(entries, size, mutations, ticket)]
-        return [_Parcel([entry], entry.ByteSize(), len(entry.mutations), ticket) for entry in entries]
+        if size is None or mutations is None:
+            size, mutations = sum(map(_size, entries)), sum(len(entry.mutations) for entry in entries)
+        if size <= self._limits.batch_bytes and mutations <= self._limits.mutations:
+            return [_Parcel(entries, size, mutations, ticket)]
+        return [_Parcel([entry], _size(entry), len(entry.mutations), ticket) for entry in entries]
 
     async def drained(self) -> None:
         """Wait until no call is under way."""
@@ -159,9 +160,7 @@ class GroupCommit:
             batch.append(self._queue.popleft())
         return batch
 
-    def _settle(
-        self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def _settle(self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop) -> None:
         again: list[_Parcel] = []
         for single, error in zip(singles, results, strict=True):
             if error is None:
@@ -234,10 +233,14 @@ class _Parcel:
         """Return a parcel for each entry."""
         if len(self.entries) == 1:
             return [self]
-        return [_Parcel([entry], entry.ByteSize(), len(entry.mutations), self.ticket) for entry in self.entries]
+        return [_Parcel([entry], _size(entry), len(entry.mutations), self.ticket) for entry in self.entries]
 
     def next_wait(self) -> float:
         if self.waits is None:
             self.waits = retry.waits()
         self.tries += 1
         return next(self.waits)
+
+
+def _size(entry: Any) -> int:
+    return int(entry.ByteSize())

@@ -18,8 +18,8 @@ class Transform:
     A value that can't be shaped stays as it came, so that the checks can say what was found. Timestamps become
     `datetime`s in UTC. An optional field that is null is left out, as if it were absent, so that an empty cell of a CSV
     file and a JSON object without the key make the same event. A default stands in for both. Fields the contract
-    doesn't name are kept unless it says otherwise, behind the others and by name; one that has the name of a contract's field, but isn't what the
-    field is taken from, is left out, since it can't be told from the real one.
+    doesn't name are kept unless it says otherwise, behind the others and by name; one that has the name of a
+    contract's field, but isn't what the field is taken from, is left out, since it can't be told from the real one.
     """
 
     def __init__(self, contract: Contract) -> None:

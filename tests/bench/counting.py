@@ -15,15 +15,16 @@ from tests.bench.results import Wrong
 def expect_events(settings: Settings, ids: Iterable[str]) -> None:
     """Hold the table `events` to the ids that were sent: each in one cell, and nothing else; Wrong if it isn't so."""
     found = asyncio.run(_cells(settings, EVENTS, "e"))
-    _compare([qualifier[12:].decode() for qualifier in found], ids)
+    compare([qualifier[12:].decode() for qualifier in found], ids)
 
 
 def expect_rows(settings: Settings, table: str, ids: Iterable[str]) -> None:
     """Hold a table of a row an event, whose keys end in `#` and the id, to the ids that were sent."""
-    _compare([key.rpartition(b"#")[2].decode() for key in asyncio.run(_rows(settings, table))], ids)
+    compare([key.rpartition(b"#")[2].decode() for key in asyncio.run(_rows(settings, table))], ids)
 
 
-def _compare(found: list[str], ids: Iterable[str]) -> None:
+def compare(found: list[str], ids: Iterable[str]) -> None:
+    """Hold what was found to what was sent; Wrong if something is lost or doubled."""
     distinct, sent = set(found), set(ids)
     if lost := sent - distinct:
         raise Wrong(f"{len(lost):,} of {len(sent):,} events are lost, such as {min(lost)}")

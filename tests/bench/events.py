@@ -6,7 +6,7 @@ import base64
 import csv
 import random
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from shared import envelope
 
 DAY = date(2024, 1, 15)
+NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)  # of the day after, when all of them are past
 USERS = 50_000
 _TYPES = ("click", "song_play", "page_view", "search", "like")
 _ARTISTS = tuple(f"Artist no. {number}" for number in range(500))
@@ -27,12 +28,12 @@ encode = msgspec.json.Encoder().encode
 def records(count: int, *, users: int = USERS, day: date = DAY, seed: int = 1) -> Iterator[dict[str, Any]]:
     """Yield events of one day, good ones all, as a producer makes them; `device` is a field no contract names."""
     dice = random.Random(seed)
-    for number in range(count):
+    for event_id in ids(count, day=day):
         seconds, millis = divmod(dice.randrange(86_400_000), 1_000)
         clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{millis:03d}"
         song = int(5_000 * dice.random() ** 2)  # some are played far more than others
         yield {
-            "event_id": f"evt_{day:%Y%m%d}_{number:09d}",
+            "event_id": event_id,
             "userId": f"user_{dice.randrange(users):07d}",
             "timestamp": f"{day}T{clock}Z",
             "event_type": dice.choice(_TYPES),
@@ -41,6 +42,11 @@ def records(count: int, *, users: int = USERS, day: date = DAY, seed: int = 1) -
             "duration": round(dice.random() * 400, 1),
             "device": dice.choice(_DEVICES),
         }
+
+
+def ids(count: int, *, day: date = DAY) -> Iterator[str]:
+    """Yield the ids of these events."""
+    return map(f"evt_{day:%Y%m%d}_{{:09d}}".format, range(count))
 
 
 def lines(count: int, **more: Any) -> Iterator[bytes]:

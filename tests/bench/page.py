@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -45,12 +46,12 @@ def markdown(results: Mapping[int, Result], minutes: float) -> str:
     head = [
         "# Benchmarks",
         "",
-        "`make bench` measures this project and what people would otherwise run side by side, in one run on one machine, and",
-        "writes this page. Ratios carry over to other machines; absolute figures don't. Everything that a run stored is counted",
-        "back; a run that lost or doubled an event has no figure.",
+        "`make bench` measures this project and what people would otherwise run side by side, in one run on one",
+        "machine, and writes this page. Ratios carry over to other machines; absolute figures don't. Everything that a",
+        "run stored is counted back; a run that lost or doubled an event has no figure.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes, {_machine()}.",
-        f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}; {_emulators()}.",
+        f"Python {platform.python_version()}, {_packages()}; {_emulators()}.",
         "",
         "| # | work | this project | ratios | others | met |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -62,11 +63,11 @@ def markdown(results: Mapping[int, Result], minutes: float) -> str:
 
 _PEERS = """## Who is compared
 
-**A** is the function that people write by hand (`tests/bench/peers/by_hand`): functions-framework, `json.loads`, a row and a
-`row.commit()` for each event. **B** is Google's clients used well: the async data client and its mutations batcher, `read_rows`
-for figures. **C** is Apache Beam in Python on its local runner: WriteToBigTable, and CombinePerKey for figures. **Limits** are
-what nobody could beat without leaving the platform: a function that does nothing, MutateRows calls whose bytes are made
-beforehand, ReadRows answers that nobody parses.
+**A** is the function that people write by hand (`tests/bench/peers/by_hand`): functions-framework, `json.loads`, a row
+and a `row.commit()` for each event. **B** is Google's clients used well: the async data client and its mutations
+batcher, `read_rows` for figures. **C** is Apache Beam in Python on its local runner: WriteToBigTable, and CombinePerKey
+for figures. **Limits** are what nobody could beat without leaving the platform: a function that does nothing,
+MutateRows calls whose bytes are made beforehand, ReadRows answers that nobody parses.
 """
 
 
@@ -90,6 +91,10 @@ def figure(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def _packages() -> str:
+    return ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+
+
 def _machine() -> str:
     model = next(
         (
@@ -106,8 +111,6 @@ def _machine() -> str:
 def _emulators() -> str:
     try:
         said = subprocess.run(["gcloud", "version", "--format=json"], capture_output=True, text=True, check=True).stdout
-        import json
-
         parts = json.loads(said)
         return ", ".join(
             f"{name} {parts[name]}" for name in ("Google Cloud SDK", "bigtable", "pubsub-emulator") if name in parts

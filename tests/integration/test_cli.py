@@ -121,6 +121,18 @@ def test_no_quality_checks_stores_what_has_a_place(sluice: Sluice, settings: Set
     assert (report["stored"], report["rejected"]) == (1, {"null": 1})
 
 
+def test_a_file_of_large_events_never_holds_more_than_may_wait(
+    sluice: Sluice, settings: Settings, tmp_path: Path
+) -> None:
+    source = tmp_path / "large.jsonl"
+    source.write_bytes(lines(music_event(number, notes="x" * 20_000) for number in range(3_000)))
+
+    report = sluice("ingest", "--source", str(source), "--json").json
+
+    assert (report["published"], report["stored"]) == (3_000, 3_000)
+    assert len(list(cells(dump(settings, "events"), "e"))) == 3_000
+
+
 def test_a_contract_written_from_nothing_for_nested_events(sluice: Sluice, settings: Settings, tmp_path: Path) -> None:
     contract = tmp_path / "hub.toml"
     contract.write_text(

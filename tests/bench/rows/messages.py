@@ -32,8 +32,8 @@ def single(parts: Parts) -> Result:
         figures=found,
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": least(0.95), "A": least(4.3)},
-        how="CloudEvents with one event each, 64 at a time from wrk, to one instance under functions-framework; median of "
-        "three rounds in turn, each on a new instance and a new emulator, after 500 requests to warm up",
+        how="CloudEvents with one event each, 64 at a time from wrk, to one instance under functions-framework; median "
+        "of three rounds in turn, each on a new instance and a new emulator, after 500 requests to warm up",
     )
 
 
@@ -54,7 +54,7 @@ def envelopes(parts: Parts) -> Result:
         figures=found,
         ratios={name: ours / other for name, other in found.items()},
         targets={"A": least(150), "limit": least(0.5)},
-        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A gets one event a message, all that it can take; "
+        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A takes one event a message; "
         "the limit is a client that sends prebuilt MutateRows calls of 100 rows, four at a time",
     )
 

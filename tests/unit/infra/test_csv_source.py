@@ -13,7 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from infra import csv_source
-from infra.csv_source import MAX_QUOTED, MAX_ROW, ColumnType, Record, Unreadable, read_csv
+from infra.csv_cells import ColumnType
+from infra.csv_source import MAX_QUOTED, MAX_ROW, Record, Unreadable, read_csv
 from shared.errors import SourceError
 
 
@@ -270,6 +271,20 @@ def test_what_a_writer_wrote_comes_back(rows: list[list[str]], quoting: Any, del
 
     assert [list(json.loads(item.raw).values()) for item in found] == [[cell or None for cell in row] for row in rows]
     assert not [item for item in found if b"\n" in item.raw]
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"a", b"1.5", b",", b";", b" ", b"\t", b"\n", b"\r\n", b"\r", b"\0", b"\xc2\xa0", b"\xff"])
+    ),
+    st.sampled_from([b"n,i,t", b"n;i;t", b"n,i,", b"n.x,i,t", b"n\\,i,t"]),
+)
+def test_rows_of_a_block_without_quotes_are_those_that_a_parser_finds(body: list[bytes], header: bytes) -> None:
+    data = b"".join([*body, b"x\n"])
+    columns: dict[str, ColumnType] = {"n": "number", "i": "integer"}
+
+    parsed = list(read_csv([header + b"\n" + data + b"y\n"], "events.csv", columns))  # as every block with a header is
+    assert list(read_csv([header + b"\n", data, b"y\n"], "events.csv", columns)) == parsed
 
 
 @given(st.binary(max_size=200).map(lambda data: b"a,b\n" + data))

@@ -268,6 +268,21 @@ def test_lines_are_passed_on_as_they_are(data: bytes, expected: list[tuple[int, 
     assert outline(read(data, "json")) == expected
 
 
+@given(
+    st.lists(st.sampled_from([b'{"a":1}', b'{"b":"x y"}', b"{", b"", b"  ", b"\t", b"\r", b'{"c":2}\r', b"3" * 70])),
+    st.sampled_from([b"", b"\n", b"\r\n"]),
+    st.integers(1, 80),
+)
+def test_lines_come_back_wherever_the_reads_fall(lines: list[bytes], end: bytes, buffer: int) -> None:
+    first = b'{"a":0}'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_source, "BUFFER", buffer)
+        found = outline(read(b"\n".join([first, *lines]) + end, "json"))
+
+    lines = [line.strip(b"\r") for line in lines]
+    assert found == [(number, line) for number, line in enumerate([first, *lines], 1) if line.strip()]
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [

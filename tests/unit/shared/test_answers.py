@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from starlette.exceptions import HTTPException
 
@@ -93,7 +93,7 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
 
 
 async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(HTTPException), answering(replace(MESSAGE, traceparent=TRACEPARENT)):
+    with pytest.raises(HTTPException), answering(msgspec.structs.replace(MESSAGE, traceparent=TRACEPARENT)):
         raise errors.TransientError("later")
 
     line = json.loads(capsys.readouterr().out)
