@@ -143,6 +143,7 @@ def rejected_row(raw: bytes, day: date) -> bytes:
     return f"{crc32(digest.encode()) % SHARDS:02x}#{format_day(day)}#{digest}".encode()
 
 
+@lru_cache(maxsize=256)
 def aggregate_prefix(dimension: str, day: date) -> bytes:
     """Return the prefix under which a dimension's values of a day are in `aggregates`."""
     return f"{encode(dimension)}#{format_day(day)}#".encode()
