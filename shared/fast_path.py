@@ -64,12 +64,12 @@ class FastPath:
         if self._able:
             self._prepare()
 
-    def __call__(self, raws: Sequence[bytes], published: datetime, longest: int) -> list[Accepted | None]:
-        """Judge events that were published then; None for those that anything is, or might be, wrong with.
+    def __call__(self, raws: Sequence[bytes], published: Sequence[datetime], longest: int) -> list[Accepted | None]:
+        """Judge events; None for those that anything is, or might be, wrong with.
 
         Args:
             raws: one event each.
-            published: when they were first published.
+            published: when each was first published.
             longest: bytes of an event; a longer one is left to others.
         """
         if not self._able:
@@ -83,7 +83,10 @@ class FastPath:
                 decoded.append(astuple(decode(raw)) if fit else None)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 decoded.append(None)
-        finished = [None if values is None else finish([*values], published) for values in decoded]
+        finished = [
+            None if values is None else finish([*values], moment)
+            for values, moment in zip(decoded, published, strict=True)
+        ]
         encoded: list[bytes | None] = []
         for values in finished:
             try:

@@ -7,16 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from shared import envelope
 from shared.admission import Room, Stay
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.envelope import Message, UnpackError
+from shared.errors import SluiceError, TransientError
 from shared.events import Events
 from shared.findings import Finding, rules_broken
+from shared.gathering import Gathering
 from shared.judgement import Judgement
-from shared.keys import MICROSECONDS_A_DAY
+from shared.keys import EPOCH, MICROSECONDS_A_DAY
 from shared.quarantine import Quarantine
 from shared.recent import Recent
 from shared.state import State
@@ -26,6 +29,8 @@ Report = Callable[[Mapping[str, int]], None]
 
 # Of a message, what is judged and stored at once.
 _PART_EVENTS, _PART_BYTES = 500, 128 * 1024
+# Bytes and further lines of a message up to which it is taken in together with others.
+_SMALL_BYTES, _SMALL_LINES = 4 * 1024, 16
 # Bytes that an event and a finding cost beside their text, about, as Python objects.
 _PER_EVENT, _PER_FINDING = 64, 512
 
@@ -67,17 +72,22 @@ class Ingestion:
         self._quarantine = Quarantine(bigtable)
         self._recent = Recent()
         self._room = Room(patience=bigtable.store_deadline)
+        self._small: Gathering[Message] = Gathering(self._take_together)
         self._places: asyncio.Task[None] | None = None
         self._places_held = False
 
     async def take(self, message: Message) -> None:
         """Unpack a message, judge its events and keep them; errors as those of `keep`, and this one.
 
-        A large message is kept in parts, so that of its events only some exist in all their forms at once.
+        Small messages that come at the same moment are taken in together: with an event each, that halves what one
+        costs. A large message is kept in parts, so that of its events only some exist in all their forms at once.
 
         Raises:
             OverloadedError: this instance holds as much as it may already.
         """
+        if _is_small(message.data):
+            await self._small.join(message)
+            return
         counts: dict[str, int] = {}
         async with self._room.admit(len(message.data)) as stay:
             for verdicts in self._judge(message, stay):
@@ -86,6 +96,63 @@ class Ingestion:
                 counts = await self._keep(verdicts, message.published, message.message_id)
         counts["messages"] = 1
         self._tell(counts)
+
+    async def _take_together(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
+        """Take several small messages in; returns for each what went wrong with it."""
+        async with self._room.admit(sum([len(message.data) for message in messages])) as stay:
+            judged = self._judge_together(messages, stay)
+            good = [at for at, verdicts in enumerate(judged) if all(type(each) is Accepted for each in verdicts)]
+            together = [verdict for at in good for verdict in judged[at]]
+            if len(good) > 1 and await self._keep_together(together):
+                self._tell({"messages": len(good)})
+                left = [at for at in range(len(messages)) if at not in set(good)]
+            else:
+                left = list(range(len(messages)))
+            outcomes: list[BaseException | None] = [None] * len(messages)
+            kept = (self._keep_message(messages[at], judged[at]) for at in left)
+            for at, outcome in zip(left, await asyncio.gather(*kept, return_exceptions=True), strict=True):
+                outcomes[at] = outcome
+            return outcomes
+
+    def _judge_together(self, messages: Sequence[Message], stay: Stay) -> list[list[Verdict]]:
+        """Judge the events of several messages at once; returns the verdicts of each message."""
+        verdicts: list[list[Verdict]] = []
+        raws: list[bytes] = []
+        published: list[datetime] = []
+        counts: list[int] = []
+        for message in messages:
+            try:
+                events = envelope.unpack(message)
+            except UnpackError as error:
+                verdicts.append([_rejected(message, error)])
+                counts.append(0)
+            else:
+                verdicts.append([])
+                counts.append(len(events))
+                raws += events
+                published += [message.published] * len(events)
+        self._room.grow(stay, sum(map(len, raws)) + len(raws) * _PER_EVENT)
+        judged = iter(self._judgement.all(raws, published))
+        for own, count in zip(verdicts, counts, strict=True):
+            own += islice(judged, count)
+        return verdicts
+
+    async def _keep_together(self, accepted: list[Verdict]) -> bool:
+        """Store good events of several messages; False if Bigtable refuses any, and each has to be tried alone.
+
+        Raises:
+            TransientError: not all of it is stored, and each message is better delivered again.
+        """
+        try:
+            self._tell(await self._keep(accepted, EPOCH, ""))
+        except TransientError:
+            raise
+        except SluiceError:
+            return False
+        return True
+
+    async def _keep_message(self, message: Message, verdicts: list[Verdict]) -> None:
+        self._tell({**await self._keep(verdicts, message.published, message.message_id), "messages": 1})
 
     def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
@@ -162,6 +229,11 @@ class Ingestion:
         days = {micros // MICROSECONDS_A_DAY for (_, _, micros), _, _ in accepted if micros < today}
         if days:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
+
+
+def _is_small(data: bytes) -> bool:
+    """Return whether a message plainly holds a few events: a gzip or an array of that size may hold thousands."""
+    return len(data) <= _SMALL_BYTES and data.startswith(b"{") and data.count(b"\n") <= _SMALL_LINES
 
 
 def _rejected(message: Message, error: UnpackError) -> Rejected:

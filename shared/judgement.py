@@ -38,10 +38,18 @@ class Judgement:
         """Judge the event in `raw`, which was first published at `published`."""
         return self.all((raw,), published)[0]
 
-    def all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
-        """Judge events, one in each of `raws`, that were first published at `published`."""
-        fast = self._fast(raws, published, MAX_EVENT)
-        return [self._slowly(raw, published) if good is None else good for raw, good in zip(raws, fast, strict=True)]
+    def all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
+        """Judge events, one in each of `raws`.
+
+        Args:
+            raws: the events.
+            published: when all of them were first published, or each.
+        """
+        times = [published] * len(raws) if isinstance(published, datetime) else published
+        return [
+            self._slowly(raw, moment) if good is None else good
+            for raw, moment, good in zip(raws, times, self._fast(raws, times, MAX_EVENT), strict=True)
+        ]
 
     def _slowly(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT:

@@ -223,7 +223,8 @@ async def test_messages_are_taken_in_side_by_side(framework: Callable[[str], Any
     )
 
     assert {answer.status for answer in answers} == {200}
-    assert {source for _, _, source in ingestion.kept} == {f"{number}" for number in range(20)}
+    stored = [verdict.place.qualifier[12:].decode() for verdicts, _, _ in ingestion.kept for verdict in verdicts]
+    assert sorted(stored) == [f"evt-{number:06d}" for number in range(20)]
 
 
 # aggregate

@@ -1,0 +1,135 @@
+"""Messages that come at one moment are taken in together, and each is answered for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared import contract
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import Contract
+from shared.errors import StoreRefusedError, StoreUnavailableError
+from shared.ingestion import Ingestion, _is_small
+from shared.verdicts import Accepted, Rejected
+from tests.support import MUSIC_CONTRACT, lines, message, music_event
+
+MUSIC = contract.load(MUSIC_CONTRACT)
+PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
+
+
+class Tables:
+    """Stands for the tables: remembers what was stored together and kept apart, and fails as a test says."""
+
+    def __init__(self, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stored: list[list[str]] = []
+        self.kept: list[tuple[str, int]] = []
+        self.refused: set[str] = set()
+        self.error: Exception | None = None
+        monkeypatch.setattr(ingestion._events, "store", self.store)
+        monkeypatch.setattr(ingestion._quarantine, "keep", self.keep)
+        monkeypatch.setattr(ingestion._state, "hold_places", self.hold)
+        monkeypatch.setattr(ingestion._state, "mark_late", self.hold)
+
+    async def hold(self, _what: Contract | Iterable[Any]) -> None:
+        await asyncio.sleep(0)
+
+    async def store(self, events: list[Accepted]) -> None:
+        ids = [event.place.qualifier[12:].decode() for event in events]
+        await asyncio.sleep(0)
+        if self.error:
+            raise self.error
+        if self.refused & set(ids):
+            raise StoreRefusedError("an invalid row")
+        if ids:
+            self.stored.append(ids)
+
+    async def keep(self, rejected: list[Rejected], published: datetime, source: str) -> None:
+        self.kept.append((source, len(rejected)))
+
+
+@pytest.fixture
+def ingestion() -> Ingestion:
+    return Ingestion(Bigtable(Settings("project", "instance")), MUSIC)
+
+
+@pytest.fixture
+def tables(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> Tables:
+    return Tables(ingestion, monkeypatch)
+
+
+def of(*events: dict[str, Any], message_id: str = "1") -> Any:
+    return message(lines(events), message_id=message_id, published=PUBLISHED)
+
+
+async def take(ingestion: Ingestion, *messages: Any) -> list[type]:
+    outcomes = await asyncio.gather(*map(ingestion.take, messages), return_exceptions=True)
+    return [type(outcome) for outcome in outcomes]
+
+
+async def test_good_events_of_several_messages_are_stored_together(ingestion: Ingestion, tables: Tables) -> None:
+    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2), music_event(3)), of(music_event(4)))
+
+    assert outcomes == [type(None)] * 3
+    assert tables.stored == [["evt-000001", "evt-000002", "evt-000003", "evt-000004"]]
+    assert ingestion.counts == {"stored": 4, "messages": 3}
+
+
+async def test_a_bad_event_is_kept_with_its_own_message(ingestion: Ingestion, tables: Tables) -> None:
+    bad = of(music_event(2), music_event(3, userId=""), message_id="77")
+
+    outcomes = await take(ingestion, of(music_event(1)), bad, of(music_event(4)))
+
+    assert outcomes == [type(None)] * 3
+    assert sorted(tables.stored) == [["evt-000001", "evt-000004"], ["evt-000002"]]
+    assert tables.kept == [("77", 1)]
+    assert ingestion.counts == {"stored": 3, "rejected": 1, "null": 1, "messages": 3}
+
+
+async def test_each_event_is_judged_by_its_own_publication(ingestion: Ingestion, tables: Tables) -> None:
+    event = music_event(1, timestamp="2024-01-15T12:00:00Z")
+    early = message(lines([event]), message_id="early", published=datetime(2024, 1, 15, 11, tzinfo=UTC))
+
+    await take(ingestion, of(music_event(2)), early, of(event, message_id="late"))
+
+    assert tables.kept == [("early", 1)]  # an hour in the future of that message
+    assert tables.stored == [["evt-000002", "evt-000001"]]
+
+
+async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(ingestion: Ingestion, tables: Tables) -> None:
+    tables.refused = {"evt-000002"}
+
+    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)), of(music_event(3)))
+
+    assert outcomes == [type(None), StoreRefusedError, type(None)]
+    assert sorted(tables.stored) == [["evt-000001"], ["evt-000003"]]
+
+
+async def test_while_bigtable_is_away_every_message_is_told(ingestion: Ingestion, tables: Tables) -> None:
+    tables.error = StoreUnavailableError("not acknowledged within 60 s")
+
+    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)))
+
+    assert outcomes == [StoreUnavailableError] * 2
+    assert ingestion.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "small"),
+    [
+        (b'{"event_id": "1"}', True),
+        (b'{"a": 1}\n{"a": 2}', True),
+        (b"{}" + b" " * 5_000, False),
+        (b"{}\n" * 20, False),
+        (b"[" + b"{}," * 1_000 + b"{}]", False),
+        (gzip.compress(b"{}\n" * 1_000), False),
+        (b"", False),
+    ],
+)
+def test_what_may_hold_many_events_is_taken_in_alone(data: bytes, small: bool) -> None:
+    assert _is_small(data) is small
