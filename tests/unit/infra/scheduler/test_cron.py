@@ -79,7 +79,9 @@ def test_hourly_jobs_keep_their_pace() -> None:
 
 @given(
     zone=st.sampled_from([BERLIN, NEW_YORK, "Australia/Lord_Howe", "Africa/Cairo", "UTC"]),
-    schedule=st.sampled_from(["30 2 * * *", "0 0 * * *", "*/15 * * * *", "0 1,2,3 * * *", "45 1 * * SUN", "0 */2 * * *"]),
+    schedule=st.sampled_from(
+        ["30 2 * * *", "0 0 * * *", "*/15 * * * *", "0 1,2,3 * * *", "45 1 * * SUN", "0 */2 * * *"]
+    ),
     moment=st.datetimes(datetime(2023, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)),
 )
 def test_time_goes_on_whatever_clocks_do(zone: str, schedule: str, moment: datetime) -> None:

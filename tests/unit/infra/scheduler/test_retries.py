@@ -11,7 +11,9 @@ from infra.scheduler.retries import Retries
 FIRST = datetime(2024, 1, 1, 1, tzinfo=UTC)
 
 
-def retries(*, count: int = 5, longest: float = 0, pauses: tuple[float, float] = (10, 300), doublings: int = 3) -> Retries:
+def retries(
+    *, count: int = 5, longest: float = 0, pauses: tuple[float, float] = (10, 300), doublings: int = 3
+) -> Retries:
     return Retries(count, timedelta(seconds=longest), *(timedelta(seconds=each) for each in pauses), doublings)
 
 
