@@ -147,9 +147,7 @@ async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up
     for record in sparkify_records():
         if record["userId"]:
             by_day[datetime.fromtimestamp(record["ts"] / 1000, UTC).date()].append(record)
-    published = {
-        day: [each for number, each in enumerate(by_day[day]) if day not in LATE or number % 10] for day in WEEK
-    }
+    in_time = {day: [each for number, each in enumerate(by_day[day]) if day not in LATE or number % 10] for day in WEEK}
 
     for day in WEEK:
         if day == date(2018, 11, 8):  # switched off before Wednesday is computed ...
