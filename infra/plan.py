@@ -135,7 +135,7 @@ def plan_job(wanted: Job, found: FoundJob | None) -> list[Change]:
     texts = [_differences(found.job, wanted, {key: _IN_A_JOB[key] for key in keys})] if keys else []
     if found.state != "ENABLED":
         texts.append(f"state: {found.state.lower()} → enabled")
-        keys = (*keys, "state")
+        keys = (*keys, "paused" if found.state == "PAUSED" else "state")
     return [Change("change", "job", wanted.name, wanted, ", ".join(texts), keys)] if keys else []
 
 

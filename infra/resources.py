@@ -1,4 +1,4 @@
-"""Everything that the pipeline stands on, in one place: topics, subscriptions, tables, the schedule, and who may what."""
+"""Everything that the pipeline stands on, in one place: topics, subscriptions, tables, the job, and who may do what."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Subscription:
     """A Pub/Sub subscription.
 
     Attributes:
-        function: whose trigger it is. On Google Cloud, Eventarc makes the subscription of a function, under a name of its
-            own; ours is for the local relay. What is said here of retries, time and dead letters holds for both.
+        function: whose trigger it is. On Google Cloud, Eventarc makes the subscription of a function, under a name of
+            its own; ours is for the local relay. What is said here of retries, time and dead letters holds for both.
         retention: how long an unacknowledged message is kept.
         expires_after: how long a subscription is kept that nobody uses, None for ever. Pub/Sub's own default is 31
             days, which would end a pipeline that rests for a month.
@@ -103,8 +103,8 @@ class Role:
     Attributes:
         role: its name.
         on: the kind of resource.
-        of: the resource's name as it is declared here; empty for the project and the Bigtable instance. The subscription
-            of a function is Eventarc's on Google Cloud.
+        of: the resource's name as it is declared here; empty for the project and the Bigtable instance. The
+            subscription of a function is Eventarc's on Google Cloud.
         why: what can't be done without it.
         given: Google grants it by itself, so that it is only looked at.
     """

@@ -1,4 +1,4 @@
-"""Commands for your own machine: run, up, bundle, provision, doctor."""
+"""Commands for your own machine: run, up, bundle, doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from infra.commands import options
-from shared.config import Settings, contract_path
+from shared.config import contract_path
 from shared.contract import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,26 +88,6 @@ def bundle(contract: Path | None, build: Path) -> None:
 
 
 @click.command()
-@options.instance
-@options.as_json
-def provision(project_id: str | None, instance_id: str | None, as_json: bool) -> None:
-    """Make the topics, subscriptions and tables that are missing, on the emulators or on Google Cloud.
-
-    Example: sluice provision --project-id my-project --instance-id my-instance
-    """
-    from infra.provision import provision as apply
-
-    made = apply(Settings.from_environment(project_id=project_id, instance_id=instance_id))
-    if as_json:
-        options.print_json(made)
-        return
-    for line in made:
-        click.echo(line)
-    if not made:
-        click.echo("nothing was missing")
-
-
-@click.command()
 @options.contract
 @options.as_json
 def doctor(contract: Path | None, as_json: bool) -> None:
@@ -127,4 +107,4 @@ def doctor(contract: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (run, up, bundle, provision, doctor)
+COMMANDS = (run, up, bundle, doctor)
