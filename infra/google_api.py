@@ -20,9 +20,10 @@ TIMEOUT = 60.0  # seconds, for a call with all its retries
 T = TypeVar("T")
 
 _MEMBER = '--member="user:$(gcloud config get-value account)"'
-# "Instance projects/p/instances/i not found", but not "Table projects/p/instances/i/tables/t not found".
-_NO_INSTANCE = re.compile(r"\binstance\b", re.IGNORECASE)
-_NO_PROJECT = re.compile(r"\bproject\b.* not found|not found.*\(project=", re.IGNORECASE)
+# The words before any name, since a name may hold the same words: "Instance projects/p/instances/i not found" is one, but
+# "Table projects/p/instances/instance/tables/t not found" isn't.
+_NO_INSTANCE = re.compile(r"(the |requested )?instance\b", re.IGNORECASE)
+_NO_PROJECT = re.compile(r"(the |requested )?project\b", re.IGNORECASE)
 _DISABLED = re.compile(r"has not been used in project|is disabled|not enabled", re.IGNORECASE)
 
 
@@ -75,7 +76,7 @@ class Caller:
             try:
                 return self._call(method, arguments)
             except exceptions.NotFound as error:
-                if _NO_INSTANCE.search(error.message) or _NO_PROJECT.search(error.message):
+                if _NO_INSTANCE.match(error.message) or _NO_PROJECT.match(error.message):
                     raise
                 return None
 
@@ -141,7 +142,7 @@ def _mending(
     if error.reason == "BILLING_DISABLED":
         command = f"gcloud billing projects link {project} --billing-account=ACCOUNT_ID"
         return f"{project} has no billing account", command
-    if error.reason == "CONSUMER_INVALID" or (isinstance(error, exceptions.NotFound) and _NO_PROJECT.search(message)):
+    if error.reason == "CONSUMER_INVALID" or (isinstance(error, exceptions.NotFound) and _NO_PROJECT.match(message)):
         return f"there is no project {project}, or you may not see it", "gcloud projects list"
     if isinstance(error, exceptions.Unauthorized):
         return f"no valid credentials of Google Cloud: {message}", "gcloud auth application-default login"
