@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: both emulators, both functions, and the relay between them."""
+"""The whole pipeline on one machine: both emulators, the scheduler, both functions, and the relay between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from shared.errors import SluiceError, StackError
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT, INSTANCE = "sluice-local", "local"
 FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
-_PARTS = ("bigtable", "pubsub", *FUNCTIONS)
+_PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
 _ATTEMPTS = 3
 _STATS = "relay.json"
@@ -55,7 +55,7 @@ class Stack:
             contract: for both functions.
             ports: that parts have to have; the others get free ones.
             root: where `functions/` is.
-            functions: False starts the emulators alone.
+            functions: False starts the emulators and the scheduler alone.
             extra: more variables for the functions.
         """
         self._asked = dict(ports or {})
@@ -133,6 +133,7 @@ class Stack:
         rows = [
             ("Bigtable emulator", f"127.0.0.1:{self.ports['bigtable']}", "bigtable-emulator"),
             ("Pub/Sub emulator", f"127.0.0.1:{self.ports['pubsub']}", "pubsub-emulator"),
+            ("Cloud Scheduler", f"127.0.0.1:{self.ports['scheduler']}", "scheduler"),
             *((f"function {name}", self.url(name), name) for name in FUNCTIONS if self._functions),
             *([("relay", "Pub/Sub → functions", "relay")] if self._functions else []),
         ]
@@ -157,6 +158,7 @@ class Stack:
         self.ports = {part: self._asked.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
         self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
         self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
+        self.environment["CLOUD_SCHEDULER_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['scheduler']}"
 
     def _lost_a_port(self) -> bool:
         try:
@@ -174,6 +176,7 @@ class Stack:
         if self._functions:
             for function in FUNCTIONS:
                 self._start_function(function)
+        self._start_scheduler()
         # Seconds of imports, which go on while the servers start.
         from infra.provision import provision_bigtable, provision_pubsub
 
@@ -187,6 +190,7 @@ class Stack:
             for function in FUNCTIONS:
                 # Not `accepts`: gunicorn listens before it has a worker that could answer.
                 supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+        supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
         supervisor.check()
         self._file.write(supervisor.folder)
 
@@ -212,6 +216,11 @@ class Stack:
         ]
         environment = {**os.environ, **self.environment, "PYTHONPATH": str(self._root), **self._extra}
         self._supervisor.start(function, command, env=environment, cwd=self._root, wave=1)
+
+    def _start_scheduler(self) -> None:
+        command: list[str | Path] = [sys.executable, "-m", "infra.scheduler", f"--port={self.ports['scheduler']}"]
+        environment = {**os.environ, **self.environment}
+        self._supervisor.start("scheduler", command, env=environment, cwd=ROOT, wave=1)
 
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]

@@ -39,16 +39,18 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
 @options.contract
 @click.option("--bigtable-port", type=click.IntRange(1, 65535), help="Port of the Bigtable emulator. [a free one]")
 @click.option("--pubsub-port", type=click.IntRange(1, 65535), help="Port of the Pub/Sub emulator. [a free one]")
+@click.option("--scheduler-port", type=click.IntRange(1, 65535), help="Port of Cloud Scheduler. [a free one]")
 @click.option("--ingest-port", type=click.IntRange(1, 65535), help="Port of the function `ingest`. [a free one]")
 @click.option("--aggregate-port", type=click.IntRange(1, 65535), help="Port of the function `aggregate`. [a free one]")
 def up(
     contract: Path | None,
     bigtable_port: int | None,
     pubsub_port: int | None,
+    scheduler_port: int | None,
     ingest_port: int | None,
     aggregate_port: int | None,
 ) -> None:
-    """Start the local stack and keep it until Ctrl-C: both emulators, both functions, and the relay between them.
+    """Start the local stack and keep it until Ctrl-C: emulators, scheduler, functions, and the relay between them.
 
     Example: sluice up --bigtable-port 8086 --pubsub-port 8085
     """
@@ -60,6 +62,7 @@ def up(
     ports = {
         "bigtable": bigtable_port,
         "pubsub": pubsub_port,
+        "scheduler": scheduler_port,
         "ingest": ingest_port,
         "aggregate": aggregate_port,
     }
