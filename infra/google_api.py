@@ -20,7 +20,7 @@ TIMEOUT = 60.0  # seconds, for a call with all its retries
 T = TypeVar("T")
 
 _MEMBER = '--member="user:$(gcloud config get-value account)"'
-# The words before any name, since a name may hold the same words: "Instance projects/p/instances/i not found" is one, but
+# The words before any name, since a name may hold them too: "Instance projects/p/instances/i not found" is one, but
 # "Table projects/p/instances/instance/tables/t not found" isn't.
 _NO_INSTANCE = re.compile(r"(the |requested )?instance\b", re.IGNORECASE)
 _NO_PROJECT = re.compile(r"(the |requested )?project\b", re.IGNORECASE)

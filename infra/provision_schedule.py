@@ -8,13 +8,12 @@ from datetime import timedelta
 from functools import partial
 
 from google.cloud.scheduler_v1 import CloudSchedulerClient
-from google.cloud.scheduler_v1.types import Job as Message
-from google.cloud.scheduler_v1.types import PubsubTarget, RetryConfig, UpdateJobRequest
+from google.cloud.scheduler_v1.types import UpdateJobRequest
 
 from infra.google_api import SCHEDULER, Caller
 from infra.plan import Change, FoundJob, plan_job
 from infra.resources import RESOURCES, Job, Resources
-from infra.scheduling import scheduler_client
+from infra.scheduling import job_message, location, scheduler_client
 from shared.config import Settings
 
 # The field of Cloud Scheduler that an attribute of ours is part of.
@@ -60,8 +59,7 @@ class Schedule:
     """
 
     def __init__(self, settings: Settings, resources: Resources, client: CloudSchedulerClient) -> None:
-        self._project = f"projects/{settings.project_id}"
-        self._location = f"{self._project}/locations/{settings.region}"
+        self._settings = settings
         self._resources = resources
         self._caller = Caller(settings, SCHEDULER)
         self.client = client
@@ -73,15 +71,15 @@ class Schedule:
 
     def make(self, change: Change) -> bool:
         """Make a job; returns False if it was there."""
-        job = self.message(_wanted(change))
-        return self._caller.make(change.title, self.client.create_job, parent=self._location, job=job)
+        job = job_message(self._settings, _wanted(change))
+        return self._caller.make(change.title, self.client.create_job, parent=location(self._settings), job=job)
 
     def apply(self, change: Change) -> None:
         """Do what a change says."""
         if change.action == "create":
             self.make(change)
             return
-        job = self.message(_wanted(change))
+        job = job_message(self._settings, _wanted(change))
         mask = sorted({_FIELDS[key] for key in change.keys if key in _FIELDS})
         if mask:
             request = UpdateJobRequest(job=job, update_mask={"paths": mask})
@@ -89,27 +87,8 @@ class Schedule:
         if "paused" in change.keys:
             self._caller.do(change.title, self.client.resume_job, name=job.name)
 
-    def message(self, wanted: Job) -> Message:
-        """Return a job as Cloud Scheduler takes it."""
-        return Message(
-            name=f"{self._location}/jobs/{wanted.name}",
-            description=wanted.description,
-            schedule=wanted.schedule,
-            time_zone=wanted.time_zone,
-            pubsub_target=PubsubTarget(
-                topic_name=f"{self._project}/topics/{wanted.topic}", data=wanted.data, attributes=wanted.attributes
-            ),
-            retry_config=RetryConfig(
-                retry_count=wanted.retries,
-                max_retry_duration=wanted.retry_for,
-                min_backoff_duration=wanted.minimum_backoff,
-                max_backoff_duration=wanted.maximum_backoff,
-                max_doublings=wanted.doublings,
-            ),
-        )
-
     def _job(self, name: str) -> FoundJob | None:
-        get = partial(self.client.get_job, name=f"{self._location}/jobs/{name}")
+        get = partial(self.client.get_job, name=f"{location(self._settings)}/jobs/{name}")
         message = self._caller.find(f"job {name}", get)
         if message is None:
             return None
@@ -117,7 +96,7 @@ class Schedule:
         job = Job(
             name=name,
             # A job has one target; one without a topic calls something else.
-            topic=target.topic_name.removeprefix(f"{self._project}/topics/") or "(none)",
+            topic=target.topic_name.removeprefix(f"projects/{self._settings.project_id}/topics/") or "(none)",
             schedule=message.schedule,
             data=target.data,
             time_zone=message.time_zone,

@@ -12,15 +12,13 @@ from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
+from infra.resources import RESOURCES
+from infra.resources import Job as DeclaredJob
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 
-JOB = "aggregate-daily"
-TOPIC = "aggregate-requests"
-# An hour after midnight UTC: clocks of producers that are behind and messages that were delivered late are in by then,
-# and what still comes later marks its day.
-SCHEDULE = "0 1 * * *"
-TIME_ZONE = "Etc/UTC"
+(_DAILY,) = RESOURCES.jobs
+JOB, TOPIC = _DAILY.name, _DAILY.topic
 
 _TIMEOUT = 30.0
 
@@ -51,15 +49,28 @@ def location(settings: Settings) -> str:
 
 def daily_job(settings: Settings) -> Job:
     """Return the job that asks for yesterday, late days and missed days: an empty message, each night."""
+    return job_message(settings, _DAILY)
+
+
+def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
+    """Return a job as Cloud Scheduler takes it."""
     return Job(
-        name=f"{location(settings)}/jobs/{JOB}",
-        description="Ask for the figures of yesterday, of late days and of days that were missed.",
-        # Pub/Sub refuses a message with neither data nor attributes, so the request for "what is due" is an object
-        # without keys.
-        pubsub_target=PubsubTarget(topic_name=f"projects/{settings.project_id}/topics/{TOPIC}", data=b"{}"),
-        schedule=SCHEDULE,
-        time_zone=TIME_ZONE,
-        retry_config=RetryConfig(retry_count=5),  # the most there is; publishing twice does no harm
+        name=f"{location(settings)}/jobs/{wanted.name}",
+        description=wanted.description,
+        schedule=wanted.schedule,
+        time_zone=wanted.time_zone,
+        pubsub_target=PubsubTarget(
+            topic_name=f"projects/{settings.project_id}/topics/{wanted.topic}",
+            data=wanted.data,
+            attributes=wanted.attributes,
+        ),
+        retry_config=RetryConfig(
+            retry_count=wanted.retries,
+            max_retry_duration=wanted.retry_for,
+            min_backoff_duration=wanted.minimum_backoff,
+            max_backoff_duration=wanted.maximum_backoff,
+            max_doublings=wanted.doublings,
+        ),
     )
 
 

@@ -15,10 +15,12 @@ from infra.processes import free_port
 from infra.provision import Provisioning, provision
 from infra.provision_bigtable import Tables, open_bigtable
 from infra.provision_pubsub import PubSub, open_pubsub
+from infra.provision_schedule import Schedule, open_schedule
 from infra.resources import RESOURCES
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 
+(JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification
 
 
@@ -38,6 +40,12 @@ def pubsub(place: Settings) -> Iterator[PubSub]:
 @pytest.fixture
 def tables(place: Settings) -> Iterator[Tables]:
     with open_bigtable(place, RESOURCES) as connected:
+        yield connected
+
+
+@pytest.fixture
+def schedule(place: Settings) -> Iterator[Schedule]:
+    with open_schedule(place, RESOURCES) as connected:
         yield connected
 
 
@@ -65,6 +73,7 @@ def test_everything_is_made_once(empty_instance: Settings) -> None:
         "+ table rejected: with families r split at 63 keys",
         "+ table aggregates: with families a",
         "+ table state: with families s",
+        "+ job aggregate-daily: 0 1 * * * Etc/UTC",
     ]
     assert planned(empty_instance) == []
 
@@ -72,7 +81,7 @@ def test_everything_is_made_once(empty_instance: Settings) -> None:
 def test_what_is_made_without_looking_is_as_declared(empty_instance: Settings) -> None:
     made = provision(empty_instance)
 
-    assert len(made) == 10
+    assert len(made) == 11
     assert made[3] == "subscription events-ingest of topic events"
     assert made[6] == "table events with families e, f split at 63 keys"
     assert provision(empty_instance) == []
@@ -82,7 +91,7 @@ def test_what_is_made_without_looking_is_as_declared(empty_instance: Settings) -
 def test_a_dry_run_changes_nothing(empty_instance: Settings) -> None:
     first = planned(empty_instance)
 
-    assert len(first) == 10
+    assert len(first) == 11
     assert planned(empty_instance) == first
 
 
@@ -268,6 +277,50 @@ def test_what_would_delete_cells_is_refused(
     assert _table(tables, place, table) == before
 
 
+@pytest.mark.parametrize(
+    ("path", "altered", "text"),
+    [
+        ("schedule", {"schedule": "0 4 * * *"}, "schedule: 0 4 * * * → 0 1 * * *"),
+        ("time_zone", {"time_zone": "Europe/Berlin"}, "time zone: Europe/Berlin → Etc/UTC"),
+        ("description", {"description": "mine"}, f"description: mine → {JOB.description}"),
+        ("retry_config", {"retry_config": {"retry_count": 1, "max_doublings": 3}}, "retries: 1 → 5, doublings: 3 → 5"),
+        (
+            "pubsub_target",
+            {"pubsub_target": {"topic_name": "events", "data": b"x", "attributes": {"a": "b"}}},
+            "topic: events → aggregate-requests, data: 'x' → '{}', attributes: a=b → none",
+        ),
+    ],
+)
+def test_a_job_changed_by_hand_is_put_right(
+    place: Settings, schedule: Schedule, path: str, altered: dict[str, Any], text: str
+) -> None:
+    before = _job(schedule, place)
+    if path == "pubsub_target":
+        altered = {path: {**altered[path], "topic_name": f"projects/{place.project_id}/topics/events"}}
+    job = {"name": before.name, **altered}
+    schedule.client.update_job(job=job, update_mask={"paths": [path]})
+    line = f"~ job aggregate-daily: {text}"
+
+    assert planned(place) == [line]
+    assert applied(place) == [line]
+    assert planned(place) == []
+    assert _settled(_job(schedule, place)) == _settled(before)
+
+
+def test_a_paused_job_is_resumed(place: Settings, schedule: Schedule) -> None:
+    schedule.client.pause_job(name=_job(schedule, place).name)
+
+    assert applied(place) == ["~ job aggregate-daily: state: paused → enabled"]
+    assert planned(place) == []
+    assert _job(schedule, place).state.name == "ENABLED"
+
+
+def test_a_job_in_another_place_is_another_job(place: Settings) -> None:
+    elsewhere = replace(place, region="europe-west1")
+
+    assert planned(elsewhere) == ["+ job aggregate-daily: 0 1 * * * Etc/UTC"]
+
+
 def test_a_refusal_doesnt_hold_up_the_rest(place: Settings, tables: Tables) -> None:
     name = _table(tables, place, "events").name
     modifications = [Modification(id="mine", create=ColumnFamily()), Modification(id="f", drop=True)]
@@ -277,7 +330,7 @@ def test_a_refusal_doesnt_hold_up_the_rest(place: Settings, tables: Tables) -> N
     assert sorted(_table(tables, place, "events").column_families) == ["e", "f", "mine"]
 
 
-@pytest.mark.parametrize("after", [1, 4, 8])
+@pytest.mark.parametrize("after", [1, 4, 8, 10])
 def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> None:
     with Provisioning(empty_instance) as provisioning:
         steps = provisioning.apply()
@@ -286,7 +339,7 @@ def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> Non
 
     rest = applied(empty_instance)
     assert len(done) == after
-    assert len(done) + len(rest) == 10
+    assert len(done) + len(rest) == 11
     assert not {*done} & {*rest}
     assert planned(empty_instance) == []
 
@@ -294,7 +347,7 @@ def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> Non
 def test_what_somebody_else_makes_meanwhile_does_no_harm(empty_instance: Settings) -> None:
     with Provisioning(empty_instance) as provisioning:
         provision(empty_instance)
-        assert len(list(provisioning.apply())) == 10
+        assert len(list(provisioning.apply())) == 11
     assert planned(empty_instance) == []
 
 
@@ -341,3 +394,14 @@ def _subscription(pubsub: PubSub, settings: Settings, name: str) -> Subscription
 
 def _table(tables: Tables, settings: Settings, name: str) -> Any:
     return tables.admin.get_table(name=f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/{name}")
+
+
+def _job(schedule: Schedule, settings: Settings) -> Any:
+    where = f"projects/{settings.project_id}/locations/{settings.region}"
+    return schedule.client.get_job(name=f"{where}/jobs/aggregate-daily")
+
+
+def _settled(job: Any) -> Any:
+    """What is declared of a job, without when it was changed and when it is due."""
+    fields = ("schedule", "time_zone", "description", "retry_config", "pubsub_target", "state")
+    return {field: getattr(job, field) for field in fields}

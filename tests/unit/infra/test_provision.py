@@ -9,8 +9,8 @@ from google.cloud.bigtable_admin_v2.types import GcRule
 
 from infra.provision_bigtable import table_message
 from infra.provision_pubsub import PubSub, is_trigger
-from infra.provision_schedule import Schedule
 from infra.resources import LOCAL, RESOURCES, Subscription
+from infra.scheduling import job_message
 from shared.config import Settings
 
 PUBSUB = PubSub(Settings("p", "i"), RESOURCES, None, None)
@@ -106,7 +106,7 @@ def test_only_rejected_rows_are_collected_by_age() -> None:
 
 def test_the_job_asks_for_what_is_due_every_night() -> None:
     [job] = RESOURCES.jobs
-    message = Schedule(Settings("p", "i", region="europe-west1"), RESOURCES, None).message(job)
+    message = job_message(Settings("p", "i", region="europe-west1"), job)
 
     assert message.name == "projects/p/locations/europe-west1/jobs/aggregate-daily"
     assert message.pubsub_target.topic_name == "projects/p/topics/aggregate-requests"
