@@ -178,7 +178,8 @@ class Stack:
                 self._start_function(function)
         self._start_scheduler()
         # Seconds of imports, which go on while the servers start.
-        from infra.provision import provision_bigtable, provision_pubsub
+        from infra.provision_bigtable import provision_bigtable
+        from infra.provision_pubsub import provision_pubsub
 
         settings = self.settings
         supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
