@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The newest that Cloud Run functions offer of those that every dependency has wheels for, and that is supported longest:
+# The newest that Cloud Run functions offer of those that all our requirements have wheels for, and supported longest:
 # until October 2029, https://cloud.google.com/functions/docs/runtime-support.
 DEPLOYED = "3.13"
 # requires-python of pyproject.toml is the first of them.
