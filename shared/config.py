@@ -24,6 +24,8 @@ class Settings:
         app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; the instance's default profile when empty.
         bigtable_emulator: `host:port` of an emulator to use instead of Google Cloud, `BIGTABLE_EMULATOR_HOST`.
         pubsub_emulator: likewise for Pub/Sub, `PUBSUB_EMULATOR_HOST`.
+        scheduler_emulator: likewise for Cloud Scheduler, `CLOUD_SCHEDULER_EMULATOR_HOST`.
+        region: where the functions and the schedule are, `GCP_REGION`; us-central1 by default.
         store_deadline: seconds until a write that Bigtable hasn't acknowledged is given up and handed back to
             Pub/Sub, `SLUICE_STORE_DEADLINE`. 60 by default: long enough for a tablet to move, a tenth of the 600 s ack
             deadline that our subscriptions have.
@@ -37,6 +39,8 @@ class Settings:
     app_profile: str = ""
     bigtable_emulator: str | None = None
     pubsub_emulator: str | None = None
+    scheduler_emulator: str | None = None
+    region: str = "us-central1"
     store_deadline: float = 60.0
     lookback_days: int = 400
     metrics_exporter: str = ""
@@ -69,6 +73,8 @@ class Settings:
             app_profile=env.get("BIGTABLE_APP_PROFILE", ""),
             bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
+            scheduler_emulator=env.get("CLOUD_SCHEDULER_EMULATOR_HOST") or None,
+            region=env.get("GCP_REGION") or "us-central1",
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),

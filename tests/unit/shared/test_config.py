@@ -24,6 +24,8 @@ def test_everything_can_be_set() -> None:
         "BIGTABLE_APP_PROFILE": "batch",
         "BIGTABLE_EMULATOR_HOST": "localhost:1",
         "PUBSUB_EMULATOR_HOST": "localhost:2",
+        "CLOUD_SCHEDULER_EMULATOR_HOST": "localhost:3",
+        "GCP_REGION": "europe-west3",
         "SLUICE_STORE_DEADLINE": "2.5",
         "SLUICE_LOOKBACK_DAYS": "30",
     }
@@ -35,15 +37,16 @@ def test_everything_can_be_set() -> None:
         app_profile="batch",
         bigtable_emulator="localhost:1",
         pubsub_emulator="localhost:2",
+        scheduler_emulator="localhost:3",
+        region="europe-west3",
         store_deadline=2.5,
         lookback_days=30,
     )
 
 
 def test_what_is_empty_is_not_set() -> None:
-    empty = dict.fromkeys(
-        ["SLUICE_CONTRACT", "BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "SLUICE_STORE_DEADLINE"], ""
-    )
+    emulators = ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_SCHEDULER_EMULATOR_HOST"]
+    empty = dict.fromkeys(["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", *emulators], "")
 
     assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
 
