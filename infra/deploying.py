@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from infra.deployment import Deployment, Function
-from infra.gcloud import Ask, Do, Step, gcloud, pairs
+from infra.gcloud import Ask, Command, Do, Step, gcloud, pairs
 from infra.identities import ACCOUNTS, BUILD, GRANTS, TRIGGER, Account
 from infra.resources import RESOURCES, Subscription
 
@@ -40,12 +40,14 @@ class Target(msgspec.Struct, frozen=True):
     """Where to.
 
     Attributes:
+        region: of the functions.
         contract: the name of its file in the bundle.
         build: the folder that has the bundles.
     """
 
     project: str
     instance: str
+    region: str
     contract: str
     build: Path
 
@@ -66,11 +68,11 @@ def steps(target: Target, deployment: Deployment) -> Iterator[Step]:
     )
     for account in ACCOUNTS:
         yield from _account(target, account)
-    yield from roles(target, deployment.all.region, "")
+    yield from roles(target, "")
     for name, function in deployment.functions.items():
         yield _deploy(target, deployment, name, function)
-        yield from subscription(target, deployment.all.region, name)
-        yield from roles(target, deployment.all.region, name)
+        yield from subscription(target, name)
+        yield from roles(target, name)
     yield from _metrics(target)
     yield from _policies(target, deployment.alerts.notification_channels)
 
@@ -80,21 +82,21 @@ def apis() -> list[str]:
     return [f"{api}.googleapis.com" for api in APIS]
 
 
-def roles(target: Target, region: str, function: str) -> Iterator[Step]:
+def roles(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that give the roles on what a function has once it is deployed; "" for what is there before."""
     for grant in GRANTS:
         if grant.function == function:
             yield Do(
                 f"roles: {grant.role} for {grant.account.split('@')[0]}, to {grant.why}",
-                grant.command(target.project, target.instance, region),
+                grant.command(target.project, target.instance, target.region),
             )
 
 
-def find_subscription(target: Target, region: str, function: str, *, needed: bool) -> Iterator[Step]:
+def find_subscription(target: Target, function: str, *, needed: bool) -> Iterator[Step]:
     """Return the steps that ask for the subscription that Eventarc made, into `INGEST_SUBSCRIPTION` or the like."""
     why, name = f"the subscription that Eventarc made for {function}", function.upper()
     missing = f"{function} has no Eventarc trigger; deploy it first" if needed else ""
-    where = {"region": region, "project": target.project}
+    where = {"region": target.region, "project": target.project}
     yield Ask(
         why,
         f"{name}_TRIGGER",
@@ -106,7 +108,7 @@ def find_subscription(target: Target, region: str, function: str, *, needed: boo
         f"{name}_SUBSCRIPTION",
         gcloud(
             *("eventarc", "triggers", "describe", f"${{{name}_TRIGGER}}"),
-            location=region,
+            location=target.region,
             project=target.project,
             format="value(transport.pubsub.subscription)",
         ),
@@ -114,22 +116,23 @@ def find_subscription(target: Target, region: str, function: str, *, needed: boo
     )
 
 
-def subscription(target: Target, region: str, function: str) -> Iterator[Step]:
+def subscription(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that put right what Eventarc's own subscription has otherwise: see docs/deploy.md."""
-    yield from find_subscription(target, region, function, needed=True)
+    yield from find_subscription(target, function, needed=True)
     wanted = next(each for each in RESOURCES.subscriptions if each.name == SUBSCRIPTIONS[function])
     yield Do(
         f"what the subscription of {function} has to be: Eventarc makes it with a short deadline and a day's retention",
         gcloud(
             *("pubsub", "subscriptions", "update", f"${{{function.upper()}_SUBSCRIPTION}}"),
             project=target.project,
-            **_properties(target, wanted),
+            **properties(target, wanted),
         ),
     )
 
 
-def _properties(target: Target, wanted: Subscription) -> dict[str, str | int | bool]:
-    properties: dict[str, str | int | bool] = {
+def properties(target: Target, wanted: Subscription) -> dict[str, str | int | bool]:
+    """Return a declared subscription in the words of `gcloud pubsub subscriptions update`."""
+    flags: dict[str, str | int | bool] = {
         "ack_deadline": int(wanted.ack_deadline.total_seconds()),
         "message_retention_duration": _seconds(wanted.retention),
         "min_retry_delay": _seconds(wanted.minimum_backoff),
@@ -137,9 +140,9 @@ def _properties(target: Target, wanted: Subscription) -> dict[str, str | int | b
         "expiration_period": "never",
     }
     if wanted.dead_letter:
-        properties["dead_letter_topic"] = f"projects/{target.project}/topics/{wanted.dead_letter}"
-        properties["max_delivery_attempts"] = wanted.attempts
-    return properties
+        flags["dead_letter_topic"] = f"projects/{target.project}/topics/{wanted.dead_letter}"
+        flags["max_delivery_attempts"] = wanted.attempts
+    return flags
 
 
 def _seconds(duration: timedelta) -> str:
@@ -148,15 +151,14 @@ def _seconds(duration: timedelta) -> str:
 
 def _account(target: Target, account: Account) -> Iterator[Step]:
     why = f"accounts: {account.name} {account.does}"
-    email = account.email(target.project)
-    look = {"filter": f"email={email}", "format": "value(email)", "project": target.project}
-    yield Ask(why, "ACCOUNT", gcloud("iam", "service-accounts", "list", **look))
-    create = ("iam", "service-accounts", "create", account.name)
-    yield Do(
-        why,
-        gcloud(*create, display_name=f"Sluice: {account.does}", project=target.project),
-        missing="ACCOUNT",
-    )
+    yield Ask(why, "ACCOUNT", find_account(target, account))
+    yield Do(why, account.create(target.project), missing="ACCOUNT")
+
+
+def find_account(target: Target, account: Account) -> Command:
+    """Return the command that looks whether an account is there."""
+    look = {"filter": f"email={account.email(target.project)}", "format": "value(email)", "project": target.project}
+    return gcloud("iam", "service-accounts", "list", **look)
 
 
 def _deploy(target: Target, deployment: Deployment, name: str, function: Function) -> Do:
@@ -172,7 +174,7 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
             *("functions", "deploy", name),
             gen2=True,
             project=target.project,
-            region=deployment.all.region,
+            region=target.region,
             runtime=deployment.all.runtime,
             source=str(target.build / name),
             entry_point=name,
@@ -236,7 +238,7 @@ def _policies(target: Target, channels: list[str]) -> Iterator[Step]:
         yield Do(why, create, missing="POLICY")
 
 
-def find_policy(target: Target, key: str) -> tuple[str, ...]:
+def find_policy(target: Target, key: str) -> Command:
     """Return the command that finds an alerting policy of ours, by its label: one may rename it."""
     look = {"filter": f"userLabels.sluice={key}", "format": "value(name)", "project": target.project}
     return gcloud("alpha", "monitoring", "policies", "list", **look)

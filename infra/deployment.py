@@ -20,7 +20,6 @@ RUNTIMES = tuple(f"python{version.replace('.', '')}" for version in PROMISED)
 # https://cloud.google.com/functions/docs/configuring/memory: binary units, at least 256 MiB on a whole CPU.
 _MEMORY = re.compile(r"([1-9]\d{0,4})(Mi|Gi)")
 _CPU = ("1", "2", "4", "6", "8")
-_REGION = re.compile(r"[a-z]+-[a-z]+\d{1,2}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # What deploy sets itself; another value would point a function at something it wasn't provisioned for.
@@ -31,13 +30,10 @@ _LONGEST = 540  # seconds; event functions get no more, https://cloud.google.com
 class All(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[all]`: what concerns both functions."""
 
-    region: str
     runtime: str
 
     def check(self) -> None:
-        """Raise Problem for what Google Cloud or our tests don't know."""
-        if not _REGION.fullmatch(self.region):
-            raise Problem("all.region", self.region, "a region such as us-central1")
+        """Raise Problem for a runtime that our tests don't know."""
         if self.runtime not in RUNTIMES:
             raise Problem("all.runtime", self.runtime, f"one that bundles are tested under: {', '.join(RUNTIMES)}")
 

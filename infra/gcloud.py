@@ -138,6 +138,18 @@ def run(command: Sequence[str], wanted: bool) -> str:
     return done.stdout or ""
 
 
+def answer(command: Sequence[str]) -> str:
+    """Run a command that only looks, and return what it wrote; PermanentError with its last line if it failed."""
+    program = shutil.which(command[0])
+    if program is None:
+        raise MissingProgramError(_MISSING)
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
+        raise PermanentError(said[0] if said else f"gcloud ended with exit code {done.returncode}")
+    return done.stdout.strip()
+
+
 def _flag(name: str, value: str | int | bool) -> str:
     if value is True:
         return f"--{name}"

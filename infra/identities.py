@@ -24,6 +24,11 @@ class Account:
         """Return the name that Google Cloud knows it by."""
         return f"{self.name}@{project}.iam.gserviceaccount.com"
 
+    def create(self, project: str) -> Command:
+        """Return the command that makes it."""
+        words = ("iam", "service-accounts", "create", self.name)
+        return gcloud(*words, display_name=f"Sluice: {self.does}", project=project)
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
