@@ -92,7 +92,7 @@ def roles(target: Target, function: str) -> Iterator[Step]:
             )
 
 
-def find_subscription(target: Target, function: str, *, needed: bool) -> Iterator[Step]:
+def find_subscription(target: Target, function: str, *, needed: bool) -> Iterator[Ask]:
     """Return the steps that ask for the subscription that Eventarc made, into `INGEST_SUBSCRIPTION` or the like."""
     why, name = f"the subscription that Eventarc made for {function}", function.upper()
     missing = f"{function} has no Eventarc trigger; deploy it first" if needed else ""
