@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from infra.commands import data, local, provisioning, reading, replaying
+from infra.commands import cloud, data, local, provisioning, reading, replaying
 from shared.errors import SluiceError
 
 _EPILOG = "The settings come from the environment; `sluice up` prints the lines to paste. Try: sluice run"
@@ -21,7 +21,8 @@ def sluice() -> None:
     """Events from Pub/Sub into Bigtable: checked, stored once, rolled up every day."""
 
 
-for command in (*local.COMMANDS, *provisioning.COMMANDS, *data.COMMANDS, *reading.COMMANDS, *replaying.COMMANDS):
+_GROUPS = (local, provisioning, data, reading, replaying, cloud)
+for command in (command for group in _GROUPS for command in group.COMMANDS):
     sluice.add_command(command)
 
 

@@ -89,6 +89,15 @@ class Caller:
                 return False
             return True
 
+    def remove(self, what: str, method: Callable[..., object], **arguments: Any) -> bool:
+        """Call a method that deletes something; returns False if there was none."""
+        with explaining(what, self._settings, self._api):
+            try:
+                self._call(method, arguments)
+            except exceptions.NotFound:
+                return False
+            return True
+
     @staticmethod
     def _call(method: Callable[..., T], arguments: dict[str, Any]) -> T:
         return method(timeout=TIMEOUT, retry=Retry(is_transient, timeout=TIMEOUT), **arguments)

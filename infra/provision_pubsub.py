@@ -126,7 +126,7 @@ class PubSub:
             return
         if change.action == "replace":
             name = f"{self._project}/subscriptions/{change.name}"
-            self._caller.find(change.title, self.subscriber.delete_subscription, subscription=name)
+            self._caller.remove(change.title, self.subscriber.delete_subscription, subscription=name)
         self.make(change)
 
     def message(self, wanted: Subscription) -> Message:

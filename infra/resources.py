@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
 
+from infra.identities import ACCOUNTS, GRANTS, Account, Grant
 from shared.keys import split_keys
 
 
@@ -97,48 +97,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """A role on one resource: the least that does the work.
-
-    Attributes:
-        role: its name.
-        on: the kind of resource.
-        of: the resource's name as it is declared here; empty for the project and the Bigtable instance. The
-            subscription of a function is Eventarc's on Google Cloud.
-        why: what can't be done without it.
-        given: Google grants it by itself, so that it is only looked at.
-    """
-
-    role: str
-    on: Literal["project", "instance", "topic", "subscription", "function"]
-    of: str
-    why: str
-    given: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A service account and what it may do.
-
-    Attributes:
-        name: before the `@` of its address; of a service agent, the domain's first part.
-        what: its display name.
-        agent: a service agent, which Google makes: `service-PROJECT_NUMBER@NAME.iam.gserviceaccount.com`.
-    """
-
-    name: str
-    what: str
-    roles: tuple[Role, ...]
-    agent: bool = False
-
-    def address(self, project_id: str, project_number: str = "PROJECT_NUMBER") -> str:
-        """Return its address, as a policy names it after `serviceAccount:`."""
-        if self.agent:
-            return f"service-{project_number}@{self.name}.iam.gserviceaccount.com"
-        return f"{self.name}@{project_id}.iam.gserviceaccount.com"
-
-
-@dataclass(frozen=True, slots=True)
 class Resources:
     """All of it."""
 
@@ -147,6 +105,7 @@ class Resources:
     tables: tuple[Table, ...]
     jobs: tuple[Job, ...] = ()
     accounts: tuple[Account, ...] = ()
+    grants: tuple[Grant, ...] = ()
 
     def hurried(
         self, *, backoff: tuple[timedelta, timedelta], lease: timedelta, attempts: int | None = None
@@ -200,36 +159,9 @@ RESOURCES = Resources(
             description="Ask for the figures of yesterday, of late days and of days that were missed.",
         ),
     ),
-    accounts=(
-        Account(
-            "sluice-functions",
-            "Sluice: what the functions run as",
-            (Role("roles/bigtable.user", "instance", "", "read and write the four tables"),),
-        ),
-        Account(
-            "sluice-triggers",
-            "Sluice: what Eventarc's triggers call the functions as",
-            (
-                Role("roles/run.invoker", "function", "ingest", "hand it the messages of its topic"),
-                Role("roles/run.invoker", "function", "aggregate", "hand it the messages of its topic"),
-            ),
-        ),
-        Account(
-            "gcp-sa-pubsub",
-            "Pub/Sub's service agent",
-            (
-                Role("roles/pubsub.publisher", "topic", "events-dead-letter", "put dead letters there"),
-                Role("roles/pubsub.subscriber", "subscription", "events-ingest", "take dead letters away from there"),
-            ),
-            agent=True,
-        ),
-        Account(
-            "gcp-sa-cloudscheduler",
-            "Cloud Scheduler's service agent",
-            (Role("roles/cloudscheduler.serviceAgent", "project", "", "publish the daily request", given=True),),
-            agent=True,
-        ),
-    ),
+    # Which account runs what, and its roles on what is above: infra/identities.py.
+    accounts=ACCOUNTS,
+    grants=GRANTS,
 )
 
 # A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from infra.commands import options
-from shared.config import contract_path
+from shared.config import Settings, contract_path
 from shared.contract import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,15 +92,30 @@ def bundle(contract: Path | None, build: Path) -> None:
 
 @click.command()
 @options.contract
+@options.instance
+@click.option("--cloud", "in_cloud", is_flag=True, help="Look at a project on Google Cloud.")
 @options.as_json
-def doctor(contract: Path | None, as_json: bool) -> None:
+def doctor(
+    contract: Path | None, project_id: str | None, instance_id: str | None, in_cloud: bool, as_json: bool
+) -> None:
     """Look whether everything is there: programs, settings, contract, servers, tables, topics.
+
+    With --cloud: credentials, APIs, roles, resources and functions of a project, each with the command that mends it.
 
     Example: sluice doctor
     """
-    from infra.doctor import examine
+    if in_cloud:
+        from infra.cloud_doctor import examine as examine_cloud
+        from infra.commands.cloud import target
+        from infra.doctor import readable_tables
+        from infra.gcloud import answer
 
-    findings = examine(contract_path(contract))
+        settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+        findings = list(examine_cloud(target(settings), answer, clients=lambda: readable_tables(settings)))
+    else:
+        from infra.doctor import examine
+
+        findings = examine(contract_path(contract))
     if as_json:
         options.print_json(findings)
     else:

@@ -118,26 +118,15 @@ def test_the_job_asks_for_what_is_due_every_night() -> None:
     assert message.retry_config.max_doublings <= 16
 
 
-def test_roles_are_on_what_is_declared() -> None:
-    names = {
-        "topic": RESOURCES.topics,
-        "subscription": tuple(SUBSCRIPTIONS),
-        "function": tuple(each.function for each in RESOURCES.subscriptions if each.function),
-        "project": ("",),
-        "instance": ("",),
-    }
-    roles = [(account, role) for account in RESOURCES.accounts for role in account.roles]
+def test_roles_are_of_and_on_what_is_declared() -> None:
+    accounts = {account.name for account in RESOURCES.accounts}
+    functions = {each.function for each in RESOURCES.subscriptions if each.function}
+    names = {"topic": set(RESOURCES.topics), "table": set(TABLES), "service": functions, "project": {""}}
 
-    assert all(role.of in names[role.on] for _, role in roles)
-    # A role on the whole project is none of the least.
-    assert {role.role for _, role in roles if role.on == "project"} == {"roles/cloudscheduler.serviceAgent"}
-
-
-def test_addresses_of_accounts() -> None:
-    by_name = {account.name: account for account in RESOURCES.accounts}
-
-    assert by_name["sluice-functions"].address("p") == "sluice-functions@p.iam.gserviceaccount.com"
-    assert by_name["gcp-sa-pubsub"].address("p", "42") == "service-42@gcp-sa-pubsub.iam.gserviceaccount.com"
+    assert {grant.account for grant in RESOURCES.grants if "@" not in grant.account} <= accounts
+    assert [grant for grant in RESOURCES.grants if grant.resource not in names.get(grant.kind, {grant.resource})] == []
+    # Nobody may touch what it doesn't need: data is granted by the table.
+    assert {grant.kind for grant in RESOURCES.grants if grant.role.startswith("roles/bigtable")} == {"table"}
 
 
 @pytest.mark.parametrize(
