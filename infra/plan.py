@@ -28,8 +28,6 @@ _IN_A_SUBSCRIPTION = {
 }
 _IN_A_JOB = {field.name: field.name.replace("_", " ") for field in fields(Job) if field.name != "name"}
 
-DELETED_TOPIC = "_deleted-topic_"  # what Pub/Sub says is the topic of a subscription whose topic was deleted
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

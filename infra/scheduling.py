@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,8 @@ from shared.errors import SettingsError, StoreUnavailableError
 JOB, TOPIC = _DAILY.name, _DAILY.topic
 
 _TIMEOUT = 30.0
+_PATIENCE = 10.0
+_POLL = 0.05
 
 
 @contextmanager
@@ -89,19 +92,33 @@ def ensure_daily_job(settings: Settings) -> bool:
     return True
 
 
-def run_job(settings: Settings, job: str = JOB) -> Job:
+def run_job(settings: Settings, job: str = JOB) -> bool:
     """Run a job now, whatever its schedule says.
 
+    Returns:
+        Whether its message was published; False if nothing was heard of that in a few seconds.
+
     Raises:
-        SettingsError: there is no such job, or it may not be run.
+        SettingsError: there is no such job, it may not be run, or it can't publish.
         StoreUnavailableError: the scheduler doesn't answer.
     """
     name = f"{location(settings)}/jobs/{job}"
     with scheduler_client(settings) as client, telling(f"job {name}"):
         try:
-            return client.run_job(name=name, timeout=_TIMEOUT)
+            before = client.get_job(name=name, timeout=_TIMEOUT).last_attempt_time
+            client.run_job(name=name, timeout=_TIMEOUT)
         except exceptions.NotFound:
             raise SettingsError(f"job {name}: found none, expected it to exist; `sluice provision` makes it") from None
+        # The answer to RunJob doesn't wait for the attempt.
+        give_up = time.monotonic() + _PATIENCE
+        while time.monotonic() < give_up:
+            found = client.get_job(name=name, timeout=_TIMEOUT)
+            if found.last_attempt_time != before and "status" in found:
+                if found.status.code:
+                    raise SettingsError(f"job {name}: can't publish: {found.status.message}")
+                return True
+            time.sleep(_POLL)
+    return False
 
 
 @contextmanager

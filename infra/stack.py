@@ -104,6 +104,16 @@ class Stack:
         """Raise StackError if a part has ended by itself."""
         self._supervisor.check()
 
+    def make_schedule(self) -> None:
+        """Wait for the scheduler and make the daily job in it.
+
+        Apart from the rest, since the scheduler is needed last: a short run needn't wait for its imports.
+        """
+        self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
+        from infra.scheduling import ensure_daily_job
+
+        ensure_daily_job(self.settings)
+
     def wait(self, show: Callable[[Figures], None]) -> None:
         """Wait for the end: by a signal, or with StackError because a part has ended.
 
@@ -176,7 +186,6 @@ class Stack:
         if self._functions:
             for function in FUNCTIONS:
                 self._start_function(function)
-        self._start_scheduler()
         # Seconds of imports, which go on while the servers start.
         from infra.provision_bigtable import provision_bigtable
         from infra.provision_pubsub import provision_pubsub
@@ -191,7 +200,7 @@ class Stack:
             for function in FUNCTIONS:
                 # Not `accepts`: gunicorn listens before it has a worker that could answer.
                 supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
-        supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
+        self._start_scheduler()
         supervisor.check()
         self._file.write(supervisor.folder)
 

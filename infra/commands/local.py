@@ -67,6 +67,7 @@ def up(
         "aggregate": aggregate_port,
     }
     with Stack(contract=chosen, ports={part: port for part, port in ports.items() if port}) as stack:
+        stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")
         with show_figures() as show:

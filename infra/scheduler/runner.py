@@ -83,10 +83,10 @@ class Runner:
         """Publish once; returns whether that worked, and leaves the result in the job."""
         job = entry.job
         job.last_attempt_time.FromDatetime(self._clock.now())
+        job.ClearField("status")  # the last attempt's is no longer that of the last attempt
         code, text = await self._result(
             job.pubsub_target.topic_name, job.pubsub_target.data, dict(job.pubsub_target.attributes)
         )
-        job.status.Clear()
         job.status.code, job.status.message = code, text
         job.status.SetInParent()
         _log.info("%s: %s %s", job.name, code_pb2.Code.Name(code), text)
