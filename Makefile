@@ -69,8 +69,8 @@ fmt: $(READY) ## put the formatting right
 bundle: $(READY) ## build/ingest and build/aggregate, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')
 
-provision: $(READY) ## topics, subscriptions and tables that are missing
-	@$(BIN)/sluice provision
+provision: $(READY) ## topics, subscriptions, tables and the schedule as declared (ARGS=--dry-run)
+	@$(BIN)/sluice provision $(ARGS)
 
 publish: $(READY) ## a file of events into the topic (SOURCE=, CONTRACT=)
 	@$(BIN)/sluice publish --source '$(or $(SOURCE),data)' $(if $(CONTRACT),--contract '$(CONTRACT)')
