@@ -51,7 +51,7 @@ MEMBER = '--member="user:$(gcloud config get-value account)"'
             PUBSUB,
             Failed(
                 DENIED,
-                "Cloud Pub/Sub API has not been used in project 42 before or it is disabled.",
+                "Not now.",
                 "SERVICE_DISABLED",
                 service="pubsub.googleapis.com",
                 consumer="projects/42",

@@ -31,6 +31,7 @@ class Cloud:
         return topic
 
     def list_topic_subscriptions(self, *, topic: str, **_: Any) -> list[str]:
+        self.get_topic(topic=topic)
         return [each.name for each in self.subscriptions.values() if each.topic == topic]
 
     def get_subscription(self, *, subscription: str, **_: Any) -> Subscription:
