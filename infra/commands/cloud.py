@@ -100,6 +100,40 @@ def destroy(
         click.echo("the tables stay, with what is in them; --tables removes them too")
 
 
+@click.command()
+@click.option("--events-per-day", type=click.IntRange(1, 10**12), required=True, help="Events a day.")
+@click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Bytes of an event as JSON.")
+@options.batch_size
+@click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [that of the prices]")
+@click.option("--prices", "file", type=click.Path(path_type=Path), help="Table of prices. [infra/prices.toml]")
+@options.as_json
+def cost(
+    events_per_day: int, size: int, batch_size: int, days_stored: int | None, file: Path | None, as_json: bool
+) -> None:
+    """Estimate what a month costs, by part, and what packing events into messages saves.
+
+    Example: sluice cost --events-per-day 10000000 --bytes 250
+    """
+    from infra.cost import PRICES, Workload, for_days, load, month, total
+
+    prices = load(file or PRICES)
+    if days_stored is not None:
+        prices = for_days(prices, days_stored)
+    packed, alone = (month(prices, Workload(events_per_day, size, each)) for each in (batch_size, 1))
+    saved = total(alone) - total(packed)
+    if as_json:
+        options.print_json(
+            {"date": prices.date, "region": prices.region, "parts": packed, "total": total(packed)}
+            | {"one_event_a_message": {"parts": alone, "total": total(alone)}, "saved_by_packing": saved}
+        )
+        return
+    for part in packed:
+        click.echo(f"{part.name:<24}{part.dollars:>12,.2f}  {part.text}")
+    click.echo(f"{'a month, US dollars':<24}{total(packed):>12,.2f}  list prices of {prices.region}, {prices.date}")
+    if batch_size > 1:
+        click.echo(f"{'one event a message':<24}{total(alone):>12,.2f}  packing saves {saved:,.2f}")
+
+
 def target(settings: Settings) -> Target:
     """Return where to deploy to."""
     from infra.deploying import Target
@@ -141,4 +175,4 @@ def _not_emulated(settings: Settings) -> None:
             raise SettingsError(f"{variable}: found {value}, expected none: this deploys to Google Cloud")
 
 
-COMMANDS = (deploy, destroy)
+COMMANDS = (deploy, destroy, cost)
