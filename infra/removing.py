@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
-from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
-
-from infra.provision import _bigtable, _pubsub
+from infra.google_api import BIGTABLE, PUBSUB, Caller
+from infra.provision_bigtable import open_bigtable
+from infra.provision_pubsub import open_pubsub
 from infra.resources import RESOURCES, Resources
 from shared.config import Settings
-from shared.errors import SettingsError, StoreUnavailableError
-
-_TIMEOUT = 60.0
 
 
 def names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
@@ -37,40 +32,24 @@ def remove(settings: Settings, resources: Resources = RESOURCES, *, tables: bool
         SettingsError: it may not be removed.
         StoreUnavailableError: the service doesn't answer.
     """
-    removed = []
-    try:
-        for what, delete in _deletions(settings, resources, tables):
-            if _removed(what, delete):
-                removed.append(what)
-    except GoogleAuthError as error:
-        raise SettingsError(f"credentials of Google Cloud: {error}") from None
-    return removed
+    return [what for what, was_there in _deletions(settings, resources, tables) if was_there]
 
 
-def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterator[tuple[str, Callable[..., object]]]:
+def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterator[tuple[str, bool]]:
+    """Delete one thing after the other; yields what, and whether it was there."""
     project = f"projects/{settings.project_id}"
-    with _pubsub(settings) as (publisher, subscriber):
+    with open_pubsub(settings, resources) as pubsub:
+        caller = Caller(settings, PUBSUB)
         # A subscription would outlive its topic, and keep its messages.
         for subscription in resources.subscriptions:
-            name = f"{project}/subscriptions/{subscription.name}"
-            yield f"subscription {subscription.name}", partial(subscriber.delete_subscription, subscription=name)
+            what, name = f"subscription {subscription.name}", f"{project}/subscriptions/{subscription.name}"
+            yield what, caller.remove(what, pubsub.subscriber.delete_subscription, subscription=name)
         for topic in resources.topics:
-            yield f"topic {topic}", partial(publisher.delete_topic, topic=f"{project}/topics/{topic}")
+            what, name = f"topic {topic}", f"{project}/topics/{topic}"
+            yield what, caller.remove(what, pubsub.publisher.delete_topic, topic=name)
     if tables:
-        with _bigtable(settings) as admin:
+        with open_bigtable(settings, resources) as bigtable:
+            caller = Caller(settings, BIGTABLE)
             for table in resources.tables:
-                name = f"{project}/instances/{settings.instance_id}/tables/{table.name}"
-                yield f"table {table.name}", partial(admin.delete_table, name=name)
-
-
-def _removed(what: str, delete: Callable[..., object]) -> bool:
-    """Delete a thing; returns False if there was none."""
-    try:
-        delete(timeout=_TIMEOUT)
-    except exceptions.NotFound:
-        return False
-    except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError) as error:
-        raise StoreUnavailableError(f"{what}: the service doesn't answer: {error.message}") from None
-    except exceptions.GoogleAPICallError as error:
-        raise SettingsError(f"{what}: can't be removed: {error.message}") from None
-    return True
+                what, name = f"table {table.name}", f"{project}/instances/{settings.instance_id}/tables/{table.name}"
+                yield what, caller.remove(what, bigtable.admin.delete_table, name=name)

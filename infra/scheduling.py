@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,17 +13,17 @@ from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
+from infra.resources import RESOURCES
+from infra.resources import Job as DeclaredJob
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 
-JOB = "aggregate-daily"
-TOPIC = "aggregate-requests"
-# An hour after midnight UTC: clocks of producers that are behind and messages that were delivered late are in by then,
-# and what still comes later marks its day.
-SCHEDULE = "0 1 * * *"
-TIME_ZONE = "Etc/UTC"
+(_DAILY,) = RESOURCES.jobs
+JOB, TOPIC = _DAILY.name, _DAILY.topic
 
 _TIMEOUT = 30.0
+_PATIENCE = 10.0
+_POLL = 0.05
 
 
 @contextmanager
@@ -51,15 +52,28 @@ def location(settings: Settings) -> str:
 
 def daily_job(settings: Settings) -> Job:
     """Return the job that asks for yesterday, late days and missed days: an empty message, each night."""
+    return job_message(settings, _DAILY)
+
+
+def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
+    """Return a job as Cloud Scheduler takes it."""
     return Job(
-        name=f"{location(settings)}/jobs/{JOB}",
-        description="Ask for the figures of yesterday, of late days and of days that were missed.",
-        # Pub/Sub refuses a message with neither data nor attributes, so the request for "what is due" is an object
-        # without keys.
-        pubsub_target=PubsubTarget(topic_name=f"projects/{settings.project_id}/topics/{TOPIC}", data=b"{}"),
-        schedule=SCHEDULE,
-        time_zone=TIME_ZONE,
-        retry_config=RetryConfig(retry_count=5),  # the most there is; publishing twice does no harm
+        name=f"{location(settings)}/jobs/{wanted.name}",
+        description=wanted.description,
+        schedule=wanted.schedule,
+        time_zone=wanted.time_zone,
+        pubsub_target=PubsubTarget(
+            topic_name=f"projects/{settings.project_id}/topics/{wanted.topic}",
+            data=wanted.data,
+            attributes=wanted.attributes,
+        ),
+        retry_config=RetryConfig(
+            retry_count=wanted.retries,
+            max_retry_duration=wanted.retry_for,
+            min_backoff_duration=wanted.minimum_backoff,
+            max_backoff_duration=wanted.maximum_backoff,
+            max_doublings=wanted.doublings,
+        ),
     )
 
 
@@ -78,19 +92,33 @@ def ensure_daily_job(settings: Settings) -> bool:
     return True
 
 
-def run_job(settings: Settings, job: str = JOB) -> Job:
+def run_job(settings: Settings, job: str = JOB) -> bool:
     """Run a job now, whatever its schedule says.
 
+    Returns:
+        Whether its message was published; False if nothing was heard of that in a few seconds.
+
     Raises:
-        SettingsError: there is no such job, or it may not be run.
+        SettingsError: there is no such job, it may not be run, or it can't publish.
         StoreUnavailableError: the scheduler doesn't answer.
     """
     name = f"{location(settings)}/jobs/{job}"
     with scheduler_client(settings) as client, telling(f"job {name}"):
         try:
-            return client.run_job(name=name, timeout=_TIMEOUT)
+            before = client.get_job(name=name, timeout=_TIMEOUT).last_attempt_time
+            client.run_job(name=name, timeout=_TIMEOUT)
         except exceptions.NotFound:
             raise SettingsError(f"job {name}: found none, expected it to exist; `sluice provision` makes it") from None
+        # The answer to RunJob doesn't wait for the attempt.
+        give_up = time.monotonic() + _PATIENCE
+        while time.monotonic() < give_up:
+            found = client.get_job(name=name, timeout=_TIMEOUT)
+            if found.last_attempt_time != before and "status" in found:
+                if found.status.code:
+                    raise SettingsError(f"job {name}: can't publish: {found.status.message}")
+                return True
+            time.sleep(_POLL)
+    return False
 
 
 @contextmanager

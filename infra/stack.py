@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: both emulators, both functions, and the relay between them."""
+"""The whole pipeline on one machine: both emulators, the scheduler, both functions, and the relay between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,18 +18,15 @@ import msgspec
 from infra import emulators
 from infra.figures import Figures, Follower, StackFile
 from infra.processes import Supervisor, accepts, claim_port, free_ports
-from infra.resources import RESOURCES
+from infra.resources import LOCAL
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT, INSTANCE = "sluice-local", "local"
 FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
-_PARTS = ("bigtable", "pubsub", *FUNCTIONS)
+_PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
-# A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
-_BACKOFF = timedelta(seconds=1), timedelta(seconds=60)
-_LEASE = timedelta(seconds=60)
 _ATTEMPTS = 3
 _STATS = "relay.json"
 _WATCH = 0.5
@@ -59,7 +55,7 @@ class Stack:
             contract: for both functions.
             ports: that parts have to have; the others get free ones.
             root: where `functions/` is.
-            functions: False starts the emulators alone.
+            functions: False starts the emulators and the scheduler alone.
             extra: more variables for the functions.
         """
         self._asked = dict(ports or {})
@@ -108,6 +104,16 @@ class Stack:
         """Raise StackError if a part has ended by itself."""
         self._supervisor.check()
 
+    def make_schedule(self) -> None:
+        """Wait for the scheduler and make the daily job in it.
+
+        Apart from the rest, since the scheduler is needed last: a short run needn't wait for its imports.
+        """
+        self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
+        from infra.scheduling import ensure_daily_job
+
+        ensure_daily_job(self.settings)
+
     def wait(self, show: Callable[[Figures], None]) -> None:
         """Wait for the end: by a signal, or with StackError because a part has ended.
 
@@ -137,6 +143,7 @@ class Stack:
         rows = [
             ("Bigtable emulator", f"127.0.0.1:{self.ports['bigtable']}", "bigtable-emulator"),
             ("Pub/Sub emulator", f"127.0.0.1:{self.ports['pubsub']}", "pubsub-emulator"),
+            ("Cloud Scheduler", f"127.0.0.1:{self.ports['scheduler']}", "scheduler"),
             *((f"function {name}", self.url(name), name) for name in FUNCTIONS if self._functions),
             *([("relay", "Pub/Sub → functions", "relay")] if self._functions else []),
         ]
@@ -161,6 +168,7 @@ class Stack:
         self.ports = {part: self._asked.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
         self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
         self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
+        self.environment["CLOUD_SCHEDULER_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['scheduler']}"
 
     def _lost_a_port(self) -> bool:
         try:
@@ -179,18 +187,20 @@ class Stack:
             for function in FUNCTIONS:
                 self._start_function(function)
         # Seconds of imports, which go on while the servers start.
-        from infra.provision import provision_bigtable, provision_pubsub
+        from infra.provision_bigtable import provision_bigtable
+        from infra.provision_pubsub import provision_pubsub
 
         settings = self.settings
         supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
         provision_bigtable(settings)
         supervisor.wait_until(partial(accepts, self.ports["pubsub"]), "the Pub/Sub emulator doesn't answer")
-        provision_pubsub(settings, RESOURCES.hurried(backoff=_BACKOFF, lease=_LEASE))
+        provision_pubsub(settings, LOCAL)
         if self._functions:
             self._start_relay()
             for function in FUNCTIONS:
                 # Not `accepts`: gunicorn listens before it has a worker that could answer.
                 supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+        self._start_scheduler()
         supervisor.check()
         self._file.write(supervisor.folder)
 
@@ -217,10 +227,15 @@ class Stack:
         environment = {**os.environ, **self.environment, "PYTHONPATH": str(self._root), **self._extra}
         self._supervisor.start(function, command, env=environment, cwd=self._root, wave=1)
 
+    def _start_scheduler(self) -> None:
+        command: list[str | Path] = [sys.executable, "-m", "infra.scheduler", f"--port={self.ports['scheduler']}"]
+        environment = {**os.environ, **self.environment}
+        self._supervisor.start("scheduler", command, env=environment, cwd=ROOT, wave=1)
+
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
         command: list[str | Path] = [sys.executable, "-m", "infra.relay", "--project", PROJECT, *routes]
-        command.append(f"--lease={_LEASE.total_seconds():.0f}")
+        command.append(f"--lease={LOCAL.subscriptions[0].ack_deadline.total_seconds():.0f}")
         self._stats = self._supervisor.folder / _STATS
         environment = {**os.environ, **self.environment}
         self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)

@@ -26,6 +26,9 @@ from shared.state import Run, State, now
 
 # Shards of a day read side by side: the server prepares some while we take in others.
 _SCANS = 8
+# How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
+# outage that lasts longer wants a person anyway.
+MOST_MISSED = 31
 # A request for more days than this is a mistake, such as a year with a digit too many.
 MOST_DAYS = 3_660
 
@@ -97,7 +100,10 @@ class Aggregation:
         return summary
 
     async def days(self, message: Message) -> list[date]:
-        """Return the days a message asks for; an empty one for the day before it was published, and the marked ones.
+        """Return the days a message asks for, oldest first.
+
+        An empty one asks for what is due: the day before it was published, the days that late events have marked, and
+        those that were missed.
 
         Raises:
             RequestError: it asks for no days that could be computed.
@@ -106,7 +112,21 @@ class Aggregation:
         if asked is not None:
             return asked
         yesterday = message.published.date() - timedelta(days=1)
-        return sorted({*await self._state.late_days(), yesterday})
+        late, missed = await asyncio.gather(self._state.late_days(), self._missed(yesterday))
+        return sorted({*late, *missed, yesterday})
+
+    async def _missed(self, yesterday: date) -> list[date]:
+        """Return the days up to yesterday that no run has seen all of since the first run, `MOST_MISSED` days at most.
+
+        Where nothing has ever run, nothing was missed.
+        """
+        first = yesterday - timedelta(days=MOST_MISSED)
+        runs = await self._state.runs(first, yesterday)
+        if not await self._state.has_run_before(first):
+            if not runs:
+                return []
+            first = min(runs)
+        return [day for day in keys.days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
     async def _read(self, day: date, rollup: DayRollup, quality: Quality) -> None:
         """Take a day's events into the rollup, and what was found about them into the quality."""

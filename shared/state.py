@@ -43,6 +43,11 @@ class Run(msgspec.Struct, frozen=True):
     repeated: int
     dimensions: list[str]
 
+    def saw_all_of(self, day: date) -> bool:
+        """Return whether it began when its day was over."""
+        over = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        return self.micros >= int(over.timestamp()) * 1_000_000
+
 
 class State:
     """Knows of runs, late days and the contract."""
@@ -57,6 +62,18 @@ class State:
         scan = Scan(keys=[keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
         return msgspec.json.decode(rows[0].cells[0].value, type=Run) if rows else None
+
+    async def runs(self, first: date, last: date) -> dict[date, Run]:
+        """Return the runs that count of the days from `first` to `last`, of those days that have one."""
+        ranges = [(keys.state_row("run", first), keys.state_row("run", last + timedelta(days=1)))]
+        scan = Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
+        rows = [row async for row in self._bigtable.read(STATE, scan)]
+        return {keys.day_of_state_row(row.key): msgspec.json.decode(row.cells[0].value, type=Run) for row in rows}
+
+    async def has_run_before(self, day: date) -> bool:
+        """Return whether any earlier day has a run."""
+        scan = Scan(ranges=[(b"run#", keys.state_row("run", day))], limit=1)
+        return bool([row async for row in self._bigtable.read(STATE, scan)])
 
     async def finish_run(self, day: date, run: Run) -> None:
         """Make a run count, unless one that started later does already."""

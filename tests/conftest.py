@@ -17,10 +17,11 @@ from shared.errors import MissingProgramError
 
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
-    """Run both emulators for the whole session; without them tests are skipped, or fail where CI is set."""
+    """Run emulators and scheduler for the whole session; without them tests are skipped, or fail where CI is set."""
     try:
         stack = Stack(functions=False)
         stack.__enter__()
+        stack.make_schedule()
     except MissingProgramError as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))

@@ -1,4 +1,4 @@
-"""Commands for your own machine: run, up, bundle, provision, doctor."""
+"""Commands for your own machine: run, up, bundle, doctor."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
 @options.contract
 @click.option("--bigtable-port", type=click.IntRange(1, 65535), help="Port of the Bigtable emulator. [a free one]")
 @click.option("--pubsub-port", type=click.IntRange(1, 65535), help="Port of the Pub/Sub emulator. [a free one]")
+@click.option("--scheduler-port", type=click.IntRange(1, 65535), help="Port of Cloud Scheduler. [a free one]")
 @click.option("--ingest-port", type=click.IntRange(1, 65535), help="Port of the function `ingest`. [a free one]")
 @click.option("--aggregate-port", type=click.IntRange(1, 65535), help="Port of the function `aggregate`. [a free one]")
 def up(
     contract: Path | None,
     bigtable_port: int | None,
     pubsub_port: int | None,
+    scheduler_port: int | None,
     ingest_port: int | None,
     aggregate_port: int | None,
 ) -> None:
-    """Start the local stack and keep it until Ctrl-C: both emulators, both functions, and the relay between them.
+    """Start the local stack and keep it until Ctrl-C: emulators, scheduler, functions, and the relay between them.
 
     Example: sluice up --bigtable-port 8086 --pubsub-port 8085
     """
@@ -60,10 +62,12 @@ def up(
     ports = {
         "bigtable": bigtable_port,
         "pubsub": pubsub_port,
+        "scheduler": scheduler_port,
         "ingest": ingest_port,
         "aggregate": aggregate_port,
     }
     with Stack(contract=chosen, ports={part: port for part, port in ports.items() if port}) as stack:
+        stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")
         with show_figures() as show:
@@ -85,26 +89,6 @@ def bundle(contract: Path | None, build: Path) -> None:
     for made in make_bundles(build, contract=chosen):
         click.echo(f"{made}  sha256 {digest(made)}")
     click.echo(f"deploy with SLUICE_CONTRACT=shared/contracts/{chosen.name}")
-
-
-@click.command()
-@options.instance
-@options.as_json
-def provision(project_id: str | None, instance_id: str | None, as_json: bool) -> None:
-    """Make the topics, subscriptions and tables that are missing, on the emulators or on Google Cloud.
-
-    Example: sluice provision --project-id my-project --instance-id my-instance
-    """
-    from infra.provision import provision as apply
-
-    made = apply(Settings.from_environment(project_id=project_id, instance_id=instance_id))
-    if as_json:
-        options.print_json(made)
-        return
-    for line in made:
-        click.echo(line)
-    if not made:
-        click.echo("nothing was missing")
 
 
 @click.command()
@@ -142,4 +126,4 @@ def doctor(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (run, up, bundle, provision, doctor)
+COMMANDS = (run, up, bundle, doctor)

@@ -33,7 +33,7 @@ def counted(settings: Settings) -> int:
 async def scheduled(bigtable: Bigtable) -> None:
     """Do what an empty request does, which the schedule sends."""
     aggregation = Aggregation(bigtable, CONTRACT)
-    for day in await aggregation.days(message(b"", published=datetime(2024, 3, 1, 1, tzinfo=UTC))):
+    for day in await aggregation.days(message(b"", published=datetime(2024, 1, 17, 1, tzinfo=UTC))):
         await aggregation.run(day)
 
 

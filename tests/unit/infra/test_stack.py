@@ -48,11 +48,11 @@ def test_a_port_that_somebody_takes_meanwhile_is_given_up(started: Callable[[Cal
 def test_a_port_that_was_asked_for_is_given_to_nobody_else(
     started: Callable[[Callable[[Stack], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ports = free_ports(9)
+    ports = free_ports(10)
     monkeypatch.setattr("infra.stack.free_ports", lambda count: ports[:count])
     started(lambda stack: None)
     with Stack(ports={"aggregate": ports[0]}) as stack:
-        assert len(set(stack.ports.values())) == 4
+        assert len(set(stack.ports.values())) == 5
         assert stack.ports["aggregate"] == ports[0]
 
 
@@ -98,8 +98,8 @@ def test_the_lines_to_paste_survive_a_shell(started: Callable[[Callable[[Stack],
     contract.touch()
     started(lambda stack: None)
     with Stack(contract=contract, functions=False) as stack:
-        stack._supervisor.start("bigtable-emulator", ["sleep", "600"])
-        stack._supervisor.start("pubsub-emulator", ["sleep", "600"])
+        for part in ("bigtable-emulator", "pubsub-emulator", "scheduler"):
+            stack._supervisor.start(part, ["sleep", "600"])
         exports = [line for line in stack.describe().splitlines() if line.startswith("export ")]
 
     pasted = dict(shlex.split(line)[1].split("=", 1) for line in exports)

@@ -126,7 +126,11 @@ async def test_an_empty_message_means_the_day_before_its_publication_and_the_mar
     async def late_days() -> list[date]:
         return marked
 
+    async def nothing_missed(yesterday: date) -> list[date]:
+        return []
+
     monkeypatch.setattr(aggregation._state, "late_days", late_days)
+    monkeypatch.setattr(aggregation, "_missed", nothing_missed)
 
     assert await aggregation.days(request(b"")) == [date(2024, 1, 3), date(2024, 1, 15)]
     marked.clear()
