@@ -77,7 +77,7 @@ def destroy(
     if dry_run:
         if planned:
             click.echo(script(planned))
-        click.echo("# then, through the APIs of Pub/Sub and Bigtable, where they are there:")
+        click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, what is there of:")
         for name in removing.names(tables=tables):
             click.echo(f"# {name}")
         return
@@ -95,7 +95,7 @@ def destroy(
     for line in removed:
         click.echo(f"removed {line}")
     if not removed:
-        click.echo("nothing was there of topics, subscriptions" + (" and tables" if tables else ""))
+        click.echo("nothing was there of job, topics, subscriptions" + (" and tables" if tables else ""))
     if not tables:
         click.echo("the tables stay, with what is in them; --tables removes them too")
 
@@ -156,21 +156,27 @@ def _confirm(question: str, expected: str) -> None:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
 
 
+def _emulators(settings: Settings) -> dict[str, str | None]:
+    return {
+        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
+        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
+        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
+    }
+
+
 def _emulated(settings: Settings) -> bool:
-    """Return whether the settings lead to emulators alone; SettingsError if it is one of them and the cloud."""
-    if bool(settings.bigtable_emulator) != bool(settings.pubsub_emulator):
+    """Return whether the settings lead to emulators alone; SettingsError if they lead to some and to Google Cloud."""
+    found = [variable for variable, value in _emulators(settings).items() if value]
+    if found and not (settings.bigtable_emulator and settings.pubsub_emulator):
         raise SettingsError(
-            "found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected both or none: "
+            f"found {' and '.join(found)} alone, expected BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST too, or none: "
             "half of it would be removed from Google Cloud"
         )
-    return settings.bigtable_emulator is not None
+    return bool(found)
 
 
 def _not_emulated(settings: Settings) -> None:
-    for variable, value in (
-        ("BIGTABLE_EMULATOR_HOST", settings.bigtable_emulator),
-        ("PUBSUB_EMULATOR_HOST", settings.pubsub_emulator),
-    ):
+    for variable, value in _emulators(settings).items():
         if value:
             raise SettingsError(f"{variable}: found {value}, expected none: this deploys to Google Cloud")
 

@@ -6,8 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from infra import deploying, identities
 from infra.deploying import Target
 from infra.deployment import Alerts, Deployment, load
@@ -149,10 +147,3 @@ def test_metrics_are_made_of_lines_that_are_logged() -> None:
             assert f'"{message}"' in code
         for figure in re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", "")):
             assert f'"{figure}"' in code
-
-
-@pytest.mark.parametrize("function", ["ingest", "aggregate"])
-def test_a_function_has_the_topic_and_subscription_that_the_local_stack_has(function: str) -> None:
-    [declared] = [each for each in RESOURCES.subscriptions if each.name == deploying.SUBSCRIPTIONS[function]]
-
-    assert declared.topic == deploying.TOPICS[function]
