@@ -169,8 +169,8 @@ def _emulated(settings: Settings) -> bool:
     found = [variable for variable, value in _emulators(settings).items() if value]
     if found and not (settings.bigtable_emulator and settings.pubsub_emulator):
         raise SettingsError(
-            f"found {' and '.join(found)} alone, expected BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST too, or none: "
-            "half of it would be removed from Google Cloud"
+            f"found {' and '.join(found)} alone, expected both BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, or "
+            "none: half of it would be removed from Google Cloud"
         )
     return bool(found)
 
