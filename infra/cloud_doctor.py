@@ -15,7 +15,6 @@ from infra.doctor import Finding
 from infra.gcloud import Command, Do, gcloud
 from infra.identities import ACCOUNTS, GRANTS, Grant
 from infra.resources import RESOURCES
-from infra.scheduling import JOB
 from shared.errors import MissingProgramError, SluiceError
 
 Look = Callable[[Sequence[str]], str]
@@ -121,13 +120,13 @@ def _provisioned(target: Target, look: Look) -> Iterator[Finding]:
     mend = "sluice provision"
     topics = gcloud("pubsub", "topics", "list", **where)
     yield from _listed(look, "topics", topics, dict.fromkeys(RESOURCES.topics, mend))
-    ours = [each.name for each in RESOURCES.subscriptions if each.name not in SUBSCRIPTIONS.values()]
+    ours = [each.name for each in RESOURCES.subscriptions if not each.function]  # those are Eventarc's
     subscriptions = gcloud("pubsub", "subscriptions", "list", **where)
     yield from _listed(look, "subscriptions", subscriptions, dict.fromkeys(ours, mend))
     tables = gcloud("bigtable", "tables", "list", instances=target.instance, **where)
     yield from _listed(look, "tables", tables, {table.name: mend for table in RESOURCES.tables})
     jobs = gcloud("scheduler", "jobs", "list", location=target.region, **where)
-    yield from _listed(look, "jobs", jobs, {JOB: mend})
+    yield from _listed(look, "jobs", jobs, {job.name: mend for job in RESOURCES.jobs})
 
 
 def _alerts(target: Target, look: Look) -> Iterator[Finding]:
@@ -219,7 +218,7 @@ def _function(target: Target, look: Look, number: str, name: str) -> Iterator[Fi
 
 def _differences(target: Target, name: str, described: dict[str, Any]) -> Iterator[str]:
     """Say where a subscription as gcloud describes it isn't what is declared."""
-    wanted = next(each for each in RESOURCES.subscriptions if each.name == SUBSCRIPTIONS[name])
+    wanted = SUBSCRIPTIONS[name]
     retry, dead = described.get("retryPolicy", {}), described.get("deadLetterPolicy", {})
     for what, is_there, expected in (
         ("ack deadline", described.get("ackDeadlineSeconds"), int(wanted.ack_deadline.total_seconds())),

@@ -31,9 +31,9 @@ APIS = (
     "run",
 )
 
-# Which topic calls a function; and which of the declared subscriptions says what the one that Eventarc makes has to be.
-TOPICS = {"ingest": "events", "aggregate": "aggregate-requests"}
-SUBSCRIPTIONS = {"ingest": "events-ingest", "aggregate": "aggregate-run"}
+# What says how the subscription has to be that Eventarc makes for a function, and which topic calls it.
+SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
+TOPICS = {function: each.topic for function, each in SUBSCRIPTIONS.items()}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -119,13 +119,12 @@ def find_subscription(target: Target, function: str, *, needed: bool) -> Iterato
 def subscription(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that put right what Eventarc's own subscription has otherwise: see docs/deploy.md."""
     yield from find_subscription(target, function, needed=True)
-    wanted = next(each for each in RESOURCES.subscriptions if each.name == SUBSCRIPTIONS[function])
     yield Do(
         f"what the subscription of {function} has to be: Eventarc makes it with a short deadline and a day's retention",
         gcloud(
             *("pubsub", "subscriptions", "update", f"${{{function.upper()}_SUBSCRIPTION}}"),
             project=target.project,
-            **properties(target, wanted),
+            **properties(target, SUBSCRIPTIONS[function]),
         ),
     )
 
@@ -137,7 +136,7 @@ def properties(target: Target, wanted: Subscription) -> dict[str, str | int | bo
         "message_retention_duration": _seconds(wanted.retention),
         "min_retry_delay": _seconds(wanted.minimum_backoff),
         "max_retry_delay": _seconds(wanted.maximum_backoff),
-        "expiration_period": "never",
+        "expiration_period": _seconds(wanted.expires_after) if wanted.expires_after else "never",
     }
     if wanted.dead_letter:
         flags["dead_letter_topic"] = f"projects/{target.project}/topics/{wanted.dead_letter}"

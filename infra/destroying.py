@@ -1,4 +1,7 @@
-"""What `sluice destroy` does on Google Cloud by gcloud, as steps: all that `sluice deploy` made, in reverse."""
+"""What `sluice destroy` does by gcloud, as steps: all that `sluice deploy` made, in reverse.
+
+What `sluice provision` made is removed by infra/removing.py, as it was made: through the APIs.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,11 @@ from collections.abc import Iterator
 from infra.deploying import TOPICS, Target, find_account, find_policy, metrics, policies
 from infra.gcloud import Ask, Do, Step, gcloud
 from infra.identities import ACCOUNTS, GRANTS, Grant
-from infra.scheduling import JOB
 
 
 def steps(target: Target) -> Iterator[Step]:
     """Return all steps in order; what isn't there any more is passed over."""
     where = {"project": target.project}
-    why = f"the job {JOB}"
-    look = {"filter": f"name~/jobs/{JOB}$", "format": "value(name)"}
-    yield Ask(why, "JOB", gcloud("scheduler", "jobs", "list", location=target.region, **look, **where))
-    delete = gcloud("scheduler", "jobs", "delete", JOB, location=target.region, **where, quiet=True)
-    yield Do(why, delete, found="JOB")
     for function in TOPICS:
         why = f"the function {function}; its trigger and their subscription go with it"
         look = {"filter": f"name~/functions/{function}$", "format": "value(name)"}

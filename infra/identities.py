@@ -101,3 +101,15 @@ GRANTS = (
         function="ingest",
     ),
 )
+
+
+def table() -> str:
+    """Return who has which role on what, as docs/deploy.md has it."""
+    lines = ["| account | role | on | in order to |", "| --- | --- | --- | --- |"]
+    for grant in GRANTS:
+        on = {"": "the project", "${INGEST_SUBSCRIPTION}": "the subscription of `ingest`"}.get(
+            grant.resource, f"{grant.kind} `{grant.resource}`"
+        )
+        account = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else f"`{grant.account}`"
+        lines.append(f"| {account} | `{grant.role}` | {on} | {grant.why} |")
+    return "\n".join(lines)

@@ -1,19 +1,22 @@
-"""Remove topics, subscriptions and tables, on the emulators and on Google Cloud by the same calls."""
+"""Remove the job, topics, subscriptions and tables, on the emulators and on Google Cloud by the same calls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.google_api import BIGTABLE, PUBSUB, Caller
+from infra.google_api import BIGTABLE, PUBSUB, SCHEDULER, Caller
 from infra.provision_bigtable import open_bigtable
 from infra.provision_pubsub import open_pubsub
+from infra.provision_schedule import open_schedule
 from infra.resources import RESOURCES, Resources
+from infra.scheduling import location
 from shared.config import Settings
 
 
 def names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
     """Return what would be removed if it is there, in that order."""
     return [
+        *(f"job {job.name}" for job in resources.jobs),
         *(f"subscription {each.name}" for each in resources.subscriptions),
         *(f"topic {topic}" for topic in resources.topics),
         *((f"table {table.name} with all that is in it" for table in resources.tables) if tables else ()),
@@ -38,6 +41,13 @@ def remove(settings: Settings, resources: Resources = RESOURCES, *, tables: bool
 def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterator[tuple[str, bool]]:
     """Delete one thing after the other; yields what, and whether it was there."""
     project = f"projects/{settings.project_id}"
+    # First, so that nothing is asked for any more. A laptop may have emulators without a scheduler.
+    if settings.scheduler_emulator or not settings.pubsub_emulator:
+        with open_schedule(settings, resources) as schedule:
+            caller = Caller(settings, SCHEDULER)
+            for job in resources.jobs:
+                what, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
+                yield what, caller.remove(what, schedule.client.delete_job, name=name)
     with open_pubsub(settings, resources) as pubsub:
         caller = Caller(settings, PUBSUB)
         # A subscription would outlive its topic, and keep its messages.

@@ -77,7 +77,7 @@ def destroy(
     if dry_run:
         if planned:
             click.echo(script(planned))
-        click.echo("# then, through the APIs of Pub/Sub and Bigtable, where they are there:")
+        click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, what is there of:")
         for name in removing.names(tables=tables):
             click.echo(f"# {name}")
         return
@@ -95,9 +95,43 @@ def destroy(
     for line in removed:
         click.echo(f"removed {line}")
     if not removed:
-        click.echo("nothing was there of topics, subscriptions" + (" and tables" if tables else ""))
+        click.echo("nothing was there of job, topics, subscriptions" + (" and tables" if tables else ""))
     if not tables:
         click.echo("the tables stay, with what is in them; --tables removes them too")
+
+
+@click.command()
+@click.option("--events-per-day", type=click.IntRange(1, 10**12), required=True, help="Events a day.")
+@click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Bytes of an event as JSON.")
+@options.batch_size
+@click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [that of the prices]")
+@click.option("--prices", "file", type=click.Path(path_type=Path), help="Table of prices. [infra/prices.toml]")
+@options.as_json
+def cost(
+    events_per_day: int, size: int, batch_size: int, days_stored: int | None, file: Path | None, as_json: bool
+) -> None:
+    """Estimate what a month costs, by part, and what packing events into messages saves.
+
+    Example: sluice cost --events-per-day 10000000 --bytes 250
+    """
+    from infra.cost import PRICES, Workload, for_days, load, month, total
+
+    prices = load(file or PRICES)
+    if days_stored is not None:
+        prices = for_days(prices, days_stored)
+    packed, alone = (month(prices, Workload(events_per_day, size, each)) for each in (batch_size, 1))
+    saved = total(alone) - total(packed)
+    if as_json:
+        options.print_json(
+            {"date": prices.date, "region": prices.region, "parts": packed, "total": total(packed)}
+            | {"one_event_a_message": {"parts": alone, "total": total(alone)}, "saved_by_packing": saved}
+        )
+        return
+    for part in packed:
+        click.echo(f"{part.name:<24}{part.dollars:>12,.2f}  {part.text}")
+    click.echo(f"{'a month, US dollars':<24}{total(packed):>12,.2f}  list prices of {prices.region}, {prices.date}")
+    if batch_size > 1:
+        click.echo(f"{'one event a message':<24}{total(alone):>12,.2f}  packing saves {saved:,.2f}")
 
 
 def target(settings: Settings) -> Target:
@@ -122,23 +156,29 @@ def _confirm(question: str, expected: str) -> None:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
 
 
+def _emulators(settings: Settings) -> dict[str, str | None]:
+    return {
+        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
+        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
+        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
+    }
+
+
 def _emulated(settings: Settings) -> bool:
-    """Return whether the settings lead to emulators alone; SettingsError if it is one of them and the cloud."""
-    if bool(settings.bigtable_emulator) != bool(settings.pubsub_emulator):
+    """Return whether the settings lead to emulators alone; SettingsError if they lead to some and to Google Cloud."""
+    found = [variable for variable, value in _emulators(settings).items() if value]
+    if found and not (settings.bigtable_emulator and settings.pubsub_emulator):
         raise SettingsError(
-            "found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected both or none: "
-            "half of it would be removed from Google Cloud"
+            f"found {' and '.join(found)} alone, expected both BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, or "
+            "none: half of it would be removed from Google Cloud"
         )
-    return settings.bigtable_emulator is not None
+    return bool(found)
 
 
 def _not_emulated(settings: Settings) -> None:
-    for variable, value in (
-        ("BIGTABLE_EMULATOR_HOST", settings.bigtable_emulator),
-        ("PUBSUB_EMULATOR_HOST", settings.pubsub_emulator),
-    ):
+    for variable, value in _emulators(settings).items():
         if value:
             raise SettingsError(f"{variable}: found {value}, expected none: this deploys to Google Cloud")
 
 
-COMMANDS = (deploy, destroy)
+COMMANDS = (deploy, destroy, cost)

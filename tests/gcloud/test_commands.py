@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 
 from infra import deploying, destroying
+from infra.cloud_doctor import examine
 from infra.deploying import Target
 from infra.deployment import Alerts, load
 from infra.gcloud import Command, Do, Step, gcloud
 from tests.gcloud.conftest import Complaints
+from tests.unit.infra.test_cloud_doctor import Project
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
 
@@ -46,12 +49,29 @@ def all_steps() -> list[Step]:
     return [*deploying.steps(TARGET, load()), *deploying.steps(TARGET, told), *destroying.steps(TARGET)]
 
 
+def all_of_the_doctor() -> list[Command]:
+    """What the doctor looks with, and what it says mends a project in which nothing is there but what must be."""
+    asked: list[Command] = []
+    told: list[Command] = []
+    for whole in (True, False):
+        project = Project()
+        if not whole:
+            project.spoilt = dict.fromkeys(("list", "get-iam-policy", "subscriptions describe"), "{}")
+            project.spoilt = {"auth list": "me", **project.spoilt}
+        findings = list(examine(TARGET, project))
+        asked += project.asked
+        mended = [text for finding in findings for text in re.findall(r"`(gcloud .*)`", finding.text)]
+        told += [tuple(shlex.split(text)) for text in mended if "&&" not in text]
+    assert len(told) > 20
+    return [*asked, *told]
+
+
 def test_gcloud_takes_every_command(complaints: Complaints) -> None:
-    commands = [step.command for step in all_steps()]
+    commands = [*(step.command for step in all_steps()), *all_of_the_doctor()]
 
     found = {shlex.join(command): said for command, said in zip(commands, complaints(commands), strict=True) if said}
 
-    assert len(commands) > 60
+    assert len(commands) > 120
     assert found == {}
 
 
