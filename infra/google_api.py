@@ -134,7 +134,7 @@ def explained(error: Exception, what: str, settings: Settings, api: Api) -> Slui
 
 
 def _mended(what: str, problem: str, command: str) -> SettingsError:
-    return SettingsError(f"{what}: {problem}. Try:\n  {command}")
+    return SettingsError(f"{what}: {problem.rstrip('.')}. Try:\n  {command}")
 
 
 def _mending(

@@ -15,7 +15,7 @@ Action = Literal["create", "change", "replace", "drop"]
 _MARKS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "drop": "-"}
 
 # What a subscription can't be given later. https://cloud.google.com/pubsub/docs/create-subscription
-_FIXED = ("topic", "filter", "ordered")
+FIXED = ("topic", "filter", "ordered")
 _IN_A_SUBSCRIPTION = {
     "ack_deadline": "ack deadline",
     "minimum_backoff": "minimum back-off",
@@ -81,7 +81,7 @@ def plan_subscription(wanted: Subscription, found: Subscription | None) -> list[
     """Return what is to be done for a subscription to be as wanted."""
     if found is None:
         return [Change("create", "subscription", wanted.name, wanted, f"of topic {wanted.topic}")]
-    fixed = [key for key in _FIXED if getattr(wanted, key) != getattr(found, key)]
+    fixed = [key for key in FIXED if getattr(wanted, key) != getattr(found, key)]
     if fixed:
         text = _differences(found, wanted, {key: key for key in fixed})
         loses = "it has to be made anew, and what it holds unacknowledged is lost"

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import grpc
 from google.pubsub_v1 import PublisherClient, SubscriberClient
@@ -23,7 +24,7 @@ from google.pubsub_v1.types import (
 from google.pubsub_v1.types import Subscription as Message
 
 from infra.google_api import PUBSUB, Caller, explaining
-from infra.plan import Change, plan_subscription, plan_topics
+from infra.plan import FIXED, Change, plan_subscription, plan_topics
 from infra.resources import RESOURCES, Resources, Subscription
 from shared.config import Settings
 
@@ -189,6 +190,9 @@ class PubSub:
             push_endpoint=message.push_config.push_endpoint,
         )
 
+    def _list(self, **arguments: Any) -> list[str]:
+        return list(self.publisher.list_topic_subscriptions(**arguments))  # asks page after page
+
     def _local(self, name: str, collection: str) -> str:
         """Return a name of our project without the project; others as they are."""
         return name.removeprefix(f"{self._project}/{collection}/")
@@ -200,12 +204,9 @@ class PubSub:
         """
         names: list[str] = []
         if wanted.topic in topics:
-            list_them = partial(self.publisher.list_topic_subscriptions, topic=f"{self._project}/topics/{wanted.topic}")
-            names = [
-                _short(name)
-                for name in self._caller.do(f"topic {wanted.topic}", list_them)
-                if is_trigger(_short(name), str(wanted.function))
-            ]
+            topic = f"{self._project}/topics/{wanted.topic}"
+            listed = self._caller.do(f"topic {wanted.topic}", self._list, topic=topic)
+            names = [name for name in map(_short, listed) if is_trigger(name, str(wanted.function))]
         if not names:
             self.notes.append(
                 f"subscription of function {wanted.function}: Eventarc makes it when the function is deployed; "
@@ -215,8 +216,9 @@ class PubSub:
         for name in names:
             found = self._subscription(name)
             if found is not None:
-                # Where it pushes to, and what it filters, is Eventarc's business.
-                theirs = replace(wanted, name=name, push_endpoint=found.push_endpoint, filter=found.filter)
+                # Where it pushes to, and what would need another one, is Eventarc's business: we couldn't make it anew.
+                fixed = {key: getattr(found, key) for key in (*FIXED, "push_endpoint")}
+                theirs = replace(wanted, name=name, **fixed)
                 changes += plan_subscription(theirs, found)
         return changes
 

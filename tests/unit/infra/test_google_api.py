@@ -138,26 +138,26 @@ def test_errors_as_grpc_brings_them(api: Api, error: Failed, problem: str, comma
         (
             BIGTABLE,
             exceptions.FailedPrecondition("Table is protected from deletion."),
-            "Table is protected from deletion.",
+            "Table is protected from deletion",
             "gcloud bigtable instances tables update TABLE --instance=my-instance --project=my-project "
             "--no-deletion-protection",
         ),
         (
             SCHEDULER,
             exceptions.InvalidArgument("Location 'mars' is not a valid location."),
-            "us-central1 (GCP_REGION): Location 'mars' is not a valid location.",
+            "us-central1 (GCP_REGION): Location 'mars' is not a valid location",
             "gcloud scheduler locations list --project=my-project",
         ),
         (
             PUBSUB,
             exceptions.Unauthenticated("Request had invalid authentication credentials."),
-            "no valid credentials of Google Cloud: Request had invalid authentication credentials.",
+            "no valid credentials of Google Cloud: Request had invalid authentication credentials",
             "gcloud auth application-default login",
         ),
         (
             PUBSUB,
             DefaultCredentialsError("Your default credentials were not found."),
-            "no credentials of Google Cloud: Your default credentials were not found.",
+            "no credentials of Google Cloud: Your default credentials were not found",
             "gcloud auth application-default login",
         ),
     ],

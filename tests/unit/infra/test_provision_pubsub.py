@@ -86,6 +86,14 @@ def test_what_eventarc_gets_wrong_is_put_right() -> None:
     assert {update.subscription.name for update in cloud.updates} == {f"projects/p/subscriptions/{TRIGGER}"}
 
 
+@pytest.mark.parametrize(
+    "different", [{"filter": "attributes.a"}, {"enable_message_ordering": True}, {"detached": True}]
+)
+def test_a_triggers_subscription_is_never_made_anew(different: dict[str, Any]) -> None:
+    """It would be one without a trigger."""
+    assert {change.action for change in connected(Cloud(eventarc(**different))).plan()} == {"change", "create"}
+
+
 def test_a_function_that_isnt_deployed_has_no_subscription_yet() -> None:
     pubsub = connected(Cloud())
 
