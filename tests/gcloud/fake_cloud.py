@@ -10,7 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 # The APIs that the commands call, by the names of gcloud's overrides.
-APIS = ("cloudfunctions", "cloudresourcemanager", "serviceusage", "monitoring", "logging", "cloudbuild", "run")
+APIS = (
+    "cloudfunctions",
+    "cloudresourcemanager",
+    "serviceusage",
+    "monitoring",
+    "logging",
+    "cloudbuild",
+    "run",
+    "pubsub",
+)
 
 # Google gives its own account this role when it makes it.
 PUBSUB_AGENT = "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"

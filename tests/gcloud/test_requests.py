@@ -18,6 +18,7 @@ from infra.bundle import make_bundles
 from infra.deploying import Target
 from infra.deployment import load
 from infra.gcloud import Command
+from tests.gcloud.conftest import VARIABLES
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
 from tests.support import MUSIC_CONTRACT
 
@@ -89,6 +90,36 @@ def test_functions_are_asked_for_as_they_are_meant(run: Gcloud, cloud: FakeCloud
     assert other["serviceConfig"]["timeoutSeconds"] == 540
     assert other["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/aggregate-requests"
     assert not [each for each in cloud.requests if "allUsers" in json.dumps(each.body, default=str)]
+
+
+def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, commands: list[Command]) -> None:
+    subscription = VARIABLES["INGEST_SUBSCRIPTION"]
+    [update] = [each for each in commands if "${INGEST_SUBSCRIPTION}" in each and "update" in each]
+    cloud.requests.clear()
+
+    run(tuple(word.replace("${INGEST_SUBSCRIPTION}", subscription) for word in update))
+
+    [asked] = [each for each in cloud.requests if each.method == "PATCH"]
+    assert asked.path.startswith(f"/v1/{subscription}")
+    assert asked.body["subscription"] == {
+        "name": subscription,
+        "ackDeadlineSeconds": 600,
+        "messageRetentionDuration": "604800s",
+        "expirationPolicy": {},
+        "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"},
+        "deadLetterPolicy": {
+            "deadLetterTopic": "projects/my-project/topics/events-dead-letter",
+            "maxDeliveryAttempts": 100,
+        },
+    }
+    # Fields that aren't named stay as Eventarc made them: where the messages go, and as whom.
+    assert sorted(asked.body["updateMask"].split(",")) == [
+        "ackDeadlineSeconds",
+        "deadLetterPolicy",
+        "expirationPolicy",
+        "messageRetentionDuration",
+        "retryPolicy",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(deploying.metrics()))
