@@ -178,6 +178,7 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
             source=str(target.build / name),
             entry_point=name,
             trigger_topic=TOPICS[name],
+            trigger_location=target.region,  # where it is looked for afterwards
             retry=True,
             cpu=function.cpu,
             memory=function.memory,

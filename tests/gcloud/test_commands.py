@@ -14,6 +14,7 @@ from infra.deploying import Target
 from infra.deployment import Alerts, load
 from infra.gcloud import Command, Do, Step, gcloud
 from tests.gcloud.conftest import Complaints
+from tests.support import ROOT
 from tests.unit.infra.test_cloud_doctor import Project
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
@@ -66,8 +67,20 @@ def all_of_the_doctor() -> list[Command]:
     return [*asked, *told]
 
 
+def all_of_the_docs() -> list[Command]:
+    """What docs/deploy.md has people type."""
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    named = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
+    lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
+    lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]
+    for name, value in named.items():
+        lines = [line.replace(name, value) for line in lines]
+    assert len(lines) > 7
+    return [tuple(shlex.split(line)) for line in lines]
+
+
 def test_gcloud_takes_every_command(complaints: Complaints) -> None:
-    commands = [*(step.command for step in all_steps()), *all_of_the_doctor()]
+    commands = [*(step.command for step in all_steps()), *all_of_the_doctor(), *all_of_the_docs()]
 
     found = {shlex.join(command): said for command, said in zip(commands, complaints(commands), strict=True) if said}
 
