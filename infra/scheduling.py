@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 from google.api_core import exceptions
+from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
@@ -17,11 +19,14 @@ from infra.resources import RESOURCES
 from infra.resources import Job as DeclaredJob
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
+from shared.retry import is_transient
 
 (_DAILY,) = RESOURCES.jobs
 JOB, TOPIC = _DAILY.name, _DAILY.topic
 
-_TIMEOUT = 30.0
+# Google's client by itself tries for ten minutes to reach a scheduler that isn't there.
+_TIMEOUT = 10.0
+_CALL: dict[str, Any] = {"timeout": _TIMEOUT, "retry": Retry(is_transient, timeout=_TIMEOUT)}
 _PATIENCE = 10.0
 _POLL = 0.05
 
@@ -86,7 +91,7 @@ def ensure_daily_job(settings: Settings) -> bool:
     """
     with scheduler_client(settings) as client, telling(f"job {JOB}"):
         try:
-            client.create_job(parent=location(settings), job=daily_job(settings), timeout=_TIMEOUT)
+            client.create_job(parent=location(settings), job=daily_job(settings), **_CALL)
         except exceptions.AlreadyExists:
             return False
     return True
@@ -105,14 +110,14 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
     name = f"{location(settings)}/jobs/{job}"
     with scheduler_client(settings) as client, telling(f"job {name}"):
         try:
-            before = client.get_job(name=name, timeout=_TIMEOUT).last_attempt_time
-            client.run_job(name=name, timeout=_TIMEOUT)
+            before = client.get_job(name=name, **_CALL).last_attempt_time
+            client.run_job(name=name, **_CALL)
         except exceptions.NotFound:
             raise SettingsError(f"job {name}: found none, expected it to exist; `sluice provision` makes it") from None
         # The answer to RunJob doesn't wait for the attempt.
         give_up = time.monotonic() + _PATIENCE
         while time.monotonic() < give_up:
-            found = client.get_job(name=name, timeout=_TIMEOUT)
+            found = client.get_job(name=name, **_CALL)
             if found.last_attempt_time != before and "status" in found:
                 if found.status.code:
                     raise SettingsError(f"job {name}: can't publish: {found.status.message}")

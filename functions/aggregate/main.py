@@ -1,4 +1,4 @@
-"""Compute days: the ones a message names, or yesterday and the days that late events have touched since."""
+"""Compute days: the ones a message names, or those that are due: yesterday, late ones and missed ones."""
 
 import functions_framework.aio
 from starlette.requests import Request

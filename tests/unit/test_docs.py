@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
+
+from google.cloud.scheduler_v1.types import CreateJobRequest, Job
 
 from infra.resources import RESOURCES
+from infra.scheduler.jobs import completed
+from infra.scheduling import JOB, TOPIC, daily_job
 from shared import envelope, judgement, nesting
+from shared.aggregation import MOST_MISSED
 from shared.checks import MAX_UNKNOWN
+from shared.config import Settings
 from tests.support import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 PROVISIONING = (ROOT / "docs" / "provisioning.md").read_text("utf-8")
+SCHEDULE = (ROOT / "docs" / "schedule.md").read_text("utf-8")
 TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", OPERATIONS + PROVISIONING))
+    named = set(re.findall(r"`(test_\w+)`", OPERATIONS + PROVISIONING + SCHEDULE))
 
     assert len(named) > 25
     assert {name for name in named if not re.search(rf"def {name}\(", TESTS)} == set()
@@ -34,6 +42,28 @@ def test_limits_are_told_as_they_are() -> None:
     assert f"over {judgement.MAX_EVENT // 2**20} MiB" in OPERATIONS
     assert f"deeper than {nesting.MAX_DEPTH} levels" in OPERATIONS
     assert f"more than {MAX_UNKNOWN} unknown fields" in OPERATIONS
+    assert f"{MOST_MISSED} days back at most" in OPERATIONS
+    assert f"{MOST_MISSED} days back at most" in SCHEDULE
+
+
+def test_the_daily_job_is_told_as_it_is() -> None:
+    job = daily_job(Settings("p", "i"))
+
+    assert (job.schedule, job.time_zone) == ("0 1 * * *", "Etc/UTC")
+    assert f"One job of Cloud Scheduler, `{JOB}`, publishes `{{}}` to the topic `{TOPIC}` at 01:00 UTC" in SCHEDULE
+    assert job.pubsub_target.data == b"{}"
+
+
+def test_the_lines_that_lead_to_the_local_scheduler_do() -> None:
+    [lines] = re.findall(r"```python\n(.*?)```", SCHEDULE, re.DOTALL)
+    called = []
+    names: dict[str, object] = {}
+    connecting, calling = lines.split("client.create_job")
+    exec(connecting, names)
+    names["client"] = SimpleNamespace(create_job=lambda **request: called.append(CreateJobRequest(request)))
+    exec("client.create_job" + calling, names)
+
+    assert completed(Job.pb(called[0].job))
 
 
 def test_what_is_declared_is_told() -> None:

@@ -1,0 +1,223 @@
+"""A week of the real logs in less than a minute: published day by day, two nights without a schedule, late events.
+
+Time is the test's. Messages go through the real topics and into the code of the functions; requests come from the
+scheduler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from google.cloud.scheduler_v1.types import Job
+from google.pubsub_v1 import SubscriberAsyncClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
+from google.pubsub_v1.types import PubsubMessage
+
+from infra.provision import provision_pubsub
+from infra.publishing import Publisher
+from infra.scheduler.server import publisher, serving
+from infra.scheduling import daily_job, ensure_daily_job, scheduler_client
+from shared import envelope
+from shared.aggregation import Aggregation
+from shared.bigtable import Bigtable
+from shared.config import Settings
+from shared.contract import load
+from shared.ingestion import Ingestion
+from shared.rollups import Rollups
+from shared.state import State
+from tests.clock import ManualClock
+from tests.support import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
+
+pytestmark = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+
+WEEK = [date(2018, 11, day) for day in range(5, 12)]  # from Monday to Sunday
+# Of these days every tenth event comes two days later, at noon.
+LATE = (WEEK[0], WEEK[1], WEEK[4])
+CONTRACT = load(SPARKIFY_CONTRACT)
+Records = list[dict[str, Any]]
+
+
+class Week:
+    """The pipeline on a clock of its own."""
+
+    def __init__(self, settings: Settings, bigtable: Bigtable, clock: ManualClock, publish: Publisher) -> None:
+        self.settings, self.clock = settings, clock
+        self.state, self.rollups = State(bigtable), Rollups(bigtable, State(bigtable))
+        self.ran: list[tuple[str, list[int]]] = []
+        self._ingestion, self._aggregation = Ingestion(bigtable, CONTRACT), Aggregation(bigtable, CONTRACT)
+        self._publisher = publish
+
+    async def publish(self, records: Records) -> None:
+        """Publish events at the present of the clock, and have all of them taken in."""
+        at = {envelope.FIRST_PUBLISHED: self.clock.now().isoformat()}
+        messages = [
+            PubsubMessage(
+                data=lines(records[start : start + 100]), attributes={**at, envelope.CONTENT_TYPE: envelope.LINES}
+            )
+            for start in range(0, len(records), 100)
+        ]
+        await self._publisher.publish("events", messages)
+        await self._deliver("events-ingest", len(messages), self._ingestion.take)
+
+    async def aggregate(self) -> None:
+        """Do what the function does with the one request that has come."""
+
+        async def handle(message: envelope.Message) -> None:
+            days = await self._aggregation.days(message)
+            self.ran.append((f"{message.published:%d %H:%M}", [day.day for day in days]))
+            for day in days:
+                await self._aggregation.run(day)
+
+        await self._deliver("aggregate-run", 1, handle)
+
+    async def change(self, how: Callable[[Any, str], Job]) -> None:
+        """Call the scheduler through Google's client."""
+
+        def call() -> None:
+            with scheduler_client(self.settings) as client:
+                how(client, daily_job(self.settings).name)
+
+        await asyncio.to_thread(call)
+
+    async def _deliver(
+        self, subscription: str, count: int, handle: Callable[[envelope.Message], Awaitable[None]]
+    ) -> None:
+        name = f"projects/{self.settings.project_id}/subscriptions/{subscription}"
+        async with grpc.aio.insecure_channel(str(self.settings.pubsub_emulator)) as channel:
+            client = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
+            while count > 0:
+                response = await client.pull(subscription=name, max_messages=100, timeout=30)
+                for received in response.received_messages:
+                    await handle(as_function_sees_it(received.message))
+                count -= len(response.received_messages)
+                if ids := [received.ack_id for received in response.received_messages]:
+                    await client.acknowledge(subscription=name, ack_ids=ids, timeout=10)
+        assert count == 0
+
+
+def as_function_sees_it(message: PubsubMessage) -> envelope.Message:
+    """Return what `deliveries.receive` makes of the CloudEvent that a message becomes."""
+    pushed = {
+        "data": base64.b64encode(message.data).decode(),
+        "attributes": dict(message.attributes),
+        "messageId": message.message_id,
+        "publishTime": message.publish_time.isoformat(),
+    }
+    return envelope.receive({"message": pushed})
+
+
+@pytest.fixture
+async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Week]:
+    """The pipeline early on a Monday of 2018, with the job in a scheduler of its own."""
+    provision_pubsub(settings)
+    clock = ManualClock(datetime(2018, 11, 5, tzinfo=UTC))
+    times = SimpleNamespace(time=lambda: clock.now().timestamp(), monotonic=lambda: clock.now().timestamp())
+    monkeypatch.setattr("shared.state.time", times)
+    monkeypatch.setattr("shared.ingestion.time", times)
+    monkeypatch.setattr("shared.aggregation.now", clock.now)
+
+    async with publisher(str(settings.pubsub_emulator)) as send, Publisher(settings) as publish:
+
+        async def stamped(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+            """Publish as of the scheduler's time: Pub/Sub itself would stamp the present."""
+            await send(topic, data, {**attributes, envelope.FIRST_PUBLISHED: clock.now().isoformat()})
+
+        async with serving(stamped, clock) as port:
+            settings = replace(settings, scheduler_emulator=f"127.0.0.1:{port}")
+            assert await asyncio.to_thread(ensure_daily_job, settings)
+            yield Week(settings, bigtable, clock, publish)
+
+
+def at(day: date, hour: int, minute: int = 0) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+
+
+async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up(week: Week) -> None:
+    by_day: dict[date, Records] = defaultdict(list)
+    for record in sparkify_records():
+        if record["userId"]:
+            by_day[datetime.fromtimestamp(record["ts"] / 1000, UTC).date()].append(record)
+    in_time = {day: [each for number, each in enumerate(by_day[day]) if day not in LATE or number % 10] for day in WEEK}
+
+    for day in WEEK:
+        if day == date(2018, 11, 8):  # switched off before Wednesday is computed ...
+            await week.change(lambda client, name: client.pause_job(name=name))
+        if day == date(2018, 11, 10):  # ... and on again before Friday is
+            assert await week.state.run(date(2018, 11, 7)) is None
+            assert await week.state.run(date(2018, 11, 8)) is None
+            await week.change(lambda client, name: client.resume_job(name=name))
+        await week.clock.advance_to(at(day, 1, 30))
+        if day not in (date(2018, 11, 8), date(2018, 11, 9)):
+            await week.aggregate()
+        for hour in (6, 12, 18, 23):
+            until = at(day, hour, 59 if hour == 23 else 0)
+            began = week.clock.now() if hour != 6 else at(day, 0)
+            await week.clock.advance_to(until)
+            await week.publish(between(in_time[day], began, until if hour != 23 else at(day, 0) + timedelta(days=1)))
+            two_days_ago = day - timedelta(days=2)
+            if hour == 12 and two_days_ago in LATE:
+                await week.publish(by_day[two_days_ago][::10])
+    await week.clock.advance_to(at(date(2018, 11, 12), 2))
+    await week.aggregate()
+
+    assert week.ran == [
+        ("05 01:00", [4]),
+        ("06 01:00", [5]),
+        ("07 01:00", [6]),
+        ("10 01:00", [5, 6, 7, 8, 9]),  # two nights missed, and two days that were late meanwhile
+        ("11 01:00", [10]),
+        ("12 01:00", [9, 11]),
+    ]
+    assert await week.state.late_days() == []
+    for day in WEEK:
+        for dimension, expected in plain_reading(by_day[day]).items():
+            assert dict(await week.rollups.of_day(dimension, day)) == expected, (day, dimension)
+
+
+def between(records: Records, since: datetime, until: datetime) -> Records:
+    return [record for record in records if since.timestamp() <= record["ts"] / 1000 < until.timestamp()]
+
+
+def plain_reading(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the figures of a day by dimension and value, as one would write them down without this project."""
+    users, songs, levels = (defaultdict[str, Records](list) for _ in range(3))
+    for record in records:
+        users[record["userId"]].append(record)
+        levels[record["level"]].append(record)
+        if record["page"] == "NextSong":
+            songs[record["song"]].append(record)
+    seconds = {
+        kind: {value: [each["length"] for each in of if each["length"] is not None] for value, of in group.items()}
+        for kind, group in (("user", users), ("level", levels))
+    }
+    return {
+        "user": {
+            user: {
+                "total_events": len(of),
+                "unique_songs": len({each["song"] for each in of} - {None}),
+                "listening_seconds": math.fsum(seconds["user"][user]),
+            }
+            for user, of in users.items()
+        },
+        "song": {
+            song: {"plays": len(of), "unique_users": len({each["userId"] for each in of})} for song, of in songs.items()
+        },
+        "level": {
+            level: {
+                "total_events": len(of),
+                "active_users": len({each["userId"] for each in of}),
+                "listening_seconds": math.fsum(seconds["level"][level]),
+            }
+            for level, of in levels.items()
+        },
+    }
