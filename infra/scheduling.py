@@ -10,15 +10,15 @@ from typing import Any
 import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.auth.exceptions import GoogleAuthError
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
+from infra.google_api import SCHEDULER, explaining
 from infra.resources import RESOURCES
 from infra.resources import Job as DeclaredJob
 from shared.config import Settings
-from shared.errors import SettingsError, StoreUnavailableError
+from shared.errors import SettingsError
 from shared.retry import is_transient
 
 (_DAILY,) = RESOURCES.jobs
@@ -42,10 +42,8 @@ def scheduler_client(settings: Settings) -> Iterator[CloudSchedulerClient]:
         with grpc.insecure_channel(settings.scheduler_emulator) as channel:
             yield CloudSchedulerClient(transport=CloudSchedulerGrpcTransport(channel=channel))
         return
-    try:
+    with explaining("Cloud Scheduler", settings, SCHEDULER):
         client = CloudSchedulerClient()
-    except GoogleAuthError as error:
-        raise SettingsError(f"credentials of Google Cloud: {error}") from None
     with client:
         yield client
 
@@ -82,21 +80,6 @@ def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
     )
 
 
-def ensure_daily_job(settings: Settings) -> bool:
-    """Make the daily job if there is none; returns whether it was made.
-
-    Raises:
-        SettingsError: it may not be made.
-        StoreUnavailableError: the scheduler doesn't answer.
-    """
-    with scheduler_client(settings) as client, telling(f"job {JOB}"):
-        try:
-            client.create_job(parent=location(settings), job=daily_job(settings), **_CALL)
-        except exceptions.AlreadyExists:
-            return False
-    return True
-
-
 def run_job(settings: Settings, job: str = JOB) -> bool:
     """Run a job now, whatever its schedule says.
 
@@ -108,7 +91,7 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
         StoreUnavailableError: the scheduler doesn't answer.
     """
     name = f"{location(settings)}/jobs/{job}"
-    with scheduler_client(settings) as client, telling(f"job {name}"):
+    with scheduler_client(settings) as client, explaining(f"job {name}", settings, SCHEDULER):
         try:
             before = client.get_job(name=name, **_CALL).last_attempt_time
             client.run_job(name=name, **_CALL)
@@ -124,14 +107,3 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
                 return True
             time.sleep(_POLL)
     return False
-
-
-@contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Turn errors of the client into ours, which name the thing they are about."""
-    try:
-        yield
-    except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError) as error:
-        raise StoreUnavailableError(f"{what}: Cloud Scheduler doesn't answer: {error.message}") from None
-    except exceptions.GoogleAPICallError as error:
-        raise SettingsError(f"{what}: {error.message}") from None

@@ -110,9 +110,9 @@ class Stack:
         Apart from the rest, since the scheduler is needed last: a short run needn't wait for its imports.
         """
         self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
-        from infra.scheduling import ensure_daily_job
+        from infra.provision_schedule import provision_schedule
 
-        ensure_daily_job(self.settings)
+        provision_schedule(self.settings)
 
     def wait(self, show: Callable[[Figures], None]) -> None:
         """Wait for the end: by a signal, or with StackError because a part has ended.
