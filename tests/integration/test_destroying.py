@@ -18,6 +18,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from infra.cli import main
 from infra.provision import provision
 from infra.resources import RESOURCES
+from infra.scheduling import location, scheduler_client
 from shared.config import Settings
 
 TOPICS = sorted(RESOURCES.topics)
@@ -42,6 +43,7 @@ def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
+    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
 
     def run(*arguments: str, typed: tuple[str, ...] = ()) -> Result:
         answers = iter(typed)
@@ -77,6 +79,32 @@ def there(settings: Settings) -> tuple[list[str], list[str], list[str]]:
         tables = [each.name for each in admin.list_tables(parent=instance)]
     found = [sorted(name.rsplit("/", 1)[-1] for name in names) for names in (topics, subscriptions, tables)]
     return found[0], found[1], found[2]
+
+
+def jobs(settings: Settings) -> list[str]:
+    with scheduler_client(settings) as client:
+        return [job.name.rsplit("/", 1)[-1] for job in client.list_jobs(parent=location(settings))]
+
+
+def test_the_job_goes_first(destroy: Destroy, settings: Settings) -> None:
+    """So that it asks for nothing in a topic that is gone."""
+    assert jobs(settings) == ["aggregate-daily"]
+
+    done = destroy("--yes")
+
+    assert jobs(settings) == []
+    assert done.out.startswith("removed job aggregate-daily\nremoved subscription events-ingest\n")
+
+
+def test_without_a_local_scheduler_the_rest_goes_all_the_same(
+    destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_SCHEDULER_EMULATOR_HOST")
+
+    done = destroy("--yes")
+
+    assert done.out.startswith("removed subscription events-ingest\n")
+    assert jobs(settings) == ["aggregate-daily"]
 
 
 def test_tables_stay_unless_they_are_told_of(destroy: Destroy, settings: Settings) -> None:
@@ -135,5 +163,5 @@ def test_half_in_the_cloud_is_refused(destroy: Destroy, settings: Settings, monk
     done = destroy("--yes")
 
     assert done.code == 1
-    assert "found PUBSUB_EMULATOR_HOST alone, expected" in done.err
+    assert "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST alone, expected both" in done.err
     assert there(settings)[0] == TOPICS
