@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,16 @@ dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done
 @click.command()
 @options.contract
 @options.instance
+@options.region
 @config
 @dry_run
 def deploy(
-    contract: Path | None, project_id: str | None, instance_id: str | None, config: Path | None, dry_run: bool
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    config: Path | None,
+    dry_run: bool,
 ) -> None:
     """Bundle both functions and deploy them with gcloud, with their accounts, roles, subscriptions and alerts.
 
@@ -43,7 +50,7 @@ def deploy(
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=chosen)
     deployment = load_deployment(config)
     load(chosen)
-    planned = list(steps(target(settings), deployment))
+    planned = list(steps(target(settings, region), deployment))
     if dry_run:
         click.echo(f"# `sluice bundle` makes the folders that the functions are deployed from, in {_BUILD}")
         click.echo(script(planned), nl=False)
@@ -57,12 +64,19 @@ def deploy(
 
 @click.command()
 @options.instance
+@options.region
 @dry_run
 @click.option("--tables", is_flag=True, help="The tables too, with all events in them.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option("--yes-delete-data", is_flag=True, help="Don't ask about the tables either.")
 def destroy(
-    project_id: str | None, instance_id: str | None, dry_run: bool, tables: bool, yes: bool, yes_delete_data: bool
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    dry_run: bool,
+    tables: bool,
+    yes: bool,
+    yes_delete_data: bool,
 ) -> None:
     """Remove what provision and deploy have made; tables and their data only if told twice.
 
@@ -72,6 +86,7 @@ def destroy(
     from infra.gcloud import perform, script
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = replace(settings, region=region or settings.region)
     emulated = _emulated(settings)
     planned = [] if emulated else list(destroying.steps(target(settings)))
     if dry_run:
@@ -134,14 +149,14 @@ def cost(
         click.echo(f"{'one event a message':<24}{total(alone):>12,.2f}  packing saves {saved:,.2f}")
 
 
-def target(settings: Settings) -> Target:
-    """Return where to deploy to."""
+def target(settings: Settings, region: str | None = None) -> Target:
+    """Return where to deploy to; a region that is given wins over that of the settings."""
     from infra.deploying import Target
 
     return Target(
         project=settings.project_id,
         instance=settings.instance_id,
-        region=settings.region,
+        region=region or settings.region,
         contract=settings.contract.name,
         build=_BUILD,
     )

@@ -94,10 +94,16 @@ def bundle(contract: Path | None, build: Path) -> None:
 @click.command()
 @options.contract
 @options.instance
+@options.region
 @click.option("--cloud", "in_cloud", is_flag=True, help="Look at a project on Google Cloud.")
 @options.as_json
 def doctor(
-    contract: Path | None, project_id: str | None, instance_id: str | None, in_cloud: bool, as_json: bool
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    in_cloud: bool,
+    as_json: bool,
 ) -> None:
     """Look whether everything is there: programs, settings, contract, servers, tables, topics.
 
@@ -105,6 +111,8 @@ def doctor(
 
     Example: sluice doctor
     """
+    if not in_cloud and (project_id or instance_id or region):
+        raise click.UsageError("found --project-id, --instance-id or --region without --cloud, expected it with them")
     if in_cloud:
         from infra.cloud_doctor import examine as examine_cloud
         from infra.commands.cloud import target
@@ -112,7 +120,7 @@ def doctor(
         from infra.gcloud import answer
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
-        findings = list(examine_cloud(target(settings), answer, clients=lambda: readable_tables(settings)))
+        findings = list(examine_cloud(target(settings, region), answer, clients=lambda: readable_tables(settings)))
     else:
         from infra.doctor import examine
 

@@ -77,6 +77,14 @@ def test_a_dry_run_of_deploy_prints_a_script_and_does_nothing(sluice: Sluice) ->
     assert (calls(), Path("build").exists()) == ([], False)
 
 
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_the_region_that_is_given_wins(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GCP_REGION", "asia-east1")
+
+    assert "europe-west4" not in sluice(name, "--dry-run").out
+    assert "asia-east1" not in sluice(name, "--dry-run", "--region", "europe-west4").out
+
+
 def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
     done = sluice("deploy")
 
@@ -152,6 +160,13 @@ def test_the_doctor_without_credentials_says_so_and_looks_no_further(sluice: Slu
         "BAD  credentials: gcloud knows nobody; `gcloud auth login && gcloud auth application-default login`\n"
     )
     assert len(calls()) == 1
+
+
+def test_a_project_without_cloud_is_wrong_usage(sluice: Sluice) -> None:
+    done = sluice("doctor", "--project-id", "other")
+
+    assert (done.code, calls()) == (2, [])
+    assert "without --cloud" in done.err
 
 
 def test_a_project_that_may_not_be_seen_is_told_as_gcloud_tells_it(sluice: Sluice) -> None:
