@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
-from itertools import chain
 from typing import Any
 
 import msgspec
 
 from shared import keys
 from shared.bigtable import Bigtable
+from shared.chunks import Row
 from shared.contract import Contract
 from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.envelope import Message, UnpackError, unpack
@@ -19,13 +19,12 @@ from shared.errors import RequestError
 from shared.events import FAMILY, Events
 from shared.quality import Quality
 from shared.quarantine import Quarantine
-from shared.reader import Row
 from shared.rollup import DayRollup
-from shared.rollups import Rollups
+from shared.rollups import Rollups, RunWriter
 from shared.state import Run, State, now
 
 # Shards of a day read side by side: the server prepares some while we take in others.
-_SCANS = 8
+_SCANS = 16
 # How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
 # outage that lasts longer wants a person anyway.
 MOST_MISSED = 31
@@ -76,13 +75,15 @@ class Aggregation:
         started = now()
         earlier = await self._state.run(day)
         rollup, quality = DayRollup(self._contract), Quality(self._contract.max_rejected)
-        await self._read(day, rollup, quality)
+        run = self._rollups.begin(day, started)
+        await self._read(day, rollup, quality, run)
+        await run.write(rollup.finish())
         quality.stored = rollup.events
         quality.rejected, quality.rules = await self._quarantine.count(day)
-        rows = await self._rollups.write_run(day, started, chain(rollup.rows(), quality.rows()))
+        await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
-        run = Run(int(started.timestamp() * 1_000) * 1_000, rollup.events, quality.repeated, dimensions)
-        await self._state.finish_run(day, run)
+        micros = int(started.timestamp() * 1_000) * 1_000
+        await self._state.finish_run(day, Run(micros, rollup.events, quality.repeated, dimensions))
         swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(
@@ -92,7 +93,7 @@ class Aggregation:
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
             too_many_rejected=quality.too_many_rejected,
-            rows=rows,
+            rows=run.rows,
             swept=swept,
         )
         if self._report:
@@ -128,15 +129,19 @@ class Aggregation:
             first = min(runs)
         return [day for day in keys.days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
-    async def _read(self, day: date, rollup: DayRollup, quality: Quality) -> None:
-        """Take a day's events into the rollup, and what was found about them into the quality."""
+    async def _read(self, day: date, rollup: DayRollup, quality: Quality, run: RunWriter) -> None:
+        """Take a day's events into the rollup, what was found about them into the quality, and write what is finished.
+
+        A scan whose user completes some figures waits until they are written; the others read on meanwhile.
+        """
         scans = asyncio.Semaphore(_SCANS)
 
         async def read_shard(prefix: bytes) -> None:
             async with scans:
                 async for rows in _by_user(self._events.of_shard(prefix)):
                     values, findings, repeated = _each_id_once(rows)
-                    rollup.add(values)
+                    if finished := rollup.add(values):
+                        await run.write(finished)
                     quality.warn(findings)
                     quality.repeated += repeated
 
@@ -198,24 +203,32 @@ async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
         yield gathered
 
 
-def _each_id_once(rows: Iterable[Row]) -> tuple[list[bytes], list[bytes], int]:
+def _each_id_once(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:
     """Return a user's events of a day, of those with the same id only the newest, with their findings.
 
     Returns:
         The events, the findings of those that have some, and how many events were left out.
     """
+    if len(rows) == 1 and _only_events(rows[0]):
+        return rows[0].values, [], 0
     values: dict[bytes, bytes] = {}
     found: dict[bytes, bytes] = {}
     kept: list[bytes] = []
     repeated = 0
-    for row in reversed(list(rows)):  # later hours first; within a family the newest cells are first already
-        for cell in row.cells:
-            if cell.family != FAMILY:
-                found[cell.qualifier] = cell.value  # before or behind the events: Bigtable orders no families
-            elif (event_id := cell.qualifier[12:]) in values:
+    for row in reversed(rows):  # later hours first; within a family the newest cells are first already
+        for family, qualifier, value in zip(row.families, row.qualifiers, row.values, strict=True):
+            if family != FAMILY:
+                found[qualifier] = value  # before or behind the events: Bigtable orders no families
+            elif (event_id := qualifier[12:]) in values:
                 repeated += 1
             else:
-                values[event_id] = cell.value
-                kept.append(cell.qualifier)
+                values[event_id] = value
+                kept.append(qualifier)
     findings = [found[qualifier] for qualifier in kept if qualifier in found] if found else []
     return list(values.values()), findings, repeated
+
+
+def _only_events(row: Row) -> bool:
+    """Return whether a row has events of different ids and nothing about them, as almost all rows have."""
+    different = {qualifier[12:] for qualifier in row.qualifiers}
+    return len(different) == len(row.qualifiers) == row.families.count(FAMILY)

@@ -58,6 +58,10 @@ def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> A
     measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
     if not measures:
         raise Problem(where, table, 'at least one measure, such as total_events = "count"')
+    for measure in measures:
+        if measure.function == "unique" and measure.error_name in table:
+            expected = f"another name: where {measure.name} is an estimate, this says how far it may be off"
+            raise Problem(f"{where}.{measure.error_name}", table[measure.error_name], expected)
     return Aggregate(dimension, head.by, tuple(conditions), measures)
 
 

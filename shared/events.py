@@ -10,7 +10,8 @@ import msgspec
 
 from shared import keys
 from shared.bigtable import EVENTS, Bigtable
-from shared.reader import Filter, Row, Scan
+from shared.chunks import Row
+from shared.reader import Filter, Scan
 from shared.verdicts import Accepted
 from shared.writer import Changes
 

@@ -35,7 +35,7 @@ MOST_LEARNT = 64
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
 # A character makes at most 12 bytes of percent-encoding; what is longer is for the checks to look at.
 _new = tuple.__new__  # what Accepted(...) calls in the end, at half the cost
-_LONGEST_USER, _LONGEST_ID = MAX_ENCODED_USER // 12, MAX_ENCODED_ID // 12
+_LONGEST_USER = MAX_ENCODED_USER // 12
 
 
 class _Step(NamedTuple):
@@ -53,6 +53,7 @@ class FastPath:
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
         """Prepare; without `quality`, only id, user and time are held to anything, as `Checks` does it."""
         self._contract = contract
+        self._bucket = contract.bucket
         self._quality = quality
         self._learns = contract.unknown_fields != "reject" or not quality
         self._keeps = contract.unknown_fields == "keep"
@@ -73,7 +74,8 @@ class FastPath:
         """
         if not self._able:
             return [None] * len(raws)
-        decode, finish, order, make, encode = self._decode, self._finish, self._order, self._canonical, self._encode
+        decode, finish, order, place = self._decode, self._finish, self._order, self._place
+        make, encode = self._canonical, self._encode
         decoded: list[Any] = []
         for raw in raws:
             try:
@@ -89,7 +91,7 @@ class FastPath:
             except (OverflowError, RecursionError, UnicodeEncodeError):
                 encoded.append(None)
         return [
-            None if value is None or values is None else self._placed(values, value)
+            None if values is None or value is None else place(values, value)
             for values, value in zip(finished, encoded, strict=True)
         ]
 
@@ -152,9 +154,7 @@ class FastPath:
         for at, default in self._defaults:
             if values[at] is None:
                 values[at] = default
-        if values[self._time] < EPOCH or len(str(values[self._user])) > _LONGEST_USER:
-            return None
-        return values if sum([len(str(values[at])) + 1 for at in self._id]) <= _LONGEST_ID else None
+        return None if values[self._time] < EPOCH else values
 
     def _take_out(self, values: list[Any]) -> bool:
         """Take fields out of the objects they are in; returns whether what is left there is all right."""
@@ -166,10 +166,13 @@ class FastPath:
                     values[holder] = msgspec.UNSET
         return self._learns or all(values[holder] is msgspec.UNSET for holder in self._heads)
 
-    def _placed(self, values: list[Any], value: bytes) -> Accepted:
+    def _place(self, values: list[Any], value: bytes) -> Accepted | None:
+        """Put an event in its place; None if Bigtable hasn't, or might not have, room for its user or id there."""
+        user = str(values[self._user])
         encoded_id = event_id([values[at] for at in self._id])
-        place = event_place(str(values[self._user]), encoded_id, values[self._time], self._contract.bucket)
-        return _new(Accepted, (place, value, []))
+        if len(user) > _LONGEST_USER or len(encoded_id) > MAX_ENCODED_ID:
+            return None
+        return _new(Accepted, (event_place(user, encoded_id, values[self._time], self._bucket), value, []))
 
 
 def _struct(fields: Mapping[str, tuple[Any, ...]], **options: Any) -> Any:

@@ -78,10 +78,14 @@ class Ingestion:
         Raises:
             OverloadedError: this instance holds as much as it may already.
         """
+        counts: dict[str, int] = {}
         async with self._room.admit(len(message.data)) as stay:
             for verdicts in self._judge(message, stay):
-                await self.keep(verdicts, message.published, message.message_id)
-        self._tell({"messages": 1})
+                if counts:
+                    self._tell(counts)
+                counts = await self._keep(verdicts, message.published, message.message_id)
+        counts["messages"] = 1
+        self._tell(counts)
 
     def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
@@ -116,6 +120,10 @@ class Ingestion:
             TransientError: not all of it is stored; another try may succeed.
             PermanentError: no try will succeed before somebody changes something.
         """
+        self._tell(await self._keep(verdicts, published, source))
+
+    async def _keep(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> dict[str, int]:
+        """Do what `keep` does, and return what that was."""
         if not self._places_held:
             await self._hold_places()
         accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
@@ -130,7 +138,7 @@ class Ingestion:
         await self._mark_late(accepted)
         if known := self._recent.count([verdict.place for verdict in accepted]):
             counts["duplicate"] = known
-        self._tell(counts)
+        return counts
 
     def _tell(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():

@@ -86,13 +86,14 @@ def event_place(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> P
         time: in UTC.
         bucket: how much time one row holds.
     """
-    shard, encoded_user = shard_and_user(user)
+    shard = _SHARDS[crc32(user.encode("utf-8", "surrogatepass")) % SHARDS]
     since = time - EPOCH
-    within = since.seconds * 1_000_000 + since.microseconds
-    hour = f"#{time.hour:02d}" if bucket == "hour" else ""
-    row_key = f"{shard}#{_day(since.days)}#{encoded_user}{hour}".encode()
+    days, within = since.days, since.seconds * 1_000_000 + since.microseconds
+    row_key = f"{shard}#{_day(days)}#{encode(user)}".encode()
+    if bucket == "hour":
+        row_key += b"#%02d" % time.hour
     qualifier = b"%011d#%b" % (MICROSECONDS_A_DAY - 1 - within, encoded_id.encode())
-    return _new(Place, (row_key, qualifier, since.days * MICROSECONDS_A_DAY + within - within % 1_000))
+    return _new(Place, (row_key, qualifier, days * MICROSECONDS_A_DAY + within - within % 1_000))
 
 
 def event_time(day: date, qualifier: bytes) -> datetime:
@@ -142,6 +143,7 @@ def rejected_row(raw: bytes, day: date) -> bytes:
     return f"{crc32(digest.encode()) % SHARDS:02x}#{format_day(day)}#{digest}".encode()
 
 
+@lru_cache(maxsize=256)
 def aggregate_prefix(dimension: str, day: date) -> bytes:
     """Return the prefix under which a dimension's values of a day are in `aggregates`."""
     return f"{encode(dimension)}#{format_day(day)}#".encode()

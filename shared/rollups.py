@@ -7,17 +7,21 @@ its own beside the figures, so that it is seen without a marker and spared by th
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from shared import keys
 from shared.bigtable import AGGREGATES, Bigtable
+from shared.chunks import Row
 from shared.errors import StoreUnavailableError
-from shared.reader import Filter, Row, Scan
+from shared.reader import Filter, Scan
 from shared.state import Run, State, now
 from shared.writer import Changes
 
@@ -26,10 +30,40 @@ BY_HAND = b"_by_hand"
 
 # Rows in one commit: enough to fill a call, few enough that a day of a million users stays out of memory.
 _ROWS_A_COMMIT = 2_000
+# Commits of one run at once.
+_COMMITS = 2
 # How often a reader begins again because a run finished under it; a run takes far longer than a read.
 _READS = 5
 
 Stats = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class RunWriter:
+    """Writes what a run computes, unseen until the run is finished.
+
+    Attributes:
+        rows: written.
+    """
+
+    def __init__(self, bigtable: Bigtable, day: date, started: datetime) -> None:
+        self._bigtable = bigtable
+        self._day = day
+        self._micros = _micros(started)
+        self._commits = asyncio.Semaphore(_COMMITS)
+        self.rows = 0
+
+    async def write(self, rows: Iterable[tuple[str, str, Stats]]) -> None:
+        """Write (dimension, value, stats); returns when they are stored, so who computes faster than that waits."""
+        rows = iter(rows)
+        while some := list(islice(rows, _ROWS_A_COMMIT)):
+            async with self._commits:
+                changes = Changes()
+                for dimension, value, stats in some:
+                    _put(changes, keys.aggregate_row(dimension, self._day, value), self._micros, stats)
+                await self._bigtable.write(AGGREGATES, changes)
+            self.rows += len(some)
 
 
 class Rollups:
@@ -39,27 +73,9 @@ class Rollups:
         self._bigtable = bigtable
         self._state = state
 
-    async def write_run(self, day: date, started: datetime, rows: Iterable[tuple[str, str, Stats]]) -> int:
-        """Write what a run computed, unseen until the run is finished.
-
-        Args:
-            day: which was computed.
-            started: the run's start.
-            rows: (dimension, value, stats).
-
-        Returns:
-            How many rows it wrote.
-        """
-        micros = _micros(started)
-        changes, written = Changes(), 0
-        for dimension, value, stats in rows:
-            _put(changes, keys.aggregate_row(dimension, day, value), micros, stats)
-            written += 1
-            if len(changes) >= _ROWS_A_COMMIT:
-                await self._bigtable.write(AGGREGATES, changes)
-                changes = Changes()
-        await self._bigtable.write(AGGREGATES, changes)
-        return written
+    def begin(self, day: date, started: datetime) -> RunWriter:
+        """Return what writes the figures of a run that started then."""
+        return RunWriter(self._bigtable, day, started)
 
     async def sweep(self, day: date, dimensions: Iterable[str]) -> int:
         """Delete what the run that counts has made obsolete; returns the number of rows touched.
@@ -72,18 +88,31 @@ class Rollups:
         touched = 0
         changes = Changes()
         for dimension in sorted({*dimensions, *run.dimensions}):
-            scan = Scan.prefix(keys.aggregate_prefix(dimension, day), filter=_without_values())
+            scan = Scan.prefix(keys.aggregate_prefix(dimension, day), filter=_older_than(run.micros))
             async for row in self._bigtable.read(AGGREGATES, scan):
-                kept = _seen(row, run.micros)
-                old = [cell for cell in row.cells if cell.micros < run.micros and cell.micros != kept]
-                for cell in old:
-                    changes.delete_cells(row.key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
-                touched += bool(old)
+                if BY_HAND in row.qualifiers:
+                    touched += await self._sweep_row(row.key, run.micros)
+                    continue
+                for qualifier in set(row.qualifiers):
+                    changes.delete_cells(row.key, FAMILY, qualifier, 0, run.micros)
+                touched += 1
                 if len(changes) >= _ROWS_A_COMMIT:
                     await self._bigtable.write(AGGREGATES, changes)
                     changes = Changes()
         await self._bigtable.write(AGGREGATES, changes)
         return touched
+
+    async def _sweep_row(self, key: bytes, run_micros: int) -> bool:
+        """Delete what the run has made obsolete in a row that has been written by hand."""
+        row = await self._bigtable.row(AGGREGATES, key)
+        changes = Changes()
+        if row is not None:
+            kept = _seen(row, run_micros)
+            for cell in row.cells:
+                if cell.micros < run_micros and cell.micros != kept:
+                    changes.delete_cells(key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
+        await self._bigtable.write(AGGREGATES, changes)
+        return bool(changes)
 
     async def write_by_hand(self, dimension: str, value: str, day: date, stats: Mapping[str, Any]) -> None:
         """Put figures in by hand; they are readable at once, until a run of that day writes the same row."""
@@ -136,18 +165,28 @@ class Rollups:
 
 def _seen(row: Row, run_micros: int | None) -> int | None:
     """Return the time of the cells that count in a row: the newest of the run's and those written by hand."""
-    times = {cell.micros for cell in row.cells if cell.micros == run_micros or cell.qualifier == BY_HAND}
+    cells = zip(row.qualifiers, row.micros, strict=True)
+    times = {micros for qualifier, micros in cells if micros == run_micros or qualifier == BY_HAND}
     return max(times, default=None)
 
 
 def _put(changes: Changes, row_key: bytes, micros: int, stats: Mapping[str, Any]) -> None:
     for name, figure in stats.items():
-        changes.set_cell(row_key, FAMILY, keys.encode(name).encode(), micros, msgspec.json.encode(figure))
+        changes.set_cell(row_key, FAMILY, _qualifier(name), micros, _encode(figure))
+
+
+@lru_cache(maxsize=256)
+def _qualifier(measure: str) -> bytes:
+    return keys.encode(measure).encode()
 
 
 def _micros(moment: datetime) -> int:
     return int(moment.timestamp() * 1_000) * 1_000
 
 
-def _without_values() -> Any:
-    return Filter(strip_value_transformer=True)
+def _older_than(micros: int) -> Any:
+    """Return the filter that leaves the cells of earlier times, without their values: of most rows, none."""
+    older = Filter()
+    older.chain.filters.add().timestamp_range_filter.end_timestamp_micros = micros
+    older.chain.filters.add(strip_value_transformer=True)
+    return older

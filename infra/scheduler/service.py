@@ -137,14 +137,14 @@ class Service:
 def _mask(changes: Any, asked: Any) -> Any:
     """Return the mask of what changes: what is asked for, or else what is there (https://google.aip.dev/134).
 
-    The fields that only the scheduler sets may be named, and are left alone.
+    The fields that only the scheduler sets may be named; `completed` leaves them out.
     """
     if not asked.paths:
         return FieldMask(paths=[field.name for field, _ in changes.ListFields() if field.name in SETTABLE])
     wrong = [path for path in asked.paths if not FieldMask(paths=[path]).IsValidForDescriptor(changes.DESCRIPTOR)]
     if wrong:
         raise invalid(f"update_mask: found {', '.join(wrong)}, expected fields of a job such as schedule")
-    return FieldMask(paths=[path for path in asked.paths if path.split(".")[0] in SETTABLE])
+    return asked
 
 
 def _answering(method: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:

@@ -125,11 +125,8 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
     aggregation = Aggregation(bigtable, load(MUSIC_CONTRACT))
     await aggregation.run(DAY)
 
-    await rollups.write_run(
-        DAY,
-        now() + timedelta(milliseconds=5),
-        [("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})],
-    )
+    unfinished = rollups.begin(DAY, now() + timedelta(milliseconds=5))
+    await unfinished.write([("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})])
 
     assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
     assert await rollups.of_value("user", "ghost", DAY) == {}
@@ -142,8 +139,8 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
 async def test_of_overlapping_runs_the_one_that_started_last_counts(rollups: Rollups, bigtable: Bigtable) -> None:
     state = State(bigtable)
     early, late = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
-    await rollups.write_run(DAY, early, [("all", "all", {"n": 1})])
-    await rollups.write_run(DAY, late, [("all", "all", {"n": 2})])
+    await rollups.begin(DAY, early).write([("all", "all", {"n": 1})])
+    await rollups.begin(DAY, late).write([("all", "all", {"n": 2})])
     await state.finish_run(DAY, _run(late))
     await state.finish_run(DAY, _run(early))
     await rollups.sweep(DAY, ["all"])
@@ -162,6 +159,27 @@ async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(bigtable: B
 
     assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
     assert await rollups.of_value("guess", "x", DAY) == {"by_hand": [1, {"a": 2.5}]}
+
+
+async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_row(
+    bigtable: Bigtable, rollups: Rollups, settings: Settings
+) -> None:
+    early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
+    await rollups.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
+    await rollups.write_by_hand("guess", "x", DAY, {"n": 2})
+    await rollups.begin(DAY, late).write([("guess", "z", {"n": 3})])
+    await State(bigtable).finish_run(DAY, _run(late))
+
+    touched = await rollups.sweep(DAY, ["guess"])
+
+    assert touched == 2
+    found = dump(settings, "aggregates")
+    assert list(found) == [b"guess#20240115#x", b"guess#20240115#z"]
+    columns = found[b"guess#20240115#x"]
+    assert {column: [value for _, value in cells] for column, cells in columns.items()} == {
+        ("a", b"_by_hand"): [b"1"],
+        ("a", b"n"): [b"2"],
+    }
 
 
 async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(bigtable: Bigtable, rollups: Rollups) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
@@ -15,7 +17,7 @@ from shared.config import Settings
 from shared.envelope import MAX_EVENTS, MAX_PACKED
 from tests.faults.pipeline import Pipeline
 from tests.hostile import HUNGRY, content_of
-from tests.support import cells, cloud_event, dump, music_event
+from tests.support import ROOT, cells, cloud_event, dump, music_event
 
 # At once; Cloud Run gives an instance as many as it is deployed for.
 POSTS = 64
@@ -56,3 +58,18 @@ async def test_the_largest_messages_at_full_concurrency_fit(kind: str, empty_ins
     assert set(answers) <= {200, 429, 503}
     assert answers[200] > 0
     assert stored + rejected > 0
+
+
+def test_a_day_of_many_users_is_aggregated_in_little_memory() -> None:
+    """The full size, ten million events of a million users, is for the benchmark: it takes minutes."""
+
+    def peak(events: int, users: int) -> float:
+        command = [sys.executable, "-m", "tests.large_day", str(events), str(users)]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        outcome = json.loads(ran.stdout)
+        assert outcome["events"] == events
+        assert outcome["rows"]["user"] == users
+        return float(outcome["peak_mib"])
+
+    # 30 of them are the library that estimates; figures of 100,000 users would be 100 and more.
+    assert peak(300_000, 100_000) - peak(3_000, 1_000) < 80

@@ -104,6 +104,7 @@ def test_run_shows_the_whole_loop_and_leaves_nothing(
 
     assert code == 0, out
     assert "1,217 events published: 1,185 stored, 16 rejected, 16 duplicates" in out
+    assert "aggregated by the job aggregate-daily of the local schedule" in out
     found = json.loads(report.read_text())
     assert found["published"] == found["stored"] + found["rejected_events"] + found["duplicates"] == 1217
     assert set(found["days"]) == {"2024-01-15", "2024-01-16", "2024-01-17"}

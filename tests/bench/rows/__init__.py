@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.bench.parts import Parts
 from tests.bench.results import Result
-from tests.bench.rows import files, instance, latency, messages, reading
+from tests.bench.rows import days, files, instance, latency, messages, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,12 @@ ROWS = {
     2: Row("messages of a hundred events", messages.envelopes),
     3: Row("a file of a million events into the store", files.ingest),
     4: Row("a file of a million events into the topic", files.publish),
+    5: Row("a day of a million events into its figures", days.day),
+    6: Row("a day's figures with ten times as much history around it", days.history),
     7: Row("from publication to readable, at half of full load", latency.until_readable),
     8: Row("cold start: from the process's start to the first event stored", instance.cold_start),
     9: Row("memory of an instance after a million events", instance.memory),
     10: Row("a user's day out of a million events", reading.user_day),
     11: Row("bytes billed for a million events of 200 bytes", files.cost),
+    12: Row("memory for the figures of ten million events of a million users", days.memory),
 }

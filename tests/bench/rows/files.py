@@ -25,7 +25,7 @@ _OURS, _PEERS = 1_000_000, 50_000
 
 def ingest(parts: Parts) -> Result:
     """Row 3."""
-    beam = _beam()
+    beam = beam_python()
     found = alternate(
         {
             "ours": lambda: _ingested(parts, _OURS),
@@ -137,7 +137,7 @@ def _peer(python: str | Path, script: str, path: Path, settings: Settings) -> fl
     return float(made.stdout)
 
 
-def _beam() -> Path:
+def beam_python() -> Path:
     if not _BEAM.exists():
         raise MissingProgramError("Apache Beam isn't installed, which is peer C. `make bench` installs it.")
     return _BEAM

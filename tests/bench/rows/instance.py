@@ -15,7 +15,7 @@ from tests.bench.parts import BY_HAND, NOOP, OURS, Parts
 from tests.bench.peers.tables import make_table
 from tests.bench.results import Result, Wrong, alternate, most
 
-_HEADERS = {
+HEADERS = {
     "content-type": "application/json",
     "ce-id": "bench",
     "ce-source": "//pubsub.googleapis.com/projects/bench/topics/events",
@@ -92,7 +92,7 @@ def _first_answer(parts: Parts, target: str, source: Path, settings: Settings) -
         while time.monotonic() - started < _LONGEST_START:
             connection = HTTPConnection("127.0.0.1", function.port, timeout=_LONGEST_START)
             try:
-                connection.request("POST", "/", body, _HEADERS)
+                connection.request("POST", "/", body, HEADERS)
                 status = connection.getresponse().status
             except (OSError, HTTPException):
                 time.sleep(0.005)

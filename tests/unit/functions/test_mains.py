@@ -90,11 +90,12 @@ class FakeIngestion(Ingestion):
         self.kept: list[tuple[list[Verdict], datetime, str]] = []
         self._error = error
 
-    async def keep(self, verdicts: Any, published: datetime, source: str) -> None:
+    async def _keep(self, verdicts: Any, published: datetime, source: str) -> dict[str, int]:
         await asyncio.sleep(0)
         if self._error:
             raise self._error
         self.kept.append((verdicts, published, source))
+        return {}
 
 
 class FakeAggregation:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from shared import contract, keys
 from shared.aggregation import MOST_DAYS, Aggregation, _by_user, _each_id_once, day_range, requested_days
 from shared.bigtable import Bigtable
+from shared.chunks import Cell, Row
 from shared.config import Settings
 from shared.envelope import Message, receive
 from shared.errors import RequestError
-from shared.reader import Cell, Row
 from tests.support import MUSIC_CONTRACT, message
 from tests.unit.shared.small import json_values
 
@@ -146,7 +146,11 @@ def row(user: str, *events: tuple[str, datetime, bytes], bucket: keys.Bucket = "
     """Return the row that has these events, (id, time, value), as Bigtable returns it."""
     places = [(keys.event_place(user, identity, time, bucket), value) for identity, time, value in events]
     cells = [Cell("e", place.qualifier, place.micros, value) for place, value in places]
-    return Row(places[0][0].row_key, sorted(cells, key=lambda cell: cell.qualifier))
+    return of_cells(places[0][0].row_key, sorted(cells, key=lambda cell: cell.qualifier))
+
+
+def of_cells(key: bytes, cells: list[Cell]) -> Row:
+    return Row(key, *map(list, zip(*cells, strict=True)))  # type: ignore[arg-type]
 
 
 def at(hour: int, micros: int = 0) -> datetime:
@@ -187,7 +191,7 @@ def test_findings_are_those_of_the_events_that_count(findings_first: bool) -> No
 
     cells = [*found, *day.cells] if findings_first else [*day.cells, *found]
 
-    _, findings, _ = _each_id_once([Row(day.key, cells)])
+    _, findings, _ = _each_id_once([of_cells(day.key, cells)])
 
     assert findings == [b"about new"]
 

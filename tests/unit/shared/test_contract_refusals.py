@@ -133,6 +133,10 @@ DAY = '[aggregates.day]\nn = "count"\n'
             DAY + '_m = "count"',
             "aggregates.day: found '_m', expected a measure's name that isn't empty and doesn't begin with '_'",
         ),
+        (
+            DAY + 'u = "unique(user)"\nu_error = "count"',
+            "aggregates.day.u_error: found 'count', expected another name: where u is an estimate, this says how far",
+        ),
         (DAY + '"" = "count"', "aggregates.day: found '', expected a measure's name"),
         # the top
         (

@@ -1,173 +1,25 @@
-"""Chunks make the rows that Google's own cases say, and a broken stream goes on behind the last whole row."""
+"""A scan asks for what it should, and a broken stream goes on behind the last whole row."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.cloud.bigtable_v2.types import FeatureFlags, ReadRowsResponse
-from google.protobuf.json_format import ParseDict
+from google.cloud.bigtable_v2.types import FeatureFlags
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.chunks import InvalidChunkError, Row
 from shared.errors import StoreRefusedError, StoreUnavailableError
-from shared.reader import Cell, Filter, InvalidChunkError, Row, RowMerger, Scan, read
-from tests.support import ROOT
-
-CONFORMANCE = ROOT.parent / "shared" / "data" / "bigtable" / "readrows.json"
-Chunk: Any = ReadRowsResponse.CellChunk.pb()
+from shared.reader import Filter, Scan, read
+from tests.unit.shared.answers import answer, chunk
 
 GONE = exceptions.ServiceUnavailable("gone")
 TABLE = "projects/p/instances/i/tables/events"
-
-
-def conformance_cases() -> list[Any]:
-    if not CONFORMANCE.is_file():
-        return [pytest.param(None, marks=pytest.mark.skip(reason=f"{CONFORMANCE} is missing"))]
-    cases = json.loads(CONFORMANCE.read_text("utf-8"))["readRowsTests"]
-    return [pytest.param(case, id=case["description"]) for case in cases]
-
-
-@pytest.mark.parametrize("case", conformance_cases())
-def test_google_conformance(case: dict[str, Any]) -> None:
-    merger = RowMerger()
-    rows: list[Row] = []
-    refused = False
-
-    try:
-        for chunk in case["chunks"]:
-            rows += merger.add([ParseDict(chunk, Chunk())])
-        merger.finish()
-    except InvalidChunkError:
-        refused = True
-
-    expected = case.get("results", [])
-    assert refused == any(result.get("error", False) for result in expected)
-    assert [(row.key, *cell) for row in rows for cell in row.cells] == [
-        (
-            result.get("rowKey", "").encode(),
-            result.get("familyName", ""),
-            result.get("qualifier", "").encode(),
-            int(result.get("timestampMicros", 0)),
-            result.get("value", "").encode(),
-            (result["label"],) if result.get("label") else (),
-        )
-        for result in expected
-        if not result.get("error")
-    ]
-
-
-def test_the_conformance_cases_are_all_there() -> None:
-    if not CONFORMANCE.is_file():
-        pytest.skip(f"{CONFORMANCE} is missing")
-    assert len(conformance_cases()) == 48
-
-
-# Chunks
-
-
-def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
-    """Return a chunk; with a key the first of a row, and by default a whole row of one cell."""
-    family, qualifier = fields.pop("family", "e" if key else None), fields.pop("qualifier", b"q" if key else None)
-    made = Chunk(row_key=key, commit_row=commit, **fields)
-    if family is not None:
-        made.family_name.value = family
-    if qualifier is not None:
-        made.qualifier.value = qualifier
-    return made
-
-
-@pytest.mark.parametrize(
-    ("chunks", "problem"),
-    [
-        ([chunk(b"b"), chunk(b"a")], "row keys out of order"),
-        ([chunk(b"a"), chunk(b"a")], "row keys out of order"),
-        ([chunk(b"a", commit=False), chunk(b"b")], "a new row key before the row is committed"),
-        ([chunk(b"", family="e", qualifier=b"q")], "a row without a key"),
-        ([chunk(b"a", family=None)], "a row whose first cell has no family or qualifier"),
-        ([chunk(b"a", qualifier=None)], "a row whose first cell has no family or qualifier"),
-        ([chunk(b"a", commit=False), chunk(family="f")], "a family without a qualifier"),
-        ([chunk(b"a", value=b"v", value_size=9)], "a commit inside a cell"),
-        ([chunk(b"a", commit=False, value_size=9), chunk(family="f", qualifier=b"q")], "a new cell inside a cell"),
-        ([chunk(b"a", commit=False, value_size=9), chunk(timestamp_micros=5)], "a new cell inside a cell"),
-        ([Chunk(reset_row=True)], "a reset outside a row"),
-        ([chunk(b"a", commit=False), Chunk(reset_row=True, row_key=b"a")], "a reset with a cell in it"),
-        ([chunk(b"a", commit=False), Chunk(reset_row=True, timestamp_micros=5)], "a reset with a cell in it"),
-        ([chunk(b"a", commit=False), Chunk(reset_row=True, value=b"v")], "a reset with data in it"),
-        ([chunk(b"a", commit=False), Chunk(reset_row=True, labels=["l"])], "a reset with data in it"),
-        ([chunk(b"a", commit=False)], "the stream ended inside a row"),
-    ],
-)
-def test_chunks_that_make_no_rows(chunks: list[Any], problem: str) -> None:
-    with pytest.raises(InvalidChunkError, match=f"^{problem}$"):
-        merged(chunks)
-
-
-def merged(chunks: list[Any]) -> list[Row]:
-    merger = RowMerger()
-    rows = list(merger.add(chunks))
-    merger.finish()
-    return rows
-
-
-def test_a_reverse_scan_has_its_rows_in_reverse() -> None:
-    assert [row.key for row in RowMerger(reverse=True).add([chunk(b"b"), chunk(b"a")])] == [b"b", b"a"]
-    with pytest.raises(InvalidChunkError, match="out of order"):
-        list(RowMerger(reverse=True).add([chunk(b"a"), chunk(b"b")]))
-
-
-def test_scanned_keys_keep_the_order_too() -> None:
-    merger = RowMerger()
-    list(merger.add([chunk(b"b")]))
-
-    merger.scanned(b"c")
-    with pytest.raises(InvalidChunkError, match="out of order"):
-        merger.scanned(b"c")
-    with pytest.raises(InvalidChunkError, match="out of order"):
-        list(merger.add([chunk(b"c")]))
-
-
-def test_a_scanned_key_inside_a_row_is_refused() -> None:
-    merger = RowMerger()
-    list(merger.add([chunk(b"a", commit=False)]))
-
-    with pytest.raises(InvalidChunkError, match="a scanned key inside a row"):
-        merger.scanned(b"b")
-
-
-cells = st.lists(
-    st.tuples(st.sampled_from(["e", "f"]), st.binary(max_size=3), st.integers(0, 3), st.binary(max_size=9)),
-    min_size=1,
-    max_size=5,
-)
-
-
-@given(st.lists(st.tuples(st.binary(min_size=1, max_size=4), cells), unique_by=lambda row: row[0]), st.integers(1, 4))
-def test_rows_cut_into_chunks_anyhow_come_out_whole(rows: list[Any], piece: int) -> None:
-    rows.sort()
-    chunks = []
-    for key, row_cells in rows:
-        for family, qualifier, micros, value in row_cells:
-            starts = list(range(0, len(value), piece)) or [0]
-            for start in starts:
-                last = start == starts[-1]
-                made = Chunk(value=value[start : start + piece], value_size=0 if last else len(value))
-                if start == 0:
-                    made.row_key, made.timestamp_micros = key, micros
-                    made.family_name.value, made.qualifier.value = family, qualifier
-                chunks.append(made)
-        chunks[-1].commit_row = True
-
-    merger = RowMerger()
-    found = [row for each in chunks for row in merger.add([each])]
-    merger.finish()
-
-    assert found == [Row(key, [Cell(*cell) for cell in row_cells]) for key, row_cells in rows]
 
 
 # Scans
@@ -250,14 +102,14 @@ class Stream:
     def cancel(self) -> None:
         self.cancelled = True
 
-    async def __aiter__(self) -> AsyncIterator[ReadRowsResponse]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         for step in self._script:
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, str):
-                yield ReadRowsResponse(last_scanned_row_key=step.encode())
+                yield answer(last_scanned_row_key=step.encode())
             else:
-                yield ReadRowsResponse.wrap(ReadRowsResponse.pb()(chunks=step if isinstance(step, list) else [step]))
+                yield answer(chunks=step if isinstance(step, list) else [step])
 
 
 class FakeClient:

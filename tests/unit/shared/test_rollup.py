@@ -12,19 +12,23 @@ from hypothesis import strategies as st
 
 from shared import contract
 from shared.contract import Contract
-from shared.rollup import DayRollup
+from shared.rollup import DayRollup, Figures
 from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT
 from tests.unit.shared.small import small_contract
 
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def rolled(small: Contract, *parts: list[dict[str, Any]]) -> Rows:
+def rolled(small: Contract, *users: list[dict[str, Any]]) -> Rows:
+    """Return the figures of the events of some users, by dimension and value."""
     rollup = DayRollup(small)
-    for part in parts:
-        rollup.add([json.dumps(event).encode() for event in part])
-    rows = {(dimension, value): figures for dimension, value, figures in rollup.rows()}
-    assert rollup.events == sum(map(len, parts))
+    found: list[Figures] = []
+    for events in users:
+        found += rollup.add([json.dumps(event).encode() for event in events])
+    found += rollup.finish()
+    assert rollup.events == sum(map(len, users))
+    rows = {(dimension, value): figures for dimension, value, figures in found}
+    assert len(rows) == len(found)
     return rows
 
 
@@ -143,12 +147,46 @@ events = st.lists(
 )
 
 
-@given(events, st.randoms(use_true_random=False))
-def test_parts_and_order_make_no_difference(taken: list[dict[str, Any]], chance: random.Random) -> None:
+@given(st.lists(events, max_size=4), st.sampled_from([1, 200, 10**6]), st.randoms(use_true_random=False))
+def test_users_and_their_events_may_come_in_any_order_and_be_measured_at_any_time(
+    taken: list[list[dict[str, Any]]], together: int, chance: random.Random
+) -> None:
     music = contract.load(MUSIC_CONTRACT)
-    shuffled = chance.sample(taken, len(taken))
-    cut = chance.randint(0, len(taken))
+    users = [[{**event, "user_id": f"u{number}"} for event in each] for number, each in enumerate(taken)]
+    shuffled = [chance.sample(each, len(each)) for each in chance.sample(users, len(users))]
 
-    assert repr(sorted(rolled(music, shuffled[:cut], shuffled[cut:]).items())) == repr(
-        sorted(rolled(music, taken).items())
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.rollup._TOGETHER", together)
+        found = rolled(music, *shuffled)
+
+    assert repr(sorted(found.items())) == repr(sorted(rolled(music, *users).items()))
+
+
+def test_a_user_is_finished_when_the_events_are_through_and_nothing_of_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.rollup._TOGETHER", 100)
+    rollup = DayRollup(contract.load(MUSIC_CONTRACT))
+    event = {"event_type": "click", "song_id": "s"}
+
+    first = rollup.add([json.dumps({**event, "user_id": "ann"}).encode()])
+    second = rollup.add([json.dumps({**event, "user_id": "bob"}).encode()] * 2)
+
+    assert first == []
+    assert second == [
+        ("user", "ann", {"total_events": 1, "unique_songs": 1, "listening_seconds": 0}),
+        ("user", "bob", {"total_events": 2, "unique_songs": 1, "listening_seconds": 0}),
+    ]
+    assert {figures.dimension for figures in rollup.finish()} == {"event_type", "all"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("a", {("mine", "ann"): {"n": 2}, ("mine", "bob"): {"n": 1}}), ("b", {("mine", "ann"): {"n": 1}})],
+)
+def test_a_dimension_by_user_counts_what_it_is_told_to(wanted: str, found: Rows) -> None:
+    toml = f'[fields.x]\ntype = "string"\n[aggregates.mine]\nby = "user"\nwhere = {{ x = "{wanted}" }}\nn = "count"\n'
+    ann = [{"user": "ann", "x": x} for x in "aba"]
+    bob = [{"user": "bob", "x": "a"}]
+
+    assert rolled(small_contract(toml), ann, bob) == found

@@ -1,0 +1,212 @@
+"""Rows 5, 6 and 12: a day's figures, the same with more history around it, and the memory that a large day takes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from functools import partial
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgspec
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
+from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
+from google.cloud.bigtable_admin_v2.types import DropRowRangeRequest
+
+from shared import keys
+from shared.bigtable import AGGREGATES, EVENTS, STATE, Bigtable
+from shared.config import Settings
+from shared.writer import Changes
+from tests.bench import events, figures
+from tests.bench.filling import fill
+from tests.bench.parts import AGGREGATE, PEERS, ROOT, Function, Parts, variables
+from tests.bench.peers.tables import make_table
+from tests.bench.results import Result, Wrong, alternate, least, most
+from tests.bench.rows.files import beam_python
+from tests.bench.rows.instance import HEADERS
+
+_EVENTS, _BY_HAND, _BEAM = 1_000_000, 50_000, 100_000
+_EVENTS_OF_DAY, _USERS_OF_DAY, _DAYS_AROUND = 200_000, 10_000, 10
+_LARGE_EVENTS, _LARGE_USERS = 10_000_000, 1_000_000
+_ROWS_A_CALL = 500
+_MICROS = 1_705_276_800_000_000  # of cells that fill a table; nobody here reads it
+
+
+def day(parts: Parts) -> Result:
+    """Row 5."""
+    python = beam_python()
+    expected = figures.of_events(events.records(_EVENTS))
+    with parts.bigtable() as settings, parts.bigtable(tables=False) as by_hand:
+        fill(settings, events.lines(_EVENTS))
+        make_table(by_hand, "rows")
+        asyncio.run(_fill_rows(by_hand, _BY_HAND))
+        file = events.write_json_lines(parts.folder / "day.jsonl", _BEAM)
+        found = alternate(
+            {
+                "ours": lambda: _EVENTS / _aggregate(parts, settings, expected),
+                "A": partial(_peer, parts, _BY_HAND, [sys.executable, PEERS / "read_rows.py"], by_hand),
+                "C": partial(_peer, parts, _BEAM, [python, PEERS / "beam_figures.py", file], None),
+            },
+            rounds=3,
+        )
+    ours = found.pop("ours")
+    return Result(
+        value=ours,
+        unit="events/s",
+        figures=found,
+        ratios={"events/s": ours, **{name: ours / other for name, other in found.items()}},
+        targets={"events/s": least(120_000), "A": least(25), "C": least(5)},
+        how=f"the function aggregates a day of {_EVENTS:,} events of {events.USERS:,} users under the music contract, "
+        "table to table, on a new instance each time, with nothing aggregated before; every figure is held to plain "
+        f"Python's. A computes the same of {_BY_HAND:,} of these events from a table of a row an event, C of "
+        f"{_BEAM:,} from a file, their start-up left out, and neither stores what it found; median of three rounds in "
+        "turn",
+    )
+
+
+def history(parts: Parts) -> Result:
+    """Row 6."""
+    expected = figures.of_events(_records_of_day())
+    with parts.bigtable() as alone, parts.bigtable() as among:
+        asyncio.run(_fill_days(alone, 0))
+        asyncio.run(_fill_days(among, _DAYS_AROUND))
+        found = alternate(
+            {
+                "alone": partial(_aggregate, parts, alone, expected),
+                "among": partial(_aggregate, parts, among, expected),
+            },
+            rounds=5,
+        )
+    return Result(
+        value=found["among"],
+        unit="s",
+        figures={"without history": found["alone"]},
+        ratios={"without history": found["among"] / found["alone"]},
+        targets={"without history": most(1.1)},
+        how=f"as row 5, a day of {_EVENTS_OF_DAY:,} events of {_USERS_OF_DAY:,} users, alone in the table and among "
+        f"{_DAYS_AROUND} days with as many events of the same users; median of five rounds in turn",
+    )
+
+
+def memory(parts: Parts) -> Result:
+    """Row 12."""
+    command = [sys.executable, "-m", "tests.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
+    outcome = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+    whole = outcome["figures"]["all all"]
+    users, error = whole["active_users"], whole["active_users_error"]
+    if (outcome["events"], outcome["rows"]["user"]) != (_LARGE_EVENTS, _LARGE_USERS):
+        raise Wrong(f"{outcome['events']:,} events and {outcome['rows']['user']:,} users were counted")
+    if abs(users - _LARGE_USERS) > error * _LARGE_USERS:
+        raise Wrong(f"{users:,} users were estimated of {_LARGE_USERS:,}, with an error of {error}")
+    return Result(
+        value=outcome["peak_mib"],
+        unit="MiB",
+        ratios={"MiB": outcome["peak_mib"]},
+        targets={"MiB": most(512)},
+        how=f"most memory resident in a process that aggregates a day of {_LARGE_EVENTS:,} events of {_LARGE_USERS:,} "
+        "users under the music contract; no emulator holds that much, so rows are made as the reader yields them and "
+        f"what is written is counted. It estimated {users:,} users, with an error of {error:.2%}",
+    )
+
+
+def _aggregate(parts: Parts, settings: Settings, expected: figures.Figures) -> float:
+    """Return the seconds that the function takes for the day, of which nothing is aggregated yet."""
+    _empty(settings, AGGREGATES, STATE)
+    with parts.function("aggregate", AGGREGATE, settings) as function:
+        _ask(function, events.DAY - timedelta(days=400))  # connects
+        started = time.perf_counter()
+        _ask(function, events.DAY)
+        seconds = time.perf_counter() - started
+    figures.expect_stored(settings, events.DAY, expected)
+    return seconds
+
+
+def _ask(function: Function, day: date) -> None:
+    (body,) = events.posts([msgspec.json.encode({"date": day})])
+    connection = HTTPConnection("127.0.0.1", function.port, timeout=540)
+    connection.request("POST", "/", body, HEADERS)
+    status = connection.getresponse().status
+    connection.close()
+    if not 200 <= status < 300:
+        raise Wrong(f"aggregate answered {status}: {function.child.last_words()}")
+
+
+def _peer(parts: Parts, count: int, command: list[Any], settings: Settings | None) -> float:
+    """Return how many of so many events a second a peer makes figures of."""
+    target = parts.folder / "figures.json"
+    environment = variables(settings) if settings else {}
+    made = subprocess.run(
+        [*command, target], env={**os.environ, **environment}, capture_output=True, check=False, cwd=parts.folder
+    )
+    if made.returncode:
+        raise Wrong(f"{Path(command[1]).name} ended with exit code {made.returncode}: {made.stderr.decode()[-500:]}")
+    seconds = float(made.stdout)
+    found = json.loads(target.read_text())
+    for dimension, values in figures.of_events(events.records(count)).items():
+        figures.compare(dimension, found[dimension], values, within=1e-9)
+    return count / seconds
+
+
+def _records_of_day() -> Iterator[dict[str, Any]]:
+    return events.records(_EVENTS_OF_DAY, users=_USERS_OF_DAY)
+
+
+async def _fill_rows(settings: Settings, count: int) -> None:
+    """Fill the table of peer A: a row an event."""
+    rows = (
+        (f"{event['userId']}#{event['timestamp']}#{event['event_id']}".encode(), [(b"event", events.encode(event))])
+        for event in events.records(count)
+    )
+    await _write(settings, "rows", rows)
+
+
+async def _fill_days(settings: Settings, around: int) -> None:
+    """Fill `events` with the day and so many days before it, each with the same events at the same times."""
+    stored: dict[str, list[tuple[bytes, bytes]]] = {}
+    for event in _records_of_day():
+        user, song = event.pop("userId"), event.pop("songId")
+        moment = datetime.fromisoformat(event["timestamp"])
+        qualifier = keys.event_place(user, event["event_id"], moment, "day").qualifier
+        value = events.encode({**event, "user_id": user, "song_id": song})
+        stored.setdefault(user, []).append((qualifier, value))
+    for ago in range(around + 1):
+        other = events.DAY - timedelta(days=ago)
+        name, other_name = str(events.DAY).encode(), str(other).encode()
+        rows = (
+            (
+                keys.event_rows(user, other, "day")[0],
+                [(qualifier, value.replace(name, other_name)) for qualifier, value in cells],
+            )
+            for user, cells in stored.items()
+        )
+        await _write(settings, EVENTS, rows)
+
+
+async def _write(settings: Settings, table: str, rows: Iterable[tuple[bytes, list[tuple[bytes, bytes]]]]) -> None:
+    """Write (row key, (qualifier, value) pairs) into the family `e`, many rows a call."""
+    bigtable = Bigtable(settings)
+    changes = Changes()
+    for row_key, cells in rows:
+        for qualifier, value in cells:
+            changes.set_cell(row_key, "e", qualifier, _MICROS, value)
+        if len(changes) >= _ROWS_A_CALL:
+            await bigtable.write(table, changes)
+            changes = Changes()
+    await bigtable.write(table, changes)
+    await bigtable.close()
+
+
+def _empty(settings: Settings, *tables: str) -> None:
+    with grpc.insecure_channel(str(settings.bigtable_emulator)) as channel:
+        admin = BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
+        for table in tables:
+            name = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/{table}"
+            admin.drop_row_range(DropRowRangeRequest(name=name, delete_all_data_from_table=True), timeout=60)

@@ -1,0 +1,90 @@
+"""`sluice trigger aggregate` has the daily job run, or requests days, and says which; the requests are in the topic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import grpc
+import pytest
+from google.pubsub_v1 import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from infra.cli import main
+from infra.provision import provision_pubsub
+from infra.scheduling import ensure_daily_job
+from shared.config import Settings
+
+Trigger = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def trigger(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trigger:
+    """Run the command as a shell would; returns its exit code and what it wrote."""
+    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
+    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sluice", "trigger", "aggregate", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def requests(settings: Settings, count: int) -> list[bytes]:
+    """Return what has been requested, in order."""
+    found: list[bytes] = []
+    with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
+        client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        name = f"projects/{settings.project_id}/subscriptions/aggregate-run"
+        while len(found) < count:
+            found += [each.message.data for each in client.pull(subscription=name, max_messages=10).received_messages]
+    return sorted(found)
+
+
+def test_without_a_date_the_job_runs(settings: Settings, trigger: Trigger) -> None:
+    provision_pubsub(settings)
+    assert ensure_daily_job(settings)
+    assert not ensure_daily_job(settings)
+
+    code, out, _ = trigger()
+
+    assert (code, out) == (
+        0,
+        "job aggregate-daily was run: it has published its request to aggregate-requests, "
+        "for yesterday, late days and missed days\n",
+    )
+    assert requests(settings, 1) == [b"{}"]
+
+
+def test_days_are_requested_one_by_one(settings: Settings, trigger: Trigger) -> None:
+    provision_pubsub(settings)
+
+    code, out, _ = trigger("--from", "2024-01-15", "--to", "2024-01-16")
+
+    assert (code, out) == (0, "2024-01-15 to 2024-01-16 were requested by 2 messages to aggregate-requests\n")
+    assert requests(settings, 2) == [b'{"date": "2024-01-15"}', b'{"date": "2024-01-16"}']
+    assert json.loads(trigger("--date", "2024-01-17", "--json")[1]) == {
+        "topic": "aggregate-requests",
+        "days": ["2024-01-17"],
+    }
+
+
+def test_what_is_missing_is_named(settings: Settings, trigger: Trigger) -> None:
+    code, _, err = trigger()
+    assert (code, "aggregate-daily: found none, expected it to exist; `sluice provision` makes it" in err) == (1, True)
+
+    ensure_daily_job(settings)
+    code, _, err = trigger()  # there is no topic
+    assert (code, "aggregate-daily: can't publish: " in err) == (1, True)
+
+    code, _, err = trigger("--date", "2024-01-15")
+    assert (code, "topics/aggregate-requests: found none, expected it to exist" in err) == (1, True)
+    code, _, err = trigger("--from", "2024-01-15")
+    assert (code, "found one of --from and --to, expected both" in err) == (2, True)

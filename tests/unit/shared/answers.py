@@ -1,0 +1,28 @@
+"""Answers to ReadRows as a server sends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.cloud.bigtable_v2.types import ReadRowsResponse
+
+Chunk: Any = ReadRowsResponse.CellChunk.pb()
+
+
+def answer(**fields: Any) -> bytes:
+    """Return an answer on the wire."""
+    data: bytes = ReadRowsResponse.pb()(**fields).SerializeToString()
+    return data
+
+
+def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
+    """Return a chunk; with a key the first of a row, and by default a whole row of one cell."""
+    family, qualifier = fields.pop("family", "e" if key else None), fields.pop("qualifier", b"q" if key else None)
+    made = Chunk(row_key=key, **fields)
+    if commit:
+        made.commit_row = True
+    if family is not None:
+        made.family_name.value = family
+    if qualifier is not None:
+        made.qualifier.value = qualifier
+    return made
