@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.instance
-@click.option("--region", help="Region of the schedule. [$GCP_REGION, us-central1]")
+@options.region
 @click.option("--dry-run", is_flag=True, help="Only print what would change; ends with 0 whatever it is.")
 @click.option("--force", is_flag=True, help="Make changes that lose data, too.")
 @options.as_json
