@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision publish aggregate requirements clean
+.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -69,8 +69,11 @@ fmt: $(READY) ## put the formatting right
 bundle: $(READY) ## build/ingest and build/aggregate, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')
 
-provision: $(READY) ## topics, subscriptions and tables that are missing
-	@$(BIN)/sluice provision
+provision: $(READY) ## topics, subscriptions, tables and the schedule as declared (ARGS=--dry-run)
+	@$(BIN)/sluice provision $(ARGS)
+
+deploy: $(READY) ## both functions onto Google Cloud (CONTRACT=, CONFIG=)
+	@$(BIN)/sluice deploy $(if $(CONTRACT),--contract '$(CONTRACT)') $(if $(CONFIG),--config '$(CONFIG)')
 
 publish: $(READY) ## a file of events into the topic (SOURCE=, CONTRACT=)
 	@$(BIN)/sluice publish --source '$(or $(SOURCE),data)' $(if $(CONTRACT),--contract '$(CONTRACT)')

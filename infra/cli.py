@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from infra.commands import data, local, reading, replaying, trigger
+from infra.commands import cloud, data, local, provisioning, reading, replaying, trigger
 from shared.errors import SluiceError
 
 _EPILOG = "The settings come from the environment; `sluice up` prints the lines to paste. Try: sluice run"
@@ -21,7 +21,8 @@ def sluice() -> None:
     """Events from Pub/Sub into Bigtable: checked, stored once, rolled up every day."""
 
 
-for command in (*local.COMMANDS, *data.COMMANDS, *reading.COMMANDS, *replaying.COMMANDS, *trigger.COMMANDS):
+_GROUPS = (local, provisioning, data, reading, replaying, trigger, cloud)
+for command in (command for group in _GROUPS for command in group.COMMANDS):
     sluice.add_command(command)
 
 

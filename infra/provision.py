@@ -1,146 +1,131 @@
-"""Make what is missing of the resources, on the emulators and on Google Cloud by the same calls."""
+"""Bring what exists to what is declared, on the emulators and on Google Cloud by the same calls."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Protocol
 
-import grpc
-from google.api_core import exceptions
-from google.api_core.retry import Retry
-from google.auth.exceptions import GoogleAuthError
-from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
-from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
-from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableRequest, GcRule
-from google.cloud.bigtable_admin_v2.types import Table as TableMessage
-from google.pubsub_v1 import PublisherClient, SubscriberClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-from google.pubsub_v1.types import DeadLetterPolicy, ExpirationPolicy, RetryPolicy
-from google.pubsub_v1.types import Subscription as SubscriptionMessage
-
-from infra.resources import RESOURCES, Collection, Resources, Subscription, Table
+from infra.figures import StackFile
+from infra.plan import Change
+from infra.provision_bigtable import open_bigtable, provision_bigtable
+from infra.provision_pubsub import open_pubsub, provision_pubsub
+from infra.provision_schedule import open_schedule, provision_schedule
+from infra.resources import LOCAL, RESOURCES, Resources
 from shared.config import Settings
-from shared.errors import SettingsError, StoreUnavailableError
-from shared.retry import is_transient
+from shared.errors import SettingsError
 
-_TIMEOUT = 60.0
-_EMULATED_RETENTION = timedelta(days=7)  # the emulator refuses more; Pub/Sub itself takes 31
+__all__ = ["Provisioning", "declared", "provision", "provision_bigtable", "provision_pubsub", "provision_schedule"]
 
 
 def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
     """Make all that is missing; returns a line for each thing made, none if everything was there.
 
+    What exists isn't compared with what is declared; `Provisioning` does that.
+
     Raises:
         SettingsError: it may not be made, or the instance doesn't exist.
-        StoreUnavailableError: the service doesn't answer.
+        StoreUnavailableError: a service doesn't answer.
     """
-    try:
-        return [*provision_pubsub(settings, resources), *provision_bigtable(settings, resources)]
-    except GoogleAuthError as error:
-        raise SettingsError(f"credentials of Google Cloud: {error}") from None
+    made = [*provision_pubsub(settings, resources), *provision_bigtable(settings, resources)]
+    return made if _without_schedule(settings) else [*made, *provision_schedule(settings, resources)]
 
 
-def provision_pubsub(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
-    """Make the missing topics and subscriptions; errors and result like `provision`."""
-    project = f"projects/{settings.project_id}"
-    made = []
-    with _pubsub(settings) as (publisher, subscriber):
-        for topic in resources.topics:
-            name = f"{project}/topics/{topic}"
-            if _made(f"topic {topic}", partial(publisher.create_topic, name=name)):
-                made.append(f"topic {topic}")
-        for subscription in resources.subscriptions:
-            request = _subscription(project, subscription, emulated=settings.pubsub_emulator is not None)
-            if _made(
-                f"subscription {subscription.name}",
-                partial(subscriber.create_subscription, request=request),
-            ):
-                made.append(f"subscription {subscription.name} of topic {subscription.topic}")
-    return made
+def declared(settings: Settings) -> Resources:
+    """Return what is declared for the place that the settings lead to: the local stack delivers again sooner."""
+    stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
+    local = stack is not None and stack.environment.get("GCP_PROJECT_ID") == settings.project_id
+    return LOCAL if local else RESOURCES
 
 
-def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
-    """Make the missing tables; errors and result like `provision`."""
-    made = []
-    with _bigtable(settings) as admin:
-        for table in resources.tables:
-            request = _table(f"projects/{settings.project_id}/instances/{settings.instance_id}", table)
-            if _made(
-                f"table {table.name}",
-                partial(admin.create_table, request=request),
-            ):
-                splits = f" split at {len(table.splits)} keys" if table.splits else ""
-                made.append(f"table {table.name} with families {', '.join(table.families)}{splits}")
-    return made
+class _Service(Protocol):
+    notes: list[str]
+
+    def plan(self) -> list[Change]: ...
+    def apply(self, change: Change) -> None: ...
 
 
-def _made(what: str, make: Callable[..., object]) -> bool:
-    """Make a thing; returns False if it was there."""
-    try:
-        make(timeout=_TIMEOUT, retry=Retry(is_transient, timeout=_TIMEOUT))
-    except exceptions.AlreadyExists:
-        return False
-    except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError) as error:
-        raise StoreUnavailableError(f"{what}: the service doesn't answer: {error.message}") from None
-    except exceptions.GoogleAPICallError as error:
-        raise SettingsError(f"{what}: can't be made: {error.message}") from None
-    return True
+class Provisioning:
+    """Compares and applies, inside its `with` block.
+
+    Attributes:
+        changes: what has to change, in the order in which it has to; `plan` fills it.
+        notes: what isn't looked at, and why.
+    """
+
+    def __init__(self, settings: Settings, resources: Resources = RESOURCES) -> None:
+        """Prepare.
+
+        Raises:
+            SettingsError: some services would be emulators, and others Google's.
+        """
+        reason = _without_schedule(settings)
+        self.notes = [f"job {job.name}: {reason}" for job in resources.jobs if reason]
+        self.changes: list[Change] = []
+        # A subscription wants its topics, and a job its topic.
+        self._opening: list[AbstractContextManager[_Service]] = [
+            open_pubsub(settings, resources),
+            open_bigtable(settings, resources),
+        ]
+        if not reason:
+            self._opening.append(open_schedule(settings, resources))
+        self._services: dict[str, _Service] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Provisioning:
+        with ExitStack() as stack:
+            services = [stack.enter_context(each) for each in self._opening]
+            for service in services:
+                changes = service.plan()
+                self.changes += changes
+                self.notes += service.notes
+                self._services.update({change.title: service for change in changes})
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def apply(self, *, force: bool = False) -> Iterator[Change]:
+        """Do what has to be done, one thing after the other; yields each when it is done.
+
+        Interrupted, it goes on when it is run again: nothing is remembered, everything is looked at.
+
+        Args:
+            force: do what loses data, too.
+
+        Raises:
+            SettingsError: a service refuses a change.
+            StoreUnavailableError: a service doesn't answer.
+        """
+        for change in self.changes:
+            if force or not change.loses:
+                self._services[change.title].apply(change)
+                yield change
+
+    def refused(self, *, force: bool = False) -> Sequence[Change]:
+        """Return what isn't done because it would lose data."""
+        return [] if force else [change for change in self.changes if change.loses]
 
 
-def _subscription(project: str, wanted: Subscription, *, emulated: bool) -> SubscriptionMessage:
-    message = SubscriptionMessage(
-        name=f"{project}/subscriptions/{wanted.name}",
-        topic=f"{project}/topics/{wanted.topic}",
-        ack_deadline_seconds=int(wanted.ack_deadline.total_seconds()),
-        message_retention_duration=min(wanted.retention, _EMULATED_RETENTION) if emulated else wanted.retention,
-        retry_policy=RetryPolicy(minimum_backoff=wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff),
-    )
-    if not wanted.expires:
-        message.expiration_policy = ExpirationPolicy()  # without a time to live, it has none
-    if wanted.dead_letter:
-        message.dead_letter_policy = DeadLetterPolicy(
-            dead_letter_topic=f"{project}/topics/{wanted.dead_letter}", max_delivery_attempts=wanted.attempts
+def _without_schedule(settings: Settings) -> str:
+    """Return why there is to be no job, or nothing; a laptop's settings never lead to Google Cloud, nor the other way.
+
+    Raises:
+        SettingsError: some services would be emulators, and others Google's.
+    """
+    emulators = {
+        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
+        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
+        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
+    }
+    found = [name for name, address in emulators.items() if address]
+    if found and not (settings.pubsub_emulator and settings.bigtable_emulator):
+        missing = [name for name in emulators if name not in found]
+        raise SettingsError(
+            f"found {' and '.join(found)} without {' and '.join(missing)}, expected all of them for emulators or none "
+            "for Google Cloud"
         )
-    return message
-
-
-def _table(instance: str, wanted: Table) -> CreateTableRequest:
-    families = {name: ColumnFamily(gc_rule=_rule(collection)) for name, collection in wanted.families.items()}
-    return CreateTableRequest(
-        parent=instance,
-        table_id=wanted.name,
-        table=TableMessage(column_families=families),
-        initial_splits=[CreateTableRequest.Split(key=key) for key in wanted.splits],
-    )
-
-
-def _rule(collection: Collection) -> GcRule | None:
-    if collection.versions is not None:
-        return GcRule(max_num_versions=collection.versions)
-    return None if collection.age is None else GcRule(max_age=collection.age)
-
-
-@contextmanager
-def _pubsub(settings: Settings) -> Iterator[tuple[PublisherClient, SubscriberClient]]:
-    if settings.pubsub_emulator:
-        with grpc.insecure_channel(settings.pubsub_emulator) as channel:
-            yield (
-                PublisherClient(transport=PublisherGrpcTransport(channel=channel)),
-                SubscriberClient(transport=SubscriberGrpcTransport(channel=channel)),
-            )
-    else:
-        with PublisherClient() as publisher, SubscriberClient() as subscriber:
-            yield publisher, subscriber
-
-
-@contextmanager
-def _bigtable(settings: Settings) -> Iterator[BigtableTableAdminClient]:
-    if settings.bigtable_emulator:
-        with grpc.insecure_channel(settings.bigtable_emulator) as channel:
-            yield BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
-    else:
-        with BigtableTableAdminClient() as admin:
-            yield admin
+    if found and not settings.scheduler_emulator:
+        return "left out, since the others are emulators and CLOUD_SCHEDULER_EMULATOR_HOST isn't set"
+    return ""

@@ -10,21 +10,19 @@ from typing import Any
 import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry
-from google.auth.exceptions import GoogleAuthError
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
+from infra.google_api import SCHEDULER, explaining
+from infra.resources import RESOURCES
+from infra.resources import Job as DeclaredJob
 from shared.config import Settings
-from shared.errors import SettingsError, StoreUnavailableError
+from shared.errors import SettingsError
 from shared.retry import is_transient
 
-JOB = "aggregate-daily"
-TOPIC = "aggregate-requests"
-# An hour after midnight UTC: clocks of producers that are behind and messages that were delivered late are in by then,
-# and what still comes later marks its day.
-SCHEDULE = "0 1 * * *"
-TIME_ZONE = "Etc/UTC"
+(_DAILY,) = RESOURCES.jobs
+JOB, TOPIC = _DAILY.name, _DAILY.topic
 
 # Google's client by itself tries for ten minutes to reach a scheduler that isn't there.
 _TIMEOUT = 10.0
@@ -44,10 +42,8 @@ def scheduler_client(settings: Settings) -> Iterator[CloudSchedulerClient]:
         with grpc.insecure_channel(settings.scheduler_emulator) as channel:
             yield CloudSchedulerClient(transport=CloudSchedulerGrpcTransport(channel=channel))
         return
-    try:
+    with explaining("Cloud Scheduler", settings, SCHEDULER):
         client = CloudSchedulerClient()
-    except GoogleAuthError as error:
-        raise SettingsError(f"credentials of Google Cloud: {error}") from None
     with client:
         yield client
 
@@ -59,31 +55,29 @@ def location(settings: Settings) -> str:
 
 def daily_job(settings: Settings) -> Job:
     """Return the job that asks for yesterday, late days and missed days: an empty message, each night."""
+    return job_message(settings, _DAILY)
+
+
+def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
+    """Return a job as Cloud Scheduler takes it."""
     return Job(
-        name=f"{location(settings)}/jobs/{JOB}",
-        description="Ask for the figures of yesterday, of late days and of days that were missed.",
-        # Pub/Sub refuses a message with neither data nor attributes, so the request for "what is due" is an object
-        # without keys.
-        pubsub_target=PubsubTarget(topic_name=f"projects/{settings.project_id}/topics/{TOPIC}", data=b"{}"),
-        schedule=SCHEDULE,
-        time_zone=TIME_ZONE,
-        retry_config=RetryConfig(retry_count=5),  # the most there is; publishing twice does no harm
+        name=f"{location(settings)}/jobs/{wanted.name}",
+        description=wanted.description,
+        schedule=wanted.schedule,
+        time_zone=wanted.time_zone,
+        pubsub_target=PubsubTarget(
+            topic_name=f"projects/{settings.project_id}/topics/{wanted.topic}",
+            data=wanted.data,
+            attributes=wanted.attributes,
+        ),
+        retry_config=RetryConfig(
+            retry_count=wanted.retries,
+            max_retry_duration=wanted.retry_for,
+            min_backoff_duration=wanted.minimum_backoff,
+            max_backoff_duration=wanted.maximum_backoff,
+            max_doublings=wanted.doublings,
+        ),
     )
-
-
-def ensure_daily_job(settings: Settings) -> bool:
-    """Make the daily job if there is none; returns whether it was made.
-
-    Raises:
-        SettingsError: it may not be made.
-        StoreUnavailableError: the scheduler doesn't answer.
-    """
-    with scheduler_client(settings) as client, telling(f"job {JOB}"):
-        try:
-            client.create_job(parent=location(settings), job=daily_job(settings), **_CALL)
-        except exceptions.AlreadyExists:
-            return False
-    return True
 
 
 def run_job(settings: Settings, job: str = JOB) -> bool:
@@ -97,7 +91,7 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
         StoreUnavailableError: the scheduler doesn't answer.
     """
     name = f"{location(settings)}/jobs/{job}"
-    with scheduler_client(settings) as client, telling(f"job {name}"):
+    with scheduler_client(settings) as client, explaining(f"job {name}", settings, SCHEDULER):
         try:
             before = client.get_job(name=name, **_CALL).last_attempt_time
             client.run_job(name=name, **_CALL)
@@ -113,14 +107,3 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
                 return True
             time.sleep(_POLL)
     return False
-
-
-@contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Turn errors of the client into ours, which name the thing they are about."""
-    try:
-        yield
-    except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError) as error:
-        raise StoreUnavailableError(f"{what}: Cloud Scheduler doesn't answer: {error.message}") from None
-    except exceptions.GoogleAPICallError as error:
-        raise SettingsError(f"{what}: {error.message}") from None

@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,7 +18,7 @@ import msgspec
 from infra import emulators
 from infra.figures import Figures, Follower, StackFile
 from infra.processes import Supervisor, accepts, claim_port, free_ports
-from infra.resources import RESOURCES
+from infra.resources import LOCAL
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 
@@ -28,9 +27,6 @@ PROJECT, INSTANCE = "sluice-local", "local"
 FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
 _PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
-# A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
-_BACKOFF = timedelta(seconds=1), timedelta(seconds=60)
-_LEASE = timedelta(seconds=60)
 _ATTEMPTS = 3
 _STATS = "relay.json"
 _WATCH = 0.5
@@ -114,9 +110,9 @@ class Stack:
         Apart from the rest, since the scheduler is needed last: a short run needn't wait for its imports.
         """
         self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
-        from infra.scheduling import ensure_daily_job
+        from infra.provision_schedule import provision_schedule
 
-        ensure_daily_job(self.settings)
+        provision_schedule(self.settings)
 
     def wait(self, show: Callable[[Figures], None]) -> None:
         """Wait for the end: by a signal, or with StackError because a part has ended.
@@ -191,13 +187,14 @@ class Stack:
             for function in FUNCTIONS:
                 self._start_function(function)
         # Seconds of imports, which go on while the servers start.
-        from infra.provision import provision_bigtable, provision_pubsub
+        from infra.provision_bigtable import provision_bigtable
+        from infra.provision_pubsub import provision_pubsub
 
         settings = self.settings
         supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
         provision_bigtable(settings)
         supervisor.wait_until(partial(accepts, self.ports["pubsub"]), "the Pub/Sub emulator doesn't answer")
-        provision_pubsub(settings, RESOURCES.hurried(backoff=_BACKOFF, lease=_LEASE))
+        provision_pubsub(settings, LOCAL)
         if self._functions:
             self._start_relay()
             for function in FUNCTIONS:
@@ -238,7 +235,7 @@ class Stack:
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
         command: list[str | Path] = [sys.executable, "-m", "infra.relay", "--project", PROJECT, *routes]
-        command.append(f"--lease={_LEASE.total_seconds():.0f}")
+        command.append(f"--lease={LOCAL.subscriptions[0].ack_deadline.total_seconds():.0f}")
         self._stats = self._supervisor.folder / _STATS
         environment = {**os.environ, **self.environment}
         self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)

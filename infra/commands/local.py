@@ -1,4 +1,4 @@
-"""Commands for your own machine: run, up, bundle, provision, doctor."""
+"""Commands for your own machine: run, up, bundle, doctor."""
 
 from __future__ import annotations
 
@@ -92,36 +92,39 @@ def bundle(contract: Path | None, build: Path) -> None:
 
 
 @click.command()
-@options.instance
-@options.as_json
-def provision(project_id: str | None, instance_id: str | None, as_json: bool) -> None:
-    """Make the topics, subscriptions and tables that are missing, on the emulators or on Google Cloud.
-
-    Example: sluice provision --project-id my-project --instance-id my-instance
-    """
-    from infra.provision import provision as apply
-
-    made = apply(Settings.from_environment(project_id=project_id, instance_id=instance_id))
-    if as_json:
-        options.print_json(made)
-        return
-    for line in made:
-        click.echo(line)
-    if not made:
-        click.echo("nothing was missing")
-
-
-@click.command()
 @options.contract
+@options.instance
+@options.region
+@click.option("--cloud", "in_cloud", is_flag=True, help="Look at a project on Google Cloud.")
 @options.as_json
-def doctor(contract: Path | None, as_json: bool) -> None:
+def doctor(
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    in_cloud: bool,
+    as_json: bool,
+) -> None:
     """Look whether everything is there: programs, settings, contract, servers, tables, topics.
+
+    With --cloud: credentials, APIs, roles, resources and functions of a project, each with the command that mends it.
 
     Example: sluice doctor
     """
-    from infra.doctor import examine
+    if not in_cloud and (project_id or instance_id or region):
+        raise click.UsageError("found --project-id, --instance-id or --region without --cloud, expected it with them")
+    if in_cloud:
+        from infra.cloud_doctor import examine as examine_cloud
+        from infra.commands.cloud import target
+        from infra.doctor import readable_tables
+        from infra.gcloud import answer
 
-    findings = examine(contract_path(contract))
+        settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+        findings = list(examine_cloud(target(settings, region), answer, clients=lambda: readable_tables(settings)))
+    else:
+        from infra.doctor import examine
+
+        findings = examine(contract_path(contract))
     if as_json:
         options.print_json(findings)
     else:
@@ -131,4 +134,4 @@ def doctor(contract: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (run, up, bundle, provision, doctor)
+COMMANDS = (run, up, bundle, doctor)

@@ -1,4 +1,6 @@
-"""Each bundle in a clean environment outside the repository, with nothing but its own requirements."""
+"""Each bundle under each Python that is promised, in a clean environment outside the repository, with nothing but its
+own requirements.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import pythons
 from infra.bundle import make_bundles
 from infra.processes import Supervisor, free_port
 from shared.config import Settings
@@ -29,18 +32,25 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {made.name: made for made in make_bundles(folder, contract=MUSIC_CONTRACT)}
 
 
-@pytest.fixture(scope="session")
-def environment(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session", params=pythons.PROMISED)
+def environment(
+    request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Install the requirements of the bundles, which are the same, into a new virtual environment."""
+    python = pythons.find(request.param)
+    if python is None:
+        pytest.skip(f"Python {request.param} isn't installed here")
     assert bundles["ingest"].joinpath("requirements.txt").read_bytes() == (
         bundles["aggregate"].joinpath("requirements.txt").read_bytes()
     )
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    folder = tmp_path_factory.mktemp(f"python{request.param}") / "venv"
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     uv = Path(sys.executable).with_name("uv")
     requirements = bundles["ingest"] / "requirements.txt"
     command = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
     subprocess.run([*command, "-r", requirements], check=True)
+    version = subprocess.run([folder / "bin" / "python", "--version"], check=True, capture_output=True, text=True)
+    assert version.stdout.startswith(f"Python {request.param}.")
     return folder / "bin"
 
 
@@ -113,3 +123,10 @@ def test_the_vendored_copy_is_the_one_imported(
     assert Path(origin) == bundles[function] / "shared" / "keys.py"
     repository = str(Path(__file__).parents[2])
     assert not [entry for entry in path if entry.startswith(repository)]
+
+
+def test_the_running_python_and_the_deployed_one_are_among_those_promised() -> None:
+    """Those that aren't installed are skipped; the one that runs is there, so it is always tried."""
+    assert pythons.find(pythons.RUNNING) == Path(sys.executable)
+    assert pythons.RUNNING in pythons.PROMISED
+    assert pythons.DEPLOYED in pythons.PROMISED

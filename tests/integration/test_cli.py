@@ -39,6 +39,7 @@ def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
+    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("SLUICE_CONTRACT", raising=False)
 
@@ -293,7 +294,19 @@ def test_what_cant_be_done_is_said_in_a_line(sluice: Sluice, arguments: list[str
 
 
 def test_every_command_shows_an_example(sluice: Sluice) -> None:
-    for command in ("run", "up", "publish", "ingest", "check", "aggregate", "events", "aggregates", "top", "rejected"):
+    for command in (
+        "run",
+        "up",
+        "publish",
+        "ingest",
+        "check",
+        "aggregate",
+        "events",
+        "aggregates",
+        "top",
+        "rejected",
+        "provision",
+    ):
         assert f"Example: sluice {command}" in " ".join(sluice(command, "--help").out.split())
 
 
@@ -319,3 +332,46 @@ def test_a_source_of_which_nothing_can_be_read_is_an_error(sluice: Sluice) -> No
 
     assert result.code == 1
     assert "nothing could be read; the first problem: stdin:1: found UTF-16 text" in result.err
+
+
+def test_provision_tells_what_it_will_do_and_what_it_does(sluice: Sluice, settings: Settings) -> None:
+    """The tables of the fixture are there already."""
+    planned = sluice("provision", "--dry-run")
+    assert planned.code == 0
+    assert planned.out.splitlines() == [
+        "+ topic events",
+        "+ topic events-dead-letter",
+        "+ topic aggregate-requests",
+        "+ subscription events-ingest: of topic events",
+        "+ subscription events-dead-letter-keep: of topic events-dead-letter",
+        "+ subscription aggregate-run: of topic aggregate-requests",
+        "+ job aggregate-daily: 0 1 * * * Etc/UTC",
+    ]
+
+    done = sluice("provision")
+    assert (done.code, done.out) == (0, planned.out)
+    again = sluice("provision")
+    assert (again.code, again.out) == (0, "no changes\n")
+    assert sluice("provision", "--json").json == []
+
+
+def test_provision_ends_with_1_if_it_refused_something(sluice: Sluice, settings: Settings) -> None:
+    from google.cloud.bigtable_admin_v2.types import ColumnFamily, ModifyColumnFamiliesRequest
+
+    from infra.provision_bigtable import open_bigtable
+    from infra.resources import RESOURCES
+
+    sluice("provision")
+    with open_bigtable(settings, RESOURCES) as tables:
+        modification = ModifyColumnFamiliesRequest.Modification(id="mine", create=ColumnFamily())
+        name = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/state"
+        tables.admin.modify_column_families(name=name, modifications=[modification])
+
+    refused = "! family mine of table state: isn't declared; refused without --force: all its cells are deleted\n"
+    assert sluice("provision", "--dry-run") == (0, refused, "")
+    assert sluice("provision") == (1, refused, "")
+    [plain] = sluice("provision", "--dry-run", "--json").json
+    assert (plain["what"], plain["refused"]) == ("family mine of table state", True)
+    assert sluice("provision", "--dry-run", "--force").out == "- family mine of table state: isn't declared\n"
+    assert sluice("provision", "--force") == (0, "- family mine of table state: isn't declared\n", "")
+    assert sluice("provision").out == "no changes\n"

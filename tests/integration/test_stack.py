@@ -183,6 +183,11 @@ def test_publishing_twice_into_a_running_stack_changes_nothing(up: dict[str, str
     ] == ["last"]
 
 
+def test_provisioning_a_running_stack_changes_nothing(up: dict[str, str]) -> None:
+    """Its subscriptions are more hurried than those on Google Cloud, and stay so."""
+    assert sluice(up, "provision") == "no changes\n"
+
+
 def test_doctor_tells_what_the_running_stack_has_done(up: dict[str, str]) -> None:
     def told() -> dict[str, str]:
         return {each["what"]: each["text"] for each in json.loads(sluice(up, "doctor", "--json"))}

@@ -24,9 +24,10 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
+from infra.provision_schedule import provision_schedule
 from infra.publishing import Publisher
 from infra.scheduler.server import publisher, serving
-from infra.scheduling import daily_job, ensure_daily_job, scheduler_client
+from infra.scheduling import daily_job, scheduler_client
 from shared import envelope
 from shared.aggregation import Aggregation
 from shared.bigtable import Bigtable
@@ -134,7 +135,7 @@ async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.Monke
 
         async with serving(stamped, clock) as port:
             settings = replace(settings, scheduler_emulator=f"127.0.0.1:{port}")
-            assert await asyncio.to_thread(ensure_daily_job, settings)
+            assert await asyncio.to_thread(provision_schedule, settings)
             yield Week(settings, bigtable, clock, publish)
 
 

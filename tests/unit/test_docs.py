@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from google.cloud.scheduler_v1.types import CreateJobRequest, Job
 
+from infra.resources import RESOURCES
 from infra.scheduler.jobs import completed
 from infra.scheduling import JOB, TOPIC, daily_job
 from shared import envelope, judgement, nesting
@@ -16,12 +17,13 @@ from shared.config import Settings
 from tests.support import ROOT
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+PROVISIONING = (ROOT / "docs" / "provisioning.md").read_text("utf-8")
 SCHEDULE = (ROOT / "docs" / "schedule.md").read_text("utf-8")
 TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", OPERATIONS + SCHEDULE))
+    named = set(re.findall(r"`(test_\w+)`", OPERATIONS + PROVISIONING + SCHEDULE))
 
     assert len(named) > 25
     assert {name for name in named if not re.search(rf"def {name}\(", TESTS)} == set()
@@ -62,3 +64,23 @@ def test_the_lines_that_lead_to_the_local_scheduler_do() -> None:
     exec("client.create_job" + calling, names)
 
     assert completed(Job.pb(called[0].job))
+
+
+def test_what_is_declared_is_told() -> None:
+    """Names, and the figures beside them."""
+    named = {*RESOURCES.topics, *(each.name for each in (*RESOURCES.subscriptions, *RESOURCES.tables, *RESOURCES.jobs))}
+    (job,) = RESOURCES.jobs
+    ingest, keep, _ = RESOURCES.subscriptions
+    by_name = {table.name: table for table in RESOURCES.tables}
+
+    assert {name for name in named if f"`{name}`" not in PROVISIONING} == set()
+    assert f"`{job.schedule}` in {job.time_zone} publishes `{job.data.decode()}`" in PROVISIONING
+    assert f"; {job.retries} retries" in PROVISIONING
+    assert f"{ingest.ack_deadline.total_seconds():.0f} s to answer, {ingest.retention.days} days kept" in PROVISIONING
+    assert f"{ingest.minimum_backoff.seconds} to {ingest.maximum_backoff.seconds} s between attempts" in PROVISIONING
+    assert f"gives up after {ingest.attempts} attempts" in PROVISIONING
+    assert f"keeps dead letters for {keep.retention.days} days" in PROVISIONING
+    assert f"split at {len(by_name['events'].splits)} keys" in PROVISIONING
+    rejected = by_name["rejected"].families["r"].age
+    assert rejected is not None
+    assert f"family `r`, {rejected.days} days" in PROVISIONING

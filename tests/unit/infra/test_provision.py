@@ -7,9 +7,13 @@ from datetime import timedelta
 import pytest
 from google.cloud.bigtable_admin_v2.types import GcRule
 
-from infra.provision import _subscription, _table
-from infra.resources import RESOURCES, Subscription
+from infra.provision_bigtable import table_message
+from infra.provision_pubsub import PubSub, is_trigger
+from infra.resources import LOCAL, RESOURCES, Subscription
+from infra.scheduling import job_message
+from shared.config import Settings
 
+PUBSUB = PubSub(Settings("p", "i"), RESOURCES, None, None)
 SUBSCRIPTIONS = {each.name: each for each in RESOURCES.subscriptions}
 TABLES = {each.name: each for each in RESOURCES.tables}
 
@@ -30,7 +34,7 @@ def test_subscriptions_stay_within_the_limits_of_pubsub(wanted: Subscription) ->
 
 
 def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
-    message = _subscription("projects/p", SUBSCRIPTIONS["events-ingest"], emulated=False)
+    message = PUBSUB.message(SUBSCRIPTIONS["events-ingest"])
 
     assert message.name == "projects/p/subscriptions/events-ingest"
     assert message.dead_letter_policy.dead_letter_topic == "projects/p/topics/events-dead-letter"
@@ -50,7 +54,7 @@ def test_an_outage_of_hours_dead_letters_nothing() -> None:
 
 
 def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires() -> None:
-    message = _subscription("projects/p", SUBSCRIPTIONS["events-dead-letter-keep"], emulated=False)
+    message = PUBSUB.message(SUBSCRIPTIONS["events-dead-letter-keep"])
 
     assert message.message_retention_duration == timedelta(days=31)
     assert "expiration_policy" in message
@@ -59,20 +63,26 @@ def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires(
 
 
 def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
-    hurried = RESOURCES.hurried(backoff=(timedelta(seconds=1), timedelta(seconds=9)), lease=timedelta(seconds=60))
-    by_name = {each.name: each for each in hurried.subscriptions}
-    message = _subscription("projects/p", by_name["aggregate-run"], emulated=True)
+    by_name = {each.name: each for each in LOCAL.subscriptions}
+    message = PUBSUB.message(by_name["aggregate-run"])
 
     assert message.retry_policy.minimum_backoff == timedelta(seconds=1)
-    assert message.retry_policy.maximum_backoff == timedelta(seconds=9)
+    assert message.retry_policy.maximum_backoff == timedelta(seconds=60)
     assert message.ack_deadline_seconds == 60
     assert by_name["events-ingest"].attempts == 100
-    assert "expiration_policy" not in message
+
+
+@pytest.mark.parametrize("wanted", RESOURCES.subscriptions, ids=lambda each: each.name)
+def test_no_subscription_ends_because_nothing_came_for_a_month(wanted: Subscription) -> None:
+    message = PUBSUB.message(wanted)
+
+    assert "expiration_policy" in message
+    assert "ttl" not in message.expiration_policy
 
 
 @pytest.mark.parametrize("name", ["events", "rejected"])
 def test_a_days_writes_spread_over_64_tablets_from_the_start(name: str) -> None:
-    keys = [split.key for split in _table("i", TABLES[name]).initial_splits]
+    keys = [split.key for split in table_message("i", TABLES[name]).initial_splits]
 
     # 63 keys make 64 tablets: what is below the first key is the range of 00.
     assert keys == [b"%02x#" % shard for shard in range(1, 64)]
@@ -83,7 +93,7 @@ def test_only_rejected_rows_are_collected_by_age() -> None:
     rules = {
         (table.name, family): column.gc_rule
         for table in RESOURCES.tables
-        for family, column in _table("i", table).table.column_families.items()
+        for family, column in table_message("i", table).table.column_families.items()
     }
 
     assert {place for place, rule in rules.items() if "max_age" in rule} == {("rejected", "r")}
@@ -92,3 +102,43 @@ def test_only_rejected_rows_are_collected_by_age() -> None:
     assert one_version == {("events", "e"), ("events", "f"), ("state", "s")}
     # Versions are kept on purpose until a run has swept them.
     assert rules["aggregates", "a"] == GcRule()
+
+
+def test_the_job_asks_for_what_is_due_every_night() -> None:
+    [job] = RESOURCES.jobs
+    message = job_message(Settings("p", "i", region="europe-west1"), job)
+
+    assert message.name == "projects/p/locations/europe-west1/jobs/aggregate-daily"
+    assert message.pubsub_target.topic_name == "projects/p/topics/aggregate-requests"
+    # Pub/Sub refuses a message with neither data nor attributes.
+    assert message.pubsub_target.data == b"{}"
+    assert (message.schedule, message.time_zone) == ("0 1 * * *", "Etc/UTC")
+    # https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#RetryConfig
+    assert 0 <= message.retry_config.retry_count <= 5
+    assert message.retry_config.max_doublings <= 16
+
+
+def test_roles_are_of_and_on_what_is_declared() -> None:
+    accounts = {account.name for account in RESOURCES.accounts}
+    functions = {each.function for each in RESOURCES.subscriptions if each.function}
+    names = {"topic": set(RESOURCES.topics), "table": set(TABLES), "service": functions, "project": {""}}
+
+    assert {grant.account for grant in RESOURCES.grants if "@" not in grant.account} <= accounts
+    assert [grant for grant in RESOURCES.grants if grant.resource not in names.get(grant.kind, {grant.resource})] == []
+    # Nobody may touch what it doesn't need: data is granted by the table.
+    assert {grant.kind for grant in RESOURCES.grants if grant.role.startswith("roles/bigtable")} == {"table"}
+
+
+@pytest.mark.parametrize(
+    ("subscription", "expected"),
+    [
+        ("eventarc-us-central1-ingest-123456-sub-789", True),
+        ("eventarc-northamerica-northeast1-ingest-1-sub-0", True),
+        ("eventarc-us-central1-aggregate-123456-sub-789", False),
+        ("eventarc-us-central1-my-ingest-123456-sub-789", False),
+        ("ingest", False),
+        ("events-ingest", False),
+    ],
+)
+def test_a_triggers_subscription_is_known_by_its_name(subscription: str, expected: bool) -> None:
+    assert is_trigger(subscription, "ingest") is expected

@@ -1,0 +1,173 @@
+"""Calls to Google's APIs that set things up: with a time-out, and errors that say which command mends them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.api_core import exceptions
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError
+
+from shared.config import Settings
+from shared.errors import SettingsError, SluiceError, StoreUnavailableError
+from shared.retry import is_transient
+
+TIMEOUT = 60.0  # seconds, for a call with all its retries
+T = TypeVar("T")
+
+_MEMBER = '--member="user:$(gcloud config get-value account)"'
+# The words before any name, since a name may hold them too: "Instance projects/p/instances/i not found" is one, but
+# "Table projects/p/instances/instance/tables/t not found" isn't.
+_NO_INSTANCE = re.compile(r"(the |requested )?instance\b", re.IGNORECASE)
+_NO_PROJECT = re.compile(r"(the |requested )?project\b", re.IGNORECASE)
+_DISABLED = re.compile(r"has not been used in project|is disabled|not enabled", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One of Google's APIs.
+
+    Attributes:
+        service: its name, by which it is enabled.
+        role: that allows all that is done here.
+        bind: the command that grants a role, without member and role.
+    """
+
+    service: str
+    role: str
+    bind: str
+
+
+PUBSUB = Api("pubsub.googleapis.com", "roles/pubsub.editor", "gcloud projects add-iam-policy-binding {project}")
+BIGTABLE = Api(
+    "bigtableadmin.googleapis.com",
+    "roles/bigtable.admin",
+    "gcloud bigtable instances add-iam-policy-binding {instance} --project={project}",
+)
+SCHEDULER = Api(
+    "cloudscheduler.googleapis.com",
+    "roles/cloudscheduler.admin",
+    "gcloud projects add-iam-policy-binding {project}",
+)
+
+
+class Caller:
+    """Makes calls of one API; errors are ours and begin with what was called about.
+
+    Every method raises SettingsError if the call is refused, StoreUnavailableError if nobody answers.
+    """
+
+    def __init__(self, settings: Settings, api: Api) -> None:
+        self._settings = settings
+        self._api = api
+
+    def do(self, what: str, method: Callable[..., T], **arguments: Any) -> T:
+        """Call a method that has to succeed."""
+        with explaining(what, self._settings, self._api):
+            return self._call(method, arguments)
+
+    def find(self, what: str, method: Callable[..., T], **arguments: Any) -> T | None:
+        """Call a method that gets something; returns None if it doesn't exist."""
+        with explaining(what, self._settings, self._api):
+            try:
+                return self._call(method, arguments)
+            except exceptions.NotFound as error:
+                if _NO_INSTANCE.match(error.message) or _NO_PROJECT.match(error.message):
+                    raise
+                return None
+
+    def make(self, what: str, method: Callable[..., object], **arguments: Any) -> bool:
+        """Call a method that makes something; returns False if it was there."""
+        with explaining(what, self._settings, self._api):
+            try:
+                self._call(method, arguments)
+            except exceptions.AlreadyExists:
+                return False
+            return True
+
+    def remove(self, what: str, method: Callable[..., object], **arguments: Any) -> bool:
+        """Call a method that deletes something; returns False if there was none."""
+        with explaining(what, self._settings, self._api):
+            try:
+                self._call(method, arguments)
+            except exceptions.NotFound:
+                return False
+            return True
+
+    @staticmethod
+    def _call(method: Callable[..., T], arguments: dict[str, Any]) -> T:
+        return method(timeout=TIMEOUT, retry=Retry(is_transient, timeout=TIMEOUT), **arguments)
+
+
+@contextmanager
+def explaining(what: str, settings: Settings, api: Api) -> Iterator[None]:
+    """Raise errors of Google's clients as ours."""
+    try:
+        yield
+    except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
+        raise explained(error, what, settings, api) from None
+
+
+def explained(error: Exception, what: str, settings: Settings, api: Api) -> SluiceError:
+    """Return an error of Google's clients as one of ours, with the command that mends it where there is one.
+
+    Args:
+        error: what happened.
+        what: the resource that was asked for, such as "topic events".
+        settings: of the project and the instance.
+        api: the API that was called.
+    """
+    if isinstance(error, GoogleAuthError):
+        return _mended(what, f"no credentials of Google Cloud: {error}", "gcloud auth application-default login")
+    cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
+    message = getattr(cause, "message", None) or str(cause)
+    if isinstance(error, exceptions.RetryError) or is_transient(error):
+        return StoreUnavailableError(f"{what}: the service doesn't answer: {message}")
+    mending = _mending(cause, message, settings, api) if isinstance(cause, exceptions.GoogleAPICallError) else None
+    if mending is None:
+        return SettingsError(f"{what}: refused: {message}")
+    return _mended(what, *mending)
+
+
+def _mended(what: str, problem: str, command: str) -> SettingsError:
+    return SettingsError(f"{what}: {problem.rstrip('.')}. Try:\n  {command}")
+
+
+def _mending(
+    error: exceptions.GoogleAPICallError, message: str, settings: Settings, api: Api
+) -> tuple[str, str] | None:
+    """Return what is wrong, and the command that mends it.
+
+    The reasons are those of https://cloud.google.com/apis/design/errors#error_info.
+    """
+    project, details = settings.project_id, error.metadata or {}
+    if error.reason == "SERVICE_DISABLED" or (isinstance(error, exceptions.Forbidden) and _DISABLED.search(message)):
+        service = details.get("service", api.service)
+        return f"{service} isn't enabled in {project}", f"gcloud services enable {service} --project={project}"
+    if error.reason == "BILLING_DISABLED":
+        command = f"gcloud billing projects link {project} --billing-account=ACCOUNT_ID"
+        return f"{project} has no billing account", command
+    if error.reason == "CONSUMER_INVALID" or (isinstance(error, exceptions.NotFound) and _NO_PROJECT.match(message)):
+        return f"there is no project {project}, or you may not see it", "gcloud projects list"
+    if isinstance(error, exceptions.Unauthorized):
+        return f"no valid credentials of Google Cloud: {message}", "gcloud auth application-default login"
+    if isinstance(error, exceptions.Forbidden):
+        permission, where = details.get("permission", f"that {api.role} gives"), details.get("resource", project)
+        bind = api.bind.format(project=project, instance=settings.instance_id)
+        return f"the permission {permission} is missing on {where}", f"{bind} {_MEMBER} --role={api.role}"
+    if api is BIGTABLE and isinstance(error, exceptions.NotFound):
+        command = (
+            f"gcloud bigtable instances create {settings.instance_id} --project={project} --display-name=Sluice "
+            f"--cluster-config=id={settings.instance_id}-c1,zone={settings.region}-b,nodes=1"
+        )
+        return f"there is no Bigtable instance {settings.instance_id} in {project}", command
+    if api is BIGTABLE and isinstance(error, exceptions.FailedPrecondition) and "protect" in message:
+        command = f"gcloud bigtable instances tables update TABLE --instance={settings.instance_id} --project={project}"
+        return message, f"{command} --no-deletion-protection"
+    if api is SCHEDULER and "location" in message.lower():
+        return f"{settings.region} (GCP_REGION): {message}", f"gcloud scheduler locations list --project={project}"
+    return None

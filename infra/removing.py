@@ -1,0 +1,65 @@
+"""Remove the job, topics, subscriptions and tables, on the emulators and on Google Cloud by the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.google_api import BIGTABLE, PUBSUB, SCHEDULER, Caller
+from infra.provision_bigtable import open_bigtable
+from infra.provision_pubsub import open_pubsub
+from infra.provision_schedule import open_schedule
+from infra.resources import RESOURCES, Resources
+from infra.scheduling import location
+from shared.config import Settings
+
+
+def names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
+    """Return what would be removed if it is there, in that order."""
+    return [
+        *(f"job {job.name}" for job in resources.jobs),
+        *(f"subscription {each.name}" for each in resources.subscriptions),
+        *(f"topic {topic}" for topic in resources.topics),
+        *((f"table {table.name} with all that is in it" for table in resources.tables) if tables else ()),
+    ]
+
+
+def remove(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
+    """Remove what is there of the declared resources; returns a line for each thing removed.
+
+    Args:
+        settings: of the project and the instance.
+        resources: all that may be removed.
+        tables: remove the tables too, and the data in them.
+
+    Raises:
+        SettingsError: it may not be removed.
+        StoreUnavailableError: the service doesn't answer.
+    """
+    return [what for what, was_there in _deletions(settings, resources, tables) if was_there]
+
+
+def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterator[tuple[str, bool]]:
+    """Delete one thing after the other; yields what, and whether it was there."""
+    project = f"projects/{settings.project_id}"
+    # First, so that nothing is asked for any more. A laptop may have emulators without a scheduler.
+    if settings.scheduler_emulator or not settings.pubsub_emulator:
+        with open_schedule(settings, resources) as schedule:
+            caller = Caller(settings, SCHEDULER)
+            for job in resources.jobs:
+                what, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
+                yield what, caller.remove(what, schedule.client.delete_job, name=name)
+    with open_pubsub(settings, resources) as pubsub:
+        caller = Caller(settings, PUBSUB)
+        # A subscription would outlive its topic, and keep its messages.
+        for subscription in resources.subscriptions:
+            what, name = f"subscription {subscription.name}", f"{project}/subscriptions/{subscription.name}"
+            yield what, caller.remove(what, pubsub.subscriber.delete_subscription, subscription=name)
+        for topic in resources.topics:
+            what, name = f"topic {topic}", f"{project}/topics/{topic}"
+            yield what, caller.remove(what, pubsub.publisher.delete_topic, topic=name)
+    if tables:
+        with open_bigtable(settings, resources) as bigtable:
+            caller = Caller(settings, BIGTABLE)
+            for table in resources.tables:
+                what, name = f"table {table.name}", f"{project}/instances/{settings.instance_id}/tables/{table.name}"
+                yield what, caller.remove(what, bigtable.admin.delete_table, name=name)

@@ -1,0 +1,90 @@
+"""Google's CLI, offline; every test here carries the marker `gcloud`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from infra.gcloud import Command
+
+HERE = Path(__file__).parent
+# What earlier steps ask for, as it would come.
+VARIABLES = {
+    "NUMBER": "123456789012",
+    "POLICY": "projects/my-project/alertPolicies/1234567890",
+    "INGEST_TRIGGER": "projects/my-project/locations/us-central1/triggers/ingest-123456",
+    "AGGREGATE_TRIGGER": "projects/my-project/locations/us-central1/triggers/aggregate-123456",
+    "INGEST_SUBSCRIPTION": "projects/my-project/subscriptions/eventarc-us-central1-ingest-123456-sub-123",
+    "AGGREGATE_SUBSCRIPTION": "projects/my-project/subscriptions/eventarc-us-central1-aggregate-123456-sub-123",
+}
+
+Complaints = Callable[[Iterable[Command]], list[str]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.gcloud)
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Path:
+    """Where Google's CLI is; without it tests are skipped, or fail where CI is set."""
+    program = shutil.which("gcloud")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("gcloud isn't installed")
+    return Path(program).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which gcloud knows nobody, asks nothing, reports nothing and reaches no one."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "CLOUDSDK_CONFIG": str(tmp_path_factory.mktemp("gcloud")),
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "0",
+        "CLOUDSDK_PROXY_TYPE": "http",
+        "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+        "CLOUDSDK_PROXY_PORT": "9",  # where nobody listens
+        "NO_GCE_CHECK": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def complaints(sdk: Path, alone: dict[str, str]) -> Complaints:
+    """What gcloud's own parser says to commands, "" for those it takes."""
+    bundled = sdk / "platform" / "bundledpythonunix" / "bin" / "python3"
+    python = bundled if bundled.exists() else Path(sys.executable)
+
+    def ask(commands: Iterable[Command]) -> list[str]:
+        given = [[_filled(word) for word in command[1:]] for command in commands]
+        done = subprocess.run(
+            [python, "-W", "ignore", HERE / "parser.py", sdk / "lib"],
+            input=json.dumps(given),
+            env={**alone, "CLOUDSDK_PYTHON_SITEPACKAGES": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        found: list[str] = json.loads(done.stdout)
+        return found
+
+    return ask
+
+
+def _filled(word: str) -> str:
+    for name, value in VARIABLES.items():
+        word = word.replace(f"${{{name}}}", value)
+    return word

@@ -1,0 +1,167 @@
+"""`sluice destroy` against the emulators: what goes, what stays, and that it asks."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import click
+import grpc
+import pytest
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
+from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from infra.cli import main
+from infra.provision import provision
+from infra.resources import RESOURCES
+from infra.scheduling import location, scheduler_client
+from shared.config import Settings
+
+TOPICS = sorted(RESOURCES.topics)
+SUBSCRIPTIONS = sorted(each.name for each in RESOURCES.subscriptions)
+TABLES = sorted(table.name for table in RESOURCES.tables)
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Destroy = Callable[..., Result]
+
+
+@pytest.fixture
+def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Destroy:
+    """Run the command in a project in which everything is there; `typed` answers its questions, one each."""
+    provision(settings)
+    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
+    monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
+    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
+    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
+
+    def run(*arguments: str, typed: tuple[str, ...] = ()) -> Result:
+        answers = iter(typed)
+
+        def prompt(question: str, **_: object) -> str:
+            try:
+                return next(answers)
+            except StopIteration:
+                raise click.Abort from None
+
+        monkeypatch.setattr(click, "prompt", prompt)
+        monkeypatch.setattr(sys, "argv", ["sluice", "destroy", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def there(settings: Settings) -> tuple[list[str], list[str], list[str]]:
+    """The topics, subscriptions and tables, as Google's clients list them."""
+    with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
+        project = f"projects/{settings.project_id}"
+        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+        subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        topics = [each.name for each in publisher.list_topics(project=project)]
+        subscriptions = [each.name for each in subscriber.list_subscriptions(project=project)]
+    with grpc.insecure_channel(str(settings.bigtable_emulator)) as channel:
+        admin = BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
+        instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
+        tables = [each.name for each in admin.list_tables(parent=instance)]
+    found = [sorted(name.rsplit("/", 1)[-1] for name in names) for names in (topics, subscriptions, tables)]
+    return found[0], found[1], found[2]
+
+
+def jobs(settings: Settings) -> list[str]:
+    with scheduler_client(settings) as client:
+        return [job.name.rsplit("/", 1)[-1] for job in client.list_jobs(parent=location(settings))]
+
+
+def test_the_job_goes_first(destroy: Destroy, settings: Settings) -> None:
+    """So that it asks for nothing in a topic that is gone."""
+    assert jobs(settings) == ["aggregate-daily"]
+
+    done = destroy("--yes")
+
+    assert jobs(settings) == []
+    assert done.out.startswith("removed job aggregate-daily\nremoved subscription events-ingest\n")
+
+
+def test_without_a_local_scheduler_the_rest_goes_all_the_same(
+    destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOUD_SCHEDULER_EMULATOR_HOST")
+
+    done = destroy("--yes")
+
+    assert done.out.startswith("removed subscription events-ingest\n")
+    assert jobs(settings) == ["aggregate-daily"]
+
+
+def test_tables_stay_unless_they_are_told_of(destroy: Destroy, settings: Settings) -> None:
+    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+
+    done = destroy("--yes")
+
+    assert done.code == 0
+    assert there(settings) == ([], [], TABLES)
+    assert "removed topic events\n" in done.out
+    assert "the tables stay" in done.out
+    assert "nothing was there" in destroy("--yes").out
+
+
+def test_data_goes_when_it_is_told_twice(destroy: Destroy, settings: Settings) -> None:
+    done = destroy("--tables", typed=(settings.project_id, settings.instance_id))
+
+    assert done.code == 0
+    assert there(settings) == ([], [], [])
+    assert destroy("--tables", "--yes", "--yes-delete-data").code == 0
+
+
+@pytest.mark.parametrize("options", [("--yes", "--tables"), ("--tables",), (), ("--yes-delete-data", "--tables")])
+def test_without_an_answer_to_each_question_nothing_is_removed(
+    destroy: Destroy, settings: Settings, options: tuple[str, ...]
+) -> None:
+    done = destroy(*options)
+
+    assert done.code == 1
+    assert "nothing was removed" in done.err
+    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+
+
+def test_a_wrong_name_removes_nothing(destroy: Destroy, settings: Settings) -> None:
+    first = destroy("--tables", typed=("other-project",))
+    second = destroy("--tables", typed=(settings.project_id, "y"))
+
+    assert (first.code, second.code) == (1, 1)
+    assert f"found 'other-project', expected '{settings.project_id}'" in first.err
+    assert f"found 'y', expected '{settings.instance_id}'" in second.err
+    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+
+
+def test_a_dry_run_only_tells(destroy: Destroy, settings: Settings) -> None:
+    done = destroy("--dry-run", "--tables")
+
+    assert done.code == 0
+    assert "# subscription events-ingest\n" in done.out
+    assert "# table events with all that is in it\n" in done.out
+    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+
+
+def test_half_in_the_cloud_is_refused(destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIGTABLE_EMULATOR_HOST")
+
+    done = destroy("--yes")
+
+    assert done.code == 1
+    assert "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST alone, expected both" in done.err
+    assert there(settings)[0] == TOPICS

@@ -1,0 +1,197 @@
+"""What the doctor says of a project, with a gcloud that answers as it would for one that is whole, or broken."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from infra import deploying
+from infra.cloud_doctor import examine
+from infra.deploying import APIS, Target
+from infra.doctor import Finding
+from infra.identities import ACCOUNTS, GRANTS
+from infra.resources import RESOURCES
+from shared.errors import MissingProgramError, PermanentError
+
+TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
+SUBSCRIPTION = {
+    "ackDeadlineSeconds": 600,
+    "messageRetentionDuration": "604800s",
+    "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"},
+}
+DEAD = {"deadLetterTopic": "projects/my-project/topics/events-dead-letter", "maxDeliveryAttempts": 100}
+
+
+class Project:
+    """A project as gcloud describes it; `spoilt` says what part of a command is answered otherwise."""
+
+    def __init__(self) -> None:
+        self.spoilt: dict[str, str | Exception] = {}
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, command: Sequence[str]) -> str:
+        self.asked.append(tuple(command))
+        line = shlex.join(command)
+        for part, answer in self.spoilt.items():
+            if part in line:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+        return self._answer(command[1:], line)
+
+    def _answer(self, words: Sequence[str], line: str) -> str:
+        if "get-iam-policy" in words:
+            # Which policy, doesn't matter: all roles of all accounts are in each.
+            bindings = [
+                {"role": grant.role, "members": [grant.member("my-project").replace("${NUMBER}", "123")]}
+                for grant in GRANTS
+            ]
+            return json.dumps({"bindings": bindings})
+        function = "ingest" if "ingest" in line else "aggregate"
+        match words[0], words[1]:
+            case "auth", _:
+                return "me@example.com"
+            case "projects", _:
+                return "123"
+            case "services", _:
+                return "\n".join(f"{api}.googleapis.com" for api in APIS)
+            case "bigtable", "instances":
+                return "READY"
+            case "iam", _:
+                return "\n".join(account.email("my-project") for account in ACCOUNTS)
+            case "bigtable", "tables":
+                return "\n".join(f"projects/p/instances/i/tables/{table.name}" for table in RESOURCES.tables)
+            case "pubsub", "topics":
+                return "\n".join(f"projects/my-project/topics/{topic}" for topic in RESOURCES.topics)
+            case "pubsub", "subscriptions":
+                if words[2] == "list":
+                    return "projects/my-project/subscriptions/events-dead-letter-keep"
+                return json.dumps({**SUBSCRIPTION, **({"deadLetterPolicy": DEAD} if function == "ingest" else {})})
+            case "scheduler", _:
+                return "projects/my-project/locations/us-central1/jobs/aggregate-daily"
+            case "logging", _:
+                return "\n".join(deploying.metrics())
+            case "alpha", _:
+                return "projects/my-project/alertPolicies/7"
+            case "functions", _:
+                return f"projects/p/locations/l/triggers/{function}-1" if "eventTrigger" in line else "ACTIVE"
+            case _:
+                return f"projects/my-project/subscriptions/eventarc-us-central1-{function}-1-sub-2"
+
+
+@pytest.fixture
+def project() -> Project:
+    return Project()
+
+
+def bad(project: Project) -> list[str]:
+    return [f"{finding.what}: {finding.text}" for finding in examine(TARGET, project) if not finding.ok]
+
+
+def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
+    findings = list(examine(TARGET, project))
+
+    assert [finding for finding in findings if not finding.ok] == []
+    looked_at = {finding.what for finding in findings}
+    assert {"APIs", "accounts", "topics", "tables", "jobs", "metrics", "roles on project"} <= looked_at
+    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= looked_at
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "expected"),
+    [
+        (
+            "services list",
+            "run.googleapis.com",
+            "APIs: pubsub.googleapis.com is missing; `gcloud services enable pubsub",
+        ),
+        (
+            "instances describe",
+            PermanentError("ERROR: not found"),
+            "instance my-instance: ERROR: not found; `gcloud bigt",
+        ),
+        (
+            "service-accounts list",
+            "",
+            "accounts: sluice-build@my-project.iam.gserviceaccount.com is missing; `gcloud iam",
+        ),
+        (
+            "topics list",
+            "projects/my-project/topics/events",
+            "topics: aggregate-requests is missing; `sluice provision`",
+        ),
+        ("subscriptions list", "", "subscriptions: events-dead-letter-keep is missing; `sluice provision`"),
+        ("tables list", "t", "tables: state is missing; `sluice provision`"),
+        ("jobs list", "", "jobs: aggregate-daily is missing; `sluice provision`"),
+        ("metrics list", "", "metrics: sluice_stored is missing; `sluice deploy`"),
+        ("userLabels.sluice=dead-letters", "", "alert dead-letters: found none; `sluice deploy`"),
+        ("describe ingest --gen2", PermanentError("ERROR: 404"), "function ingest: ERROR: 404; `sluice deploy`"),
+        ("describe aggregate --gen2", "FAILED", "function aggregate: found FAILED, expected ACTIVE; `sluice deploy`"),
+        (
+            "run services get-iam-policy ingest",
+            "{}",
+            "roles on service ingest: roles/run.invoker is missing, to call it; `gcloud run services add-iam-policy",
+        ),
+        (
+            "get-iam-policy events-dead-letter",
+            "",
+            "--member=serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com --role=roles/pubsub.publisher",
+        ),
+        (
+            "get-iam-policy eventarc-us-central1-ingest-1-sub-2",
+            "{}",
+            "roles on subscription eventarc-us-central1-ingest-1-sub-2: roles/pubsub.subscriber is missing",
+        ),
+        (
+            "subscriptions describe eventarc-us-central1-ingest-1-sub-2",
+            '{"ackDeadlineSeconds": 10, "messageRetentionDuration": "86400s"}',
+            "ack deadline: found 10, expected 600, retention: found 86400s, expected 604800s, shortest pause: found",
+        ),
+        (
+            "subscriptions describe eventarc-us-central1-ingest-1-sub-2",
+            json.dumps(SUBSCRIPTION),
+            "dead letters: found none, expected events-dead-letter, attempts: found none, expected 100; `gcloud pubsub "
+            "subscriptions update projects/my-project/subscriptions/eventarc-us-central1-ingest-1-sub-2",
+        ),
+        ("projects get-iam-policy", PermanentError("ERROR: denied"), "roles on project: ERROR: denied"),
+    ],
+)
+def test_what_is_missing_comes_with_what_mends_it(
+    project: Project, part: str, answer: str | Exception, expected: str
+) -> None:
+    project.spoilt[part] = answer
+
+    found = bad(project)
+
+    assert [line for line in found if expected in line], found
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "expected"),
+    [
+        ("auth list", "", "credentials: gcloud knows nobody; `gcloud auth login"),
+        ("auth list", PermanentError("ERROR: expired"), "credentials: ERROR: expired; `gcloud auth login"),
+        ("auth list", MissingProgramError("the Google Cloud CLI isn't installed"), "gcloud: the Google Cloud CLI"),
+        ("projects describe", PermanentError("ERROR: denied"), "project: ERROR: denied; `gcloud projects list`"),
+        ("projects describe", "", "project: found none; `gcloud projects list`"),
+    ],
+)
+def test_without_credentials_or_a_project_it_looks_no_further(
+    project: Project, part: str, answer: str | Exception, expected: str
+) -> None:
+    project.spoilt[part] = answer
+
+    [found] = bad(project)
+
+    assert found.startswith(expected)
+    assert len(project.asked) <= 2
+
+
+def test_what_googles_clients_see_is_told_too(project: Project) -> None:
+    seen: Callable[[], list[Finding]] = lambda: [Finding("table events", ok=False, text="no permission")]  # noqa: E731
+
+    assert Finding("table events", ok=False, text="no permission") in list(examine(TARGET, project, clients=seen))

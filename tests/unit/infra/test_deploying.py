@@ -1,0 +1,149 @@
+"""What is deployed fits what is declared: topics, subscriptions, accounts, roles, alerts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from infra import deploying, identities
+from infra.deploying import Target
+from infra.deployment import Alerts, Deployment, load
+from infra.gcloud import Command, Do
+from infra.identities import ACCOUNTS, GRANTS
+from infra.resources import RESOURCES
+from shared import aggregation, ingestion, instance
+from tests.support import ROOT
+
+TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
+COMMANDS = [step.command for step in deploying.steps(TARGET, load())]
+
+
+def command(*words: str) -> Command:
+    [found] = [each for each in COMMANDS if each[1 : len(words) + 1] == words]
+    return found
+
+
+def test_ingest_is_deployed_for_its_trigger_alone() -> None:
+    flags = set(command("functions", "deploy", "ingest"))
+
+    assert {
+        "--gen2",
+        "--region=europe-west1",
+        "--runtime=python313",
+        "--source=build/ingest",
+        "--entry-point=ingest",
+        "--trigger-topic=events",
+        "--retry",
+        "--no-allow-unauthenticated",
+        "--ingress-settings=internal-only",
+        "--service-account=sluice-ingest@my-project.iam.gserviceaccount.com",
+        "--trigger-service-account=sluice-trigger@my-project.iam.gserviceaccount.com",
+        "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
+        "SLUICE_CONTRACT=shared/contracts/music.toml",
+    } <= flags
+
+
+def test_aggregate_has_one_request_at_a_time() -> None:
+    flags = set(command("functions", "deploy", "aggregate"))
+
+    assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
+
+
+def test_the_subscription_of_ingest_becomes_what_is_declared() -> None:
+    flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
+
+    assert {
+        "--ack-deadline=600",
+        "--message-retention-duration=604800s",
+        "--min-retry-delay=10s",
+        "--max-retry-delay=600s",
+        "--dead-letter-topic=projects/my-project/topics/events-dead-letter",
+        "--max-delivery-attempts=100",
+    } <= flags
+
+
+def test_the_subscription_of_aggregate_has_no_dead_letters() -> None:
+    flags = " ".join(command("pubsub", "subscriptions", "update", "${AGGREGATE_SUBSCRIPTION}"))
+
+    assert "--ack-deadline=600" in flags
+    assert "dead-letter" not in flags
+
+
+def test_roles_on_what_a_function_has_come_after_it() -> None:
+    order = [" ".join(each) for each in COMMANDS]
+    first = {
+        what: next(n for n, line in enumerate(order) if what in line) for what in ("functions deploy ingest", "run.inv")
+    }
+
+    assert first["functions deploy ingest"] < first["run.inv"]
+    assert sum("add-iam-policy-binding" in line for line in order) == len(GRANTS)
+
+
+def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
+    ours = {account.name for account in ACCOUNTS}
+    tables = {table.name for table in RESOURCES.tables}
+
+    assert {grant.account for grant in GRANTS if "@" not in grant.account} == ours
+    assert {grant.resource for grant in GRANTS if grant.kind == "table"} == tables
+    assert {grant.resource for grant in GRANTS if grant.kind == "topic"} <= set(RESOURCES.topics)
+    assert {grant.role for grant in GRANTS if grant.kind == "table"} == {"roles/bigtable.user", "roles/bigtable.reader"}
+    # None that could do anything to anything.
+    assert not [grant for grant in GRANTS if re.search(r"owner|editor|admin$", grant.role)]
+
+
+def test_the_docs_have_every_role() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+
+    assert identities.table() in text
+
+
+def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
+    """An update from the file would undo it, and drop channels that were added in the console."""
+    shipped = load()
+    told = Deployment(shipped.all, shipped.ingest, shipped.aggregate, Alerts(["projects/p/notificationChannels/7"]))
+    steps = list(deploying.steps(TARGET, told))
+
+    updates = [step for step in steps if "update" in step.command and "policies" in step.command]
+    assert len(updates) == 4
+    assert all(isinstance(step, Do) and step.found == "POLICY" for step in updates)
+    assert {step.command[-2:] for step in updates} == {
+        ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
+    }
+    assert not [each for each in COMMANDS if "policies" in each and "update" in each]
+
+
+def test_four_alerts_are_found_again_by_their_label() -> None:
+    policies = deploying.policies()
+
+    assert set(policies) == {"oldest-unacknowledged", "dead-letters", "share-rejected", "day-not-aggregated"}
+    for key, path in policies.items():
+        policy = json.loads(path.read_text())
+        assert policy["userLabels"] == {"sluice": key}
+        assert policy["displayName"].startswith("Sluice: ")
+        assert len(policy["documentation"]["content"]) > 100
+
+
+def test_alerts_watch_what_is_declared_and_made() -> None:
+    text = "".join(path.read_text() for path in deploying.policies().values())
+
+    assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(deploying.metrics())
+    [kept] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
+    assert f'subscription_id = \\"{kept}\\"' in text
+
+
+def test_metrics_are_made_of_lines_that_are_logged() -> None:
+    """Their filters have the texts of the log lines, and what they take out are figures of those."""
+    code = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (instance, ingestion, aggregation))
+
+    for path in deploying.metrics().values():
+        metric = json.loads(path.read_text())
+        form = (
+            r'resource\.type="cloud_run_revision".*resource\.labels\.service_name="(\w+)" AND jsonPayload\.message=(.*)'
+        )
+        [(function, said)] = re.findall(form, metric["filter"])
+        assert function in deploying.TOPICS
+        for message in re.findall(r'"([^"]+)"', said):
+            assert f'"{message}"' in code
+        for figure in re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", "")):
+            assert f'"{figure}"' in code
