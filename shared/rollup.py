@@ -48,6 +48,7 @@ class DayRollup:
         )
         self._decode = msgspec.json.Decoder(list[event]).decode
         self._getters = {name: attrgetter(attribute) for name, attribute in attributes.items()}
+        self._user = user
         self._users = [_Users(each) for each in aggregates if each.by == user]
         self._values = [_Values(each) for each in aggregates if each.by != user]
 
@@ -63,6 +64,8 @@ class DayRollup:
         """
         decoded = self._decode(b"[" + events + b"]")
         columns: Columns = {name: Column(map(get, decoded)) for name, get in self._getters.items()}
+        if self._user in columns:
+            columns[self._user] = _once(columns[self._user])
         columns[None] = decoded
         for dimension in self._values:
             dimension.add(columns)
@@ -172,6 +175,14 @@ class _Values(_Dimension):
         """Return the figures of every value that there is."""
         for value, parts in self._kept.items():
             yield self._figures(value, parts)
+
+
+def _once(column: list[Any]) -> Column:
+    """Return a column in which texts that are equal are one object: who has a million users keeps one for each."""
+    if types_of(column) != {str}:
+        return Column(column)
+    known: dict[str, str] = {}
+    return Column(map(known.setdefault, column, column))
 
 
 class _Kept(dict[str, list[Part]]):
