@@ -17,9 +17,9 @@ from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.envelope import Message, UnpackError, unpack
 from shared.errors import RequestError
 from shared.events import FAMILY, Events
+from shared.measuring import Measuring
 from shared.quality import Quality
 from shared.quarantine import Quarantine
-from shared.rollup import DayRollup
 from shared.rollups import Rollups, RunWriter
 from shared.state import Run, State, now
 
@@ -74,21 +74,22 @@ class Aggregation:
         """Compute a day from its events; a rerun leaves what the first run left."""
         started = now()
         earlier = await self._state.run(day)
-        rollup, quality = DayRollup(self._contract), Quality(self._contract.max_rejected)
-        run = self._rollups.begin(day, started)
-        await self._read(day, rollup, quality, run)
-        await run.write(rollup.finish())
-        quality.stored = rollup.events
+        quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)
+        async with Measuring(self._contract) as measuring:
+            await self._read(day, measuring, quality, run)
+            async for figures in measuring.finish():
+                await run.write(figures)
+        quality.stored = measuring.events
         quality.rejected, quality.rules = await self._quarantine.count(day)
         await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
         micros = int(started.timestamp() * 1_000) * 1_000
-        await self._state.finish_run(day, Run(micros, rollup.events, quality.repeated, dimensions))
+        await self._state.finish_run(day, Run(micros, measuring.events, quality.repeated, dimensions))
         swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(
             day=day,
-            events=rollup.events,
+            events=measuring.events,
             repeated=quality.repeated,
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
@@ -129,10 +130,10 @@ class Aggregation:
             first = min(runs)
         return [day for day in keys.days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
-    async def _read(self, day: date, rollup: DayRollup, quality: Quality, run: RunWriter) -> None:
-        """Take a day's events into the rollup, what was found about them into the quality, and write what is finished.
+    async def _read(self, day: date, measuring: Measuring, quality: Quality, run: RunWriter) -> None:
+        """Measure a day's events, take what was found about them into the quality, and write what is finished.
 
-        A scan whose user completes some figures waits until they are written; the others read on meanwhile.
+        A scan whose user fills a batch waits until that is measured and written; the others read on meanwhile.
         """
         scans = asyncio.Semaphore(_SCANS)
 
@@ -140,7 +141,7 @@ class Aggregation:
             async with scans:
                 async for rows in _by_user(self._events.of_shard(prefix)):
                     values, findings, repeated = _each_id_once(rows)
-                    if finished := rollup.add(values):
+                    if finished := await measuring.add(values):
                         await run.write(finished)
                     quality.warn(findings)
                     quality.repeated += repeated

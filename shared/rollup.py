@@ -12,14 +12,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.contract import Contract
 from shared.contract_aggregate import Aggregate
 from shared.parts import MOST_EXACT, Column, Part, types_of
 
 EVERYTHING = "all"
-
-# Bytes of events that are measured together.
-_TOGETHER = 1024 * 1024
 
 # The events' values by field, and the events themselves under None.
 Columns = dict[str | None, list[Any]]
@@ -39,8 +35,9 @@ class DayRollup:
     What is measured by the contract's user is finished as soon as that user's events are through, and isn't kept.
     """
 
-    def __init__(self, contract: Contract) -> None:
-        names = sorted(_fields_used(contract))
+    def __init__(self, user: str, aggregates: Sequence[Aggregate]) -> None:
+        """Prepare to measure what the aggregates ask for; `user` is the field that says whose an event is."""
+        names = sorted(_fields_used(aggregates))
         # Only the fields that are measured are decoded, into a type made for them; its attributes are f0, f1, ...
         attributes = {name: f"f{number}" for number, name in enumerate(names)}
         event: Any = msgspec.defstruct(
@@ -51,46 +48,33 @@ class DayRollup:
         )
         self._decode = msgspec.json.Decoder(list[event]).decode
         self._getters = {name: attrgetter(attribute) for name, attribute in attributes.items()}
-        self._users = [_Users(each) for each in contract.aggregates if each.by == contract.user]
-        self._values = [_Values(each) for each in contract.aggregates if each.by != contract.user]
-        self._begin()
-        self.events = 0
+        self._user = user
+        self._users = [_Users(each) for each in aggregates if each.by == user]
+        self._values = [_Values(each) for each in aggregates if each.by != user]
 
-    def _begin(self) -> None:
-        self._waiting: list[bytes] = []
-        self._bytes = 0
-        self._counts: list[int] = []  # of the waiting events, user by user
+    def measure(self, events: bytes, counts: list[int]) -> list[Figures]:
+        """Take in all events of some users.
 
-    def add(self, events: Sequence[bytes]) -> list[Figures]:
-        """Take in the events of one user, all that there are, as they are stored.
+        Args:
+            events: as they are stored, with commas between them.
+            counts: how many each user has, one user's behind the other's.
 
         Returns:
-            Figures of users that are finished: mostly none, from time to time those of many.
+            What is measured by the user, which is finished with this.
         """
-        if events:
-            self._waiting += events
-            self._bytes += sum(map(len, events))
-            self._counts.append(len(events))
-        return self._measure() if self._bytes >= _TOGETHER else []
-
-    def finish(self) -> Iterator[Figures]:
-        """Return the figures that haven't been returned yet: of the last users, and of all other dimensions."""
-        yield from self._measure()
-        for dimension in self._values:
-            yield from dimension.finish()
-
-    def _measure(self) -> list[Figures]:
-        events = self._decode(b"[" + b",".join(self._waiting) + b"]")
-        counts = self._counts
-        self._begin()
-        if not counts:
-            return []
-        self.events += len(events)
-        columns: Columns = {name: Column(map(get, events)) for name, get in self._getters.items()}
-        columns[None] = events
+        decoded = self._decode(b"[" + events + b"]")
+        columns: Columns = {name: Column(map(get, decoded)) for name, get in self._getters.items()}
+        if self._user in columns:
+            columns[self._user] = _once(columns[self._user])
+        columns[None] = decoded
         for dimension in self._values:
             dimension.add(columns)
         return [figures for dimension in self._users for figures in dimension.measure(columns, counts)]
+
+    def finish(self) -> Iterator[Figures]:
+        """Return the figures of all other dimensions."""
+        for dimension in self._values:
+            yield from dimension.finish()
 
 
 class _Dimension:
@@ -138,7 +122,7 @@ class _Users(_Dimension):
             measured = [list(compress(column, counting)) for column in measured]
             counts = [sum(counting[each]) for each in slices]
             slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
-        if max(counts) > MOST_EXACT:
+        if max(counts, default=0) > MOST_EXACT:
             return [
                 self._figures(name, self._parts_of([column[each] for column in measured]))
                 for name, each in zip(names, slices, strict=True)
@@ -193,6 +177,14 @@ class _Values(_Dimension):
             yield self._figures(value, parts)
 
 
+def _once(column: list[Any]) -> Column:
+    """Return a column in which texts that are equal are one object: who has a million users keeps one for each."""
+    if types_of(column) != {str}:
+        return Column(column)
+    known: dict[str, str] = {}
+    return Column(map(known.setdefault, column, column))
+
+
 class _Kept(dict[str, list[Part]]):
     """Parts by value, which are made when they are asked for."""
 
@@ -214,8 +206,8 @@ def _text(value: Any) -> str | None:
     return str(value) if type(value) is int else None
 
 
-def _fields_used(contract: Contract) -> set[str]:
+def _fields_used(aggregates: Sequence[Aggregate]) -> set[str]:
     used = set()
-    for aggregate in contract.aggregates:
+    for aggregate in aggregates:
         used |= {aggregate.by, *(name for name, _ in aggregate.where), *(each.field for each in aggregate.measures)}
     return {name for name in used if name is not None}

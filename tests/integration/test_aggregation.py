@@ -211,6 +211,23 @@ async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: Rollup
     assert (summary.events, summary.repeated) == (len({event["event_id"] for event in events}), 1)
 
 
+async def test_a_day_that_is_measured_elsewhere_has_the_same_figures(
+    bigtable: Bigtable, rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await take_in(bigtable, [music_event(number * 997, duration=number / 7) for number in range(200)])
+    dimensions = ("user", "song", "event_type", "all", "quality")
+    here = await Aggregation(bigtable, load(MUSIC_CONTRACT)).run(DAY)
+    expected = [await rollups.of_day(dimension, DAY) for dimension in dimensions]
+    monkeypatch.setattr("shared.measuring._TOGETHER", 5_000)
+    monkeypatch.setattr("shared.measuring._cores", lambda: 2)
+    await _until_after(timedelta(milliseconds=2))
+
+    elsewhere = await Aggregation(bigtable, load(MUSIC_CONTRACT)).run(DAY)
+
+    assert (elsewhere.events, elsewhere.rows) == (here.events, here.rows)
+    assert [await rollups.of_day(dimension, DAY) for dimension in dimensions] == expected
+
+
 async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: Rollups) -> None:
     summary = await Aggregation(bigtable, load(MUSIC_CONTRACT)).run(DAY)
 

@@ -111,9 +111,9 @@ def memory(parts: Parts) -> Result:
         unit="MiB",
         ratios={"MiB": outcome["peak_mib"]},
         targets={"MiB": most(512)},
-        how=f"most memory resident in a process that aggregates a day of {_LARGE_EVENTS:,} events of {_LARGE_USERS:,} "
-        "users under the music contract; no emulator holds that much, so rows are made as the reader yields them and "
-        f"what is written is counted. It estimated {users:,} users, with an error of {error:.2%}",
+        how=f"most memory resident in the two processes that aggregate a day of {_LARGE_EVENTS:,} events of "
+        f"{_LARGE_USERS:,} users under the music contract; no emulator holds that much, so rows are made as the reader "
+        f"yields them and what is written is counted. It estimated {users:,} users, with an error of {error:.2%}",
     )
 
 

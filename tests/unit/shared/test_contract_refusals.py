@@ -328,7 +328,7 @@ def test_any_document_makes_a_contract_that_works_or_a_clear_error(document: dic
     else:
         Transform(made)({})
         Checks(made)
-        DayRollup(made)
+        DayRollup(made.user, made.aggregates)
         made.fingerprint()
         return
     assert message.startswith("any.toml: ")

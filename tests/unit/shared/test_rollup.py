@@ -19,14 +19,14 @@ from tests.unit.shared.small import small_contract
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def rolled(small: Contract, *users: list[dict[str, Any]]) -> Rows:
+def rolled(small: Contract, *users: list[dict[str, Any]], batched: list[Any] | None = None) -> Rows:
     """Return the figures of the events of some users, by dimension and value."""
-    rollup = DayRollup(small)
+    rollup = DayRollup(small.user, small.aggregates)
     found: list[Figures] = []
-    for events in users:
-        found += rollup.add([json.dumps(event).encode() for event in events])
+    for some in batched or [[each] for each in users]:
+        data = b",".join(json.dumps(event).encode() for events in some for event in events)
+        found += rollup.measure(data, list(map(len, some)))
     found += rollup.finish()
-    assert rollup.events == sum(map(len, users))
     rows = {(dimension, value): figures for dimension, value, figures in found}
     assert len(rows) == len(found)
     return rows
@@ -147,33 +147,29 @@ events = st.lists(
 )
 
 
-@given(st.lists(events, max_size=4), st.sampled_from([1, 200, 10**6]), st.randoms(use_true_random=False))
-def test_users_and_their_events_may_come_in_any_order_and_be_measured_at_any_time(
-    taken: list[list[dict[str, Any]]], together: int, chance: random.Random
+@given(st.lists(events, max_size=4), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_users_and_their_events_may_come_in_any_order_and_any_number_of_users_at_once(
+    taken: list[list[dict[str, Any]]], at_once: int, chance: random.Random
 ) -> None:
     music = contract.load(MUSIC_CONTRACT)
-    users = [[{**event, "user_id": f"u{number}"} for event in each] for number, each in enumerate(taken)]
+    users = [[{**event, "user_id": f"u{number}"} for event in each] for number, each in enumerate(taken) if each]
     shuffled = [chance.sample(each, len(each)) for each in chance.sample(users, len(users))]
+    batched = [shuffled[start : start + at_once] for start in range(0, len(shuffled), at_once)]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shared.rollup._TOGETHER", together)
-        found = rolled(music, *shuffled)
+    found = rolled(music, *users, batched=batched)
 
     assert repr(sorted(found.items())) == repr(sorted(rolled(music, *users).items()))
 
 
-def test_a_user_is_finished_when_the_events_are_through_and_nothing_of_it_is_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("shared.rollup._TOGETHER", 100)
-    rollup = DayRollup(contract.load(MUSIC_CONTRACT))
+def test_a_user_is_finished_when_the_events_are_through_and_nothing_of_it_is_kept() -> None:
+    music = contract.load(MUSIC_CONTRACT)
+    rollup = DayRollup(music.user, music.aggregates)
     event = {"event_type": "click", "song_id": "s"}
+    ann, bob = (json.dumps({**event, "user_id": user}).encode() for user in ("ann", "bob"))
 
-    first = rollup.add([json.dumps({**event, "user_id": "ann"}).encode()])
-    second = rollup.add([json.dumps({**event, "user_id": "bob"}).encode()] * 2)
+    found = rollup.measure(b",".join([ann, bob, bob]), [1, 2])
 
-    assert first == []
-    assert second == [
+    assert found == [
         ("user", "ann", {"total_events": 1, "unique_songs": 1, "listening_seconds": 0}),
         ("user", "bob", {"total_events": 2, "unique_songs": 1, "listening_seconds": 0}),
     ]
