@@ -12,8 +12,7 @@ from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from infra.cli import main
-from infra.provision import provision_pubsub
-from infra.scheduling import ensure_daily_job
+from infra.provision import provision_pubsub, provision_schedule
 from shared.config import Settings
 
 Trigger = Callable[..., tuple[int, str, str]]
@@ -50,8 +49,8 @@ def requests(settings: Settings, count: int) -> list[bytes]:
 
 def test_without_a_date_the_job_runs(settings: Settings, trigger: Trigger) -> None:
     provision_pubsub(settings)
-    assert ensure_daily_job(settings)
-    assert not ensure_daily_job(settings)
+    assert provision_schedule(settings)
+    assert not provision_schedule(settings)
 
     code, out, _ = trigger()
 
@@ -80,7 +79,7 @@ def test_what_is_missing_is_named(settings: Settings, trigger: Trigger) -> None:
     code, _, err = trigger()
     assert (code, "aggregate-daily: found none, expected it to exist; `sluice provision` makes it" in err) == (1, True)
 
-    ensure_daily_job(settings)
+    provision_schedule(settings)
     code, _, err = trigger()  # there is no topic
     assert (code, "aggregate-daily: can't publish: " in err) == (1, True)
 
