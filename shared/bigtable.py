@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.auth.exceptions import GoogleAuthError
@@ -18,6 +19,8 @@ from shared.errors import SettingsError
 from shared.group_commit import GroupCommit
 from shared.reader import Scan
 from shared.writer import Changes
+
+T = TypeVar("T")
 
 EVENTS, REJECTED, AGGREGATES, STATE = "events", "rejected", "aggregates", "state"
 
@@ -54,12 +57,23 @@ class Bigtable:
             StoreUnavailableError, OverloadedError: another try may succeed.
             StoreRefusedError: refused for good.
         """
+        await self._commit(table).commit(changes.entries(), changes.size, changes.count)
+
+    def begin_write(self, table: str, changes: Changes, done: asyncio.Future[T], result: T) -> None:
+        """Begin to store changes; `done` will have the result when all are acknowledged, or an error of `write`.
+
+        Raises:
+            OverloadedError: too much is waiting already.
+        """
+        self._commit(table).begin(changes.entries(), done, changes.size, changes.count, result)
+
+    def _commit(self, table: str) -> GroupCommit:
         commit = self._commits.get(table)
         if commit is None:
             commit = self._commits[table] = GroupCommit(
                 self._sender(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
             )
-        await commit.commit(changes.entries(), changes.size, changes.count)
+        return commit
 
     def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
         """Read rows; errors as those of `reader.read`."""

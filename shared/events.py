@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from shared.chunks import Row
 from shared.reader import Filter, Scan
 from shared.verdicts import Accepted
 from shared.writer import Changes
+
+T = TypeVar("T")
 
 FAMILY, FINDINGS = "e", "f"
 MOST_DAYS = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
@@ -30,12 +33,23 @@ class Events:
 
     async def store(self, events: Iterable[Accepted]) -> None:
         """Store events, each in its own place; returns when all of them are acknowledged."""
+        await self._bigtable.write(EVENTS, self._changes(events))
+
+    def begin_store(self, events: Iterable[Accepted], done: asyncio.Future[T], result: T) -> None:
+        """Begin to store events; `done` will have the result when all of them are acknowledged, or an error.
+
+        Raises:
+            OverloadedError: too much is waiting already.
+        """
+        self._bigtable.begin_write(EVENTS, self._changes(events), done, result)
+
+    def _changes(self, events: Iterable[Accepted]) -> Changes:
         changes = Changes()
         for (row_key, qualifier, micros), value, warnings in events:
             changes.set_cell(row_key, FAMILY, qualifier, micros, value)
             if warnings:
                 changes.set_cell(row_key, FINDINGS, qualifier, micros, _encode_findings(warnings))
-        await self._bigtable.write(EVENTS, changes)
+        return changes
 
     async def of_user(
         self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int

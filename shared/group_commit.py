@@ -10,13 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from google.api_core import exceptions
 
 from shared import retry
 from shared.errors import OverloadedError, StoreUnavailableError
 
+T = TypeVar("T")
 Send = Callable[[Sequence[Any], float], Awaitable[list[Exception | None]]]
 
 
@@ -75,22 +77,39 @@ class GroupCommit:
             StoreUnavailableError: not stored within the deadline; another try may succeed.
             StoreRefusedError: refused for good.
         """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.begin(entries, done, size, mutations)
+        await done
+
+    def begin(
+        self,
+        entries: Sequence[Any],
+        done: asyncio.Future[T],
+        size: int | None = None,
+        mutations: int | None = None,
+        result: T | None = None,
+    ) -> None:
+        """Begin to store entries, as `commit` does; `done` will have the result, or the error, when it is over.
+
+        Raises:
+            OverloadedError: too much is waiting already.
+        """
         if not entries:
+            done.set_result(result)  # type: ignore[arg-type]
             return
-        loop = asyncio.get_running_loop()
-        ticket = _Ticket(loop.create_future(), loop.time() + self._deadline, len(entries))
+        ticket = _Ticket(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
         parcels = self._parcels(entries, size, mutations, ticket)
-        size = sum([parcel.size for parcel in parcels])
+        total = sum([parcel.size for parcel in parcels])
         # A caller alone is let in whatever its size: refusing it would refuse it for ever.
-        if self._pending_bytes and self._pending_bytes + size > self._limits.pending_bytes:
+        if self._pending_bytes and self._pending_bytes + total > self._limits.pending_bytes:
             raise OverloadedError(f"{self._what}: {self._pending_bytes} bytes are waiting to be stored already")
-        self._pending_bytes += size
+        self._pending_bytes += total
+        done.add_done_callback(partial(self._release, total))
         self._queue.extend(parcels)
         self._board()
-        try:
-            await ticket.future
-        finally:
-            self._pending_bytes -= size
+
+    def _release(self, size: int, _done: object) -> None:
+        self._pending_bytes -= size
 
     def _parcels(
         self, entries: Sequence[Any], size: int | None, mutations: int | None, ticket: _Ticket
@@ -196,10 +215,11 @@ class _Ticket:
     An entry that fails doesn't end the others' way: they are stored, and then the caller is told of the failure.
     """
 
-    __slots__ = ("deadline", "error", "future", "open")
+    __slots__ = ("deadline", "error", "future", "open", "result")
 
-    def __init__(self, future: asyncio.Future[None], deadline: float, entries: int) -> None:
+    def __init__(self, future: asyncio.Future[Any], result: Any, deadline: float, entries: int) -> None:
         self.future = future
+        self.result = result
         self.deadline = deadline
         self.open = entries
         self.error: Exception | None = None
@@ -210,7 +230,7 @@ class _Ticket:
         self.open -= entries
         if self.open == 0 and not self.future.done():
             if self.error is None:
-                self.future.set_result(None)
+                self.future.set_result(self.result)
             else:
                 self.future.set_exception(self.error)
 

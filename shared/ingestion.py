@@ -14,12 +14,12 @@ from shared.admission import Room, Stay
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.envelope import Message, UnpackError
-from shared.errors import SluiceError, TransientError
+from shared.errors import OverloadedError
 from shared.events import Events
 from shared.findings import Finding, rules_broken
 from shared.gathering import Gathering
 from shared.judgement import Judgement
-from shared.keys import EPOCH, MICROSECONDS_A_DAY
+from shared.keys import MICROSECONDS_A_DAY
 from shared.quarantine import Quarantine
 from shared.recent import Recent
 from shared.state import State
@@ -72,21 +72,21 @@ class Ingestion:
         self._quarantine = Quarantine(bigtable)
         self._recent = Recent()
         self._room = Room(patience=bigtable.store_deadline)
-        self._small: Gathering[Message] = Gathering(self._take_together)
+        self._small: Gathering[Message, tuple[list[Verdict], bool]] = Gathering(self._begin_together)
         self._places: asyncio.Task[None] | None = None
         self._places_held = False
 
     async def take(self, message: Message) -> None:
         """Unpack a message, judge its events and keep them; errors as those of `keep`, and this one.
 
-        Small messages that come at the same moment are taken in together: with an event each, that halves what one
-        costs. A large message is kept in parts, so that of its events only some exist in all their forms at once.
+        Small messages that come at the same moment are judged together. A large message is kept in parts, so that of
+        its events only some exist in all their forms at once.
 
         Raises:
             OverloadedError: this instance holds as much as it may already.
         """
-        if _is_small(message.data):
-            await self._small.join(message)
+        if _is_small(message):
+            self._tell({**await self._take_small(message), "messages": 1})
             return
         counts: dict[str, int] = {}
         async with self._room.admit(len(message.data)) as stay:
@@ -97,62 +97,37 @@ class Ingestion:
         counts["messages"] = 1
         self._tell(counts)
 
-    async def _take_together(self, messages: Sequence[Message]) -> Sequence[BaseException | None]:
-        """Take several small messages in; returns for each what went wrong with it."""
-        async with self._room.admit(sum([len(message.data) for message in messages])) as stay:
-            judged = self._judge_together(messages, stay)
-            good = [at for at, verdicts in enumerate(judged) if all(type(each) is Accepted for each in verdicts)]
-            together = [verdict for at in good for verdict in judged[at]]
-            if len(good) > 1 and await self._keep_together(together):
-                self._tell({"messages": len(good)})
-                left = [at for at in range(len(messages)) if at not in set(good)]
-            else:
-                left = list(range(len(messages)))
-            outcomes: list[BaseException | None] = [None] * len(messages)
-            kept = (self._keep_message(messages[at], judged[at]) for at in left)
-            for at, outcome in zip(left, await asyncio.gather(*kept, return_exceptions=True), strict=True):
-                outcomes[at] = outcome
-            return outcomes
+    async def _take_small(self, message: Message) -> dict[str, int]:
+        if not self._places_held:
+            await self._hold_places()
+        async with self._room.admit(len(message.data)):
+            verdicts, stored = await self._small.join(message)
+            if stored:
+                return await self._stored([verdict for verdict in verdicts if type(verdict) is Accepted])
+            return await self._keep(verdicts, message.published, message.message_id)
 
-    def _judge_together(self, messages: Sequence[Message], stay: Stay) -> list[list[Verdict]]:
-        """Judge the events of several messages at once; returns the verdicts of each message."""
-        verdicts: list[list[Verdict]] = []
-        raws: list[bytes] = []
-        published: list[datetime] = []
-        counts: list[int] = []
-        for message in messages:
-            try:
-                events = envelope.unpack(message)
-            except UnpackError as error:
-                verdicts.append([_rejected(message, error)])
-                counts.append(0)
-            else:
-                verdicts.append([])
-                counts.append(len(events))
-                raws += events
-                published += [message.published] * len(events)
-        self._room.grow(stay, sum(map(len, raws)) + len(raws) * _PER_EVENT)
-        judged = iter(self._judgement.all(raws, published))
-        for own, count in zip(verdicts, counts, strict=True):
-            own += islice(judged, count)
-        return verdicts
+    def _begin_together(self, messages: Sequence[tuple[Message, asyncio.Future[tuple[list[Verdict], bool]]]]) -> None:
+        """Judge the events of several small messages at once, and begin to store those that are all good.
 
-    async def _keep_together(self, accepted: list[Verdict]) -> bool:
-        """Store good events of several messages; False if Bigtable refuses any, and each has to be tried alone.
-
-        Raises:
-            TransientError: not all of it is stored, and each message is better delivered again.
+        Each is done when its own events are acknowledged, so a slow key range holds up nobody else's. One with a bad
+        event is left to be kept by itself.
         """
-        try:
-            self._tell(await self._keep(accepted, EPOCH, ""))
-        except TransientError:
-            raise
-        except SluiceError:
-            return False
-        return True
-
-    async def _keep_message(self, message: Message, verdicts: list[Verdict]) -> None:
-        self._tell({**await self._keep(verdicts, message.published, message.message_id), "messages": 1})
+        unpacked = [envelope.unpack(message) for message, _ in messages]  # lines or an object: nothing to fail at
+        raws = [raw for events in unpacked for raw in events]
+        published = [message.published for (message, _), events in zip(messages, unpacked, strict=True) for _ in events]
+        judged = iter(self._judgement.all(raws, published))
+        for (_, done), events in zip(messages, unpacked, strict=True):
+            verdicts = list(islice(judged, len(events)))
+            accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
+            if done.done():
+                continue  # called off
+            if len(accepted) < len(verdicts):
+                done.set_result((verdicts, False))
+                continue
+            try:
+                self._events.begin_store(accepted, done, (verdicts, True))
+            except OverloadedError as error:
+                done.set_exception(error)
 
     def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
@@ -194,14 +169,17 @@ class Ingestion:
         if not self._places_held:
             await self._hold_places()
         accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
-        counts = {"stored": len(accepted)}
         if len(accepted) == len(verdicts):
             await self._events.store(accepted)
-        else:
-            rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
-            await asyncio.gather(self._events.store(accepted), self._quarantine.keep(rejected, published, source))
-            counts |= Counter(rule for event in rejected for rule in rules_broken(event.findings))
-            counts["rejected"] = len(rejected)
+            return await self._stored(accepted)
+        rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
+        await asyncio.gather(self._events.store(accepted), self._quarantine.keep(rejected, published, source))
+        broken = Counter(rule for event in rejected for rule in rules_broken(event.findings))
+        return {**await self._stored(accepted), **broken, "rejected": len(rejected)}
+
+    async def _stored(self, accepted: list[Accepted]) -> dict[str, int]:
+        """Take note of events that are stored now, and return what that was."""
+        counts = {"stored": len(accepted)}
         await self._mark_late(accepted)
         if known := self._recent.count([verdict.place for verdict in accepted]):
             counts["duplicate"] = known
@@ -231,9 +209,12 @@ class Ingestion:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
 
 
-def _is_small(data: bytes) -> bool:
+def _is_small(message: Message) -> bool:
     """Return whether a message plainly holds a few events: a gzip or an array of that size may hold thousands."""
-    return len(data) <= _SMALL_BYTES and data.startswith(b"{") and data.count(b"\n") <= _SMALL_LINES
+    data = message.data
+    if len(data) > _SMALL_BYTES or not data.startswith(b"{") or data.count(b"\n") > _SMALL_LINES:
+        return False
+    return message.problem is None and envelope.CONTENT_ENCODING not in message.attributes
 
 
 def _rejected(message: Message, error: UnpackError) -> Rejected:

@@ -1,4 +1,4 @@
-"""Who comes in the same turn of the loop is served together, and learns of nobody's fate but his own."""
+"""Who comes in the same turn of the loop is served together, and is done when what is his own is."""
 
 from __future__ import annotations
 
@@ -9,76 +9,70 @@ import pytest
 
 from shared.gathering import Gathering
 
+Together = Sequence[tuple[str, "asyncio.Future[str]"]]
+
 
 class Server:
-    """Notes who came together, and fails for the items it is told to."""
+    """Notes who came together, and answers when a test says."""
 
-    def __init__(self, failing: Sequence[str] = (), error: BaseException | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.batches: list[list[str]] = []
-        self.open = asyncio.Event()
-        self.open.set()
-        self._failing = failing
+        self.done: dict[str, asyncio.Future[str]] = {}
         self._error = error
 
-    async def __call__(self, items: Sequence[str]) -> list[BaseException | None]:
-        self.batches.append(list(items))
-        await self.open.wait()
+    def __call__(self, together: Together) -> None:
+        self.batches.append([item for item, _ in together])
         if self._error:
             raise self._error
-        return [ValueError(item) if item in self._failing else None for item in items]
+        self.done |= dict(together)
+
+
+async def joined(gathering: Gathering[str, str], items: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(gathering.join(item)) for item in items]
+    await asyncio.sleep(0.01)
+    return tasks
 
 
 async def test_those_of_one_turn_are_served_together_and_later_ones_apart() -> None:
     server = Server()
     gathering = Gathering(server)
 
-    await asyncio.gather(*(gathering.join(item) for item in "abc"))
-    await gathering.join("d")
+    await joined(gathering, "abc")
+    await joined(gathering, "d")
 
     assert server.batches == [["a", "b", "c"], ["d"]]
 
 
-async def test_nobody_waits_for_those_before() -> None:
+async def test_nobody_waits_for_the_others_to_be_done() -> None:
     server = Server()
-    server.open.clear()
-    gathering = Gathering(server)
+    slow, quick, failed = await joined(Gathering(server), "abc")
 
-    first = asyncio.create_task(gathering.join("a"))
-    await asyncio.sleep(0.01)
-    second = asyncio.create_task(gathering.join("b"))
-    await asyncio.sleep(0.01)
+    server.done["b"].set_result("B")
+    server.done["c"].set_exception(ValueError("c"))
 
-    assert server.batches == [["a"], ["b"]]
-    server.open.set()
-    await asyncio.gather(first, second)
-
-
-async def test_everyone_gets_the_error_that_is_his() -> None:
-    gathering = Gathering(Server(failing=["b"]))
-
-    outcomes = await asyncio.gather(*(gathering.join(item) for item in "abc"), return_exceptions=True)
-
-    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+    assert await quick == "B"
+    with pytest.raises(ValueError, match="c"):
+        await failed
+    assert not slow.done()
+    server.done["a"].set_result("A")
+    assert await slow == "A"
 
 
 async def test_an_error_of_the_whole_is_everyones() -> None:
-    gathering = Gathering(Server(error=KeyError("whole")))
+    tasks = await joined(Gathering(Server(error=KeyError("whole"))), "ab")
 
-    outcomes = await asyncio.gather(*(gathering.join(item) for item in "ab"), return_exceptions=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert [type(outcome) for outcome in outcomes] == [KeyError, KeyError]
 
 
 async def test_who_is_called_off_harms_nobody() -> None:
     server = Server()
-    server.open.clear()
-    gathering = Gathering(server)
-    first, second = (asyncio.create_task(gathering.join(item)) for item in "ab")
-    await asyncio.sleep(0.01)
+    first, second = await joined(Gathering(server), "ab")
 
     first.cancel()
-    server.open.set()
+    server.done["b"].set_result("B")
 
-    await second
+    assert await second == "B"
     with pytest.raises(asyncio.CancelledError):
         await first

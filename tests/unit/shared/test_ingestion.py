@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from google.api_core import exceptions
 
 from shared import contract
 from shared.bigtable import Bigtable
 from shared.config import Settings
-from shared.contract import Contract
 from shared.errors import StoreRefusedError, StoreUnavailableError
+from shared.group_commit import GroupCommit
 from shared.ingestion import Ingestion, _is_small
-from shared.verdicts import Accepted, Rejected
+from shared.verdicts import Rejected
 from tests.support import MUSIC_CONTRACT, lines, message, music_event
 
 MUSIC = contract.load(MUSIC_CONTRACT)
@@ -24,30 +25,43 @@ PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
 
 class Tables:
-    """Stands for the tables: remembers what was stored together and kept apart, and fails as a test says."""
+    """Stands for the tables: remembers what was sent and kept apart, refuses rows and holds them up as a test says."""
 
     def __init__(self, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stored: list[list[str]] = []
+        self.calls: list[list[str]] = []
         self.kept: list[tuple[str, int]] = []
         self.refused: set[str] = set()
+        self.held: set[str] = set()
+        self.open = asyncio.Event()
         self.error: Exception | None = None
-        monkeypatch.setattr(ingestion._events, "store", self.store)
+        commit = GroupCommit(self.send, "table events", deadline=60)
+        monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
         monkeypatch.setattr(ingestion._quarantine, "keep", self.keep)
-        monkeypatch.setattr(ingestion._state, "hold_places", self.hold)
-        monkeypatch.setattr(ingestion._state, "mark_late", self.hold)
+        monkeypatch.setattr(ingestion._state, "hold_places", self.nothing)
+        monkeypatch.setattr(ingestion._state, "mark_late", self.nothing)
 
-    async def hold(self, _what: Contract | Iterable[Any]) -> None:
+    @property
+    def stored(self) -> list[str]:
+        return sorted(id_ for call in self.calls for id_ in call if id_ not in self.refused)
+
+    async def nothing(self, _what: Any) -> None:
         await asyncio.sleep(0)
 
-    async def store(self, events: list[Accepted]) -> None:
-        ids = [event.place.qualifier[12:].decode() for event in events]
+    async def send(self, entries: Sequence[Any], timeout: float) -> list[Exception | None]:
+        ids = [mutation.set_cell.column_qualifier[12:].decode() for entry in entries for mutation in entry.mutations]
+        if self.held & set(ids):
+            await self.open.wait()
         await asyncio.sleep(0)
         if self.error:
             raise self.error
-        if self.refused & set(ids):
-            raise StoreRefusedError("an invalid row")
-        if ids:
-            self.stored.append(ids)
+        self.calls.append(ids)
+        refused = exceptions.InvalidArgument("an invalid row")
+        return [
+            refused
+            if {each.set_cell.column_qualifier[12:].decode() for each in entry.mutations} & self.refused
+            else None
+            for entry in entries
+        ]
 
     async def keep(self, rejected: list[Rejected], published: datetime, source: str) -> None:
         self.kept.append((source, len(rejected)))
@@ -72,11 +86,12 @@ async def take(ingestion: Ingestion, *messages: Any) -> list[type]:
     return [type(outcome) for outcome in outcomes]
 
 
-async def test_good_events_of_several_messages_are_stored_together(ingestion: Ingestion, tables: Tables) -> None:
+async def test_events_of_several_messages_go_in_one_call(ingestion: Ingestion, tables: Tables) -> None:
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2), music_event(3)), of(music_event(4)))
 
     assert outcomes == [type(None)] * 3
-    assert tables.stored == [["evt-000001", "evt-000002", "evt-000003", "evt-000004"]]
+    assert len(tables.calls) == 1
+    assert tables.stored == ["evt-000001", "evt-000002", "evt-000003", "evt-000004"]
     assert ingestion.counts == {"stored": 4, "messages": 3}
 
 
@@ -86,7 +101,7 @@ async def test_a_bad_event_is_kept_with_its_own_message(ingestion: Ingestion, ta
     outcomes = await take(ingestion, of(music_event(1)), bad, of(music_event(4)))
 
     assert outcomes == [type(None)] * 3
-    assert sorted(tables.stored) == [["evt-000001", "evt-000004"], ["evt-000002"]]
+    assert tables.stored == ["evt-000001", "evt-000002", "evt-000004"]
     assert tables.kept == [("77", 1)]
     assert ingestion.counts == {"stored": 3, "rejected": 1, "null": 1, "messages": 3}
 
@@ -98,7 +113,7 @@ async def test_each_event_is_judged_by_its_own_publication(ingestion: Ingestion,
     await take(ingestion, of(music_event(2)), early, of(event, message_id="late"))
 
     assert tables.kept == [("early", 1)]  # an hour in the future of that message
-    assert tables.stored == [["evt-000002", "evt-000001"]]
+    assert tables.stored == ["evt-000001", "evt-000002"]
 
 
 async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(ingestion: Ingestion, tables: Tables) -> None:
@@ -107,10 +122,22 @@ async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(ingestion:
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)), of(music_event(3)))
 
     assert outcomes == [type(None), StoreRefusedError, type(None)]
-    assert sorted(tables.stored) == [["evt-000001"], ["evt-000003"]]
+    assert tables.stored == ["evt-000001", "evt-000003"]
 
 
-async def test_while_bigtable_is_away_every_message_is_told(ingestion: Ingestion, tables: Tables) -> None:
+async def test_what_is_slow_holds_up_nobody_who_comes_later(ingestion: Ingestion, tables: Tables) -> None:
+    tables.held = {"evt-000001"}
+    slow = asyncio.create_task(ingestion.take(of(music_event(1))))
+    await asyncio.sleep(0.01)
+
+    await ingestion.take(of(music_event(2)))
+
+    assert not slow.done()
+    tables.open.set()
+    await slow
+
+
+async def test_what_goes_wrong_is_told_to_every_message(ingestion: Ingestion, tables: Tables) -> None:
     tables.error = StoreUnavailableError("not acknowledged within 60 s")
 
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)))
@@ -132,4 +159,4 @@ async def test_while_bigtable_is_away_every_message_is_told(ingestion: Ingestion
     ],
 )
 def test_what_may_hold_many_events_is_taken_in_alone(data: bytes, small: bool) -> None:
-    assert _is_small(data) is small
+    assert _is_small(message(data)) is small
