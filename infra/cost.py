@@ -6,6 +6,7 @@ import math
 import tomllib
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -16,12 +17,16 @@ _GIB, _TIB = 2**30, 2**40
 _SECONDS_A_DAY = 86_400
 
 
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
+Divisor = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
+
+
 class PubsubPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Pub/Sub, by what is published and delivered."""
 
     source: str
-    per_tib: float
-    free_gib: float
+    per_tib: Amount
+    free_gib: Amount
     least_bytes: int
 
 
@@ -29,28 +34,28 @@ class RunPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Cloud Run, which functions run on."""
 
     source: str
-    per_million_requests: float
-    per_vcpu_second: float
-    per_gib_second: float
-    free_requests: float
-    free_vcpu_seconds: float
-    free_gib_seconds: float
-    least_seconds: float
+    per_million_requests: Amount
+    per_vcpu_second: Amount
+    per_gib_second: Amount
+    free_requests: Amount
+    free_vcpu_seconds: Amount
+    free_gib_seconds: Amount
+    least_seconds: Amount
 
 
 class BigtablePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Bigtable."""
 
     source: str
-    per_node_hour: float
-    per_gib_month: float
+    per_node_hour: Amount
+    per_gib_month: Amount
 
 
 class SchedulerPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Cloud Scheduler."""
 
     source: str
-    per_job: float
+    per_job: Amount
     free_jobs: int
 
 
@@ -58,27 +63,27 @@ class LoggingPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Cloud Logging."""
 
     source: str
-    per_gib: float
-    free_gib: float
+    per_gib: Amount
+    free_gib: Amount
 
 
 class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How much of each thing an event takes; prices.toml says what each is and where it is from."""
 
-    days: float
-    cpu_ms_message: float
-    cpu_ms_event: float
-    utilisation: float
+    days: Divisor
+    cpu_ms_message: Amount
+    cpu_ms_event: Amount
+    utilisation: Divisor
     message_bytes: int
     stored_overhead: int
-    days_stored: float
-    peak: float
-    writes_per_node: float
-    node_load: float
-    gib_per_node: float
-    aggregate_events: float
+    days_stored: Amount
+    peak: Amount
+    writes_per_node: Divisor
+    node_load: Divisor
+    gib_per_node: Divisor
+    aggregate_events: Divisor
     log_bytes_line: int
-    log_lines_hour: float
+    log_lines_hour: Amount
 
 
 class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -23,7 +23,14 @@ _CPU = ("1", "2", "4", "6", "8")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # What deploy sets itself; another value would point a function at something it wasn't provisioned for.
-_OURS = ("GCP_PROJECT_ID", "BIGTABLE_INSTANCE", "SLUICE_CONTRACT", "BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST")
+_OURS = (
+    "GCP_PROJECT_ID",
+    "BIGTABLE_INSTANCE",
+    "SLUICE_CONTRACT",
+    "BIGTABLE_EMULATOR_HOST",
+    "PUBSUB_EMULATOR_HOST",
+    "CLOUD_SCHEDULER_EMULATOR_HOST",
+)
 _LONGEST = 540  # seconds; event functions get no more, https://cloud.google.com/functions/quotas
 
 
@@ -67,7 +74,7 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         for variable, value in self.environment.items():
             if not _NAME.fullmatch(variable) or variable in _OURS:
-                raise Problem(f"{name}.environment.{variable}", value, f"a variable that deploy doesn't set ({_OURS})")
+                raise Problem(f"{name}.environment.{variable}", value, f"a variable other than {', '.join(_OURS)}")
             if "${" in value or not value.isprintable():
                 raise Problem(f"{name}.environment.{variable}", value, "text without ${ and control characters")
 

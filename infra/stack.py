@@ -23,7 +23,7 @@ from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT, INSTANCE = "sluice-local", "local"
+PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
 FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
 _PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
@@ -69,6 +69,7 @@ class Stack:
             "GCP_PROJECT_ID": PROJECT,
             "BIGTABLE_INSTANCE": INSTANCE,
             "SLUICE_CONTRACT": str(contract.resolve()),
+            "GCP_REGION": REGION,
         }
 
     def __enter__(self) -> Self:

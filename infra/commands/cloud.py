@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def deploy(
         click.echo(f"# `sluice bundle` makes the folders that the functions are deployed from, in {_BUILD}")
         click.echo(script(planned), nl=False)
         return
-    _not_emulated(settings)
+    not_emulated(settings)
     for made in make_bundles(_BUILD, contract=chosen):
         click.echo(f"bundle {made}")
     perform(planned, click.echo)
@@ -166,6 +167,8 @@ def _confirm(question: str, expected: str) -> None:
     try:
         typed = click.prompt(question, type=str)
     except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
         raise SettingsError("nobody there to ask, and nothing was removed; --yes goes on without") from None
     if typed.strip() != expected:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
@@ -190,10 +193,11 @@ def _emulated(settings: Settings) -> bool:
     return bool(found)
 
 
-def _not_emulated(settings: Settings) -> None:
+def not_emulated(settings: Settings) -> None:
+    """Refuse settings that lead to an emulator."""
     for variable, value in _emulators(settings).items():
         if value:
-            raise SettingsError(f"{variable}: found {value}, expected none: this deploys to Google Cloud")
+            raise SettingsError(f"{variable}: found {value}, expected none: this is about Google Cloud")
 
 
 COMMANDS = (deploy, destroy, cost)

@@ -115,11 +115,12 @@ def doctor(
         raise click.UsageError("found --project-id, --instance-id or --region without --cloud, expected it with them")
     if in_cloud:
         from infra.cloud_doctor import examine as examine_cloud
-        from infra.commands.cloud import target
+        from infra.commands.cloud import not_emulated, target
         from infra.doctor import readable_tables
         from infra.gcloud import answer
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+        not_emulated(settings)
         findings = list(examine_cloud(target(settings, region), answer, clients=lambda: readable_tables(settings)))
     else:
         from infra.doctor import examine

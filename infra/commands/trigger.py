@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import date
 
 import click
 
 from infra.commands import options
 from shared.config import Settings
+from shared.errors import SettingsError
 
 _MESSAGES_A_CALL = 1_000
 
@@ -24,8 +26,16 @@ def trigger() -> None:
 @click.option("--from", "first", type=options.Day(), help="The first of several days.")
 @click.option("--to", "last", type=options.Day(), help="The last of several days.")
 @click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+@options.region
 @options.as_json
-def aggregate(day: date | None, first: date | None, last: date | None, project_id: str | None, as_json: bool) -> None:
+def aggregate(
+    day: date | None,
+    first: date | None,
+    last: date | None,
+    project_id: str | None,
+    region: str | None,
+    as_json: bool,
+) -> None:
     """Run the daily job now, or request days by messages of their own; the function `aggregate` computes them.
 
     Without a date it is what the schedule asks for: yesterday, the days that late events have touched, and the days
@@ -36,6 +46,12 @@ def aggregate(day: date | None, first: date | None, last: date | None, project_i
     from infra.scheduling import JOB, TOPIC, run_job
 
     settings = Settings.from_environment(project_id=project_id, instance_id="unused")
+    settings = replace(settings, region=region or settings.region)
+    if bool(settings.pubsub_emulator) != bool(settings.scheduler_emulator):
+        raise SettingsError(
+            "found one of PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST, expected both for emulators or none "
+            "for Google Cloud"
+        )
     if day is first is last is None:
         published = run_job(settings)
         if as_json:
