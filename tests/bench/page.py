@@ -113,7 +113,7 @@ def _emulators() -> str:
         said = subprocess.run(["gcloud", "version", "--format=json"], capture_output=True, text=True, check=True).stdout
         parts = json.loads(said)
         return ", ".join(
-            f"{name} {parts[name]}" for name in ("Google Cloud SDK", "bigtable", "pubsub-emulator") if name in parts
+            f"{name} {parts[name]}" for name in ("Google Cloud SDK", "bigtable", "pubsub-emulator") if parts.get(name)
         )
     except (OSError, subprocess.CalledProcessError, ValueError):
         return "emulators of the Google Cloud CLI"
