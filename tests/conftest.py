@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from infra.stack import Stack
 from shared.bigtable import Bigtable
 from shared.config import Settings
-from shared.errors import MissingProgramError
+from tests.emulators import running
 
 
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
     """Run emulators and scheduler for the whole session; without them tests are skipped, or fail where CI is set."""
-    try:
-        stack = Stack(functions=False)
-        stack.__enter__()
-        stack.make_schedule()
-    except MissingProgramError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    try:
-        yield stack.settings
-    finally:
-        stack.__exit__(None, None, None)
+    yield from running()
 
 
 @pytest.fixture

@@ -356,22 +356,25 @@ def test_provision_tells_what_it_will_do_and_what_it_does(sluice: Sluice, settin
 
 
 def test_provision_ends_with_1_if_it_refused_something(sluice: Sluice, settings: Settings) -> None:
-    from google.cloud.bigtable_admin_v2.types import ColumnFamily, ModifyColumnFamiliesRequest
-
-    from infra.provision_bigtable import open_bigtable
+    from infra.provision_pubsub import open_pubsub
     from infra.resources import RESOURCES
 
     sluice("provision")
-    with open_bigtable(settings, RESOURCES) as tables:
-        modification = ModifyColumnFamiliesRequest.Modification(id="mine", create=ColumnFamily())
-        name = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/state"
-        tables.admin.modify_column_families(name=name, modifications=[modification])
+    with open_pubsub(settings, RESOURCES) as pubsub:
+        subscription = f"projects/{settings.project_id}/subscriptions/events-ingest"
+        message = pubsub.subscriber.get_subscription(subscription=subscription)
+        pubsub.subscriber.delete_subscription(subscription=subscription)
+        message.enable_message_ordering = True
+        pubsub.subscriber.create_subscription(request=message)
 
-    refused = "! family mine of table state: isn't declared; refused without --force: all its cells are deleted\n"
-    assert sluice("provision", "--dry-run") == (0, refused, "")
-    assert sluice("provision") == (1, refused, "")
+    planned = sluice("provision", "--dry-run")
+    assert (planned.code, planned.err) == (0, "")
+    assert planned.out.startswith("! subscription events-ingest: ordered: ")
+    assert "refused without --force: " in planned.out
+    assert sluice("provision") == (1, planned.out, "")
     [plain] = sluice("provision", "--dry-run", "--json").json
-    assert (plain["what"], plain["refused"]) == ("family mine of table state", True)
-    assert sluice("provision", "--dry-run", "--force").out == "- family mine of table state: isn't declared\n"
-    assert sluice("provision", "--force") == (0, "- family mine of table state: isn't declared\n", "")
+    assert (plain["what"], plain["refused"]) == ("subscription events-ingest", True)
+    forced = sluice("provision", "--dry-run", "--force").out
+    assert forced.startswith("± subscription events-ingest: ordered: ")
+    assert sluice("provision", "--force") == (0, forced, "")
     assert sluice("provision").out == "no changes\n"
