@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate requirements clean
+.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate protos requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,9 @@ publish: $(READY) ## a file of events into the topic (SOURCE=, CONTRACT=)
 
 aggregate: $(READY) ## a day computed now (DATE=)
 	@$(BIN)/sluice aggregate $(if $(DATE),--date '$(DATE)') $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+protos: $(READY) ## the messages of shared/bigtable.proto as Python
+	$(BIN)/python -m grpc_tools.protoc -I shared --python_out=shared --pyi_out=shared shared/bigtable.proto
 
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(READY) ## pin the newest versions of everything again

@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from google.api_core import exceptions
-from google.api_core.retry import Retry
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
 
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError, StoreUnavailableError
-from shared.retry import is_transient
 
+# gRPC reports a lost connection as UNAVAILABLE; ConnectionError covers what fails below it, such as fetching a token.
+is_transient = if_exception_type(
+    exceptions.ServiceUnavailable,
+    exceptions.InternalServerError,
+    exceptions.DeadlineExceeded,
+    exceptions.TooManyRequests,
+    exceptions.Aborted,
+    ConnectionError,
+)
 TIMEOUT = 60.0  # seconds, for a call with all its retries
 T = TypeVar("T")
 

@@ -14,12 +14,11 @@ from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
-from infra.google_api import SCHEDULER, explaining
+from infra.google_api import SCHEDULER, explaining, is_transient
 from infra.resources import RESOURCES
 from infra.resources import Job as DeclaredJob
 from shared.config import Settings
 from shared.errors import SettingsError
-from shared.retry import is_transient
 
 (_DAILY,) = RESOURCES.jobs
 JOB, TOPIC = _DAILY.name, _DAILY.topic

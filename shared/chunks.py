@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from google.cloud.bigtable_v2.types import ReadRowsResponse
 from google.protobuf.message import DecodeError
 
-from shared.columns import Answer, Plain, plain_columns
-
-_Chunk: Any = ReadRowsResponse.CellChunk.pb()
+from shared.bigtable_pb2 import Answer, CellChunk
+from shared.columns import Plain, plain_columns
 
 
 class Cell(NamedTuple):
@@ -86,7 +84,7 @@ class RowMerger:
             chunks = list(answer.chunks)
             plain = None if self._in_parts else plain_columns(chunks, self._row.key, self._family)
             if plain is None:
-                yield from self._one_by_one(map(_Chunk.FromString, chunks))
+                yield from self._one_by_one(map(CellChunk.FromString, chunks))
             else:
                 yield from self._all_at_once(plain)
         except DecodeError as error:
@@ -113,8 +111,8 @@ class RowMerger:
             else:
                 self._family, self._qualifier = family, row.qualifiers[-1]
 
-    def _one_by_one(self, chunks: Iterable[Any]) -> Iterator[Row]:
-        """Take in chunks of any kind, Google's `CellChunk`s."""
+    def _one_by_one(self, chunks: Iterable[CellChunk]) -> Iterator[Row]:
+        """Take in chunks of any kind."""
         for chunk in chunks:
             if chunk.reset_row:
                 self._reset(chunk)
@@ -147,7 +145,7 @@ class RowMerger:
         if self._row.key:
             raise InvalidChunkError("the stream ended inside a row")
 
-    def _reset(self, chunk: Any) -> None:
+    def _reset(self, chunk: CellChunk) -> None:
         if not self._row.key:
             raise InvalidChunkError("a reset outside a row")
         if chunk.row_key or chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros:
@@ -169,7 +167,7 @@ class RowMerger:
         if last is not None and (key >= last if self._reverse else key <= last):
             raise InvalidChunkError("row keys out of order")
 
-    def _add_cell(self, chunk: Any) -> None:
+    def _add_cell(self, chunk: CellChunk) -> None:
         if self._in_parts:
             if chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros or chunk.labels:
                 raise InvalidChunkError("a new cell inside a cell")

@@ -10,36 +10,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from google.cloud.bigtable_v2.types import ReadRowsResponse
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.wrappers_pb2 import BytesValue, StringValue
+from shared.bigtable_pb2 import BytesValue, CellChunk, Columns, StringValue
 
-
-def _types() -> tuple[Any, ...]:
-    """Return Google's types of answers and of chunks with messages in them as bytes, the latter's fields repeated."""
-    file = descriptor_pb2.FileDescriptorProto(name="sluice/read_rows.proto", package="sluice", syntax="proto2")
-    answer, columns = file.message_type.add(), file.message_type.add()
-    ReadRowsResponse.pb().DESCRIPTOR.CopyToProto(answer)
-    ReadRowsResponse.CellChunk.pb().DESCRIPTOR.CopyToProto(columns)
-    answer.ClearField("nested_type")
-    columns.ClearField("oneof_decl")
-    for each in (*answer.field, *columns.field):
-        each.ClearField("oneof_index")
-        if each.type == each.TYPE_MESSAGE:
-            each.ClearField("type_name")
-            each.type = each.TYPE_BYTES
-    for each in columns.field:
-        each.label = each.LABEL_REPEATED
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    types = (pool.FindMessageTypeByName(f"sluice.{each.name}") for each in (answer, columns))
-    return tuple(map(message_factory.GetMessageClass, types))
-
-
-Answer, _Columns = _types()
-_Chunk: Any = ReadRowsResponse.CellChunk.pb()
 _KEY_TAG, _FAMILY_TAG = 0x0A, 0x12  # what a chunk begins with that has a row key, or no key but a family
 
 
@@ -69,7 +43,7 @@ def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> Plain 
         key: of the row that is begun already; empty if none is.
         family: of its last cell.
     """
-    columns = _Columns.FromString(b"".join(chunks))
+    columns = Columns.FromString(b"".join(chunks))
     values = list(columns.value) or [b""] * len(chunks)  # a filter can take the values away
     if not len(columns.qualifier) == len(columns.timestamp_micros) == len(values) == len(chunks):
         return None
@@ -81,7 +55,7 @@ def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> Plain 
     return Plain(runs, _unwrapped(list(columns.qualifier)), list(columns.timestamp_micros), values)
 
 
-def _runs(chunks: list[bytes], columns: Any, key: bytes, family: str | None) -> list[Run] | None:
+def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None) -> list[Run] | None:
     """Return the runs of chunks; None if they aren't plainly told, or can't be."""
     told = _told(chunks, list(columns.row_key), list(columns.family_name))
     if told is None:
@@ -97,7 +71,7 @@ def _runs(chunks: list[bytes], columns: Any, key: bytes, family: str | None) -> 
             return None
         stop += cells
         # The last chunk of a run alone can be the end of its row; an end before that makes one more than are found.
-        inside = not _Chunk.FromString(chunks[stop - 1]).commit_row
+        inside = not CellChunk.FromString(chunks[stop - 1]).commit_row
         runs.append(Run(key, family, cells, not inside))
     return runs if sum(run.committed for run in runs) == len(columns.commit_row) else None
 

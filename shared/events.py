@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, TypeVar
 
@@ -31,11 +31,11 @@ class Events:
         self._bigtable = bigtable
         self._bucket = bucket
 
-    async def store(self, events: Iterable[Accepted]) -> None:
+    async def store(self, events: Sequence[Accepted]) -> None:
         """Store events, each in its own place; returns when all of them are acknowledged."""
         await self._bigtable.write(EVENTS, self._changes(events))
 
-    def begin_store(self, events: Iterable[Accepted], done: asyncio.Future[T], result: T) -> None:
+    def begin_store(self, events: Sequence[Accepted], done: asyncio.Future[T], result: T) -> None:
         """Begin to store events; `done` will have the result when all of them are acknowledged, or an error.
 
         Raises:
@@ -43,12 +43,11 @@ class Events:
         """
         self._bigtable.begin_write(EVENTS, self._changes(events), done, result)
 
-    def _changes(self, events: Iterable[Accepted]) -> Changes:
+    def _changes(self, events: Sequence[Accepted]) -> Changes:
         changes = Changes()
-        for (row_key, qualifier, micros), value, warnings in events:
-            changes.set_cell(row_key, FAMILY, qualifier, micros, value)
-            if warnings:
-                changes.set_cell(row_key, FINDINGS, qualifier, micros, _encode_findings(warnings))
+        changes.set_cells(FAMILY, [(place, value) for place, value, _ in events])
+        if told := [(place, _encode_findings(warnings)) for place, _, warnings in events if warnings]:
+            changes.set_cells(FINDINGS, told)
         return changes
 
     async def of_user(

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from google.api_core import exceptions
+from grpc import StatusCode
 
 from shared import retry
+from shared.calls import CallError
 from shared.errors import OverloadedError, StoreUnavailableError
+from shared.writer import Entry
 
 T = TypeVar("T")
-Send = Callable[[Sequence[Any], float], Awaitable[list[Exception | None]]]
+Send = Callable[[Sequence[Entry], float], Awaitable[list[Exception | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +66,8 @@ class GroupCommit:
         self._flights: set[asyncio.Task[None]] = set()
         self._boarding = False
 
-    async def commit(self, entries: Sequence[Any], size: int | None = None, mutations: int | None = None) -> None:
+    async def commit(self, entries: Sequence[Entry]) -> None:
         """Store entries; returns when Bigtable has acknowledged every one of them.
-
-        Args:
-            entries: protobuf ones.
-            size: about how many bytes they have, if that is known.
-            mutations: how many they have, if that is known.
 
         Raises:
             OverloadedError: too much is waiting already.
@@ -78,17 +75,10 @@ class GroupCommit:
             StoreRefusedError: refused for good.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.begin(entries, done, size, mutations)
+        self.begin(entries, done)
         await done
 
-    def begin(
-        self,
-        entries: Sequence[Any],
-        done: asyncio.Future[T],
-        size: int | None = None,
-        mutations: int | None = None,
-        result: T | None = None,
-    ) -> None:
+    def begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T | None = None) -> None:
         """Begin to store entries, as `commit` does; `done` will have the result, or the error, when it is over.
 
         Raises:
@@ -98,7 +88,7 @@ class GroupCommit:
             done.set_result(result)  # type: ignore[arg-type]
             return
         ticket = _Ticket(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
-        parcels = self._parcels(entries, size, mutations, ticket)
+        parcels = self._parcels(entries, ticket)
         total = sum([parcel.size for parcel in parcels])
         # A caller alone is let in whatever its size: refusing it would refuse it for ever.
         if self._pending_bytes and self._pending_bytes + total > self._limits.pending_bytes:
@@ -111,15 +101,12 @@ class GroupCommit:
     def _release(self, size: int, _done: object) -> None:
         self._pending_bytes -= size
 
-    def _parcels(
-        self, entries: Sequence[Any], size: int | None, mutations: int | None, ticket: _Ticket
-    ) -> list[_Parcel]:
+    def _parcels(self, entries: Sequence[Entry], ticket: _Ticket) -> list[_Parcel]:
         """Wrap entries up: all of them together, or one by one where they are too much for one call."""
-        if size is None or mutations is None:
-            size, mutations = sum(map(_size, entries)), sum(len(entry.mutations) for entry in entries)
-        if size <= self._limits.batch_bytes and mutations <= self._limits.mutations:
-            return [_Parcel(entries, size, mutations, ticket)]
-        return [_Parcel([entry], _size(entry), len(entry.mutations), ticket) for entry in entries]
+        parcel = _Parcel(entries, ticket)
+        if parcel.size <= self._limits.batch_bytes and parcel.mutations <= self._limits.mutations:
+            return [parcel]
+        return parcel.singles()
 
     async def drained(self) -> None:
         """Wait until no call is under way."""
@@ -161,7 +148,7 @@ class GroupCommit:
                 parcel.ticket.settle(len(parcel.entries))
             return
         singles = [single for parcel in batch for single in parcel.singles()]
-        if len(singles) > 1 and all(isinstance(result, exceptions.InvalidArgument) for result in results):
+        if len(singles) > 1 and all(map(_refused, results)):
             middle = len(singles) // 2
             self._halves += [singles[:middle], singles[middle:]]
             return
@@ -240,10 +227,10 @@ class _Parcel:
 
     __slots__ = ("entries", "error", "mutations", "size", "ticket", "tries", "waits")
 
-    def __init__(self, entries: Sequence[Any], size: int, mutations: int, ticket: _Ticket) -> None:
+    def __init__(self, entries: Sequence[Entry], ticket: _Ticket) -> None:
         self.entries = entries
-        self.size = size
-        self.mutations = mutations
+        self.size = sum([len(entry.wire) for entry in entries])
+        self.mutations = sum([entry.mutations for entry in entries])
         self.ticket = ticket
         self.tries = 0
         self.waits: Iterator[float] | None = None
@@ -253,7 +240,7 @@ class _Parcel:
         """Return a parcel for each entry."""
         if len(self.entries) == 1:
             return [self]
-        return [_Parcel([entry], _size(entry), len(entry.mutations), self.ticket) for entry in self.entries]
+        return [_Parcel([entry], self.ticket) for entry in self.entries]
 
     def next_wait(self) -> float:
         if self.waits is None:
@@ -262,5 +249,5 @@ class _Parcel:
         return next(self.waits)
 
 
-def _size(entry: Any) -> int:
-    return int(entry.ByteSize())
+def _refused(error: Exception | None) -> bool:
+    return isinstance(error, CallError) and error.code is StatusCode.INVALID_ARGUMENT

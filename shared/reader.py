@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import Any
 
-from google.api_core import exceptions
-from google.cloud.bigtable_v2 import BigtableAsyncClient
-from google.cloud.bigtable_v2.types import FeatureFlags, ReadRowsRequest
+from grpc.aio import AioRpcError
 
 from shared import keys, retry
+from shared.bigtable_pb2 import FeatureFlags, ReadRowsRequest, RowFilter
+from shared.calls import CallError, Calls
 from shared.chunks import InvalidChunkError, Row, RowMerger
 
-_Request: Any = type(ReadRowsRequest.pb(ReadRowsRequest()))
-Filter: Any = type(_Request().filter)
+Filter = RowFilter
 
 # Bigtable serves reverse scans to clients that say they can follow them (google.bigtable.v2.FeatureFlags).
 _REVERSE_SCANS = (
-    ("bigtable-features", base64.urlsafe_b64encode(FeatureFlags.serialize(FeatureFlags(reverse_scans=True))).decode()),
+    ("bigtable-features", base64.urlsafe_b64encode(FeatureFlags(reverse_scans=True).SerializeToString()).decode()),
 )
 
 # Bytes of answers that are taken in together.
@@ -42,7 +40,7 @@ class Scan:
         *,
         keys: Iterable[bytes] = (),
         ranges: Iterable[tuple[bytes, bytes]] = (),
-        filter: Any = None,
+        filter: Filter | None = None,
         limit: int = 0,
         reverse: bool = False,
     ) -> None:
@@ -53,13 +51,14 @@ class Scan:
         self.reverse = reverse
 
     @classmethod
-    def prefix(cls, prefix: bytes, *, filter: Any = None, limit: int = 0) -> Scan:
+    def prefix(cls, prefix: bytes, *, filter: Filter | None = None, limit: int = 0) -> Scan:
         """Return the scan of all rows whose keys begin with the prefix."""
         return cls(ranges=[(prefix, keys.prefix_end(prefix))], filter=filter, limit=limit)
 
-    def request(self, table: str, app_profile: str) -> Any:
+    def request(self, table: str, app_profile: str) -> ReadRowsRequest:
         """Return the protobuf request."""
-        request = _Request(table_name=table, app_profile_id=app_profile, rows_limit=self.limit, reversed=self.reverse)
+        request = ReadRowsRequest(table_name=table, app_profile_id=app_profile)
+        request.rows_limit, request.reversed = self.limit, self.reverse
         request.rows.row_keys.extend(self.keys)
         for start, end in self.ranges:
             request.rows.row_ranges.add(start_key_closed=start, end_key_open=end)
@@ -83,13 +82,11 @@ class Scan:
         return Scan(keys=left_keys, ranges=left, filter=self.filter, limit=max(limit, 0), reverse=self.reverse)
 
 
-async def read(
-    client: BigtableAsyncClient, table: str, app_profile: str, scan: Scan, *, deadline: float
-) -> AsyncGenerator[Row]:
+async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadline: float) -> AsyncGenerator[Row]:
     """Read rows; a stream that breaks goes on behind the last whole row.
 
     Args:
-        client: of the generated API; its answers to ReadRows are taken as they come, see `shared.bigtable`.
+        calls: to the server.
         table: full name of the table.
         app_profile: empty for the instance's default.
         scan: what to read; without keys and ranges, nothing.
@@ -106,11 +103,9 @@ async def read(
     while left is not None:
         merger = RowMerger(reverse=left.reverse)
         count = 0
-        stream = None
+        request = left.request(table, app_profile).SerializeToString()
+        stream = calls.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if left.reverse else ())
         try:
-            request = ReadRowsRequest.wrap(left.request(table, app_profile))
-            metadata = _REVERSE_SCANS if left.reverse else ()
-            stream = await client.read_rows(request=request, timeout=deadline, retry=None, metadata=metadata)
             answers, end = aiter(stream), None
             while end is None:
                 data, end = await _some(answers)
@@ -121,7 +116,8 @@ async def read(
                 raise end
             merger.finish()
             return
-        except (exceptions.GoogleAPICallError, ConnectionError, InvalidChunkError) as error:
+        except (AioRpcError, ConnectionError, InvalidChunkError) as caught:
+            error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
             if merger.last_key is not None:
                 left = left.after(merger.last_key, count)
                 give_up = loop.time() + deadline
@@ -131,11 +127,10 @@ async def read(
             broken = isinstance(error, InvalidChunkError) or retry.is_transient(error)
             wait = next(waits)
             if not broken or loop.time() + wait > give_up:
-                raise retry.translated(error, f"reading {table.rpartition('/')[2]}") from error
+                raise retry.translated(error, f"reading {table.rpartition('/')[2]}") from caught
             await asyncio.sleep(wait)
         finally:
-            if stream is not None:
-                stream.cancel()  # a reader that has enough must not leave the server sending
+            stream.cancel()  # a reader that has enough must not leave the server sending
 
 
 async def _some(answers: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:

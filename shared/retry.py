@@ -1,49 +1,47 @@
-"""Which errors of Google's clients another try may mend, and how long to wait before it."""
+"""Which errors of calls another try may mend, and how long to wait before it."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
-from google.api_core import exceptions
-from google.api_core.retry import AsyncRetry, exponential_sleep_generator, if_exception_type
+from grpc import StatusCode
 
+from shared.calls import CallError
 from shared.errors import SluiceError, StoreRefusedError, StoreUnavailableError
 
-# gRPC reports a lost connection as UNAVAILABLE; ConnectionError covers what fails below it, such as fetching a token.
-is_transient = if_exception_type(
-    exceptions.ServiceUnavailable,
-    exceptions.InternalServerError,
-    exceptions.DeadlineExceeded,
-    exceptions.TooManyRequests,
-    exceptions.Aborted,
-    ConnectionError,
-)
+_TRANSIENT = {
+    StatusCode.UNAVAILABLE,  # a lost connection, too
+    StatusCode.INTERNAL,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.RESOURCE_EXHAUSTED,
+    StatusCode.ABORTED,
+}
 
 # Seconds. The first wait is about one round trip; five seconds at most, so that the end of an outage is noticed soon.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 
 
+def is_transient(error: Exception) -> bool:
+    """Return whether another try may succeed; what fails below gRPC is a ConnectionError."""
+    return error.code in _TRANSIENT if isinstance(error, CallError) else isinstance(error, ConnectionError)
+
+
 def waits() -> Iterator[float]:
-    """Return the waits between tries, in seconds: each about twice the one before, with jitter."""
-    generator: Iterator[float] = exponential_sleep_generator(FIRST_WAIT, LONGEST_WAIT)
-    return generator
-
-
-def until(deadline: float) -> AsyncRetry:
-    """Return the retry for a whole call, ending after `deadline` seconds."""
-    return AsyncRetry(is_transient, initial=FIRST_WAIT, maximum=LONGEST_WAIT, timeout=deadline)
+    """Yield the waits between tries, in seconds: at random, up to a bound that doubles each time."""
+    bound = FIRST_WAIT
+    while True:
+        yield random.uniform(0, bound)  # noqa: S311 - nobody has to be surprised by it, only not all at once
+        bound = min(bound * 2, LONGEST_WAIT)
 
 
 def translated(error: Exception, doing: str) -> SluiceError:
-    """Return an error of Google's clients as one of ours.
+    """Return an error as one of ours.
 
     Args:
         error: what happened.
         doing: what was being done, such as "writing to table events".
     """
-    cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
-    reason = getattr(cause, "message", None) or str(cause) or type(cause).__name__
-    text = f"{doing}: {type(cause).__name__}: {reason}"
-    if isinstance(error, exceptions.RetryError) or is_transient(error):
-        return StoreUnavailableError(text)
-    return StoreRefusedError(text)
+    kind = type(error).__name__
+    text = f"{doing}: {error}" if isinstance(error, CallError) else f"{doing}: {kind}: {str(error) or kind}"
+    return StoreUnavailableError(text) if is_transient(error) else StoreRefusedError(text)

@@ -10,7 +10,7 @@ from typing import Any
 from shared.errors import SettingsError
 
 # By the names that OTEL_METRICS_EXPORTER has for them (https://opentelemetry.io/docs/specs/otel/configuration). The
-# SDK comes with Google's Bigtable client; the exporter for OTLP is for the bundle's requirements to name.
+# exporter for OTLP is for the bundle's requirements to name.
 _EXPORTERS = {
     "console": ("opentelemetry.sdk.metrics.export", "ConsoleMetricExporter"),
     "otlp": ("opentelemetry.exporter.otlp.proto.http.metric_exporter", "OTLPMetricExporter"),

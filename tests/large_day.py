@@ -23,6 +23,7 @@ import msgspec
 from shared import contract, keys
 from shared.aggregation import Aggregation, Summary
 from shared.bigtable import AGGREGATES, EVENTS
+from shared.bigtable_pb2 import MutateRowsRequest
 from shared.chunks import Row
 from shared.config import DEFAULT_CONTRACT
 from shared.reader import Scan
@@ -71,7 +72,7 @@ class LargeDay:
         await asyncio.sleep(0)
         if table != AGGREGATES:
             return
-        for entry in changes.entries():
+        for entry in MutateRowsRequest.FromString(b"".join(entry.wire for entry in changes.entries())).entries:
             dimension, _, value = entry.row_key.decode().split("#")
             self.written[dimension] += 1
             if dimension in ("all", "event_type", "quality"):

@@ -157,7 +157,7 @@ async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Inge
 async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty_instance: Settings) -> None:
     bigtable = Bigtable(empty_instance)
     try:
-        with pytest.raises(StoreRefusedError, match=r"state.*NotFound"):
+        with pytest.raises(StoreRefusedError, match=r"state.*NOT_FOUND"):
             await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(message(lines([music_event(1)])))
     finally:
         await bigtable.close()

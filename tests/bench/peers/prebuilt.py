@@ -27,16 +27,16 @@ def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]
     judge = Judgement(contract.load(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
-    calls, entries = [], []
+    calls: list[bytes] = []
+    entries: list[bytes] = []
     for number, raw in enumerate(events, 1):
         verdict = judge(raw, now)
         assert isinstance(verdict, Accepted), msgspec.json.encode(verdict)
         changes = Changes()
-        changes.set_cell(verdict.place.row_key, "e", verdict.place.qualifier, verdict.place.micros, verdict.value)
-        entries += changes.entries()
+        changes.set_cells("e", [(verdict.place, verdict.value)])
+        entries += [entry.wire for entry in changes.entries()]
         if number % rows == 0:
-            request = type(MutateRowsRequest.pb(MutateRowsRequest()))(table_name=table, entries=entries)
-            calls.append(request.SerializeToString())
+            calls.append(MutateRowsRequest.serialize(MutateRowsRequest(table_name=table)) + b"".join(entries))
             entries = []
     return calls
 

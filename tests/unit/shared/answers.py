@@ -1,10 +1,12 @@
-"""Answers to ReadRows as a server sends them."""
+"""Answers as a server sends them, by Google's own classes, and errors as gRPC raises them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from google.cloud.bigtable_v2.types import ReadRowsResponse
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 
 Chunk: Any = ReadRowsResponse.CellChunk.pb()
 
@@ -26,3 +28,8 @@ def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
     if qualifier is not None:
         made.qualifier.value = qualifier
     return made
+
+
+def failed(code: StatusCode, details: str = "x") -> AioRpcError:
+    """Return what a call raises."""
+    return AioRpcError(code, Metadata(), Metadata(), details)

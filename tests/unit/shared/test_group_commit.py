@@ -10,30 +10,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from google.api_core import exceptions
+from grpc import StatusCode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.calls import CallError
 from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
 from shared.group_commit import GroupCommit, Limits
 
 Answer = Callable[["Entry", list["Entry"]], Exception | None]
 
-BUSY = exceptions.ServiceUnavailable("busy")
-NO_TABLE = exceptions.NotFound("no table")
-INVALID = exceptions.InvalidArgument("bad entry")
+BUSY = CallError(StatusCode.UNAVAILABLE, "busy")
+NO_TABLE = CallError(StatusCode.NOT_FOUND, "no table")
+INVALID = CallError(StatusCode.INVALID_ARGUMENT, "bad entry")
 
 
 class Entry:
-    """Stands for a protobuf entry: it has a size and mutations."""
+    """An entry with a name."""
 
     def __init__(self, name: str, size: int = 10, mutations: int = 1) -> None:
         self.name = name
-        self.size = size
-        self.mutations = [None] * mutations
-
-    def ByteSize(self) -> int:  # noqa: N802 - protobuf's name
-        return self.size
+        self.wire = b"." * size
+        self.mutations = mutations
 
     def __repr__(self) -> str:
         return self.name
@@ -272,14 +270,14 @@ async def test_what_is_refused_for_good_fails_its_own_caller_alone() -> None:
 
     assert outcomes[0] is None
     assert isinstance(outcomes[1], StoreRefusedError)
-    assert str(outcomes[1]) == "writing to table events: NotFound: no table"
+    assert str(outcomes[1]) == "writing to table events: NOT_FOUND: no table"
     assert store.calls == [["a", "b", "c"]]
 
 
 async def test_the_first_of_several_errors_is_the_callers() -> None:
-    answers = {"a": NO_TABLE, "b": exceptions.PermissionDenied("no")}
+    answers = {"a": NO_TABLE, "b": CallError(StatusCode.PERMISSION_DENIED, "no")}
 
-    with pytest.raises(StoreRefusedError, match="NotFound"):
+    with pytest.raises(StoreRefusedError, match="NOT_FOUND"):
         await group_commit(Store(lambda entry, batch: answers[entry.name])).commit(entries("a", "b"))
 
 
@@ -356,7 +354,7 @@ async def test_after_the_deadline_an_entry_is_given_up(clock: Clock, waits: list
     await good
     with pytest.raises(StoreUnavailableError) as caught:
         await bad
-    assert str(caught.value) == "writing to table events: not acknowledged within 2.5 s: 503 busy"
+    assert str(caught.value) == "writing to table events: not acknowledged within 2.5 s: UNAVAILABLE: busy"
     assert store.calls == [["good", "bad"], ["bad"], ["bad"]]
     assert store.timeouts == pytest.approx([2.5, 1.5, 0.5])
 
@@ -489,7 +487,7 @@ def test_success_means_stored_and_every_caller_gets_an_answer(
     def answer(entry: Entry, batch: list[Entry]) -> Exception | None:
         if any(each.name.split("-")[0] in guilty for each in batch):
             return INVALID
-        return chance.choice([None, None, None, BUSY, exceptions.Aborted("x")])
+        return chance.choice([None, None, None, BUSY, CallError(StatusCode.ABORTED, "x")])
 
     async def run() -> tuple[Store, list[Any]]:
         store = Store(answer)

@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from google.api_core import exceptions
+from google.cloud.bigtable_v2.types import MutateRowsRequest
+from grpc import StatusCode
 
 from shared import contract
 from shared.bigtable import Bigtable
+from shared.calls import CallError
 from shared.config import Settings
 from shared.errors import StoreRefusedError, StoreUnavailableError
 from shared.group_commit import GroupCommit
 from shared.ingestion import Ingestion, _is_small
 from shared.verdicts import Rejected
+from shared.writer import Entry
 from tests.support import MUSIC_CONTRACT, lines, message, music_event
 
 MUSIC = contract.load(MUSIC_CONTRACT)
@@ -47,24 +50,25 @@ class Tables:
     async def nothing(self, _what: Any) -> None:
         await asyncio.sleep(0)
 
-    async def send(self, entries: Sequence[Any], timeout: float) -> list[Exception | None]:
-        ids = [mutation.set_cell.column_qualifier[12:].decode() for entry in entries for mutation in entry.mutations]
+    async def send(self, entries: Sequence[Entry], timeout: float) -> list[Exception | None]:
+        of_entries = [ids_in(entry) for entry in entries]
+        ids = [id_ for each in of_entries for id_ in each]
         if self.held & set(ids):
             await self.open.wait()
         await asyncio.sleep(0)
         if self.error:
             raise self.error
         self.calls.append(ids)
-        refused = exceptions.InvalidArgument("an invalid row")
-        return [
-            refused
-            if {each.set_cell.column_qualifier[12:].decode() for each in entry.mutations} & self.refused
-            else None
-            for entry in entries
-        ]
+        refused = CallError(StatusCode.INVALID_ARGUMENT, "an invalid row")
+        return [refused if self.refused.intersection(each) else None for each in of_entries]
 
     async def keep(self, rejected: list[Rejected], published: datetime, source: str) -> None:
         self.kept.append((source, len(rejected)))
+
+
+def ids_in(entry: Entry) -> list[str]:
+    [read] = MutateRowsRequest.deserialize(entry.wire).entries
+    return [mutation.set_cell.column_qualifier[12:].decode() for mutation in read.mutations]
 
 
 @pytest.fixture

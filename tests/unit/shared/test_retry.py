@@ -5,21 +5,21 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from google.api_core import exceptions
+from grpc import StatusCode
 
 from shared import retry
+from shared.calls import CallError
 from shared.errors import StoreRefusedError, StoreUnavailableError
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        exceptions.ServiceUnavailable("x"),
-        exceptions.InternalServerError("x"),
-        exceptions.DeadlineExceeded("x"),
-        exceptions.TooManyRequests("x"),
-        exceptions.ResourceExhausted("x"),
-        exceptions.Aborted("x"),
+        CallError(StatusCode.UNAVAILABLE, "x"),
+        CallError(StatusCode.INTERNAL, "x"),
+        CallError(StatusCode.DEADLINE_EXCEEDED, "x"),
+        CallError(StatusCode.RESOURCE_EXHAUSTED, "x"),
+        CallError(StatusCode.ABORTED, "x"),
         ConnectionResetError("x"),
         BrokenPipeError("x"),
     ],
@@ -32,12 +32,12 @@ def test_what_another_try_may_mend(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        exceptions.NotFound("x"),
-        exceptions.PermissionDenied("x"),
-        exceptions.Unauthenticated("x"),
-        exceptions.InvalidArgument("x"),
-        exceptions.FailedPrecondition("x"),
-        exceptions.Unknown("x"),
+        CallError(StatusCode.NOT_FOUND, "x"),
+        CallError(StatusCode.PERMISSION_DENIED, "x"),
+        CallError(StatusCode.UNAUTHENTICATED, "x"),
+        CallError(StatusCode.INVALID_ARGUMENT, "x"),
+        CallError(StatusCode.FAILED_PRECONDITION, "x"),
+        CallError(StatusCode.UNKNOWN, "x"),
         ValueError("x"),
     ],
 )
@@ -59,48 +59,10 @@ def test_waits_double_up_to_the_longest_and_are_never_the_same() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (exceptions.NotFound("no table"), "writing to table events: NotFound: no table"),
-        (exceptions.ServiceUnavailable(""), "writing to table events: ServiceUnavailable: 503 "),
+        (CallError(StatusCode.NOT_FOUND, "no table"), "writing to table events: NOT_FOUND: no table"),
         (ConnectionResetError("gone"), "writing to table events: ConnectionResetError: gone"),
         (ConnectionResetError(), "writing to table events: ConnectionResetError: ConnectionResetError"),
-        (
-            exceptions.RetryError("in time", exceptions.Aborted("busy")),
-            "writing to table events: Aborted: busy",
-        ),
-        (exceptions.RetryError("in time", None), "writing to table events: RetryError: in time"),
     ],
 )
 def test_errors_tell_what_was_done_and_what_happened(error: Exception, text: str) -> None:
     assert str(retry.translated(error, "writing to table events")) == text
-
-
-def test_a_retry_that_ran_out_of_time_may_be_tried_later() -> None:
-    cause = exceptions.NotFound("x")
-
-    assert isinstance(retry.translated(exceptions.RetryError("in time", cause), "writing"), StoreUnavailableError)
-
-
-async def test_a_whole_call_is_tried_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_WAIT", 0.0001)
-    outcomes = iter([exceptions.Aborted("x"), ConnectionResetError("x"), "done"])
-
-    async def call() -> str:
-        outcome = next(outcomes)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    assert await retry.until(5)(call)() == "done"
-
-
-async def test_a_whole_call_is_not_tried_again_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = 0
-
-    async def call() -> None:
-        nonlocal calls
-        calls += 1
-        raise exceptions.NotFound("x")
-
-    with pytest.raises(exceptions.NotFound):
-        await retry.until(5)(call)()
-    assert calls == 1
