@@ -12,8 +12,17 @@ from shared.contract_file import pattern_matcher
 from shared.findings import QUOTED, Finding, Rule, quote
 from shared.keys import EPOCH, MAX_ENCODED_ID, MAX_ENCODED_USER, encode, event_id
 
-_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
-_INT64 = 2**63
+# What a shaped value of each type is in Python.
+VALUE_TYPES: dict[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "timestamp": frozenset({datetime}),
+    "object": frozenset({dict}),
+    "array": frozenset({list}),
+}
+INT64 = 2**63
 # Unknown fields that are told by name. An event has room for 400,000, whose findings no cell would hold.
 MAX_UNKNOWN = 100
 
@@ -116,7 +125,7 @@ def _timestamp(field: Field) -> Judge:
 
 
 def _number(field: Field) -> Judge:
-    types = (int,) if field.type == "integer" else (int, float)
+    types = VALUE_TYPES[field.type]
     wrong: list[tuple[Rule, str]] = [("type", field.type)]
     least, most, allowed = field.minimum, field.maximum, field.one_of
     words = " and ".join(
@@ -129,7 +138,7 @@ def _number(field: Field) -> Judge:
         found: list[tuple[Rule, str]] = []
         if (least is not None and value < least) or (most is not None and value > most):
             found.append(("range", words))
-        elif type(value) is int and not -_INT64 <= value < 2 * _INT64:
+        elif type(value) is int and not -INT64 <= value < 2 * INT64:
             found.append(("range", "an integer of 64 bits"))
         if allowed is not None and value not in allowed:
             found.append(("one_of", _options(allowed)))
@@ -139,7 +148,7 @@ def _number(field: Field) -> Judge:
 
 
 def _other(field: Field) -> Judge:
-    expected_type: type[Any] = _TYPES[field.type]
+    types = VALUE_TYPES[field.type]
     wrong: list[tuple[Rule, str]] = [("type", field.type)]
     least, most = field.min_length or 0, field.max_length
     sized = field.min_length is not None or most is not None
@@ -154,7 +163,7 @@ def _other(field: Field) -> Judge:
     no_limit = float("inf") if most is None else most
 
     def judge(value: Any, _published: datetime) -> list[tuple[Rule, str]]:
-        if type(value) is not expected_type:
+        if type(value) not in types:
             return wrong
         found: list[tuple[Rule, str]] = []
         if sized and not least <= len(value) <= no_limit:

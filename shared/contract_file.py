@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -248,12 +247,7 @@ def pattern_matcher(pattern: str) -> Callable[[str], bool]:
     alone.Compile()
     says_yes, fullmatch = alone.Match, compile_pattern(pattern).fullmatch
 
-    @lru_cache(maxsize=4_096)
-    def remembered(text: str) -> bool:
-        return bool(says_yes(text) or fullmatch(text))
-
-    # What has a pattern, such as a product or a song, comes again and again. Long texts would fill the memory.
-    return lambda text: remembered(text) if len(text) <= 128 else remembered.__wrapped__(text)
+    return lambda text: bool(says_yes(text) or fullmatch(text))
 
 
 def pattern_problem(pattern: str) -> str | None:

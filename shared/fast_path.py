@@ -2,19 +2,22 @@
 
 Nearly all events are good, and of a good one there is nothing to be told. So a contract is turned into two types: one
 that msgspec decodes events into, which takes only values of the right types, lengths and options, and one that it
-encodes canonical events from. What types can't say is left to the very functions that `Transform` and `Checks` use.
-At the first doubt an event is left to those two, which say what is wrong: a verdict never hangs on the way it came
-about, and `tests/unit/shared/test_fast_path.py` holds the two ways to the same bytes.
+encodes canonical events from. What types can't say is said of a field's values in all events together, see
+`shared.column_checks`, with the very functions of `Transform` and `Checks` for those it can't be said of. At the first
+doubt an event is left to those two, which say what is wrong: a verdict never hangs on the way it came about, and
+`tests/unit/shared/test_fast_path.py` holds the two ways to the same bytes.
 
-Events go through each step together, not one by one through all steps: the processor then has a step's code at hand,
-and 100,000 events take three quarters of the time.
+A column at a time, what Python does for each event is a few calls of C: a hundred events take two fifths of the time
+that they take one by one.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from itertools import compress
 from operator import itemgetter
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,28 +26,57 @@ from msgspec.structs import astuple
 
 from shared import nesting
 from shared.checks import Judge, judge_of
+from shared.column_checks import ColumnJudge, column_judge_of
 from shared.contract import Contract
 from shared.contract_field import Field
-from shared.keys import EPOCH, MAX_ENCODED_ID, MAX_ENCODED_USER, event_id, event_place
-from shared.transform import Shape, shape_of
+from shared.keys import EPOCH, MAX_ENCODED_ID, MAX_ENCODED_USER, event_ids, event_places
+from shared.transform import ColumnShape, column_shape_of, shape_of
 from shared.verdicts import Accepted
 
 # Names of unknown fields that are learnt: producers have a handful, and a hostile one must not make types without end.
 MOST_LEARNT = 64
 # Names that msgspec takes for a field's: such as JSON has without escapes, and not too long to be remembered.
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
-# A character makes at most 12 bytes of percent-encoding; what is longer is for the checks to look at.
 _new = tuple.__new__  # what Accepted(...) calls in the end, at half the cost
+# A character makes at most 12 bytes of percent-encoding; what is longer is for the checks to look at.
 _LONGEST_USER = MAX_ENCODED_USER // 12
 
 
 class _Step(NamedTuple):
-    """What is left to do for one field when msgspec has decoded it."""
+    """What is left to do for one field when msgspec has decoded it: a column at once, or value by value."""
 
     at: int
     required: bool
-    shape: Shape | None
+    shape: ColumnShape | None
     judge: Judge | None
+    sure: ColumnJudge
+
+    def fits(self, value: Any, published: datetime) -> bool:
+        """Return whether a shaped value is fine."""
+        if value is None or (self.required and value == ""):
+            return not self.required
+        return self.judge is None or not self.judge(value, published)
+
+
+class _Batch:
+    """Events that are still fit, as columns.
+
+    Attributes:
+        rows: where among all events each of these is.
+        published: when each was first published.
+        columns: the values of each field.
+    """
+
+    def __init__(self, rows: Sequence[int], published: Sequence[datetime], columns: list[Sequence[Any]]) -> None:
+        self.rows = rows
+        self.published = published
+        self.columns = columns
+
+    def keep(self, fit: Sequence[bool]) -> None:
+        """Leave out the events that aren't fit."""
+        self.rows = list(compress(self.rows, fit))
+        self.published = list(compress(self.published, fit))
+        self.columns = [list(compress(column, fit)) for column in self.columns]
 
 
 class FastPath:
@@ -72,31 +104,89 @@ class FastPath:
             published: when each was first published.
             longest: bytes of an event; a longer one is left to others.
         """
-        if not self._able:
+        if not self._able or not raws:
             return [None] * len(raws)
-        decode, finish, order, place = self._decode, self._finish, self._order, self._place
+        rows, structs = self._decoded(raws, longest)
+        if not rows:
+            return [None] * len(raws)
+        if len(rows) < len(raws):
+            published = [published[row] for row in rows]
+        batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
+        self._finish(batch)
+        values = self._encoded(batch)
+        accepted = self._placed(batch, values)
+        if len(accepted) == len(raws):
+            return [*accepted]
+        verdicts: list[Accepted | None] = [None] * len(raws)
+        for row, verdict in zip(batch.rows, accepted, strict=True):
+            verdicts[row] = verdict
+        return verdicts
+
+    def _decoded(self, raws: Sequence[bytes], longest: int) -> tuple[Sequence[int], list[Any]]:
+        """Return which events are plainly of the right type, and these as structs."""
+        decode = self._decode
+        text = b"".join(raws)
+        # An object has a bracket of its own, so none can have more than those that are too many for all.
+        few = text.count(b"{") + text.count(b"[") < nesting.MAX_DEPTH + len(raws)
+        if few and max(map(len, raws)) <= longest:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return range(len(raws)), [decode(raw) for raw in raws]
+        rows, structs = [], []
+        for row, raw in enumerate(raws):
+            if len(raw) <= longest and raw.count(b"{") + raw.count(b"[") <= nesting.MAX_DEPTH:
+                with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    structs.append(decode(raw))
+                    rows.append(row)
+        return rows, structs
+
+    def _finish(self, batch: _Batch) -> None:
+        """Shape and judge what msgspec couldn't; at the first doubt an event is left out."""
+        if self._nested:
+            self._take_out(batch)
+        if not batch.rows:
+            return
+        first, last = min(batch.published), max(batch.published)
+        for step in self._steps:
+            if step.shape is not None:
+                batch.columns[step.at] = step.shape(batch.columns[step.at])
+            column = batch.columns[step.at]
+            if not step.sure(column, first, last):
+                batch.keep(list(map(step.fits, column, batch.published)))
+                if not batch.rows:
+                    return
+        for at, default in self._defaults:
+            batch.columns[at] = [default if value is None else value for value in batch.columns[at]]
+        times = batch.columns[self._time]
+        if times and min(times) < EPOCH:
+            batch.keep([time >= EPOCH for time in times])
+
+    def _encoded(self, batch: _Batch) -> list[bytes]:
+        """Return the canonical events; one that JSON can't hold is left out."""
         make, encode = self._canonical, self._encode
-        decoded: list[Any] = []
-        for raw in raws:
-            try:
-                fit = len(raw) <= longest and raw.count(b"{") + raw.count(b"[") <= nesting.MAX_DEPTH
-                decoded.append(astuple(decode(raw)) if fit else None)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                decoded.append(None)
-        finished = [
-            None if values is None else finish([*values], moment)
-            for values, moment in zip(decoded, published, strict=True)
-        ]
+        columns = batch.columns if self._order is None else self._order(batch.columns)
+        with suppress(OverflowError, RecursionError, UnicodeEncodeError):
+            return list(map(encode, map(make, *columns)))
         encoded: list[bytes | None] = []
-        for values in finished:
+        for event in map(make, *columns):
             try:
-                encoded.append(None if values is None else encode(make(*(order(values) if order else values))))
+                encoded.append(encode(event))
             except (OverflowError, RecursionError, UnicodeEncodeError):
                 encoded.append(None)
-        return [
-            None if values is None or value is None else place(values, value)
-            for values, value in zip(finished, encoded, strict=True)
-        ]
+        batch.keep([each is not None for each in encoded])
+        return [each for each in encoded if each is not None]
+
+    def _placed(self, batch: _Batch, values: list[bytes]) -> list[Accepted]:
+        """Put events in their places; one that Bigtable hasn't, or might not have, room for is left out."""
+        users, ids = list(map(str, batch.columns[self._user])), event_ids([batch.columns[at] for at in self._id])
+        if batch.rows and (max(map(len, users)) > _LONGEST_USER or max(map(len, ids)) > MAX_ENCODED_ID):
+            fit = [
+                len(user) <= _LONGEST_USER and len(id_) <= MAX_ENCODED_ID for user, id_ in zip(users, ids, strict=True)
+            ]
+            batch.keep(fit)
+            users, ids = list(compress(users, fit)), list(compress(ids, fit))
+            values = list(compress(values, fit))
+        places = event_places(users, ids, batch.columns[self._time], self._bucket)
+        return [_new(Accepted, (place, value, [])) for place, value in zip(places, values, strict=True)]
 
     def learn(self, names: Iterable[str]) -> None:
         """Take note of the names of unknown fields that an event had; the next with them comes this way."""
@@ -117,8 +207,7 @@ class FastPath:
         places = {field.name: at for at, field in enumerate([each for each in fields if each not in nested])}
         holders = {name: at for at, name in enumerate(unknown, len(places))}
         places |= {field.name: at for at, field in enumerate(nested, len(places) + len(unknown))}
-        self._none = [None] * len(nested)
-        self._nested = [(places[field.name], holders[field.path[0]], field.path[1:]) for field in nested]
+        self._nested = [(holders[field.path[0]], field.path[1:]) for field in nested]
         self._heads = [holders[head] for head in heads]
         self._defaults = [(places[field.name], field.default) for field in fields if field.default is not None]
         self._user, self._time = places[self._contract.user], places[self._contract.time]
@@ -140,42 +229,15 @@ class FastPath:
         self._order = None if order == list(range(len(incoming))) else itemgetter(*order)
         self._canonical = _struct(outgoing, omit_defaults=True)
 
-    def _finish(self, values: list[Any], published: datetime) -> list[Any] | None:
-        """Shape and judge what msgspec couldn't; None at the first doubt."""
-        if self._nested and not self._take_out(values):
-            return None
-        for at, required, shape, judge in self._steps:
-            value = values[at]
-            if value is None:
-                if required:
-                    return None
-                continue
-            if shape is not None:
-                values[at] = value = shape(value)
-            if (judge is not None and judge(value, published)) or (required and value == ""):
-                return None
-        for at, default in self._defaults:
-            if values[at] is None:
-                values[at] = default
-        return None if values[self._time] < EPOCH else values
-
-    def _take_out(self, values: list[Any]) -> bool:
-        """Take fields out of the objects they are in; returns whether what is left there is all right."""
-        values += self._none
-        for at, holder, path in self._nested:
-            if values[holder] is not msgspec.UNSET and values[holder]:
-                values[at] = _take(values[holder], path)
-                if not values[holder]:
-                    values[holder] = msgspec.UNSET
-        return self._learns or all(values[holder] is msgspec.UNSET for holder in self._heads)
-
-    def _place(self, values: list[Any], value: bytes) -> Accepted | None:
-        """Put an event in its place; None if Bigtable hasn't, or might not have, room for its user or id there."""
-        user = str(values[self._user])
-        encoded_id = event_id([values[at] for at in self._id])
-        if len(user) > _LONGEST_USER or len(encoded_id) > MAX_ENCODED_ID:
-            return None
-        return _new(Accepted, (event_place(user, encoded_id, values[self._time], self._bucket), value, []))
+    def _take_out(self, batch: _Batch) -> None:
+        """Take fields out of the objects they are in; where something is left that may not be, so is the event."""
+        for holder, path in self._nested:
+            held = batch.columns[holder]
+            batch.columns.append([_take(each, path) if each else None for each in held])
+            batch.columns[holder] = [each or msgspec.UNSET for each in held]
+        if not self._learns:
+            for holder in self._heads:
+                batch.keep([each is msgspec.UNSET for each in batch.columns[holder]])
 
 
 def _struct(fields: Mapping[str, tuple[Any, ...]], **options: Any) -> Any:
@@ -187,11 +249,12 @@ def _struct(fields: Mapping[str, tuple[Any, ...]], **options: Any) -> Any:
 
 def _way(field: Field, at: int, *, checked: bool) -> tuple[Any, _Step | None]:
     """Return the type that a field is decoded as, and the step that is left, if any."""
-    shape = shape_of(field)
+    shape, judge = shape_of(field), judge_of(field) if checked else None
+    step = _Step(at, field.required, column_shape_of(field), judge, column_judge_of(field, checked=checked))
     if not checked:
-        return Any, _Step(at, field.required, shape, None) if shape or field.required else None
+        return Any, step if shape or field.required else None
     if len(field.path) > 1 or field.type not in ("string", "integer", "boolean") or field.pattern is not None:
-        return Any, _Step(at, field.required, shape, judge_of(field))
+        return Any, step
     if field.one_of is not None and field.type == "string":
         # Those that shaping leaves as they are: another text may become one of them, and isn't taken here.
         plain = [text for text in field.one_of if (shape is None or shape(text) == text) and text]
@@ -202,7 +265,7 @@ def _way(field: Field, at: int, *, checked: bool) -> tuple[Any, _Step | None]:
         return Annotated[str, msgspec.Meta(min_length=least, max_length=field.max_length)], None
     if field.type == "boolean" and field.one_of is None:
         return bool, None
-    return Any, _Step(at, field.required, shape, judge_of(field))
+    return Any, step
 
 
 def _take(holder: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 from zlib import crc32
@@ -32,7 +33,10 @@ MAX_DIMENSION = 1_024
 Bucket = Literal["day", "hour"]
 
 _SHARDS = [f"{shard:02x}" for shard in range(SHARDS)]
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch  # RFC 3986, section 2.3: the unreserved characters
+_UNRESERVED = (ascii_letters + digits + "-._~").encode()  # RFC 3986, section 2.3
+# Less the microseconds of its day that have passed, an event's time in its qualifier, behind a digit that keeps the
+# zeros in front.
+_COUNTDOWN = 10**11 + MICROSECONDS_A_DAY - 1
 _new = tuple.__new__  # what Place(...) calls in the end, at half the cost
 
 
@@ -50,9 +54,14 @@ class Place(NamedTuple):
 
 def encode(text: str) -> str:
     """Percent-encode all but RFC 3986's unreserved characters; lone surrogates too, which no UTF-8 has."""
-    if text.isascii() and (text.isalnum() or text.isidentifier()):  # half as long as the pattern takes
-        return text
-    return text if _PLAIN(text) else quote(text, safe="", errors="surrogatepass")
+    return encode_all([text])[0]
+
+
+def encode_all(texts: Sequence[str]) -> Sequence[str]:
+    """Encode each of some texts; most need nothing, which is seen of all together."""
+    if not "".join(texts).encode("utf-8", "surrogatepass").translate(None, _UNRESERVED):
+        return texts
+    return [quote(text, safe="", errors="surrogatepass") for text in texts]
 
 
 def decode(text: str) -> str:
@@ -62,9 +71,13 @@ def decode(text: str) -> str:
 
 def event_id(parts: Sequence[str | int]) -> str:
     """Return the encoded id of an event: one part, or several joined with a colon, which no encoded part contains."""
-    if len(parts) == 1:
-        return encode(str(parts[0]))
-    return ":".join([encode(part if isinstance(part, str) else str(part)) for part in parts])
+    return event_ids([[part] for part in parts])[0]
+
+
+def event_ids(columns: Sequence[Sequence[str | int]]) -> Sequence[str]:
+    """Return the encoded ids of events: each column has a part of each id."""
+    encoded = [encode_all(list(map(str, column))) for column in columns]
+    return encoded[0] if len(encoded) == 1 else list(map(":".join, zip(*encoded, strict=True)))
 
 
 def shard_and_user(user: str) -> tuple[str, str]:
@@ -86,14 +99,27 @@ def event_place(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> P
         time: in UTC.
         bucket: how much time one row holds.
     """
-    shard = _SHARDS[crc32(user.encode("utf-8", "surrogatepass")) % SHARDS]
-    since = time - EPOCH
-    days, within = since.days, since.seconds * 1_000_000 + since.microseconds
-    row_key = f"{shard}#{_day(days)}#{encode(user)}".encode()
+    return event_places([user], [encoded_id], [time], bucket)[0]
+
+
+def event_places(
+    users: Sequence[str], encoded_ids: Sequence[str], times: Sequence[datetime], bucket: Bucket
+) -> list[Place]:
+    """Return the places of events, each as `event_place` does."""
+    digests = map(crc32, [user.encode("utf-8", "surrogatepass") for user in users])
+    places = []
+    for digest, user, encoded_id, time in zip(digests, encode_all(users), encoded_ids, times, strict=True):
+        since = time - EPOCH
+        days, within = since.days, since.seconds * 1_000_000 + since.microseconds
+        row_key = f"{_SHARDS[digest % SHARDS]}#{_day(days)}#{user}".encode()
+        qualifier = f"{_COUNTDOWN - within}#{encoded_id}"[1:].encode()
+        places.append(_new(Place, (row_key, qualifier, days * MICROSECONDS_A_DAY + within - within % 1_000)))
     if bucket == "hour":
-        row_key += b"#%02d" % time.hour
-    qualifier = b"%011d#%b" % (MICROSECONDS_A_DAY - 1 - within, encoded_id.encode())
-    return _new(Place, (row_key, qualifier, days * MICROSECONDS_A_DAY + within - within % 1_000))
+        return [
+            place._replace(row_key=b"%b#%02d" % (place.row_key, time.hour))
+            for place, time in zip(places, times, strict=True)
+        ]
+    return places
 
 
 def event_time(day: date, qualifier: bytes) -> datetime:

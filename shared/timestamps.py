@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,22 @@ def reader(unit: str | None, format: str | None) -> Callable[[Any], Any]:
     if unit is not None:
         return _from_number(_MICROSECONDS[unit])
     return _from_rfc_3339 if format is None else _from_format(format)
+
+
+def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the function that reads the timestamps of many events, each as `reader` does."""
+    read = reader(unit, format)
+    if unit is not None or format is not None:
+        return lambda column: list(map(read, column))
+
+    def read_all(column: Sequence[Any]) -> list[Any]:
+        texts = set(map(type, column)) == {str} and max(map(len, column)) <= _LONGEST_EXACT
+        if texts and {text[-1:] for text in column} == {"Z"}:
+            with suppress(msgspec.ValidationError):
+                return msgspec.convert(column, list[datetime])
+        return list(map(read, column))
+
+    return read_all
 
 
 def utc(moment: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared import timestamps
@@ -10,6 +10,7 @@ from shared.contract import Contract
 from shared.contract_field import Field
 
 Shape = Callable[[Any], Any]
+ColumnShape = Callable[[Sequence[Any]], list[Any]]
 
 
 class Transform:
@@ -62,6 +63,22 @@ def shape_of(field: Field) -> Shape | None:
     if field.trim or field.case:
         return _text_shape(field.trim, field.case)
     return None
+
+
+def column_shape_of(field: Field) -> ColumnShape | None:
+    """Return what shapes a field's values in many events, None where there is none; each as `shape_of` does."""
+    shape = shape_of(field)
+    if shape is None:
+        return None
+    if field.type == "timestamp":
+        return timestamps.column_reader(field.unit, field.format)
+    if field.trim and not field.case:
+        return _trimmed
+    return lambda column: list(map(shape, column))
+
+
+def _trimmed(column: Sequence[Any]) -> list[Any]:
+    return [value.strip() if type(value) is str else value for value in column]
 
 
 def _whole(value: Any) -> Any:
