@@ -11,6 +11,7 @@ from infra.concurrency import concurrently
 from infra.judging import DistinctPlaces, readable, where
 from infra.report import Report
 from infra.sources import Record, SourceReader
+from shared import collector
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.ingestion import Ingestion
@@ -42,6 +43,7 @@ async def load_files(
         quality: False stores all that has an id, a user and a time.
         progress: is told of the figures now and then.
     """
+    collector.spare()
     ingestion = Ingestion(bigtable, contract, quality=quality)
     published = datetime.now(UTC)
     report, places, seen = Report(), DistinctPlaces(), set[bytes]()

@@ -16,7 +16,7 @@ from shared.contract_field import Field
 from shared.contract_file import pattern_matcher
 
 # Texts that are known to match a pattern: at most about so many, and none longer, or they would fill the memory.
-_MOST_KNOWN, _LONGEST_KNOWN = 4_096, 128
+_MOST_KNOWN, _LONGEST_KNOWN = 16_384, 128
 
 # Takes a field's values, None where there is none, and the times at which the first and the last of their messages were
 # published; says whether all are certainly fine.

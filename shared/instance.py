@@ -6,7 +6,7 @@ from functools import cache
 
 import msgspec
 
-from shared import contract, logs, telemetry
+from shared import collector, contract, logs, telemetry
 from shared.aggregation import Aggregation, Summary
 from shared.bigtable import Bigtable
 from shared.config import Settings
@@ -23,6 +23,7 @@ def ingestion() -> Ingestion:
     made = Ingestion(Bigtable(settings), loaded, report=tally.add)
     logs.configure(settings.project_id, function="ingest", contract=loaded.name)
     ENDING.listen(tally.end)
+    collector.spare()
     return made
 
 
@@ -34,6 +35,7 @@ def aggregation() -> Aggregation:
     made = Aggregation(Bigtable(settings), loaded, report=_log_run)
     logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
     ENDING.listen()
+    collector.spare()
     return made
 
 

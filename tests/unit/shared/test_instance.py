@@ -21,6 +21,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
     monkeypatch.setattr(instance.ENDING, "listen", lambda *_: None)  # there is no server here that could end
+    monkeypatch.setattr(instance.collector, "spare", lambda: None)
     instance.ingestion.cache_clear()
     instance.aggregation.cache_clear()
     yield
