@@ -171,8 +171,9 @@ def _seen(row: Row, run_micros: int | None) -> int | None:
 
 
 def _put(changes: Changes, row_key: bytes, micros: int, stats: Mapping[str, Any]) -> None:
-    for name, figure in stats.items():
-        changes.set_cell(row_key, FAMILY, _qualifier(name), micros, _encode(figure))
+    changes.set_cells(
+        FAMILY, [((row_key, _qualifier(name), micros), _encode(figure)) for name, figure in stats.items()]
+    )
 
 
 @lru_cache(maxsize=256)

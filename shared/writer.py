@@ -16,7 +16,6 @@ from grpc.aio import AioRpcError
 
 from shared.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation
 from shared.calls import CallError, Calls
-from shared.keys import Place
 
 # In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
 # takes more, so a row of many small events is cut here.
@@ -79,10 +78,10 @@ class Changes:
             micros: the cell's time in microseconds since 1970, a whole number of milliseconds.
             value: what to put there.
         """
-        self.set_cells(family, [(Place(row_key, qualifier, micros), value)])
+        self.set_cells(family, [((row_key, qualifier, micros), value)])
 
-    def set_cells(self, family: str, values: Iterable[tuple[Place, bytes]]) -> None:
-        """Put values into a family, each in its place."""
+    def set_cells(self, family: str, values: Iterable[tuple[tuple[bytes, bytes, int], bytes]]) -> None:
+        """Put values into a family, each into its cell: of a row, a qualifier and a time as `set_cell` takes them."""
         rows = self._rows
         name = family.encode()
         family_name = _head(b"\x0a", len(name)) + name

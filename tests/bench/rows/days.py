@@ -24,7 +24,6 @@ from google.cloud.bigtable_admin_v2.types import DropRowRangeRequest
 from shared import keys
 from shared.bigtable import AGGREGATES, EVENTS, STATE, Bigtable
 from shared.config import Settings
-from shared.keys import Place
 from shared.writer import Changes
 from tests.bench import events, figures
 from tests.bench.filling import fill
@@ -196,7 +195,7 @@ async def _write(settings: Settings, table: str, rows: Iterable[tuple[bytes, lis
     bigtable = Bigtable(settings)
     changes = Changes()
     for row_key, cells in rows:
-        changes.set_cells("e", [(Place(row_key, qualifier, _MICROS), value) for qualifier, value in cells])
+        changes.set_cells("e", [((row_key, qualifier, _MICROS), value) for qualifier, value in cells])
         if len(changes) >= _ROWS_A_CALL:
             await bigtable.write(table, changes)
             changes = Changes()
