@@ -29,18 +29,18 @@ def test_row_qualifier_and_time_all_tell_places_apart() -> None:
     assert recent.count([Place(b"a2", b"b", 0), Place(b"a", b"b2", 0), Place(b"a", b"b", 1_000)]) == 0
 
 
-def test_at_least_the_last_ones_are_remembered_and_at_most_twice_as_many() -> None:
+def test_just_the_last_ones_are_remembered() -> None:
     recent = Recent(size=10)
     for number in range(1_000):
         recent.count(places(number))
 
-    assert len(recent._young) + len(recent._old) <= 20
+    assert len(recent._marks) == len(recent._order) == 10
     assert recent.count(places(*range(990, 1_000))) == 10
     assert recent.count(places(*range(100))) == 0
 
 
-def test_what_was_seen_in_the_turn_before_is_still_known() -> None:
+def test_of_more_at_once_than_are_remembered_the_last_ones_are() -> None:
     recent = Recent(size=2)
-    recent.count(places(1, 2))  # fills the first set
 
-    assert recent.count(places(2)) == 1
+    assert recent.count(places(1, 2, 3, 4)) == 0
+    assert recent.count(places(3, 4)) == 2
