@@ -60,9 +60,9 @@ def cold_start(parts: Parts) -> Result:
         figures={**found, "google-auth, on Google Cloud on top": imports["with"] - imports["without"]},
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": most(1.7), "A": most(0.6)},
-        how="from the start of the process until the first event is stored (for the no-op: until the first answer), the "
-        "event being posted again and again until the server takes it; median of five rounds in turn, files in the "
-        "system's cache. An emulator asks for no credentials; what importing google-auth for them takes stands beside it",
+        how="from the process's start until the first event is stored (for the no-op: until the first answer), "
+        "the event being posted again and again until the server takes it; median of five rounds in turn, files in the "
+        "system's cache. An emulator asks for no credentials; what importing google-auth takes stands beside it",
     )
 
 
@@ -90,10 +90,10 @@ def memory(parts: Parts) -> Result:
         figures={"after the first 100,000": early, "no-op": noop, "A": by_hand},
         ratios={"growth after the first 100,000": late / early, "no-op": late / noop},
         targets={"growth after the first 100,000": most(1.02), "no-op": most(2)},
-        how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, 64 "
-        f"at a time, looked at after each {_BETWEEN * _PACKED:,}; medians of the first three looks and of the last three, "
-        "as it goes up and down by some MiB; the no-op's and A's after 2,000 messages of one event. Growth of up to 2 % "
-        "counts as none",
+        how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, "
+        f"64 at a time, looked at after each {_BETWEEN * _PACKED:,}; medians of the first three looks and of the last "
+        "three, as it goes up and down by some MiB; the no-op's and A's after 2,000 messages of one event. Growth of up to "
+        "2 % counts as none",
     )
 
 
