@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
-from typing import Any
 
 import msgspec
 
@@ -14,8 +13,8 @@ from shared.bigtable import Bigtable
 from shared.chunks import Row
 from shared.contract import Contract
 from shared.contract_aggregate import RESERVED_DIMENSION
-from shared.envelope import Message, UnpackError, unpack
-from shared.errors import RequestError
+from shared.day_requests import requested_days
+from shared.envelope import Message
 from shared.events import FAMILY, Events
 from shared.measuring import Measuring
 from shared.quality import Quality
@@ -28,8 +27,6 @@ _SCANS = 16
 # How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
 # outage that lasts longer wants a person anyway.
 MOST_MISSED = 31
-# A request for more days than this is a mistake, such as a year with a digit too many.
-MOST_DAYS = 3_660
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -147,47 +144,6 @@ class Aggregation:
                     quality.repeated += repeated
 
         await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day)))
-
-
-def requested_days(message: Message) -> list[date] | None:
-    """Return the days that a request names, oldest first; None if it is empty, which means yesterday.
-
-    A request is `{"date": "2024-01-15"}`, `{"from": "2024-01-01", "to": "2024-01-31"}` with both included, or empty.
-
-    Raises:
-        RequestError: it is anything else; the text says what was found and what was expected.
-    """
-    expected = 'nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
-    try:
-        data = b"".join(unpack(message))
-        request = msgspec.json.decode(data) if data else {}
-    except (UnpackError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RequestError(f"message {message.message_id}: found what isn't JSON, expected {expected}") from None
-    if request in ({}, None):
-        return None
-    if not isinstance(request, dict) or not (request.keys() == {"date"} or request.keys() == {"from", "to"}):
-        found = ", ".join(map(str, request)) if isinstance(request, dict) else type(request).__name__
-        raise RequestError(f"message {message.message_id}: found {found[:200]}, expected {expected}")
-    first_key, last_key = ("date", "date") if "date" in request else ("from", "to")
-    first, last = _date(request[first_key], first_key, message), _date(request[last_key], last_key, message)
-    return day_range(first, last)
-
-
-def day_range(first: date, last: date) -> list[date]:
-    """Return the days from `first` to `last`; RequestError if that is backwards or too many."""
-    count = (last - first).days + 1
-    if not 1 <= count <= MOST_DAYS:
-        raise RequestError(f"from {first} to {last}: found {count} days, expected 1 to {MOST_DAYS}")
-    return list(keys.days_between(first, last))
-
-
-def _date(value: Any, key: str, message: Message) -> date:
-    try:
-        return msgspec.convert(value, date)
-    except msgspec.ValidationError:
-        raise RequestError(
-            f"message {message.message_id}: {key}: found {str(value)[:80]!r}, expected a day such as 2024-01-15"
-        ) from None
 
 
 async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:

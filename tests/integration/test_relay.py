@@ -21,9 +21,9 @@ from cloudevents.http import from_http
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
-from infra.publishing import Publisher
 from infra.resources import RESOURCES
 from shared.config import Settings
+from shared.pubsub import Publisher
 from tests.support import ROOT
 
 

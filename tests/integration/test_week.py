@@ -25,7 +25,6 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
 from infra.provision_schedule import provision_schedule
-from infra.publishing import Publisher
 from infra.scheduler.server import publisher, serving
 from infra.scheduling import daily_job, scheduler_client
 from shared import envelope
@@ -34,6 +33,7 @@ from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.contract import load
 from shared.ingestion import Ingestion
+from shared.pubsub import Publisher
 from shared.rollups import Rollups
 from shared.state import State
 from tests.clock import ManualClock
