@@ -85,3 +85,15 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
             **figures,
         },
     ]
+
+
+@pytest.mark.parametrize("missing", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
+async def test_a_function_on_an_emulator_asks_google_cloud_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
+        monkeypatch.setenv(name, "127.0.0.1:9")
+    monkeypatch.delenv(missing)
+
+    with pytest.raises(SettingsError, match="found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected b"):
+        await instance.request_days([date(2024, 1, 15), date(2024, 1, 16)])
