@@ -92,6 +92,14 @@ def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
     assert not [grant for grant in GRANTS if re.search(r"owner|editor|admin$", grant.role)]
 
 
+def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
+    publishing = [grant for grant in GRANTS if "pubsub" in grant.role and "@" not in grant.account]
+
+    assert [(grant.account, grant.role, grant.kind, grant.resource) for grant in publishing] == [
+        ("sluice-aggregate", "roles/pubsub.publisher", "topic", deploying.TOPICS["aggregate"])
+    ]
+
+
 def test_the_docs_have_every_role() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 
