@@ -15,6 +15,7 @@ from shared.contract import Contract
 from shared.contract_aggregate import RESERVED_DIMENSION
 from shared.day_requests import requested_days
 from shared.envelope import Message
+from shared.errors import StoreUnavailableError
 from shared.events import FAMILY, Events
 from shared.measuring import Measuring
 from shared.quality import Quality
@@ -57,10 +58,23 @@ class Aggregation:
     """Computes days under one contract."""
 
     def __init__(
-        self, bigtable: Bigtable, contract: Contract, *, report: Callable[[Summary], None] | None = None
+        self,
+        bigtable: Bigtable,
+        contract: Contract,
+        *,
+        report: Callable[[Summary], None] | None = None,
+        deadline: float | None = None,
     ) -> None:
-        """Prepare, without doing anything yet; `report` is told of every run that is finished."""
+        """Prepare, without doing anything yet.
+
+        Args:
+            bigtable: where the tables are.
+            contract: says what is computed.
+            report: is told of every run that is finished.
+            deadline: seconds that a run may take; any time by default.
+        """
         self._report = report
+        self._deadline = deadline
         self._contract = contract
         self._state = State(bigtable)
         self._events = Events(bigtable, contract.bucket)
@@ -68,7 +82,21 @@ class Aggregation:
         self._rollups = Rollups(bigtable, self._state)
 
     async def run(self, day: date) -> Summary:
-        """Compute a day from its events; a rerun leaves what the first run left."""
+        """Compute a day from its events; a rerun leaves what the first run left.
+
+        Raises:
+            StoreUnavailableError: Bigtable didn't answer in time, or the day took longer than the deadline.
+            StoreRefusedError: refused for good.
+        """
+        try:
+            async with asyncio.timeout(self._deadline) as deadline:
+                return await self._run(day)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise StoreUnavailableError(f"{day} isn't computed after {self._deadline:g} s") from None
+
+    async def _run(self, day: date) -> Summary:
         started = now()
         earlier = await self._state.run(day)
         quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)

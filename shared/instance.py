@@ -35,7 +35,7 @@ def aggregation() -> Aggregation:
     """Return this instance's aggregation."""
     settings = Settings.from_environment()
     loaded = contract.load(settings.contract)
-    made = Aggregation(Bigtable(settings), loaded, report=_log_run)
+    made = Aggregation(Bigtable(settings), loaded, report=_log_run, deadline=settings.day_deadline)
     logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
     ENDING.listen()
     collector.spare()

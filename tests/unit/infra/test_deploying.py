@@ -52,6 +52,14 @@ def test_aggregate_has_one_request_at_a_time() -> None:
     assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
 
 
+def test_a_day_is_given_up_before_its_request_is_ended() -> None:
+    """Cloud Run ends the request and not the work, which would go on beside the next day."""
+    [variables] = [flag for flag in command("functions", "deploy", "aggregate") if flag.startswith("--set-env-vars=")]
+
+    assert variables.endswith(",SLUICE_DAY_DEADLINE=513")
+    assert load().aggregate.timeout > 513
+
+
 def test_the_subscription_of_ingest_becomes_what_is_declared() -> None:
     flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
 

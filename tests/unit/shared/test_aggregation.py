@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 
@@ -13,6 +14,7 @@ from shared.bigtable import Bigtable
 from shared.chunks import Cell, Row
 from shared.config import Settings
 from shared.envelope import Message
+from shared.errors import StoreUnavailableError
 from tests.support import MUSIC_CONTRACT, message
 
 PUBLISHED = datetime(2024, 1, 16, 0, 30, tzinfo=UTC)
@@ -42,6 +44,26 @@ async def test_an_empty_message_means_the_day_before_its_publication_and_the_mar
     assert await aggregation.days(request(b"{}")) == [date(2024, 1, 15)]
     marked.append(date(2024, 1, 3))
     assert await aggregation.days(request(b'{"date": "2024-01-01"}')) == [date(2024, 1, 1)]
+
+
+async def test_a_day_ends_with_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    aggregation = Aggregation(Bigtable(Settings("p", "i")), contract.load(MUSIC_CONTRACT), deadline=0.01)
+    monkeypatch.setattr(aggregation._state, "run", lambda _: asyncio.Event().wait())
+
+    with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 0\.01 s"):
+        await aggregation.run(date(2024, 1, 15))
+
+
+async def test_what_else_takes_too_long_is_another_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    aggregation = Aggregation(Bigtable(Settings("p", "i")), contract.load(MUSIC_CONTRACT))
+
+    async def state(_: date) -> None:
+        raise TimeoutError("a connection")
+
+    monkeypatch.setattr(aggregation._state, "run", state)
+
+    with pytest.raises(TimeoutError, match="a connection"):
+        await aggregation.run(date(2024, 1, 15))
 
 
 # Each id once

@@ -41,6 +41,12 @@ def test_the_environment_says_which_contract(monkeypatch: pytest.MonkeyPatch) ->
     assert instance.aggregation()._contract.name == "sparkify"
 
 
+def test_the_environment_says_how_long_a_day_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_DAY_DEADLINE", "513")
+
+    assert instance.aggregation()._deadline == 513
+
+
 def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
     for make in (instance.ingestion, instance.aggregation):
