@@ -152,7 +152,7 @@ async def test_without_permission_nothing_is_tried_again(proxy: FaultProxy, thro
     [result] = await take(through, EVENTS[:1])
 
     assert isinstance(result, StoreRefusedError)
-    assert "PermissionDenied" in str(result)
+    assert "PERMISSION_DENIED" in str(result)
     assert proxy.calls["MutateRows"] - before <= 1
 
 
