@@ -87,8 +87,8 @@ protos: $(READY) ## the messages of shared/bigtable.proto as Python
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(READY) ## pin the newest versions of everything again
 	$(PIN) --upgrade functions/requirements.in -o functions/ingest/requirements.txt
-	cp functions/ingest/requirements.txt functions/aggregate/requirements.txt
-	$(PIN) --upgrade requirements.in -c functions/ingest/requirements.txt -o requirements.txt
+	$(PIN) --upgrade functions/aggregate/requirements.in -c functions/ingest/requirements.txt -o functions/aggregate/requirements.txt
+	$(PIN) --upgrade requirements.in -c functions/aggregate/requirements.txt -o requirements.txt
 	$(PIN) --upgrade tests/bench/requirements.in -o tests/bench/requirements.txt
 	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt
 

@@ -35,6 +35,9 @@ APIS = (
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
 TOPICS = {function: each.topic for function, each in SUBSCRIPTIONS.items()}
 
+# How much of a function's time-out a day may take: the rest is for finding out which, and for the answer.
+_OF_TIMEOUT = 0.95
+
 
 class Target(msgspec.Struct, frozen=True):
     """Where to.
@@ -165,6 +168,7 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
         "GCP_PROJECT_ID": target.project,
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
+        **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _OF_TIMEOUT:.4g}"} if name == "aggregate" else {}),
         **function.environment,
     }
     return Do(

@@ -15,6 +15,7 @@ STACK_FILE = "stack.json"
 # Of the summary lines of `ingest`: these are figures, what else has a number is a rule.
 _KINDS = ("messages", "stored", "rejected", "duplicate")
 _SUMMARY, _DAY = "events taken in", "a day is aggregated"
+_DAYS = (_DAY, "too many of a day's events are rejected")
 _LONGEST_LINE = 160
 
 
@@ -129,7 +130,7 @@ class Follower:
             self._figures.events.update({kind: counts.pop(kind, 0) for kind in _KINDS})
             self._figures.rules.update(counts)
             return
-        if "day" in entry:
+        if message in _DAYS:
             self._figures.days += 1
         if message != _DAY and severity in ("WARNING", "ERROR"):
             self._figures.problems[severity] += 1 + entry.get("left_out", 0)

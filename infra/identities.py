@@ -75,6 +75,7 @@ BUILD = Account("sluice-build", "builds the functions' images")
 ACCOUNTS = (INGEST, AGGREGATE, TRIGGER, BUILD)
 
 _USER, _READER = "roles/bigtable.user", "roles/bigtable.reader"
+_PUBLISHER = "roles/pubsub.publisher"
 
 GRANTS = (
     Grant(INGEST.name, _USER, "table", "events", "store good events"),
@@ -84,6 +85,7 @@ GRANTS = (
     Grant(AGGREGATE.name, _READER, "table", "rejected", "count what was rejected of a day"),
     Grant(AGGREGATE.name, _USER, "table", "aggregates", "write the figures of a day"),
     Grant(AGGREGATE.name, _USER, "table", "state", "say which run counts, take marks away"),
+    Grant(AGGREGATE.name, _PUBLISHER, "topic", "aggregate-requests", "ask for each of several days by itself"),
     Grant(TRIGGER.name, "roles/run.invoker", "service", "ingest", "call it", function="ingest"),
     Grant(TRIGGER.name, "roles/run.invoker", "service", "aggregate", "call it", function="aggregate"),
     Grant(TRIGGER.name, "roles/eventarc.eventReceiver", "project", "", "receive events"),
@@ -91,7 +93,7 @@ GRANTS = (
     Grant(BUILD.name, "roles/logging.logWriter", "project", "", "write the log of a build"),
     Grant(BUILD.name, "roles/artifactregistry.writer", "project", "", "store the image"),
     Grant(BUILD.name, "roles/storage.objectViewer", "project", "", "read the source that was uploaded"),
-    Grant(PUBSUB_AGENT, "roles/pubsub.publisher", "topic", "events-dead-letter", "put dead letters there"),
+    Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "put dead letters there"),
     Grant(
         PUBSUB_AGENT,
         "roles/pubsub.subscriber",

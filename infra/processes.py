@@ -30,8 +30,6 @@ _POLL = 0.02
 _BURST = 1.0
 _LAST_LINES = 20
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-# Before gRPC starts: its fork handlers would bring it to life in a child that is about to exec, and at times abort it.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may wait for a lock
 
 

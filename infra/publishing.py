@@ -8,70 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import accumulate, islice
 
-import grpc
-from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
-from google.pubsub_v1 import PublisherAsyncClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
-from google.pubsub_v1.types import PublishRequest, PubsubMessage
+from google.pubsub_v1.types import PubsubMessage
 
 from infra.concurrency import concurrently
 from infra.report import Report
 from infra.sources import Record, SourceReader, Unreadable
 from shared import envelope
-from shared.config import Settings
-from shared.errors import PermanentError, SettingsError, StoreUnavailableError
+from shared.pubsub import MESSAGES_A_CALL, Publisher
 
-# A PublishRequest may have 1,000 messages and 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
-_MESSAGES_A_CALL, _BYTES_A_CALL = 1_000, 4 * 1024 * 1024
+# A PublishRequest may have 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
+_BYTES_A_CALL = 4 * 1024 * 1024
 _CALLS = 4
-_TIMEOUT = 60.0
 _LINES = {envelope.CONTENT_TYPE: envelope.LINES}
-
-
-class Publisher:
-    """Publishes to the topics of one project; use it as an async context manager."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._project = settings.project_id
-        if settings.pubsub_emulator:
-            channel = grpc.aio.insecure_channel(settings.pubsub_emulator)
-            self._client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
-        else:
-            try:
-                self._client = PublisherAsyncClient()
-            except GoogleAuthError as error:
-                raise SettingsError(f"credentials of Google Cloud: {error}") from None
-
-    async def __aenter__(self) -> Publisher:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.transport.close()
-
-    async def publish(self, topic: str, messages: list[PubsubMessage]) -> list[str]:
-        """Publish messages in one call and return their ids.
-
-        Raises:
-            SettingsError: there is no such topic, or it may not be published to.
-            StoreUnavailableError: Pub/Sub didn't answer in time.
-        """
-        name = f"projects/{self._project}/topics/{topic}"
-        try:
-            response = await self._client.publish(
-                request=PublishRequest(topic=name, messages=messages), timeout=_TIMEOUT
-            )
-        except exceptions.NotFound:
-            raise SettingsError(
-                f"topic {name}: found none, expected it to exist; `sluice provision` makes it"
-            ) from None
-        except (exceptions.PermissionDenied, exceptions.Unauthenticated) as error:
-            raise SettingsError(f"topic {name}: may not be published to: {error.message}") from None
-        except (exceptions.RetryError, exceptions.ServerError) as error:
-            raise StoreUnavailableError(f"topic {name}: Pub/Sub didn't take the messages: {error}") from None
-        except exceptions.GoogleAPICallError as error:
-            raise PermanentError(f"topic {name}: {error.message}") from None
-        return list(response.message_ids)
 
 
 async def publish_files(
@@ -168,7 +116,7 @@ def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> It
     events = size = 0
     for message, count in messages:
         length = len(message.data)
-        if gathered and (single or len(gathered) == _MESSAGES_A_CALL or size + length > _BYTES_A_CALL):
+        if gathered and (single or len(gathered) == MESSAGES_A_CALL or size + length > _BYTES_A_CALL):
             yield gathered, events
             gathered, events, size = [], 0, 0
         gathered.append(message)

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -54,11 +55,16 @@ _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backof
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """From a subscription, which is of a topic, to a function's address."""
+    """From a subscription, which is of a topic, to a function's address.
+
+    Attributes:
+        outstanding: messages posted at once, where they may be fewer than of other routes.
+    """
 
     subscription: str
     topic: str
     url: str
+    outstanding: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,8 @@ class Relay:
     async def run(self, stopped: asyncio.Event) -> None:
         """Serve until `stopped`; then finish what is posted, as far as it ends soon, and hand back the rest."""
         pull, answer, extend = map(asyncio.create_task, (self._pull(), self._answer(), self._extend()))
-        posts = [asyncio.create_task(self._post_on()) for _ in range(self._limits.outstanding)]
+        outstanding = self._route.outstanding or self._limits.outstanding
+        posts = [asyncio.create_task(self._post_on()) for _ in range(outstanding)]
         stop = asyncio.create_task(stopped.wait())
         tasks = (stop, pull, answer, extend, *posts)
         try:
@@ -293,14 +300,14 @@ async def _keep_stats(path: Path | None, routes: Sequence[Route], relays: Sequen
 
 
 class _RouteType(click.ParamType[Route]):
-    name = "SUBSCRIPTION:TOPIC=URL"
+    name = "SUBSCRIPTION:TOPIC[:OUTSTANDING]=URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Route:
-        names, _, url = value.partition("=")
-        subscription, _, topic = names.partition(":")
-        if not (subscription and topic and url.startswith("http")):
+        found = re.fullmatch(r"([^:=]+):([^:=]+)(?::([1-9]\d{0,2}))?=(http.+)", value)
+        if not found:
             self.fail(f"found {value!r}, expected for example events-ingest:events=http://127.0.0.1:8080/", param, ctx)
-        return Route(subscription, topic, url)
+        subscription, topic, outstanding, url = found.groups()
+        return Route(subscription, topic, url, int(outstanding) if outstanding else None)
 
 
 @click.command()

@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime
 
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.publishing import Publisher
 from infra.subscribing import Subscriber
 from shared import envelope, timestamps
 from shared.bigtable import EVENTS, REJECTED, Bigtable
@@ -24,6 +23,7 @@ from shared.events import FAMILY
 from shared.findings import rules_broken
 from shared.ingestion import judged
 from shared.judgement import Judgement
+from shared.pubsub import Publisher
 from shared.quarantine import Quarantine, Quarantined
 from shared.reader import Filter, Scan
 from shared.verdicts import Accepted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from google.pubsub_v1.types import PubsubMessage
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from infra.progress import Bar
-from infra.publishing import Publisher, publish_files
+from infra.publishing import publish_files
 from infra.report import Report, printable
 from infra.sources import SourceReader
 from infra.stack import Stack
@@ -27,6 +25,7 @@ from shared.config import Settings
 from shared.contract import Contract
 from shared.errors import StackError
 from shared.keys import days_between
+from shared.pubsub import Publisher, request_days
 from shared.rollups import Rollups
 from shared.state import State
 
@@ -69,7 +68,7 @@ class Loop:
                 days = await count_events(bigtable)
                 bar.begin("aggregating", None)
                 with self._timed("aggregate"):
-                    await self._aggregate(publisher, bigtable, list(days), began.date())
+                    await self._aggregate(bigtable, list(days), began.date())
             with self._timed("read back"):
                 self.report.days = days
                 self.report.stored = sum(events for events, _ in days.values())
@@ -78,21 +77,20 @@ class Loop:
         finally:
             await bigtable.close()
 
-    async def _aggregate(self, publisher: Publisher, bigtable: Bigtable, days: list[date], today: date) -> None:
+    async def _aggregate(self, bigtable: Bigtable, days: list[date], today: date) -> None:
         """Have the daily job run, ask for what it leaves out, and wait until the runs of all these days count.
 
         The job asks for what is due: yesterday, and the days that events came late for, which is all of the past ones.
         """
-        from infra.scheduling import JOB, TOPIC, run_job  # half a second, which nobody waits for at the start
+        from infra.scheduling import JOB, run_job  # half a second, which nobody waits for at the start
 
         await asyncio.to_thread(self._stack.make_schedule)
         await asyncio.to_thread(run_job, self._settings)
         self._job = JOB
         state = State(bigtable)
         waiting = {*days, today - timedelta(days=1)}
-        requests = [PubsubMessage(data=json.dumps({"date": f"{day}"}).encode()) for day in days if day >= today]
-        if requests:
-            await publisher.publish(TOPIC, requests)
+        if not_due := [day for day in days if day >= today]:
+            await request_days(self._settings, not_due)
         give_up = time.monotonic() + _PATIENCE
         while waiting:
             self._check(give_up, f"{len(waiting)} days aren't aggregated")

@@ -24,7 +24,8 @@ from shared.errors import SluiceError, StackError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
-FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
+# A day at a time, as on an instance of the deployed function: several at once would share this machine's memory.
+FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests:1"}
 _PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
 _ATTEMPTS = 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
-from typing import Any
 
 import msgspec
 
@@ -14,8 +13,9 @@ from shared.bigtable import Bigtable
 from shared.chunks import Row
 from shared.contract import Contract
 from shared.contract_aggregate import RESERVED_DIMENSION
-from shared.envelope import Message, UnpackError, unpack
-from shared.errors import RequestError
+from shared.day_requests import requested_days
+from shared.envelope import Message
+from shared.errors import StoreUnavailableError
 from shared.events import FAMILY, Events
 from shared.measuring import Measuring
 from shared.quality import Quality
@@ -28,8 +28,6 @@ _SCANS = 16
 # How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
 # outage that lasts longer wants a person anyway.
 MOST_MISSED = 31
-# A request for more days than this is a mistake, such as a year with a digit too many.
-MOST_DAYS = 3_660
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -60,10 +58,23 @@ class Aggregation:
     """Computes days under one contract."""
 
     def __init__(
-        self, bigtable: Bigtable, contract: Contract, *, report: Callable[[Summary], None] | None = None
+        self,
+        bigtable: Bigtable,
+        contract: Contract,
+        *,
+        report: Callable[[Summary], None] | None = None,
+        deadline: float | None = None,
     ) -> None:
-        """Prepare, without doing anything yet; `report` is told of every run that is finished."""
+        """Prepare, without doing anything yet.
+
+        Args:
+            bigtable: where the tables are.
+            contract: says what is computed.
+            report: is told of every run that is finished.
+            deadline: seconds that a run may take; any time by default.
+        """
         self._report = report
+        self._deadline = deadline
         self._contract = contract
         self._state = State(bigtable)
         self._events = Events(bigtable, contract.bucket)
@@ -71,7 +82,21 @@ class Aggregation:
         self._rollups = Rollups(bigtable, self._state)
 
     async def run(self, day: date) -> Summary:
-        """Compute a day from its events; a rerun leaves what the first run left."""
+        """Compute a day from its events; a rerun leaves what the first run left.
+
+        Raises:
+            StoreUnavailableError: Bigtable didn't answer in time, or the day took longer than the deadline.
+            StoreRefusedError: refused for good.
+        """
+        try:
+            async with asyncio.timeout(self._deadline) as deadline:
+                return await self._run(day)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise StoreUnavailableError(f"{day} isn't computed after {self._deadline:g} s") from None
+
+    async def _run(self, day: date) -> Summary:
         started = now()
         earlier = await self._state.run(day)
         quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)
@@ -147,47 +172,6 @@ class Aggregation:
                     quality.repeated += repeated
 
         await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day)))
-
-
-def requested_days(message: Message) -> list[date] | None:
-    """Return the days that a request names, oldest first; None if it is empty, which means yesterday.
-
-    A request is `{"date": "2024-01-15"}`, `{"from": "2024-01-01", "to": "2024-01-31"}` with both included, or empty.
-
-    Raises:
-        RequestError: it is anything else; the text says what was found and what was expected.
-    """
-    expected = 'nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
-    try:
-        data = b"".join(unpack(message))
-        request = msgspec.json.decode(data) if data else {}
-    except (UnpackError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise RequestError(f"message {message.message_id}: found what isn't JSON, expected {expected}") from None
-    if request in ({}, None):
-        return None
-    if not isinstance(request, dict) or not (request.keys() == {"date"} or request.keys() == {"from", "to"}):
-        found = ", ".join(map(str, request)) if isinstance(request, dict) else type(request).__name__
-        raise RequestError(f"message {message.message_id}: found {found[:200]}, expected {expected}")
-    first_key, last_key = ("date", "date") if "date" in request else ("from", "to")
-    first, last = _date(request[first_key], first_key, message), _date(request[last_key], last_key, message)
-    return day_range(first, last)
-
-
-def day_range(first: date, last: date) -> list[date]:
-    """Return the days from `first` to `last`; RequestError if that is backwards or too many."""
-    count = (last - first).days + 1
-    if not 1 <= count <= MOST_DAYS:
-        raise RequestError(f"from {first} to {last}: found {count} days, expected 1 to {MOST_DAYS}")
-    return list(keys.days_between(first, last))
-
-
-def _date(value: Any, key: str, message: Message) -> date:
-    try:
-        return msgspec.convert(value, date)
-    except msgspec.ValidationError:
-        raise RequestError(
-            f"message {message.message_id}: {key}: found {str(value)[:80]!r}, expected a day such as 2024-01-15"
-        ) from None
 
 
 async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:

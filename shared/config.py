@@ -7,8 +7,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from shared.errors import SettingsError
+
+_Default = TypeVar("_Default", float, None)
 
 DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
 
@@ -29,6 +32,10 @@ class Settings:
         store_deadline: seconds until a write that Bigtable hasn't acknowledged is given up and handed back to
             Pub/Sub, `SLUICE_STORE_DEADLINE`. 60 by default: long enough for a tablet to move, a tenth of the 600 s ack
             deadline that our subscriptions have.
+        day_deadline: seconds until a day that isn't computed is given up and handed back to Pub/Sub,
+            `SLUICE_DAY_DEADLINE`; never by default. `sluice deploy` sets it to a little less than the function has:
+            Cloud Run ends a request that takes longer, but not its work, which would share the instance with the next
+            (https://cloud.google.com/run/docs/configuring/request-timeout).
         metrics_exporter: where OpenTelemetry metrics go, `OTEL_METRICS_EXPORTER`; nowhere by default.
         lookback_days: how far back a read of a user's events goes when no start is given, `SLUICE_LOOKBACK_DAYS`.
     """
@@ -42,6 +49,7 @@ class Settings:
     scheduler_emulator: str | None = None
     region: str = "us-central1"
     store_deadline: float = 60.0
+    day_deadline: float | None = None
     lookback_days: int = 400
     metrics_exporter: str = ""
 
@@ -76,6 +84,7 @@ class Settings:
             scheduler_emulator=env.get("CLOUD_SCHEDULER_EMULATOR_HOST") or None,
             region=env.get("GCP_REGION") or "us-central1",
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
+            day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, most=3_600),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )
@@ -97,7 +106,7 @@ def _identifier(name: str, variable: str, given: str | None, env: Mapping[str, s
     return value
 
 
-def _positive(variable: str, env: Mapping[str, str], *, default: float, most: float) -> float:
+def _positive(variable: str, env: Mapping[str, str], *, default: _Default, most: float) -> float | _Default:
     text = env.get(variable, "")
     if not text:
         return default

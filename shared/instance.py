@@ -1,7 +1,9 @@
-"""What a function's instance makes once, on its first event: settings, contract, connection."""
+"""What a function's instance makes once, on its first event: settings, contract, connection; what it asks and tells."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from functools import cache
 
 import msgspec
@@ -11,6 +13,7 @@ from shared.aggregation import Aggregation, Summary
 from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.ending import ENDING
+from shared.errors import SettingsError
 from shared.ingestion import Ingestion
 
 
@@ -32,11 +35,30 @@ def aggregation() -> Aggregation:
     """Return this instance's aggregation."""
     settings = Settings.from_environment()
     loaded = contract.load(settings.contract)
-    made = Aggregation(Bigtable(settings), loaded, report=_log_run)
+    made = Aggregation(Bigtable(settings), loaded, report=_log_run, deadline=settings.day_deadline)
     logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
     ENDING.listen()
     collector.spare()
     return made
+
+
+async def request_days(days: Sequence[date]) -> None:
+    """Ask for days by a message for each; returns when Pub/Sub has them all.
+
+    Raises:
+        StoreUnavailableError: Pub/Sub didn't answer in time; some days may have been asked for.
+        SettingsError: they can't be asked for.
+    """
+    settings = Settings.from_environment()
+    if bool(settings.bigtable_emulator) != bool(settings.pubsub_emulator):
+        raise SettingsError(
+            "found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected both for emulators or none for "
+            "Google Cloud"
+        )
+    from shared.pubsub import request_days  # a second, which a day alone has no need of
+
+    await request_days(settings, days)
+    logs.info("days are requested, each by a message of its own", days=days)
 
 
 def _log_run(summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""Compute days: the ones a message names, or those that are due: yesterday, late ones and missed ones."""
+"""Compute the day that a message asks for; where it asks for several, ask for each by a message of its own."""
 
 import functions_framework.aio
 from starlette.requests import Request
@@ -12,10 +12,14 @@ from shared.deliveries import ACKNOWLEDGED, receive
 # `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.
 @functions_framework.aio.http
 async def aggregate(request: Request) -> Response:
-    """Answer 2xx once every day that is asked for is computed and readable."""
+    """Answer 2xx once the day that is asked for is computed and readable, or every one of several is asked for."""
     message = await receive(request)
-    with answering(message):
+    with answering(message) as told:
         aggregation = instance.aggregation()
-        for day in await aggregation.days(message):
-            await aggregation.run(day)
+        match await aggregation.days(message):
+            case [day]:
+                told["day"] = day
+                await aggregation.run(day)
+            case days:
+                await instance.request_days(days)
     return ACKNOWLEDGED

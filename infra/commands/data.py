@@ -43,7 +43,8 @@ def publish(
 
     Example: sluice publish --source data/sample_events.csv
     """
-    from infra.publishing import Publisher, publish_files
+    from infra.publishing import publish_files
+    from shared.pubsub import Publisher
 
     settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
     reader = options.open_source(source, form, load(settings.contract))

@@ -116,7 +116,7 @@ def day_span(day: date | None, first: date | None, last: date | None) -> list[da
         click.UsageError: they contradict each other.
         RequestError: they are the wrong way round, or too many.
     """
-    from shared.aggregation import day_range
+    from shared.day_requests import day_range
 
     if day is not None and (first or last):
         raise click.UsageError("found --date with --from or --to, expected one or the other")

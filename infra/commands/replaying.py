@@ -50,9 +50,9 @@ def rejected(
 
     Example: sluice replay rejected --date 2024-01-15 --contract mended.toml
     """
-    from infra.publishing import Publisher
     from infra.replaying import replay_rejected
     from shared.bigtable import Bigtable
+    from shared.pubsub import Publisher
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load(settings.contract)
@@ -83,9 +83,9 @@ def dead_letters(
 
     Example: sluice replay dead-letters --dry-run
     """
-    from infra.publishing import Publisher
     from infra.replaying import replay_dead_letters
     from infra.subscribing import Subscriber
+    from shared.pubsub import Publisher
 
     settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
     loaded = load(settings.contract)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import date
 
@@ -12,8 +11,6 @@ import click
 from infra.commands import options
 from shared.config import Settings
 from shared.errors import SettingsError
-
-_MESSAGES_A_CALL = 1_000
 
 
 @click.group()
@@ -44,6 +41,7 @@ def aggregate(
     Example: sluice trigger aggregate --from 2024-01-15 --to 2024-01-17
     """
     from infra.scheduling import JOB, TOPIC, run_job
+    from shared.pubsub import request_days
 
     settings = Settings.from_environment(project_id=project_id, instance_id="unused")
     settings = replace(settings, region=region or settings.region)
@@ -61,25 +59,13 @@ def aggregate(
             click.echo(f"job {JOB} was run: {heard}, for yesterday, late days and missed days")
         return
     days = options.day_span(day, first, last)
-    asyncio.run(_request(settings, TOPIC, days))
+    asyncio.run(request_days(settings, days))
     if as_json:
         options.print_json({"topic": TOPIC, "days": days})
     elif len(days) == 1:
         click.echo(f"{days[0]} was requested by a message to {TOPIC}")
     else:
         click.echo(f"{days[0]} to {days[-1]} were requested by {len(days)} messages to {TOPIC}")
-
-
-async def _request(settings: Settings, topic: str, days: list[date]) -> None:
-    """Publish a message for each day: an event function has 540 s, which is enough for one of them."""
-    from google.pubsub_v1.types import PubsubMessage
-
-    from infra.publishing import Publisher
-
-    messages = [PubsubMessage(data=json.dumps({"date": f"{day}"}).encode()) for day in days]
-    async with Publisher(settings) as publisher:
-        for start in range(0, len(messages), _MESSAGES_A_CALL):
-            await publisher.publish(topic, messages[start : start + _MESSAGES_A_CALL])
 
 
 COMMANDS = (trigger,)

@@ -20,6 +20,7 @@ import pytest
 from infra import pythons
 from infra.bundle import make_bundles
 from infra.processes import Supervisor, free_port
+from infra.provision import provision_pubsub
 from shared.config import Settings
 from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
@@ -33,25 +34,24 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session", params=pythons.PROMISED)
-def environment(
+def environments(
     request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Install the requirements of the bundles, which are the same, into a new virtual environment."""
+) -> dict[str, Path]:
+    """Install the requirements of each bundle into a new virtual environment."""
     python = pythons.find(request.param)
     if python is None:
         pytest.skip(f"Python {request.param} isn't installed here")
-    assert bundles["ingest"].joinpath("requirements.txt").read_bytes() == (
-        bundles["aggregate"].joinpath("requirements.txt").read_bytes()
-    )
-    folder = tmp_path_factory.mktemp(f"python{request.param}") / "venv"
-    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     uv = Path(sys.executable).with_name("uv")
-    requirements = bundles["ingest"] / "requirements.txt"
-    command = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
-    subprocess.run([*command, "-r", requirements], check=True)
-    version = subprocess.run([folder / "bin" / "python", "--version"], check=True, capture_output=True, text=True)
-    assert version.stdout.startswith(f"Python {request.param}.")
-    return folder / "bin"
+    made = {}
+    for function, bundle in bundles.items():
+        folder = tmp_path_factory.mktemp(f"{function}-python{request.param}") / "venv"
+        subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
+        command = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
+        subprocess.run([*command, "-r", bundle / "requirements.txt"], check=True)
+        version = subprocess.run([folder / "bin" / "python", "--version"], check=True, capture_output=True, text=True)
+        assert version.stdout.startswith(f"Python {request.param}.")
+        made[function] = folder / "bin"
+    return made
 
 
 def clean(settings: Settings) -> dict[str, str]:
@@ -61,6 +61,7 @@ def clean(settings: Settings) -> dict[str, str]:
         "GCP_PROJECT_ID": settings.project_id,
         "BIGTABLE_INSTANCE": settings.instance_id,
         "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
@@ -90,9 +91,9 @@ def post(url: str, data: bytes) -> int:
 
 
 def test_both_bundles_work_outside_the_repository(
-    bundles: dict[str, Path], environment: Path, settings: Settings
+    bundles: dict[str, Path], environments: dict[str, Path], settings: Settings
 ) -> None:
-    with running("ingest", bundles["ingest"], environment, settings) as url:
+    with running("ingest", bundles["ingest"], environments["ingest"], settings) as url:
         assert post(url, lines([music_event(1), music_event(2, userId="")])) == 200
     [(row_key, qualifier, _, value)] = cells(dump(settings, "events"), "e")
     assert row_key.endswith(b"#20240115#user-1")
@@ -100,19 +101,22 @@ def test_both_bundles_work_outside_the_repository(
     assert json.loads(value)["song_id"] == "song-1"
     assert len(dump(settings, "rejected")) == 1
 
-    with running("aggregate", bundles["aggregate"], environment, settings) as url:
+    provision_pubsub(settings)
+    with running("aggregate", bundles["aggregate"], environments["aggregate"], settings) as url:
         assert post(url, b'{"date": "2024-01-15"}') == 200
+        assert post(url, b'{"from": "2024-01-15", "to": "2024-01-16"}') == 200
     [columns] = dump(settings, "aggregates", b"all#20240115#all").values()
     assert columns["a", b"total_events"][0][1] == b"1"
+    assert dump(settings, "aggregates", b"all#20240116#all") == {}  # it has a message of its own, which nobody delivers
 
 
 @pytest.mark.parametrize("function", ["ingest", "aggregate"])
 def test_the_vendored_copy_is_the_one_imported(
-    bundles: dict[str, Path], environment: Path, settings: Settings, function: str
+    bundles: dict[str, Path], environments: dict[str, Path], settings: Settings, function: str
 ) -> None:
     script = "import main, shared, shared.keys, sys; print(shared.keys.__file__); print(*sys.path, sep='\\n')"
     result = subprocess.run(
-        [environment / "python", "-c", script],
+        [environments[function] / "python", "-c", script],
         cwd=bundles[function],
         env=clean(settings),
         capture_output=True,

@@ -40,3 +40,14 @@ def topics(settings: Settings) -> Callable[[int], list[bytes]]:
         return found
 
     return pull
+
+
+def requests(settings: Settings, count: int) -> list[bytes]:
+    """Return what `aggregate` has been asked for, in order."""
+    found: list[bytes] = []
+    with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
+        client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        name = f"projects/{settings.project_id}/subscriptions/aggregate-run"
+        while len(found) < count:
+            found += [each.message.data for each in client.pull(subscription=name, max_messages=10).received_messages]
+    return sorted(found)

@@ -152,7 +152,7 @@ async def test_without_permission_nothing_is_tried_again(proxy: FaultProxy, thro
     [result] = await take(through, EVENTS[:1])
 
     assert isinstance(result, StoreRefusedError)
-    assert "PermissionDenied" in str(result)
+    assert "PERMISSION_DENIED" in str(result)
     assert proxy.calls["MutateRows"] - before <= 1
 
 
@@ -186,3 +186,20 @@ async def test_a_day_is_right_though_its_scans_break_off(
     aggregates = dump(settings, "aggregates", b"user#")
     counts = [int(row["a", b"total_events"][0][1]) for row in aggregates.values()]
     assert (len(counts), sum(counts)) == (97, 1_000)
+
+
+async def test_a_day_that_takes_too_long_is_given_up_and_leaves_nothing_that_goes_on(
+    settings: Settings, proxy: FaultProxy, through: Bigtable
+) -> None:
+    events = [music_event(number, pad="x" * 9_000) for number in range(300)]  # enough for a process of its own
+    assert set(await take(through, events)) == {None}
+    aggregation = Aggregation(through, load(MUSIC_CONTRACT), deadline=1.0)
+    proxy.faults = Faults(delay=0.5)  # four rounds of scans
+
+    with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 1 s"):
+        await aggregation.run(DAY)
+
+    assert dump(settings, "state", b"run#") == {}
+    assert [task for task in asyncio.all_tasks() if "read_shard" in repr(task)] == []
+    proxy.faults = Faults()
+    assert (await Aggregation(through, load(MUSIC_CONTRACT)).run(DAY)).events == 300

@@ -17,7 +17,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from infra.provision import provision_pubsub
 from shared.config import Settings
+from tests.integration.conftest import requests
 from tests.support import MUSIC_CONTRACT, ROOT, cells, cloud_event, dump, lines, music_event
 
 FRAMEWORK = Path(sys.executable).parent / "functions-framework"
@@ -44,6 +46,7 @@ def running_process(
         "GCP_PROJECT_ID": settings.project_id,
         "BIGTABLE_INSTANCE": settings.instance_id,
         "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
         **extra,
     }
     command = [str(FRAMEWORK), "--target", function, "--source", f"functions/{function}/main.py", "--port", str(port)]
@@ -172,7 +175,7 @@ async def test_what_is_no_cloud_event_is_a_400(settings: Settings, http: aiohttp
             assert response.status == 400
 
 
-async def test_aggregate_computes_the_days_it_is_asked_for(
+async def test_aggregate_computes_the_day_it_is_asked_for(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     events = [music_event(1), music_event(2, timestamp="2024-01-16T00:00:00Z")]
@@ -180,20 +183,35 @@ async def test_aggregate_computes_the_days_it_is_asked_for(
         assert (await post(http, url, lines(events)))[0] == 200
     log = tmp_path / "log2"
     with running("aggregate", settings, log) as url:
-        assert (await post(http, url, b'{"from": "2024-01-15", "to": "2024-01-17"}'))[0] == 200
+        assert (await post(http, url, b'{"date": "2024-01-15"}'))[0] == 200
+        assert (await post(http, url, b'{"from": "2024-01-17", "to": "2024-01-17"}'))[0] == 200
         assert (await post(http, url, b'{"date": "2024-01-32"}', message_id="wrong"))[0] == 200
-        assert (await post(http, url, b"", published="2024-01-17T01:00:00Z"))[0] == 200
 
     aggregates = dump(settings, "aggregates", b"all#")
     assert {key: columns["a", b"total_events"][0][1] for key, columns in aggregates.items()} == {
         b"all#20240115#all": b"1",
-        b"all#20240116#all": b"1",
         b"all#20240117#all": b"0",
     }
     wrong = [entry for entry in map(json.loads, log.read_text().splitlines()) if entry["severity"] == "ERROR"]
     assert [entry["message"] for entry in wrong] == [
         "message wrong: date: found '2024-01-32', expected a day such as 2024-01-15"
     ]
+
+
+async def test_aggregate_asks_for_several_days_one_by_one(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    with running("aggregate", settings, tmp_path / "log") as url:
+        span = b'{"from": "2024-01-15", "to": "2024-01-17"}'
+        assert (await post(http, url, span))[0] == 500  # there is no topic
+        provision_pubsub(settings)
+        assert (await post(http, url, span))[0] == 200
+
+    assert dump(settings, "state", b"run#") == {}
+    assert requests(settings, 3) == [b'{"date": "2024-01-%d"}' % day for day in (15, 16, 17)]
+    refused, asked = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert "topics/aggregate-requests: found none, expected it to exist" in refused["message"]
+    assert asked["days"] == ["2024-01-15", "2024-01-16", "2024-01-17"]
 
 
 async def test_the_curl_of_the_readme_is_a_real_cloud_event(settings: Settings, tmp_path: Path) -> None:

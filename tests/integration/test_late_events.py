@@ -31,7 +31,7 @@ def counted(settings: Settings) -> int:
 
 
 async def scheduled(bigtable: Bigtable) -> None:
-    """Do what an empty request does, which the schedule sends."""
+    """Do what comes of an empty request, which the schedule sends."""
     aggregation = Aggregation(bigtable, CONTRACT)
     for day in await aggregation.days(message(b"", published=datetime(2024, 1, 17, 1, tzinfo=UTC))):
         await aggregation.run(day)

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -21,9 +22,9 @@ from cloudevents.http import from_http
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
-from infra.publishing import Publisher
 from infra.resources import RESOURCES
 from shared.config import Settings
+from shared.pubsub import Publisher
 from tests.support import ROOT
 
 
@@ -35,6 +36,8 @@ class Function:
         self.answer: Callable[[bytes], int] = lambda data: 200
         self.hold: asyncio.Event | None = None
         self.peers: list[tuple[str, int]] = []
+        self.most: Counter[str] = Counter()  # requests at once, by subscription
+        self._inside: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -42,8 +45,12 @@ class Function:
         body = await request.read()
         event = from_http(dict(request.headers), body)
         self.requests.append((dict(request.headers), event.data))
+        subscription = event.data["subscription"].rpartition("/")[2]
+        self._inside[subscription] += 1
+        self.most |= self._inside
         if self.hold is not None:
             await self.hold.wait()
+        self._inside[subscription] -= 1
         return web.Response(status=self.answer(base64.b64decode(event.data["message"]["data"])))
 
     def datas(self) -> list[bytes]:
@@ -80,9 +87,9 @@ async def relaying(settings: Settings, url: str, stats: Path, *more: str) -> Asy
             await asyncio.wait_for(process.wait(), 15)
 
 
-async def publish(settings: Settings, *datas: bytes, **attributes: str) -> list[str]:
+async def publish(settings: Settings, *datas: bytes, topic: str = "events", **attributes: str) -> list[str]:
     async with Publisher(settings) as publisher:
-        return await publisher.publish("events", [PubsubMessage(data=data, attributes=attributes) for data in datas])
+        return await publisher.publish(topic, [PubsubMessage(data=data, attributes=attributes) for data in datas])
 
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -231,6 +238,23 @@ async def test_behind_a_slow_function_nothing_comes_twice(
         await until(lambda: b"last" in receiver.datas())
 
     assert len(receiver.requests) == 301
+
+
+async def test_a_route_may_be_for_one_message_at_a_time(
+    provisioned: Settings, function: tuple[Function, str], tmp_path: Path
+) -> None:
+    receiver, url = function
+    receiver.hold = asyncio.Event()
+    datas = [str(number).encode() for number in range(5)]
+    await publish(provisioned, *datas)
+    await publish(provisioned, *datas, topic="aggregate-requests")
+    alone = f"--route=aggregate-run:aggregate-requests:1={url}"
+    async with relaying(provisioned, url, tmp_path / "stats", alone):
+        await until(lambda: len(receiver.requests) == 6)
+        receiver.hold.set()
+        await until(lambda: len(receiver.requests) == 10)
+
+    assert receiver.most == {"events-ingest": 5, "aggregate-run": 1}
 
 
 async def test_a_server_that_is_away_for_a_while_is_found_again(

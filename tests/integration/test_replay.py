@@ -14,7 +14,6 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
-from infra.publishing import Publisher
 from infra.replaying import replay_dead_letters, replay_rejected
 from infra.resources import RESOURCES, Subscription
 from infra.subscribing import Subscriber
@@ -23,6 +22,7 @@ from shared.config import Settings
 from shared.contract import Contract, load
 from shared.envelope import Message
 from shared.ingestion import Ingestion
+from shared.pubsub import Publisher
 from tests.support import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 DAY = date(2024, 1, 15)

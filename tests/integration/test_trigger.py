@@ -6,14 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 
-import grpc
 import pytest
-from google.pubsub_v1 import SubscriberClient
-from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from infra.cli import main
 from infra.provision import provision_pubsub, provision_schedule
 from shared.config import Settings
+from tests.integration.conftest import requests
 
 Trigger = Callable[..., tuple[int, str, str]]
 
@@ -34,17 +32,6 @@ def trigger(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         return int(ended.value.code or 0), captured.out, captured.err
 
     return run
-
-
-def requests(settings: Settings, count: int) -> list[bytes]:
-    """Return what has been requested, in order."""
-    found: list[bytes] = []
-    with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
-        client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
-        name = f"projects/{settings.project_id}/subscriptions/aggregate-run"
-        while len(found) < count:
-            found += [each.message.data for each in client.pull(subscription=name, max_messages=10).received_messages]
-    return sorted(found)
 
 
 def test_without_a_date_the_job_runs(settings: Settings, trigger: Trigger) -> None:

@@ -25,7 +25,6 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.provision import provision_pubsub
 from infra.provision_schedule import provision_schedule
-from infra.publishing import Publisher
 from infra.scheduler.server import publisher, serving
 from infra.scheduling import daily_job, scheduler_client
 from shared import envelope
@@ -34,6 +33,7 @@ from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.contract import load
 from shared.ingestion import Ingestion
+from shared.pubsub import Publisher, request_days
 from shared.rollups import Rollups
 from shared.state import State
 from tests.clock import ManualClock
@@ -71,15 +71,25 @@ class Week:
         await self._deliver("events-ingest", len(messages), self._ingestion.take)
 
     async def aggregate(self) -> None:
-        """Do what the function does with the one request that has come."""
+        """Do what the function does with the one request that has come, and with those that it makes of it."""
+        requested: list[date] = []
 
         async def handle(message: envelope.Message) -> None:
-            days = await self._aggregation.days(message)
-            self.ran.append((f"{message.published:%d %H:%M}", [day.day for day in days]))
-            for day in days:
-                await self._aggregation.run(day)
+            match await self._aggregation.days(message):
+                case [day]:
+                    await self._aggregation.run(day)
+                    self.ran[-1][1].append(day.day)
+                case days:
+                    await request_days(self.settings, days)
+                    requested.extend(days)
 
-        await self._deliver("aggregate-run", 1, handle)
+        async def begin(message: envelope.Message) -> None:
+            self.ran.append((f"{message.published:%d %H:%M}", []))
+            await handle(message)
+
+        await self._deliver("aggregate-run", 1, begin)
+        await self._deliver("aggregate-run", len(requested), handle)
+        self.ran[-1][1].sort()
 
     async def change(self, how: Callable[[Any, str], Job]) -> None:
         """Call the scheduler through Google's client."""

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.publishing import Publisher
 from infra.stack import Stack
 from shared import contract
 from shared.bigtable import EVENTS, Bigtable
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.judgement import Judgement
 from shared.keys import Place
+from shared.pubsub import Publisher
 from shared.reader import Filter, Scan
 from shared.verdicts import Accepted
 from tests.bench import counting, events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 from functions_framework.aio import create_asgi_app
 
-from shared import instance
+from shared import answers, instance, logs
 from shared.bigtable import Bigtable
 from shared.config import Settings
 from shared.contract import load
@@ -102,11 +103,12 @@ class FakeIngestion(Ingestion):
 
 
 class FakeAggregation:
-    """Knows which days a message asks for, and notes those that are computed."""
+    """Knows which days a message asks for, and notes those that are computed or requested, unless it fails."""
 
     def __init__(self, days: list[date], error: Exception | None = None) -> None:
         self.asked: list[Message] = []
         self.computed: list[date] = []
+        self.requested: list[date] = []
         self._days = days
         self._error = error
 
@@ -115,9 +117,16 @@ class FakeAggregation:
         return self._days
 
     async def run(self, day: date) -> None:
-        if self._error and self.computed:
-            raise self._error
+        self._fail()
         self.computed.append(day)
+
+    async def request_days(self, days: list[date]) -> None:
+        self._fail()
+        self.requested += days
+
+    def _fail(self) -> None:
+        if self._error:
+            raise self._error
 
 
 @pytest.fixture
@@ -127,11 +136,31 @@ def ingestion(monkeypatch: pytest.MonkeyPatch) -> FakeIngestion:
     return fake
 
 
+@pytest.fixture
+def aggregation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregation]:
+    def make(days: list[date], error: Exception | None = None) -> FakeAggregation:
+        fake = FakeAggregation(days, error)
+        monkeypatch.setattr(instance, "aggregation", lambda: fake)
+        monkeypatch.setattr(instance, "request_days", fake.request_days)
+        monkeypatch.setattr(answers, "_SELDOM", logs.Seldom())
+        return fake
+
+    return make
+
+
 @pytest.mark.parametrize("main", MAINS.values(), ids=MAINS)
 def test_a_main_is_short_enough_to_be_read_as_the_picture(main: Path) -> None:
     assert len(main.read_text("utf-8").splitlines()) <= 40
     # the framework puts its folder on sys.path: a module beside it could hide another
     assert {path.name for path in main.parent.glob("*.py")} <= {"__init__.py", "main.py"}
+
+
+@pytest.mark.parametrize("name", MAINS)
+def test_a_function_starts_without_what_it_seldom_needs(name: str) -> None:
+    code = f"import functions.{name}.main, sys; print('google.pubsub_v1' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert told.stdout == "False\n"
 
 
 # ingest
@@ -232,30 +261,55 @@ async def test_messages_are_taken_in_side_by_side(framework: Callable[[str], Any
 # aggregate
 
 
-async def test_every_day_asked_for_is_computed(
-    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+async def test_a_day_that_is_asked_for_alone_is_computed_at_once(
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation]
 ) -> None:
-    fake = FakeAggregation([date(2024, 1, 15), date(2024, 1, 16)])
-    monkeypatch.setattr(instance, "aggregation", lambda: fake)
+    fake = aggregation([date(2024, 1, 15)])
 
     answer = await post(framework("aggregate"), *cloud_event(b'{"date": "2024-01-15"}', message_id="77"))
 
     assert answer == (200, "OK")
-    assert fake.computed == [date(2024, 1, 15), date(2024, 1, 16)]
+    assert (fake.computed, fake.requested) == ([date(2024, 1, 15)], [])
     assert (fake.asked[0].data, fake.asked[0].message_id) == (b'{"date": "2024-01-15"}', "77")
 
 
-@pytest.mark.parametrize(("error", "status"), ERRORS)
-async def test_a_day_that_fails_fails_the_request(
-    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+async def test_several_days_are_asked_for_again_and_none_is_computed(
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation]
 ) -> None:
-    fake = FakeAggregation([date(2024, 1, 15), date(2024, 1, 16)], error)
-    monkeypatch.setattr(instance, "aggregation", lambda: fake)
+    fake = aggregation([date(2024, 1, 15), date(2024, 1, 16)])
+
+    answer = await post(framework("aggregate"), *cloud_event(b"{}"))
+
+    assert answer == (200, "OK")
+    assert (fake.computed, fake.requested) == ([], [date(2024, 1, 15), date(2024, 1, 16)])
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+async def test_a_day_that_fails_fails_its_request_and_is_named(
+    framework: Callable[[str], Any],
+    aggregation: Callable[..., FakeAggregation],
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
+) -> None:
+    aggregation([date(2024, 1, 15)], error)
+
+    answer = await post(framework("aggregate"), *cloud_event(b"{}", message_id="77"))
+
+    assert answer.status == status
+    line = json.loads(capsys.readouterr().out)
+    assert (line["message"], line["message_id"], line["day"]) == (str(error), "77", "2024-01-15")
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+async def test_days_that_cant_be_asked_for_fail_the_request(
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation], error: Exception, status: int
+) -> None:
+    aggregation([date(2024, 1, 15), date(2024, 1, 16)], error)
 
     answer = await post(framework("aggregate"), *cloud_event(b"{}"))
 
     assert answer.status == status
-    assert fake.computed == [date(2024, 1, 15)]
 
 
 async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(

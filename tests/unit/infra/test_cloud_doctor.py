@@ -137,6 +137,13 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
             "roles on service ingest: roles/run.invoker is missing, to call it; `gcloud run services add-iam-policy",
         ),
         (
+            "get-iam-policy aggregate-requests",
+            "{}",
+            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to ask for each of several days by "
+            "itself; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
+            "--member=serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com",
+        ),
+        (
             "get-iam-policy events-dead-letter",
             "",
             "--member=serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com --role=roles/pubsub.publisher",

@@ -11,8 +11,10 @@ from infra.deploying import Target
 from infra.deployment import Alerts, Deployment, load
 from infra.gcloud import Command, Do
 from infra.identities import ACCOUNTS, GRANTS
+from infra.provision_pubsub import is_trigger
 from infra.resources import RESOURCES
 from shared import aggregation, ingestion, instance
+from shared.aggregation import MOST_MISSED
 from tests.support import ROOT
 
 TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
@@ -48,6 +50,14 @@ def test_aggregate_has_one_request_at_a_time() -> None:
     flags = set(command("functions", "deploy", "aggregate"))
 
     assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
+
+
+def test_a_day_is_given_up_before_its_request_is_ended() -> None:
+    """Cloud Run ends the request and not the work, which would go on beside the next day."""
+    [variables] = [flag for flag in command("functions", "deploy", "aggregate") if flag.startswith("--set-env-vars=")]
+
+    assert variables.endswith(",SLUICE_DAY_DEADLINE=513")
+    assert load().aggregate.timeout > 513
 
 
 def test_the_subscription_of_ingest_becomes_what_is_declared() -> None:
@@ -92,6 +102,14 @@ def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
     assert not [grant for grant in GRANTS if re.search(r"owner|editor|admin$", grant.role)]
 
 
+def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
+    publishing = [grant for grant in GRANTS if "pubsub" in grant.role and "@" not in grant.account]
+
+    assert [(grant.account, grant.role, grant.kind, grant.resource) for grant in publishing] == [
+        ("sluice-aggregate", "roles/pubsub.publisher", "topic", deploying.TOPICS["aggregate"])
+    ]
+
+
 def test_the_docs_have_every_role() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 
@@ -105,7 +123,7 @@ def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
     steps = list(deploying.steps(TARGET, told))
 
     updates = [step for step in steps if "update" in step.command and "policies" in step.command]
-    assert len(updates) == 4
+    assert len(updates) == len(deploying.policies())
     assert all(isinstance(step, Do) and step.found == "POLICY" for step in updates)
     assert {step.command[-2:] for step in updates} == {
         ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
@@ -113,15 +131,22 @@ def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
     assert not [each for each in COMMANDS if "policies" in each and "update" in each]
 
 
-def test_four_alerts_are_found_again_by_their_label() -> None:
+def test_five_alerts_are_found_again_by_their_label() -> None:
     policies = deploying.policies()
 
-    assert set(policies) == {"oldest-unacknowledged", "dead-letters", "share-rejected", "day-not-aggregated"}
+    assert set(policies) == {
+        "oldest-unacknowledged",
+        "dead-letters",
+        "share-rejected",
+        "day-not-aggregated",
+        "day-keeps-failing",
+    }
     for key, path in policies.items():
         policy = json.loads(path.read_text())
         assert policy["userLabels"] == {"sluice": key}
         assert policy["displayName"].startswith("Sluice: ")
         assert len(policy["documentation"]["content"]) > 100
+        assert len(policy["conditions"]) == 1  # one in a language of queries may have no other beside it
 
 
 def test_alerts_watch_what_is_declared_and_made() -> None:
@@ -130,6 +155,21 @@ def test_alerts_watch_what_is_declared_and_made() -> None:
     assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(deploying.metrics())
     [kept] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
     assert f'subscription_id = \\"{kept}\\"' in text
+    patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
+    for function in deploying.TOPICS:
+        name = f"eventarc-us-central1-{function}-123456-sub-789"
+        assert is_trigger(name, function)
+        assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
+
+
+def test_days_that_are_made_good_are_no_alert() -> None:
+    """All that a request may have missed, each as long as a day may take, and the longest pause between deliveries."""
+    [condition] = json.loads(deploying.policies()["day-keeps-failing"].read_text())["conditions"]
+    function, subscription = load().aggregate, deploying.SUBSCRIPTIONS["aggregate"]
+    busy = (MOST_MISSED + 1) * function.timeout / function.max_instances
+
+    longest = busy + subscription.maximum_backoff.total_seconds()
+    assert longest < condition["conditionThreshold"]["thresholdValue"] < subscription.retention.total_seconds()
 
 
 def test_metrics_are_made_of_lines_that_are_logged() -> None:

@@ -75,7 +75,8 @@ def test_warnings_and_errors_are_counted_and_the_last_is_told(log: Path) -> None
         + line("bigtable is away", "WARNING", left_out=40)
         + "[notice] a server's own words\n"
         + line("too many of a day's events are rejected", "WARNING", day="2024-01-15")
-        + line("x" * 1_000, "ERROR")
+        + line("days are requested, each by a message of its own", days=["2024-01-15"])
+        + line("x" * 1_000, "ERROR", day="2024-01-16")
     )
 
     figures = follower(log).look()

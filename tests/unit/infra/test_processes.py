@@ -16,6 +16,7 @@ import pytest
 
 from infra.processes import Child, Supervisor, accepts, claim_port, free_port, free_ports
 from shared.errors import StackError
+from tests.support import ROOT
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
 
@@ -344,3 +345,20 @@ def test_no_place_for_logs_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_free_ports_are_different_ones() -> None:
     assert len(set(free_ports(200))) == 200
+
+
+@pytest.mark.parametrize("module", ["infra.cli", "infra.run", "tests.conftest"])
+def test_grpc_knows_before_it_is_imported_that_processes_are_started(module: str) -> None:
+    code = f"""
+        import {module}
+        import grpc, subprocess
+        with grpc.insecure_channel("127.0.0.1:9") as channel:
+            grpc.channel_ready_future(channel)  # has threads, of which gRPC would complain at a fork
+            for _ in range(3):
+                subprocess.run(["true"], preexec_fn=lambda: None)
+    """
+    told = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert told.stderr == ""

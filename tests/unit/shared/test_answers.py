@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -64,9 +64,32 @@ async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == ""
 
 
-async def test_a_bug_stays_one() -> None:
-    with pytest.raises(ZeroDivisionError), answering(MESSAGE):
-        _ = 1 / 0
+def fail_at(day: date, error: Exception) -> None:
+    with answering(MESSAGE) as told:
+        told["day"] = day
+        raise error
+
+
+async def test_a_bug_stays_one_and_the_line_before_its_traceback_says_of_what(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        fail_at(date(2024, 1, 15), ZeroDivisionError())
+
+    assert json.loads(capsys.readouterr().out) == {
+        "severity": "ERROR",
+        "message": "a bug: ZeroDivisionError; the traceback follows",
+        "message_id": "77",
+        "day": "2024-01-15",
+    }
+
+
+async def test_of_each_day_that_fails_at_once_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for day in (15, 16, 15):
+        with pytest.raises(HTTPException):
+            fail_at(date(2024, 1, day), errors.StoreUnavailableError("away"))
+
+    assert [json.loads(line)["day"] for line in capsys.readouterr().out.splitlines()] == ["2024-01-15", "2024-01-16"]
 
 
 async def test_what_is_called_off_at_the_end_is_delivered_again(

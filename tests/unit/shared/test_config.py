@@ -27,6 +27,7 @@ def test_everything_can_be_set() -> None:
         "CLOUD_SCHEDULER_EMULATOR_HOST": "localhost:3",
         "GCP_REGION": "europe-west3",
         "SLUICE_STORE_DEADLINE": "2.5",
+        "SLUICE_DAY_DEADLINE": "513",
         "SLUICE_LOOKBACK_DAYS": "30",
     }
 
@@ -40,13 +41,16 @@ def test_everything_can_be_set() -> None:
         scheduler_emulator="localhost:3",
         region="europe-west3",
         store_deadline=2.5,
+        day_deadline=513.0,
         lookback_days=30,
     )
 
 
 def test_what_is_empty_is_not_set() -> None:
     emulators = ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_SCHEDULER_EMULATOR_HOST"]
-    empty = dict.fromkeys(["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", *emulators], "")
+    empty = dict.fromkeys(
+        ["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", "SLUICE_DAY_DEADLINE", *emulators], ""
+    )
 
     assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
 

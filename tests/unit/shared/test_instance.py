@@ -41,6 +41,12 @@ def test_the_environment_says_which_contract(monkeypatch: pytest.MonkeyPatch) ->
     assert instance.aggregation()._contract.name == "sparkify"
 
 
+def test_the_environment_says_how_long_a_day_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLUICE_DAY_DEADLINE", "513")
+
+    assert instance.aggregation()._deadline == 513
+
+
 def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
     for make in (instance.ingestion, instance.aggregation):
@@ -85,3 +91,15 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
             **figures,
         },
     ]
+
+
+@pytest.mark.parametrize("missing", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
+async def test_a_function_on_an_emulator_asks_google_cloud_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
+        monkeypatch.setenv(name, "127.0.0.1:9")
+    monkeypatch.delenv(missing)
+
+    with pytest.raises(SettingsError, match="found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected b"):
+        await instance.request_days([date(2024, 1, 15), date(2024, 1, 16)])
