@@ -92,8 +92,8 @@ def memory(parts: Parts) -> Result:
         targets={"growth after the first 100,000": most(1.02), "no-op": most(2)},
         how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, "
         f"64 at a time, looked at after each {_BETWEEN * _PACKED:,}; medians of the first three looks and of the last "
-        "three, as it goes up and down by some MiB; the no-op's and A's after 2,000 messages of one event. Growth of up to "
-        "2 % counts as none",
+        "three, as it goes up and down by some MiB; the no-op's and A's after 2,000 messages of one event. Growth of "
+        "up to 2 % counts as none",
     )
 
 
