@@ -29,7 +29,7 @@ async def load_files(
     bigtable: Bigtable,
     contract: Contract,
     *,
-    batch_size: int = 100,
+    batch_size: int = 500,
     quality: bool = True,
     progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:

@@ -119,7 +119,7 @@ def destroy(
 @click.command()
 @click.option("--events-per-day", type=click.IntRange(1, 10**12), required=True, help="Events a day.")
 @click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Bytes of an event as JSON.")
-@options.batch_size
+@options.batch_size()
 @click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [that of the prices]")
 @click.option("--prices", "file", type=click.Path(path_type=Path), help="Table of prices. [infra/prices.toml]")
 @options.as_json

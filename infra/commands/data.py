@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @options.contract
 @click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
 @click.option("--topic", default="events", show_default=True, help="Topic to publish to.")
-@options.batch_size
+@options.batch_size()
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second at most.")
 @options.as_json
 def publish(
@@ -74,7 +74,7 @@ def publish(
 @options.source()
 @options.contract
 @options.instance
-@options.batch_size
+@options.batch_size(500)
 @click.option("--no-quality-checks", is_flag=True, help="Store all that has an id, a user and a time.")
 @options.as_json
 def ingest(
@@ -89,7 +89,7 @@ def ingest(
 ) -> None:
     """Store the events of files in Bigtable directly, through the code the function runs.
 
-    Example: sluice ingest --source events.csv --format csv --batch-size 100
+    Example: sluice ingest --source events.csv --format csv
     """
     from infra.loading import load_files
     from shared.bigtable import Bigtable

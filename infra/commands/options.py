@@ -25,9 +25,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 contract = click.option("--contract", type=click.Path(path_type=Path), help="Contract file. [$SLUICE_CONTRACT, music]")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 region = click.option("--region", help="Region of the functions and the schedule. [$GCP_REGION, us-central1]")
-batch_size = click.option(
-    "--batch-size", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Events handled together."
-)
+
+
+def batch_size(default: int = 100) -> Callable[[F], F]:
+    """Return the option that says how many events are handled together."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1, 10_000),
+        default=default,
+        show_default=True,
+        help="Events handled together.",
+    )
 
 
 def source(required: bool = True) -> Callable[[F], F]:
