@@ -9,14 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from google.api_core.exceptions import NotFound
 
 from infra import emulators
 from infra.figures import Follower, StackFile
+from infra.google_api import LOGIN
 from infra.resources import RESOURCES
 from shared import contract
 from shared.bigtable import Bigtable
 from shared.config import Settings
-from shared.errors import SluiceError
+from shared.errors import SettingsError, SluiceError
 from shared.reader import Scan
 
 # Seconds; a server that is there answers at once.
@@ -84,8 +86,11 @@ async def _tables(settings: Settings) -> list[Finding]:
                 async for _ in bigtable.read(table.name, Scan.prefix(b"doctor#", limit=1)):
                     break
                 findings.append(Finding(f"table {table.name}", ok=True, text="can be read"))
+            except SettingsError as error:  # no credentials, for this table or another
+                return [*findings, Finding("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
-                findings.append(Finding(f"table {table.name}", ok=False, text=f"{error}; `sluice provision` makes it"))
+                mend = "; `sluice provision` makes it" if isinstance(error.__cause__, NotFound) else ""
+                findings.append(Finding(f"table {table.name}", ok=False, text=f"{error}{mend}"))
     finally:
         await bigtable.close()
     return findings

@@ -25,6 +25,7 @@ is_transient = if_exception_type(
     ConnectionError,
 )
 TIMEOUT = 60.0  # seconds, for a call with all its retries
+LOGIN = "gcloud auth application-default login"
 T = TypeVar("T")
 
 _MEMBER = '--member="user:$(gcloud config get-value account)"'
@@ -130,7 +131,7 @@ def explained(error: Exception, what: str, settings: Settings, api: Api) -> Slui
         api: the API that was called.
     """
     if isinstance(error, GoogleAuthError):
-        return _mended(what, f"no credentials of Google Cloud: {error}", "gcloud auth application-default login")
+        return _mended(what, f"no credentials of Google Cloud: {error}", LOGIN)
     cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
     message = getattr(cause, "message", None) or str(cause)
     if isinstance(error, exceptions.RetryError) or is_transient(error):
@@ -162,7 +163,7 @@ def _mending(
     if error.reason == "CONSUMER_INVALID" or (isinstance(error, exceptions.NotFound) and _NO_PROJECT.match(message)):
         return f"there is no project {project}, or you may not see it", "gcloud projects list"
     if isinstance(error, exceptions.Unauthorized):
-        return f"no valid credentials of Google Cloud: {message}", "gcloud auth application-default login"
+        return f"no valid credentials of Google Cloud: {message}", LOGIN
     if isinstance(error, exceptions.Forbidden):
         permission, where = details.get("permission", f"that {api.role} gives"), details.get("resource", project)
         bind = api.bind.format(project=project, instance=settings.instance_id)

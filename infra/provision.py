@@ -13,9 +13,17 @@ from infra.provision_pubsub import open_pubsub, provision_pubsub
 from infra.provision_schedule import open_schedule, provision_schedule
 from infra.resources import LOCAL, RESOURCES, Resources
 from shared.config import Settings
-from shared.errors import SettingsError
+from shared.errors import SettingsError, SluiceError
 
-__all__ = ["Provisioning", "declared", "provision", "provision_bigtable", "provision_pubsub", "provision_schedule"]
+__all__ = [
+    "Provisioning",
+    "compare",
+    "declared",
+    "provision",
+    "provision_bigtable",
+    "provision_pubsub",
+    "provision_schedule",
+]
 
 
 def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
@@ -62,13 +70,7 @@ class Provisioning:
         reason = _without_schedule(settings)
         self.notes = [f"job {job.name}: {reason}" for job in resources.jobs if reason]
         self.changes: list[Change] = []
-        # A subscription wants its topics, and a job its topic.
-        self._opening: list[AbstractContextManager[_Service]] = [
-            open_pubsub(settings, resources),
-            open_bigtable(settings, resources),
-        ]
-        if not reason:
-            self._opening.append(open_schedule(settings, resources))
+        self._opening = list(_opening(settings, resources).values())
         self._services: dict[str, _Service] = {}
         self._stack = ExitStack()
 
@@ -106,6 +108,33 @@ class Provisioning:
     def refused(self, *, force: bool = False) -> Sequence[Change]:
         """Return what isn't done because it would lose data."""
         return [] if force else [change for change in self.changes if change.loses]
+
+
+def compare(settings: Settings, resources: Resources = RESOURCES) -> Iterator[tuple[str, list[Change] | SluiceError]]:
+    """Look at one service after the other; yields what it has, and what has to change there or why nobody knows.
+
+    Raises:
+        SettingsError: some services would be emulators, and others Google's.
+    """
+    for what, opening in _opening(settings, resources).items():
+        found: list[Change] | SluiceError
+        try:
+            with opening as service:
+                found = service.plan()
+        except SluiceError as error:
+            found = error
+        yield what, found
+
+
+def _opening(settings: Settings, resources: Resources) -> dict[str, AbstractContextManager[_Service]]:
+    """Return the way to each service, in the order in which things are made: what takes from a topic, after it."""
+    opening: dict[str, AbstractContextManager[_Service]] = {
+        "topics and subscriptions": open_pubsub(settings, resources),
+        "tables": open_bigtable(settings, resources),
+    }
+    if not _without_schedule(settings):
+        opening["schedule"] = open_schedule(settings, resources)
+    return opening
 
 
 def _without_schedule(settings: Settings) -> str:

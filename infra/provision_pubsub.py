@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -86,6 +86,7 @@ class PubSub:
         self, settings: Settings, resources: Resources, publisher: PublisherClient, subscriber: SubscriberClient
     ) -> None:
         self._project = f"projects/{settings.project_id}"
+        self._region = settings.region
         self._emulated = settings.pubsub_emulator is not None
         self._resources = resources
         self._caller = Caller(settings, PUBSUB)
@@ -95,13 +96,15 @@ class PubSub:
 
     def plan(self) -> list[Change]:
         """Look at what exists; returns what has to change."""
-        topics = [name for name in self._resources.topics if self._has_topic(name)]
-        changes = plan_topics(self._resources.topics, topics)
+        changes = plan_topics(
+            self._resources.topics, [name for name in self._resources.topics if self._has_topic(name)]
+        )
+        all_there = [] if self._emulated else self._caller.do("subscriptions", self._list, project=self._project)
         for wanted in self._resources.subscriptions:
             if wanted.function is None or self._emulated:
                 changes += plan_subscription(self._possible(wanted), self._subscription(wanted.name))
             else:
-                changes += self._plan_trigger(wanted, topics)
+                changes += self._plan_trigger(wanted, map(self._found, all_there))
         return changes
 
     def plan_unseen(self) -> list[Change]:
@@ -190,42 +193,38 @@ class PubSub:
             push_endpoint=message.push_config.push_endpoint,
         )
 
-    def _list(self, **arguments: Any) -> list[str]:
-        return list(self.publisher.list_topic_subscriptions(**arguments))  # asks page after page
+    def _list(self, **arguments: Any) -> list[Message]:
+        return list(self.subscriber.list_subscriptions(**arguments))  # asks page after page
 
     def _local(self, name: str, collection: str) -> str:
         """Return a name of our project without the project; others as they are."""
         return name.removeprefix(f"{self._project}/{collection}/")
 
-    def _plan_trigger(self, wanted: Subscription, topics: list[str]) -> list[Change]:
+    def _plan_trigger(self, wanted: Subscription, all_there: Iterable[Subscription]) -> list[Change]:
         """Return what has to change of the subscription that Eventarc has made for a function.
 
         Its default ends the wait for an answer after 10 s and keeps messages for a day.
         """
-        names: list[str] = []
-        if wanted.topic in topics:
-            topic = f"{self._project}/topics/{wanted.topic}"
-            listed = self._caller.do(f"topic {wanted.topic}", self._list, topic=topic)
-            names = [name for name in map(_short, listed) if is_trigger(name, str(wanted.function))]
-        if not names:
+        theirs = [each for each in all_there if is_trigger(each.name, str(wanted.function), self._region)]
+        if not theirs:
             self.notes.append(
                 f"subscription of function {wanted.function}: Eventarc makes it when the function is deployed; "
                 "provision again after that"
             )
         changes = []
-        for name in names:
-            found = self._subscription(name)
-            if found is not None:
-                # Where it pushes to, and what would need another one, is Eventarc's business: we couldn't make it anew.
-                fixed = {key: getattr(found, key) for key in (*FIXED, "push_endpoint")}
-                theirs = replace(wanted, name=name, **fixed)
-                changes += plan_subscription(theirs, found)
+        for found in theirs:
+            # Where it pushes to, and what would need another one, is Eventarc's business: we couldn't make it anew.
+            fixed = {key: getattr(found, key) for key in (*FIXED, "push_endpoint")}
+            changes += plan_subscription(replace(wanted, name=found.name, **fixed), found)
         return changes
 
 
-def is_trigger(subscription: str, function: str) -> bool:
-    """Return whether Eventarc has made it for a function, such as `eventarc-us-central1-ingest-123456-sub-789`."""
-    return re.fullmatch(rf"eventarc-[a-z]+-[a-z]+\d+-{re.escape(function)}-\d+-sub-\d+", subscription) is not None
+def is_trigger(subscription: str, function: str, region: str) -> bool:
+    """Return whether Eventarc has made it for a function, such as `eventarc-us-central1-ingest-123456-sub-789`.
+
+    Whatever topic calls the function: no other function of the project has its name in its region.
+    """
+    return re.fullmatch(rf"eventarc-{re.escape(region)}-{re.escape(function)}-\d+-sub-\d+", subscription) is not None
 
 
 def _short(name: str) -> str:

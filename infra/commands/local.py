@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -116,12 +117,13 @@ def doctor(
     if in_cloud:
         from infra.cloud_doctor import examine as examine_cloud
         from infra.commands.cloud import not_emulated, target
-        from infra.doctor import readable_tables
+        from infra.differences import examine as examine_by_clients
         from infra.gcloud import answer
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+        settings = replace(settings, region=region or settings.region)
         not_emulated(settings)
-        findings = list(examine_cloud(target(settings, region), answer, clients=lambda: readable_tables(settings)))
+        findings = list(examine_cloud(target(settings), answer, clients=lambda: examine_by_clients(settings)))
     else:
         from infra.doctor import examine
 

@@ -11,6 +11,7 @@ import pytest
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
+from infra.differences import differences
 from infra.processes import free_port
 from infra.provision import Provisioning, provision
 from infra.provision_bigtable import Tables, open_bigtable
@@ -340,6 +341,29 @@ def test_a_refusal_doesnt_hold_up_the_rest(place: Settings, tables: Tables) -> N
     assert sorted(_table(tables, place, "events").column_families) == ["e", "f", "mine"]
 
 
+def test_the_doctor_tells_what_was_changed_by_hand(
+    place: Settings, pubsub: PubSub, tables: Tables, schedule: Schedule
+) -> None:
+    assert [finding.ok for finding in differences(place)] == [True, True, True]
+
+    keep = f"projects/{place.project_id}/subscriptions/events-dead-letter-keep"
+    altered = UpdateSubscriptionRequest(
+        subscription=Subscription(name=keep, ack_deadline_seconds=20), update_mask={"paths": ["ack_deadline_seconds"]}
+    )
+    pubsub.subscriber.update_subscription(request=altered)
+    rule = Modification(id="r", update=ColumnFamily(gc_rule=GcRule(max_age=timedelta(days=3))))
+    tables.admin.modify_column_families(name=_table(tables, place, "rejected").name, modifications=[rule])
+    schedule.client.pause_job(name=_job(schedule, place).name)
+
+    assert [f"{finding.what}: {finding.text}" for finding in differences(place) if not finding.ok] == [
+        "subscription events-dead-letter-keep: ack deadline: 20 s → 600 s; `sluice provision`",
+        "family r of table rejected: keeps 3 days → 30 days; `sluice provision`",
+        "job aggregate-daily: state: paused → enabled; `sluice provision`",
+    ]
+    applied(place)
+    assert [finding.ok for finding in differences(place)] == [True, True, True]
+
+
 @pytest.mark.parametrize("after", [1, 4, 8, 10])
 def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> None:
     with Provisioning(empty_instance) as provisioning:
@@ -396,6 +420,9 @@ def test_a_service_that_doesnt_answer_is_named(empty_instance: Settings, monkeyp
         provision(nowhere)
     with pytest.raises(StoreUnavailableError, match="topic events: the service doesn't answer"):
         planned(nowhere)
+    [unanswered, *others] = [finding.text for finding in differences(nowhere)]
+    assert unanswered.startswith("topic events: the service doesn't answer")
+    assert others == ["missing; `sluice provision`"] * 5
 
 
 def _subscription(pubsub: PubSub, settings: Settings, name: str) -> Subscription:

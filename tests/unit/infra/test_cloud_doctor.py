@@ -14,16 +14,9 @@ from infra.cloud_doctor import examine
 from infra.deploying import APIS, Target
 from infra.doctor import Finding
 from infra.identities import ACCOUNTS, GRANTS
-from infra.resources import RESOURCES
 from shared.errors import MissingProgramError, PermanentError
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
-SUBSCRIPTION = {
-    "ackDeadlineSeconds": 600,
-    "messageRetentionDuration": "604800s",
-    "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"},
-}
-DEAD = {"deadLetterTopic": "projects/my-project/topics/events-dead-letter", "maxDeliveryAttempts": 100}
 
 
 class Project:
@@ -63,16 +56,6 @@ class Project:
                 return "READY"
             case "iam", _:
                 return "\n".join(account.email("my-project") for account in ACCOUNTS)
-            case "bigtable", "tables":
-                return "\n".join(f"projects/p/instances/i/tables/{table.name}" for table in RESOURCES.tables)
-            case "pubsub", "topics":
-                return "\n".join(f"projects/my-project/topics/{topic}" for topic in RESOURCES.topics)
-            case "pubsub", "subscriptions":
-                if words[2] == "list":
-                    return "projects/my-project/subscriptions/events-dead-letter-keep"
-                return json.dumps({**SUBSCRIPTION, **({"deadLetterPolicy": DEAD} if function == "ingest" else {})})
-            case "scheduler", _:
-                return "projects/my-project/locations/us-central1/jobs/aggregate-daily"
             case "logging", _:
                 return "\n".join(deploying.metrics())
             case "alpha", _:
@@ -97,7 +80,7 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
 
     assert [finding for finding in findings if not finding.ok] == []
     looked_at = {finding.what for finding in findings}
-    assert {"APIs", "accounts", "topics", "tables", "jobs", "metrics", "roles on project"} <= looked_at
+    assert {"APIs", "accounts", "metrics", "roles on project"} <= looked_at
     assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= looked_at
 
 
@@ -119,14 +102,6 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
             "",
             "accounts: sluice-build@my-project.iam.gserviceaccount.com is missing; `gcloud iam",
         ),
-        (
-            "topics list",
-            "projects/my-project/topics/events",
-            "topics: aggregate-requests is missing; `sluice provision`",
-        ),
-        ("subscriptions list", "", "subscriptions: events-dead-letter-keep is missing; `sluice provision`"),
-        ("tables list", "t", "tables: state is missing; `sluice provision`"),
-        ("jobs list", "", "jobs: aggregate-daily is missing; `sluice provision`"),
         ("metrics list", "", "metrics: sluice_stored is missing; `sluice deploy`"),
         ("userLabels.sluice=dead-letters", "", "alert dead-letters: found none; `sluice deploy`"),
         ("describe ingest --gen2", PermanentError("ERROR: 404"), "function ingest: ERROR: 404; `sluice deploy`"),
@@ -154,16 +129,11 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
             "roles on subscription eventarc-us-central1-ingest-1-sub-2: roles/pubsub.subscriber is missing",
         ),
         (
-            "subscriptions describe eventarc-us-central1-ingest-1-sub-2",
-            '{"ackDeadlineSeconds": 10, "messageRetentionDuration": "86400s"}',
-            "ack deadline: found 10, expected 600, retention: found 86400s, expected 604800s, shortest pause: found",
+            "triggers describe projects/p/locations/l/triggers/ingest-1",
+            "",
+            "subscription of ingest: found none; `sluice",
         ),
-        (
-            "subscriptions describe eventarc-us-central1-ingest-1-sub-2",
-            json.dumps(SUBSCRIPTION),
-            "dead letters: found none, expected events-dead-letter, attempts: found none, expected 100; `gcloud pubsub "
-            "subscriptions update projects/my-project/subscriptions/eventarc-us-central1-ingest-1-sub-2",
-        ),
+        ("eventTrigger", PermanentError("ERROR: 500"), "subscription of aggregate: ERROR: 500; `sluice deploy`"),
         ("projects get-iam-policy", PermanentError("ERROR: denied"), "roles on project: ERROR: denied"),
     ],
 )

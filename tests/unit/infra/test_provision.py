@@ -133,7 +133,8 @@ def test_roles_are_of_and_on_what_is_declared() -> None:
     ("subscription", "expected"),
     [
         ("eventarc-us-central1-ingest-123456-sub-789", True),
-        ("eventarc-northamerica-northeast1-ingest-1-sub-0", True),
+        ("eventarc-us-central1-ingest-1-sub-0", True),
+        ("eventarc-europe-west1-ingest-123456-sub-789", False),
         ("eventarc-us-central1-aggregate-123456-sub-789", False),
         ("eventarc-us-central1-my-ingest-123456-sub-789", False),
         ("ingest", False),
@@ -141,4 +142,4 @@ def test_roles_are_of_and_on_what_is_declared() -> None:
     ],
 )
 def test_a_triggers_subscription_is_known_by_its_name(subscription: str, expected: bool) -> None:
-    assert is_trigger(subscription, "ingest") is expected
+    assert is_trigger(subscription, "ingest", "us-central1") is expected

@@ -30,9 +30,9 @@ class Cloud:
             raise exceptions.NotFound("Resource not found")
         return topic
 
-    def list_topic_subscriptions(self, *, topic: str, **_: Any) -> list[str]:
-        self.get_topic(topic=topic)
-        return [each.name for each in self.subscriptions.values() if each.topic == topic]
+    def list_subscriptions(self, *, project: str, **_: Any) -> list[Subscription]:
+        assert project == "projects/p"
+        return list(self.subscriptions.values())
 
     def get_subscription(self, *, subscription: str, **_: Any) -> Subscription:
         if subscription not in self.subscriptions:
@@ -108,17 +108,18 @@ def test_no_subscription_is_made_that_nobody_would_read() -> None:
     assert [change.name for change in connected(Cloud()).plan_unseen()] == ["events-dead-letter-keep"]
 
 
-def test_others_subscriptions_are_left_alone() -> None:
-    other = eventarc(name="projects/p/subscriptions/somebody-elses")
+@pytest.mark.parametrize("name", ["somebody-elses", "eventarc-europe-west1-ingest-123456-sub-789"])
+def test_others_subscriptions_are_left_alone(name: str) -> None:
+    other = eventarc(name=f"projects/p/subscriptions/{name}")
 
     assert about_triggers(connected(Cloud(other)).plan()) == []
 
 
-def test_a_project_without_topics_isnt_asked_for_their_subscriptions() -> None:
-    cloud = Cloud()
-    cloud.topics.clear()
+def test_a_function_that_another_topic_calls_has_its_subscription_put_right_too() -> None:
+    [attempts, retention] = about_triggers(connected(Cloud(eventarc(topic="projects/p/topics/orders"))).plan())
 
-    assert len([change for change in connected(cloud).plan() if change.thing == "topic"]) == 3
+    assert attempts.startswith(f"~ subscription {TRIGGER}: ack deadline: 10 s → 600 s, dead-letter topic")
+    assert retention == f"~ subscription {TRIGGER}: retention: 1 day → 7 days"
 
 
 @pytest.mark.parametrize(
