@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from infra.deploying import APIS, TOPICS, Target, find_policy, find_subscription, metrics, policies
+from infra.deploying import APIS, SUBSCRIPTIONS, Target, find_policy, find_subscription, metrics, policies
 from infra.doctor import Finding
 from infra.gcloud import Command, gcloud
-from infra.identities import ACCOUNTS, GRANTS, Grant
+from infra.identities import Grant
 from shared.errors import MissingProgramError, SluiceError
 
 Look = Callable[[Sequence[str]], str]
@@ -50,8 +50,8 @@ def examine(target: Target, look: Look, *, clients: Callable[[], Iterable[Findin
         lambda: [_instance(target, look)],
         lambda: _accounts(target, look),
         lambda: _alerts(target, look),
-        *(lambda each=each: _grants(target, look, number.text, each) for each in _by_resource()),
-        *(lambda name=name: _function(target, look, number.text, name) for name in TOPICS),
+        *(lambda each=each: _grants(target, look, number.text, each) for each in _by_resource(target)),
+        *(lambda name=name: _function(target, look, number.text, name) for name in SUBSCRIPTIONS),
         clients,
     ]
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
@@ -106,7 +106,7 @@ def _instance(target: Target, look: Look) -> Finding:
 def _accounts(target: Target, look: Look) -> Iterator[Finding]:
     listing = gcloud("iam", "service-accounts", "list", project=target.project, format="value(email)")
     wanted: dict[str, Command | str] = {
-        account.email(target.project): account.create(target.project) for account in ACCOUNTS
+        account.email(target.project): account.create(target.project) for account in target.accounts
     }
     yield from _listed(look, "accounts", listing, wanted)
 
@@ -123,34 +123,20 @@ def _briefly(finding: Finding) -> Finding:
     return Finding(finding.what, ok=True, text="is there") if finding.ok else finding
 
 
-def _by_resource() -> list[list[Grant]]:
+def _by_resource(target: Target) -> list[list[Grant]]:
     """Return the roles, those on one resource together; the subscription's come with its function."""
     places: dict[tuple[str, str], list[Grant]] = {}
-    for grant in GRANTS:
+    for grant in target.grants:
         if grant.kind != "subscription":
             places.setdefault((grant.kind, grant.resource), []).append(grant)
     return list(places.values())
 
 
-def _policy(target: Target, grant: Grant) -> Command:
-    match grant.kind:
-        case "project":
-            return gcloud("projects", "get-iam-policy", target.project, format="json")
-        case "table":
-            words = ("bigtable", "tables", "get-iam-policy", grant.resource)
-            return gcloud(*words, instance=target.instance, project=target.project, format="json")
-        case "service":
-            words = ("run", "services", "get-iam-policy", grant.resource)
-            return gcloud(*words, region=target.region, project=target.project, format="json")
-        case _:
-            words = ("pubsub", f"{grant.kind}s", "get-iam-policy", grant.resource)
-            return gcloud(*words, project=target.project, format="json")
-
-
 def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Iterator[Finding]:
     what = f"roles on {grants[0].kind} {grants[0].resource}".strip()
+    where = target.project, target.instance, target.region
     try:
-        bindings = json.loads(look(_policy(target, grants[0])) or "{}").get("bindings", [])
+        bindings = json.loads(look(grants[0].policy(*where, format="json")) or "{}").get("bindings", [])
     except SluiceError as error:
         yield Finding(what, ok=False, text=str(error))
         return
@@ -159,7 +145,7 @@ def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Ite
         grant for grant in grants if (grant.role, grant.member(target.project).replace("${NUMBER}", number)) not in held
     ]
     for grant in missing:
-        command = grant.command(target.project, target.instance, target.region)
+        command = grant.give(*where)
         mend = _shown(tuple(word.replace("${NUMBER}", number) for word in command))
         yield Finding(what, ok=False, text=f"{grant.role} is missing, to {grant.why}; `{mend}`")
     if not missing:
@@ -186,7 +172,7 @@ def _function(target: Target, look: Look, number: str, name: str) -> Iterator[Fi
         return
     found = known[f"{name.upper()}_SUBSCRIPTION"].rsplit("/", 1)[-1]
     yield Finding(what, ok=bool(found), text=found or "found none; `sluice deploy`")
-    for grant in GRANTS:
+    for grant in target.grants:
         if found and grant.kind == "subscription" and grant.function == name:
             yield from _grants(target, look, number, [replace(grant, resource=found)])
 

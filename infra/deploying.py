@@ -10,7 +10,7 @@ import msgspec
 
 from infra.deployment import Deployment, Function
 from infra.gcloud import Ask, Command, Do, Step, gcloud, pairs
-from infra.identities import ACCOUNTS, BUILD, GRANTS, TRIGGER, Account
+from infra.identities import ACCOUNTS, BUILD, GRANTS, TRIGGER, Account, Grant, address
 from infra.resources import RESOURCES, Subscription
 
 ALERTS = Path(__file__).parent / "alerts"
@@ -31,9 +31,8 @@ APIS = (
     "run",
 )
 
-# What says how the subscription has to be that Eventarc makes for a function, and which topic calls it.
+# How the subscription has to be that Eventarc makes for a function.
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
-TOPICS = {function: each.topic for function, each in SUBSCRIPTIONS.items()}
 
 # How much of a function's time-out a day may take: the rest is for finding out which, and for the answer.
 _OF_TIMEOUT = 0.95
@@ -46,6 +45,8 @@ class Target(msgspec.Struct, frozen=True):
         region: of the functions.
         contract: the name of its file in the bundle.
         build: the folder that has the bundles.
+        accounts: those that are made.
+        grants: the roles of all accounts that are used.
     """
 
     project: str
@@ -53,6 +54,8 @@ class Target(msgspec.Struct, frozen=True):
     region: str
     contract: str
     build: Path
+    accounts: tuple[Account, ...] = ACCOUNTS
+    grants: tuple[Grant, ...] = GRANTS
 
 
 def steps(target: Target, deployment: Deployment) -> Iterator[Step]:
@@ -69,7 +72,7 @@ def steps(target: Target, deployment: Deployment) -> Iterator[Step]:
         "Pub/Sub's own account, which moves dead letters",
         gcloud("beta", "services", "identity", "create", service="pubsub.googleapis.com", project=target.project),
     )
-    for account in ACCOUNTS:
+    for account in target.accounts:
         yield from _account(target, account)
     yield from roles(target, "")
     for name, function in deployment.functions.items():
@@ -87,11 +90,11 @@ def apis() -> list[str]:
 
 def roles(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that give the roles on what a function has once it is deployed; "" for what is there before."""
-    for grant in GRANTS:
+    for grant in target.grants:
         if grant.function == function:
             yield Do(
                 f"roles: {grant.role} for {grant.account.split('@')[0]}, to {grant.why}",
-                grant.command(target.project, target.instance, target.region),
+                grant.give(target.project, target.instance, target.region),
             )
 
 
@@ -171,6 +174,7 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
         **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _OF_TIMEOUT:.4g}"} if name == "aggregate" else {}),
         **function.environment,
     }
+    trigger, build = (address(deployment.accounts[each.name], target.project) for each in (TRIGGER, BUILD))
     return Do(
         f"the function {name}",
         gcloud(
@@ -181,20 +185,20 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
             runtime=deployment.all.runtime,
             source=str(target.build / name),
             entry_point=name,
-            trigger_topic=TOPICS[name],
+            trigger_topic=function.trigger_topic,
             trigger_location=target.region,  # where it is looked for afterwards
-            retry=True,
+            retry=function.retry,
             cpu=function.cpu,
             memory=function.memory,
             concurrency=function.concurrency,
             min_instances=function.min_instances,
             max_instances=function.max_instances,
             timeout=f"{function.timeout}s",
-            service_account=Account(f"sluice-{name}", "").email(target.project),
-            trigger_service_account=TRIGGER.email(target.project),
-            build_service_account=f"projects/{target.project}/serviceAccounts/{BUILD.email(target.project)}",
+            service_account=address(function.service_account, target.project),
+            trigger_service_account=trigger,
+            build_service_account=f"projects/{target.project}/serviceAccounts/{build}",
             set_env_vars=pairs(environment),
-            ingress_settings="internal-only",
+            ingress_settings=function.ingress_settings,
             allow_unauthenticated=False,
             quiet=True,
         ),

@@ -6,10 +6,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from infra import cloud_run
+from infra.identities import AGGREGATE, BUILD, INGEST, TRIGGER
 from infra.pythons import PROMISED
 from shared.contract_file import Problem, only_keys, read_table
 from shared.errors import SettingsError
@@ -17,9 +19,10 @@ from shared.errors import SettingsError
 SHIPPED = Path(__file__).parent / "deploy.toml"
 
 RUNTIMES = tuple(f"python{version.replace('.', '')}" for version in PROMISED)
-# https://cloud.google.com/functions/docs/configuring/memory: binary units, at least 256 MiB on a whole CPU.
-_MEMORY = re.compile(r"([1-9]\d{0,4})(Mi|Gi)")
-_CPU = ("1", "2", "4", "6", "8")
+# https://cloud.google.com/iam/docs/service-accounts-create, and the address of one that is there.
+_ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserviceaccount\.com")
+# https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+_TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # What deploy sets itself; another value would point a function at something it wasn't provisioned for.
@@ -39,11 +42,15 @@ class All(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[all]`: what concerns both functions."""
 
     runtime: str
+    trigger_service_account: str
+    build_service_account: str
 
     def check(self) -> None:
-        """Raise Problem for a runtime that our tests don't know."""
+        """Raise Problem for a runtime that our tests don't know, and for what isn't an account."""
         if self.runtime not in RUNTIMES:
             raise Problem("all.runtime", self.runtime, f"one that bundles are tested under: {', '.join(RUNTIMES)}")
+        _check_account("all.trigger_service_account", self.trigger_service_account)
+        _check_account("all.build_service_account", self.build_service_account)
 
 
 class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -55,15 +62,14 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     min_instances: int
     max_instances: int
     timeout: int
+    trigger_topic: str
+    retry: bool
+    ingress_settings: Literal["internal-only", "internal-and-gclb", "all"]
+    service_account: str
     environment: dict[str, str]
 
     def check(self, name: str) -> None:
         """Raise Problem for a value out of bounds."""
-        if self.cpu not in _CPU:
-            raise Problem(f"{name}.cpu", self.cpu, f"one of {', '.join(_CPU)}")
-        found = _MEMORY.fullmatch(self.memory)
-        if not found or not 256 <= int(found[1]) * (1024 if found[2] == "Gi" else 1) <= 32 * 1024:
-            raise Problem(f"{name}.memory", self.memory, "256Mi to 32Gi")
         for key, least, most in (
             ("concurrency", 1, 1 if name == "aggregate" else 1000),
             ("min_instances", 0, 1000),
@@ -73,6 +79,10 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             if not least <= getattr(self, key) <= most:
                 expected = f"{least} to {most}" if least < most else f"{least}, since a message is a day's work"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
+        cloud_run.check(name, self.cpu, self.memory, self.concurrency)
+        if not _TOPIC.fullmatch(self.trigger_topic):
+            raise Problem(f"{name}.trigger_topic", self.trigger_topic, "the name of a topic of the project, alone")
+        _check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
             if not _NAME.fullmatch(variable) or variable in _OURS:
                 raise Problem(f"{name}.environment.{variable}", value, f"a variable other than {', '.join(_OURS)}")
@@ -104,6 +114,25 @@ class Deployment(msgspec.Struct, frozen=True):
     def functions(self) -> dict[str, Function]:
         """The functions by their names."""
         return {"ingest": self.ingest, "aggregate": self.aggregate}
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """The account that is used, by the name of the one that is shipped."""
+        return {
+            INGEST.name: self.ingest.service_account,
+            AGGREGATE.name: self.aggregate.service_account,
+            TRIGGER.name: self.all.trigger_service_account,
+            BUILD.name: self.all.build_service_account,
+        }
+
+    def check(self) -> None:
+        """Raise Problem for what is wrong in a table, or doesn't fit together."""
+        self.all.check()
+        self.alerts.check()
+        for name, function in self.functions.items():
+            function.check(name)
+        if self.aggregate.trigger_topic == self.ingest.trigger_topic:
+            raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, "another one than that of ingest")
 
 
 def load(path: Path | None = None) -> Deployment:
@@ -145,8 +174,10 @@ def _read(document: dict[str, Any]) -> Deployment:
         aggregate=read_table(Function, document.get("aggregate"), "aggregate"),
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
     )
-    deployment.all.check()
-    deployment.alerts.check()
-    for name, function in deployment.functions.items():
-        function.check(name)
+    deployment.check()
     return deployment
+
+
+def _check_account(key: str, account: str) -> None:
+    if not _ACCOUNT.fullmatch(account):
+        raise Problem(key, account, "a name of 6 to 30 of a-z, 0-9 and -, or an address, NAME@....gserviceaccount.com")

@@ -1,54 +1,88 @@
 """What `sluice destroy` does by gcloud, as steps: all that `sluice deploy` made, in reverse.
 
-What `sluice provision` made is removed by infra/removing.py, as it was made: through the APIs.
+What `sluice provision` made is removed by infra/removing.py, as it was made: through the APIs. Nothing here fails in a
+project in which nothing was ever deployed: gcloud is asked about an API only where it is enabled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.deploying import TOPICS, Target, find_account, find_policy, metrics, policies
+from infra.deploying import SUBSCRIPTIONS, Target, find_account, find_policy, metrics, policies
 from infra.gcloud import Ask, Do, Step, gcloud
-from infra.identities import ACCOUNTS, GRANTS, Grant
+from infra.identities import PUBSUB_AGENT, Grant
 
 
 def steps(target: Target) -> Iterator[Step]:
     """Return all steps in order; what isn't there any more is passed over."""
     where = {"project": target.project}
-    for function in TOPICS:
+    yield _enabled(target, "cloudfunctions")
+    for function in SUBSCRIPTIONS:
         why = f"the function {function}; its trigger and their subscription go with it"
         look = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
-        yield Ask(why, "FUNCTION", gcloud("functions", "list", v2=True, regions=target.region, **look, **where))
+        listing = gcloud("functions", "list", v2=True, regions=target.region, **look, **where)
+        yield Ask(why, "FUNCTION", listing, found="CLOUDFUNCTIONS")
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
         yield Do(why, delete, found="FUNCTION")
+    yield _enabled(target, "monitoring")
     for key in policies():
-        yield Ask(f"the alert {key}", "POLICY", find_policy(target, key))
+        yield Ask(f"the alert {key}", "POLICY", find_policy(target, key), found="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
         yield Do(f"the alert {key}", delete, found="POLICY")
+    yield _enabled(target, "logging")
     for name in metrics():
         why = f"the metric {name}"
         look = {"filter": f"name={name}", "format": "value(name)"}
-        yield Ask(why, "METRIC", gcloud("logging", "metrics", "list", **look, **where))
+        yield Ask(why, "METRIC", gcloud("logging", "metrics", "list", **look, **where), found="LOGGING")
         yield Do(why, gcloud("logging", "metrics", "delete", name, **where, quiet=True), found="METRIC")
-    for grant in GRANTS:
-        if grant.kind == "project":
-            yield from _take_back(target, grant)
-    for account in ACCOUNTS:
-        why = f"the account {account.name}"
-        yield Ask(why, "ACCOUNT", find_account(target, account))
+    yield _enabled(target, "iam")
+    for account in target.accounts:
+        why = f"the account {account.name} and its roles"
+        yield Ask(why, "ACCOUNT", find_account(target, account), found="IAM")
+        for grant in target.grants:
+            if grant.account == account.name:
+                yield from _take_back(target, grant, "ACCOUNT")
         delete = gcloud("iam", "service-accounts", "delete", account.email(target.project), **where, quiet=True)
         yield Do(why, delete, found="ACCOUNT")
+    made = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
+    for grant in target.grants:
+        if grant.account not in made:
+            yield from _take_back(target, grant, "")
 
 
-def _take_back(target: Target, grant: Grant) -> Iterator[Step]:
-    """Take a role on the project back: with the account alone, the project would keep a line about a deleted one."""
-    who = grant.member(target.project)
-    why = f"the role {grant.role} of {grant.account} on the project"
-    look = {
-        "flatten": "bindings[].members",
-        "filter": f'bindings.role="{grant.role}" AND bindings.members="{who}"',
-        "format": "value(bindings.role)",
-    }
-    yield Ask(why, "ROLE", gcloud("projects", "get-iam-policy", target.project, **look))
-    words = ("projects", "remove-iam-policy-binding", target.project)
-    yield Do(why, gcloud(*words, member=who, role=grant.role, condition="None"), found="ROLE")
+def _enabled(target: Target, api: str) -> Ask:
+    """Return the step that asks whether an API is enabled, into its name in capitals: `IAM`."""
+    look = {"filter": f"config.name={api}.googleapis.com", "format": "value(config.name)"}
+    listing = gcloud("services", "list", enabled=True, **look, project=target.project)
+    return Ask(f"whether {api}.googleapis.com is enabled; without it, there is nothing of it", api.upper(), listing)
+
+
+def _take_back(target: Target, grant: Grant, found: str) -> Iterator[Step]:
+    """Take a role back: tables that stay, and the project, would keep a line about a deleted account.
+
+    What is on a service or a subscription goes with its function.
+    """
+    why = f"the role {grant.role} of {grant.account} on {f'{grant.kind} {grant.resource}'.strip()}"
+    where = {"format": "value(name)", "project": target.project}
+    match grant.kind:
+        case "service" | "subscription":
+            return
+        case "table":
+            instances = gcloud("bigtable", "instances", "list", filter=f"name~/instances/{target.instance}$", **where)
+            yield Ask(why, "INSTANCE", instances, found=found)
+            look = {"instances": target.instance, "filter": f"name~/tables/{grant.resource}$"}
+            yield Ask(why, "RESOURCE", gcloud("bigtable", "tables", "list", **look, **where), found="INSTANCE")
+            found = "RESOURCE"
+        case "topic":
+            topics = gcloud("pubsub", "topics", "list", filter=f"name~/topics/{grant.resource}$", **where)
+            yield Ask(why, "RESOURCE", topics, found=found)
+            found = "RESOURCE"
+    place = target.project, target.instance, target.region
+    policy = grant.policy(
+        *place,
+        flatten="bindings[].members",
+        filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
+        format="value(bindings.role)",
+    )
+    yield Ask(why, "ROLE", policy, found=found)
+    yield Do(why, grant.take_back(*place), found="ROLE")

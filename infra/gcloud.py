@@ -28,12 +28,14 @@ class Ask:
     Attributes:
         into: the name under which they have it.
         needed: what to do if there is none, for the person; empty where there may be none.
+        found: ask only if what was asked for under that name is there; otherwise there is none of this either.
     """
 
     why: str
     into: str
     command: Command
     needed: str = ""
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def script(steps: Iterable[Step]) -> str:
             why = step.why
         line = " ".join(_quoted(word) for word in step.command)
         match step:
-            case Ask(into=name, needed=needed):
-                lines.append(f"{name}=$({line})")
+            case Ask(into=name, needed=needed, found=found):
+                lines += [f"{name}=", f'[ -z "${found}" ] || {name}=$({line})'] if found else [f"{name}=$({line})"]
                 if needed:
                     lines.append(f'[ -n "${name}" ] || {{ echo {shlex.quote(needed)} >&2; exit 1; }}')
             case Do(found=name) if name:
@@ -109,7 +111,11 @@ def perform(
     call = call or run
     why = ""
     for step in steps:
-        if isinstance(step, Do) and ((step.found and not known[step.found]) or (step.missing and known[step.missing])):
+        if step.found and not known[step.found]:
+            if isinstance(step, Ask):
+                known[step.into] = ""
+            continue
+        if isinstance(step, Do) and step.missing and known[step.missing]:
             continue
         command = [_VARIABLE.sub(lambda match: known[match[1]], word) for word in step.command]
         if step.why != why:

@@ -36,6 +36,10 @@ _NO_PROJECT = re.compile(r"(the |requested )?project\b", re.IGNORECASE)
 _DISABLED = re.compile(r"has not been used in project|is disabled|not enabled", re.IGNORECASE)
 
 
+class ApiDisabledError(SettingsError):
+    """An API isn't enabled in the project; the text has the command that enables it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """One of Google's APIs.
@@ -131,7 +135,7 @@ def explained(error: Exception, what: str, settings: Settings, api: Api) -> Slui
         api: the API that was called.
     """
     if isinstance(error, GoogleAuthError):
-        return _mended(what, f"no credentials of Google Cloud: {error}", LOGIN)
+        return SettingsError(_mended(what, f"no credentials of Google Cloud: {error}", LOGIN))
     cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
     message = getattr(cause, "message", None) or str(cause)
     if isinstance(error, exceptions.RetryError) or is_transient(error):
@@ -139,11 +143,16 @@ def explained(error: Exception, what: str, settings: Settings, api: Api) -> Slui
     mending = _mending(cause, message, settings, api) if isinstance(cause, exceptions.GoogleAPICallError) else None
     if mending is None:
         return SettingsError(f"{what}: refused: {message}")
-    return _mended(what, *mending)
+    return (ApiDisabledError if _disabled(cause, message) else SettingsError)(_mended(what, *mending))
 
 
-def _mended(what: str, problem: str, command: str) -> SettingsError:
-    return SettingsError(f"{what}: {problem.rstrip('.')}. Try:\n  {command}")
+def _mended(what: str, problem: str, command: str) -> str:
+    return f"{what}: {problem.rstrip('.')}. Try:\n  {command}"
+
+
+def _disabled(error: exceptions.GoogleAPICallError, message: str) -> bool:
+    known = isinstance(error, exceptions.Forbidden) and _DISABLED.search(message) is not None
+    return known or error.reason == "SERVICE_DISABLED"
 
 
 def _mending(
@@ -154,7 +163,7 @@ def _mending(
     The reasons are those of https://cloud.google.com/apis/design/errors#error_info.
     """
     project, details = settings.project_id, error.metadata or {}
-    if error.reason == "SERVICE_DISABLED" or (isinstance(error, exceptions.Forbidden) and _DISABLED.search(message)):
+    if _disabled(error, message):
         service = details.get("service", api.service)
         return f"{service} isn't enabled in {project}", f"gcloud services enable {service} --project={project}"
     if error.reason == "BILLING_DISABLED":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.gcloud import Command, gcloud
@@ -22,7 +23,7 @@ class Account:
 
     def email(self, project: str) -> str:
         """Return the name that Google Cloud knows it by."""
-        return f"{self.name}@{project}.iam.gserviceaccount.com"
+        return address(self.name, project)
 
     def create(self, project: str) -> Command:
         """Return the command that makes it."""
@@ -49,24 +50,34 @@ class Grant:
 
     def member(self, project: str) -> str:
         """Return whom the role is given to, in the words of IAM."""
-        return f"serviceAccount:{self.account if '@' in self.account else Account(self.account, '').email(project)}"
+        return f"serviceAccount:{address(self.account, project)}"
 
-    def command(self, project: str, instance: str, region: str) -> Command:
+    def give(self, project: str, instance: str, region: str) -> Command:
         """Return the command that gives the role; to give it again changes nothing."""
-        who = {"member": self.member(project), "role": self.role}
+        return self._command("add-iam-policy-binding", project, instance, region, **self._binding(project))
+
+    def take_back(self, project: str, instance: str, region: str) -> Command:
+        """Return the command that takes the role back; it fails where the role isn't held."""
+        return self._command("remove-iam-policy-binding", project, instance, region, **self._binding(project))
+
+    def policy(self, project: str, instance: str, region: str, **how: str) -> Command:
+        """Return the command that shows who has which role on the resource, filtered and formatted in some way."""
+        return self._command("get-iam-policy", project, instance, region, **how)
+
+    def _binding(self, project: str) -> dict[str, str]:
+        condition = {"condition": "None"} if self.kind == "project" else {}  # or it would ask for one
+        return {"member": self.member(project), "role": self.role, **condition}
+
+    def _command(self, verb: str, project: str, instance: str, region: str, **flags: str) -> Command:
         match self.kind:
             case "project":
-                return gcloud("projects", "add-iam-policy-binding", project, **who, condition="None")
+                return gcloud("projects", verb, project, **flags)
             case "table":
-                words = ("bigtable", "tables", "add-iam-policy-binding", self.resource)
-                return gcloud(*words, **who, instance=instance, project=project)
+                return gcloud("bigtable", "tables", verb, self.resource, **flags, instance=instance, project=project)
             case "service":
-                words = ("run", "services", "add-iam-policy-binding", self.resource)
-                return gcloud(*words, **who, region=region, project=project)
+                return gcloud("run", "services", verb, self.resource, **flags, region=region, project=project)
             case _:
-                return gcloud(
-                    "pubsub", f"{self.kind}s", "add-iam-policy-binding", self.resource, **who, project=project
-                )
+                return gcloud("pubsub", f"{self.kind}s", verb, self.resource, **flags, project=project)
 
 
 INGEST, AGGREGATE = Account("sluice-ingest", "runs ingest"), Account("sluice-aggregate", "runs aggregate")
@@ -103,6 +114,26 @@ GRANTS = (
         function="ingest",
     ),
 )
+
+
+def address(account: str, project: str) -> str:
+    """Return the address of an account, given its name in the project or the address itself."""
+    return account if "@" in account else f"{account}@{project}.iam.gserviceaccount.com"
+
+
+def made(instead: Mapping[str, str]) -> tuple[Account, ...]:
+    """Return the accounts that deploy makes.
+
+    Args:
+        instead: which account is used, by the name of ours; one that is given by its address is there already.
+    """
+    names = {instead.get(account.name, account.name): account.does for account in ACCOUNTS}
+    return tuple(Account(name, does) for name, does in names.items() if "@" not in name)
+
+
+def given(instead: Mapping[str, str]) -> tuple[Grant, ...]:
+    """Return all roles, where other accounts are used instead of ours."""
+    return tuple(replace(grant, account=instead.get(grant.account, grant.account)) for grant in GRANTS)
 
 
 def table() -> str:

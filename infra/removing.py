@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.google_api import BIGTABLE, PUBSUB, SCHEDULER, Caller
+from infra.google_api import BIGTABLE, PUBSUB, SCHEDULER, ApiDisabledError, Caller
 from infra.provision_bigtable import open_bigtable
 from infra.provision_pubsub import open_pubsub
 from infra.provision_schedule import open_schedule
@@ -26,6 +26,8 @@ def names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
 def remove(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
     """Remove what is there of the declared resources; returns a line for each thing removed.
 
+    Of an API that isn't enabled there is nothing to remove: a line says that it was passed over.
+
     Args:
         settings: of the project and the instance.
         resources: all that may be removed.
@@ -35,19 +37,29 @@ def remove(settings: Settings, resources: Resources = RESOURCES, *, tables: bool
         SettingsError: it may not be removed.
         StoreUnavailableError: the service doesn't answer.
     """
-    return [what for what, was_there in _deletions(settings, resources, tables) if was_there]
+    # The job first, so that nothing is asked for any more. A laptop may have emulators without a scheduler.
+    deletions = [_jobs] if settings.scheduler_emulator or not settings.pubsub_emulator else []
+    deletions += [_topics, *([_tables] if tables else [])]
+    lines = []
+    for delete in deletions:
+        try:
+            lines += [f"removed {what}" for what, was_there in delete(settings, resources) if was_there]
+        except ApiDisabledError as error:
+            lines.append(f"passed over {error}")
+    return lines
 
 
-def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterator[tuple[str, bool]]:
-    """Delete one thing after the other; yields what, and whether it was there."""
+def _jobs(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+    """Delete one thing after the other; yields what, and whether it was there. The others likewise."""
+    with open_schedule(settings, resources) as schedule:
+        caller = Caller(settings, SCHEDULER)
+        for job in resources.jobs:
+            what, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
+            yield what, caller.remove(what, schedule.client.delete_job, name=name)
+
+
+def _topics(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
     project = f"projects/{settings.project_id}"
-    # First, so that nothing is asked for any more. A laptop may have emulators without a scheduler.
-    if settings.scheduler_emulator or not settings.pubsub_emulator:
-        with open_schedule(settings, resources) as schedule:
-            caller = Caller(settings, SCHEDULER)
-            for job in resources.jobs:
-                what, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
-                yield what, caller.remove(what, schedule.client.delete_job, name=name)
     with open_pubsub(settings, resources) as pubsub:
         caller = Caller(settings, PUBSUB)
         # A subscription would outlive its topic, and keep its messages.
@@ -57,9 +69,12 @@ def _deletions(settings: Settings, resources: Resources, tables: bool) -> Iterat
         for topic in resources.topics:
             what, name = f"topic {topic}", f"{project}/topics/{topic}"
             yield what, caller.remove(what, pubsub.publisher.delete_topic, topic=name)
-    if tables:
-        with open_bigtable(settings, resources) as bigtable:
-            caller = Caller(settings, BIGTABLE)
-            for table in resources.tables:
-                what, name = f"table {table.name}", f"{project}/instances/{settings.instance_id}/tables/{table.name}"
-                yield what, caller.remove(what, bigtable.admin.delete_table, name=name)
+
+
+def _tables(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+    instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
+    with open_bigtable(settings, resources) as bigtable:
+        caller = Caller(settings, BIGTABLE)
+        for table in resources.tables:
+            what, name = f"table {table.name}", f"{instance}/tables/{table.name}"
+            yield what, caller.remove(what, bigtable.admin.delete_table, name=name)

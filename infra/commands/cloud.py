@@ -16,11 +16,9 @@ from shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from infra.deploying import Target
+    from infra.deployment import Deployment
 
 _BUILD = Path("build")
-config = click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file with what differs. [infra/deploy.toml]"
-)
 dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done, as a script for bash; do nothing.")
 
 
@@ -28,7 +26,7 @@ dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done
 @options.contract
 @options.instance
 @options.region
-@config
+@options.config
 @dry_run
 def deploy(
     contract: Path | None,
@@ -51,7 +49,8 @@ def deploy(
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=chosen)
     deployment = load_deployment(config)
     load(chosen)
-    planned = list(steps(target(settings, region), deployment))
+    settings = replace(settings, region=region or settings.region)
+    planned = list(steps(target(settings, deployment), deployment))
     if dry_run:
         click.echo(f"# `sluice bundle` makes the folders that the functions are deployed from, in {_BUILD}")
         click.echo(script(planned), nl=False)
@@ -66,6 +65,7 @@ def deploy(
 @click.command()
 @options.instance
 @options.region
+@options.config
 @dry_run
 @click.option("--tables", is_flag=True, help="The tables too, with all events in them.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -74,6 +74,7 @@ def destroy(
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
+    config: Path | None,
     dry_run: bool,
     tables: bool,
     yes: bool,
@@ -84,12 +85,14 @@ def destroy(
     Example: sluice destroy --project-id my-project --instance-id my-instance --dry-run
     """
     from infra import destroying, removing
+    from infra.deployment import load as load_deployment
     from infra.gcloud import perform, script
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
     emulated = _emulated(settings)
-    planned = [] if emulated else list(destroying.steps(target(settings)))
+    deployment = load_deployment(config)
+    planned = [] if emulated else list(destroying.steps(target(settings, deployment)))
     if dry_run:
         if planned:
             click.echo(script(planned))
@@ -109,11 +112,13 @@ def destroy(
     perform(planned, click.echo)
     removed = removing.remove(settings, tables=tables)
     for line in removed:
-        click.echo(f"removed {line}")
+        click.echo(line)
     if not removed:
         click.echo("nothing was there of job, topics, subscriptions" + (" and tables" if tables else ""))
     if not tables:
         click.echo("the tables stay, with what is in them; --tables removes them too")
+    if not emulated:
+        click.echo(f"the instance {settings.instance_id}, enabled APIs, logs and what was built stay: docs/deploy.md")
 
 
 @click.command()
@@ -150,16 +155,19 @@ def cost(
         click.echo(f"{'one event a message':<24}{total(alone):>12,.2f}  packing saves {saved:,.2f}")
 
 
-def target(settings: Settings, region: str | None = None) -> Target:
-    """Return where to deploy to; a region that is given wins over that of the settings."""
+def target(settings: Settings, deployment: Deployment) -> Target:
+    """Return where to deploy to, and with which accounts."""
     from infra.deploying import Target
+    from infra.identities import given, made
 
     return Target(
         project=settings.project_id,
         instance=settings.instance_id,
-        region=region or settings.region,
+        region=settings.region,
         contract=settings.contract.name,
         build=_BUILD,
+        accounts=made(deployment.accounts),
+        grants=given(deployment.accounts),
     )
 
 

@@ -96,6 +96,7 @@ def bundle(contract: Path | None, build: Path) -> None:
 @options.contract
 @options.instance
 @options.region
+@options.config
 @click.option("--cloud", "in_cloud", is_flag=True, help="Look at a project on Google Cloud.")
 @options.as_json
 def doctor(
@@ -103,6 +104,7 @@ def doctor(
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
+    config: Path | None,
     in_cloud: bool,
     as_json: bool,
 ) -> None:
@@ -112,18 +114,22 @@ def doctor(
 
     Example: sluice doctor
     """
-    if not in_cloud and (project_id or instance_id or region):
-        raise click.UsageError("found --project-id, --instance-id or --region without --cloud, expected it with them")
+    if not in_cloud and (project_id or instance_id or region or config):
+        raise click.UsageError(
+            "found --project-id, --instance-id, --region or --config without --cloud, expected it with them"
+        )
     if in_cloud:
         from infra.cloud_doctor import examine as examine_cloud
         from infra.commands.cloud import not_emulated, target
+        from infra.deployment import load as load_deployment
         from infra.differences import examine as examine_by_clients
         from infra.gcloud import answer
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
         settings = replace(settings, region=region or settings.region)
         not_emulated(settings)
-        findings = list(examine_cloud(target(settings), answer, clients=lambda: examine_by_clients(settings)))
+        where = target(settings, load_deployment(config))
+        findings = list(examine_cloud(where, answer, clients=lambda: examine_by_clients(settings)))
     else:
         from infra.doctor import examine
 

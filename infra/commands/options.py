@@ -23,6 +23,9 @@ PAGE = 110  # characters
 F = TypeVar("F", bound=Callable[..., Any])
 
 contract = click.option("--contract", type=click.Path(path_type=Path), help="Contract file. [$SLUICE_CONTRACT, music]")
+config = click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML file with what differs. [infra/deploy.toml]"
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 region = click.option("--region", help="Region of the functions and the schedule. [$GCP_REGION, us-central1]")
 

@@ -19,6 +19,7 @@ APIS = (
     "cloudbuild",
     "run",
     "pubsub",
+    "bigtableadmin",
 )
 
 # Google gives its own account this role when it makes it.
@@ -34,12 +35,19 @@ class Request(NamedTuple):
 
 
 class FakeCloud:
-    """What was asked, and the functions that were made."""
+    """What was asked, and the functions that were made.
+
+    Attributes:
+        enabled: the APIs that a list tells; nothing is refused for it.
+        policy: who has which role, on whatever it is asked for.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.requests: list[Request] = []
         self.functions: dict[str, Any] = {}
+        self.enabled: list[str] = []
+        self.policy = {"bindings": [{"role": "roles/pubsub.serviceAgent", "members": [PUBSUB_AGENT]}]}
 
     def answer(self, request: Request) -> tuple[int, Any]:
         """Return status and JSON for a request."""
@@ -57,7 +65,9 @@ class FakeCloud:
         if "/operations/" in path:
             return 200, {"name": name, "done": True, "metadata": {"stages": [{"name": "BUILD", "state": "COMPLETE"}]}}
         if path.endswith(":getIamPolicy"):
-            return 200, {"bindings": [{"role": "roles/pubsub.serviceAgent", "members": [PUBSUB_AGENT]}]}
+            return 200, self.policy
+        if path.endswith("/services"):
+            return 200, {"services": [{"config": {"name": name}, "state": "ENABLED"} for name in self.enabled]}
         if "/functions/" in path:
             return (200, self.functions[name]) if name in self.functions else (404, {"error": {"code": 404}})
         if "/services/" in path:

@@ -7,12 +7,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from infra import deploying, destroying
 from infra.cloud_doctor import examine
 from infra.deploying import Target
 from infra.deployment import Alerts, load
-from infra.gcloud import Command, Do, Step, gcloud
+from infra.gcloud import Ask, Command, Do, Step, gcloud
+from infra.identities import ACCOUNTS, Grant, given
 from tests.gcloud.conftest import Complaints
 from tests.support import ROOT
 from tests.unit.infra.test_cloud_doctor import Project
@@ -47,7 +49,15 @@ def all_steps() -> list[Step]:
     told = load()
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
     told = type(told)(told.all, told.ingest, told.aggregate, channels)
-    return [*deploying.steps(TARGET, load()), *deploying.steps(TARGET, told), *destroying.steps(TARGET)]
+    others = given({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
+    on_a_topic = Grant("sluice-trigger", "roles/pubsub.publisher", "topic", "events", "publish")
+    lent = structs.replace(TARGET, accounts=(), grants=(*others, on_a_topic))
+    return [
+        *deploying.steps(TARGET, load()),
+        *deploying.steps(TARGET, told),
+        *destroying.steps(TARGET),
+        *destroying.steps(lent),
+    ]
 
 
 def all_of_the_doctor() -> list[Command]:
@@ -105,8 +115,7 @@ def test_no_step_uses_what_none_before_it_has_asked_for() -> None:
         known: set[str] = set()
         for step in steps:
             used = {word.split("}")[0] for part in step.command for word in part.split("${")[1:]}
-            if isinstance(step, Do):
-                used |= {name for name in (step.found, step.missing) if name}
-            else:
-                known.add(step.into)
+            used |= {name for name in (step.found, step.missing if isinstance(step, Do) else "") if name}
             assert used <= known
+            if isinstance(step, Ask):
+                known.add(step.into)

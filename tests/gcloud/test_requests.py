@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from infra import deploying
+from infra import deploying, destroying
 from infra.bundle import make_bundles
 from infra.deploying import Target
 from infra.deployment import load
-from infra.gcloud import Command
+from infra.gcloud import Command, perform
 from tests.gcloud.conftest import VARIABLES
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
 from tests.support import MUSIC_CONTRACT
 
 PARENT = "projects/my-project/locations/us-central1"
+TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
 Gcloud = Callable[[Command], str]
 
 
@@ -90,6 +91,61 @@ def test_functions_are_asked_for_as_they_are_meant(run: Gcloud, cloud: FakeCloud
     assert other["serviceConfig"]["timeoutSeconds"] == 540
     assert other["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/aggregate-requests"
     assert not [each for each in cloud.requests if "allUsers" in json.dumps(each.body, default=str)]
+
+
+def test_what_a_file_of_ones_own_says_is_asked_for(run: Gcloud, cloud: FakeCloud, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        "[ingest]\nretry = false\ntrigger_topic = 'orders'\ningress_settings = 'all'\ncpu = '4'\nmemory = '2Gi'\n"
+        "service_account = 'runner@other.iam.gserviceaccount.com'\n"
+    )
+    build = tmp_path / "build"
+    make_bundles(build, contract=MUSIC_CONTRACT)
+    target = Target("my-project", "my-instance", "europe-west1", "music.toml", build)
+    steps = deploying.steps(target, load(mine))
+
+    run(next(step.command for step in steps if step.command[1:3] == ("functions", "deploy")))
+
+    made = cloud.functions["projects/my-project/locations/europe-west1/functions/ingest"]
+    assert made["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_DO_NOT_RETRY"
+    assert made["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/orders"
+    service = made["serviceConfig"]
+    assert service["ingressSettings"] == "ALLOW_ALL"
+    assert service["serviceAccountEmail"] == "runner@other.iam.gserviceaccount.com"
+    assert (service["availableCpu"], service["availableMemory"]) == ("4", "2Gi")
+
+
+def test_destroying_what_was_never_deployed_asks_for_nothing_of_an_api_that_isnt_enabled(
+    run: Gcloud, cloud: FakeCloud
+) -> None:
+    cloud.enabled = [f"{api}.googleapis.com" for api in ("bigtable", "bigtableadmin", "pubsub", "cloudscheduler")]
+    cloud.requests.clear()
+    told: list[str] = []
+
+    perform(destroying.steps(TARGET), told.append, lambda command, wanted: run(tuple(command)))
+
+    assert [line.split()[1] for line in told] == [
+        f"{api}.googleapis.com" for api in ("cloudfunctions", "monitoring", "logging", "iam")
+    ]
+    assert {each.path.split("?")[0] for each in cloud.requests} == {"/v1/projects/my-project/services"}
+
+
+def test_the_role_of_an_account_on_a_table_that_stays_is_taken_back(run: Gcloud, cloud: FakeCloud) -> None:
+    reader, somebody = "serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com", "user:me@example.com"
+    steps = [step for step in destroying.steps(TARGET) if "sluice-aggregate on table events" in step.why]
+    [asking, taking] = [step.command for step in steps if any("iam-policy" in word for word in step.command)]
+    binding = {"role": "roles/bigtable.reader", "members": [somebody]}
+
+    cloud.policy = {"bindings": [binding]}
+    assert run(asking) == ""
+    cloud.policy = {"bindings": [{**binding, "members": [reader, somebody]}]}
+    assert run(asking).strip() == "roles/bigtable.reader"
+    cloud.requests.clear()
+    run(taking)
+
+    [path] = [each.path.split("?")[0] for each in cloud.requests if each.path.split("?")[0].endswith("setIamPolicy")]
+    assert path == "/v2/projects/my-project/instances/my-instance/tables/events:setIamPolicy"
+    assert cloud.posted(":setIamPolicy")["policy"]["bindings"] == [binding]
 
 
 def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, commands: list[Command]) -> None:

@@ -78,6 +78,18 @@ def test_a_dry_run_of_deploy_prints_a_script_and_does_nothing(sluice: Sluice) ->
 
 
 @pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_an_account_of_ones_own_is_deployed_with_and_its_roles_taken_back(sluice: Sluice, name: str) -> None:
+    Path("mine.toml").write_text("[ingest]\nservice_account = 'mine@other.iam.gserviceaccount.com'\n")
+
+    out = sluice(name, "--dry-run", "--config", "mine.toml").out
+
+    verb = "add" if name == "deploy" else "remove"
+    taken = f"tables {verb}-iam-policy-binding events --member=serviceAccount:mine@other.iam.gserviceaccount.com"
+    assert taken in out
+    assert "sluice-ingest" not in out
+
+
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
 def test_the_region_that_is_given_wins(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("GCP_REGION", "asia-east1")
 
@@ -123,6 +135,8 @@ def test_with_emulators_nothing_is_deployed(sluice: Sluice, monkeypatch: pytest.
     ("arguments", "expected"),
     [
         (("deploy", "--config", "nowhere.toml"), "sluice: nowhere.toml: can't be read: No such file or directory"),
+        (("destroy", "--config", "nowhere.toml"), "sluice: nowhere.toml: can't be read: No such file or directory"),
+        (("doctor", "--cloud", "--config", "no.toml"), "sluice: no.toml: can't be read: No such file or directory"),
         (("deploy", "--contract", "nowhere.toml"), "nowhere.toml"),
         (("deploy", "--project-id", ""), "GCP_PROJECT_ID (or project_id=): found '', expected an identifier"),
         (("cost", "--events-per-day", "9", "--bytes", "9", "--prices", "no.toml"), "sluice: no.toml: can't be read"),
@@ -162,8 +176,9 @@ def test_the_doctor_without_credentials_says_so_and_looks_no_further(sluice: Slu
     assert len(calls()) == 1
 
 
-def test_a_project_without_cloud_is_wrong_usage(sluice: Sluice) -> None:
-    done = sluice("doctor", "--project-id", "other")
+@pytest.mark.parametrize("option", ["--project-id", "--config"])
+def test_what_is_about_a_project_is_wrong_usage_without_cloud(sluice: Sluice, option: str) -> None:
+    done = sluice("doctor", option, "other")
 
     assert (done.code, calls()) == (2, [])
     assert "without --cloud" in done.err

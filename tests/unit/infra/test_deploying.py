@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra import deploying, identities
 from infra.deploying import Target
-from infra.deployment import Alerts, Deployment, load
+from infra.deployment import Alerts, All, Deployment, Function, load
 from infra.gcloud import Command, Do
 from infra.identities import ACCOUNTS, GRANTS
 from infra.provision_pubsub import is_trigger
@@ -44,6 +44,57 @@ def test_ingest_is_deployed_for_its_trigger_alone() -> None:
         "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
         "SLUICE_CONTRACT=shared/contracts/music.toml",
     } <= flags
+
+
+def test_everything_that_a_file_of_ones_own_says_is_in_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        """
+        [all]
+        runtime = "python312"
+        trigger_service_account = "my-trigger"
+        build_service_account = "build@other.iam.gserviceaccount.com"
+        [ingest]
+        cpu = "2"
+        memory = "2Gi"
+        concurrency = 80
+        min_instances = 1
+        max_instances = 20
+        timeout = 90
+        trigger_topic = "orders"
+        retry = false
+        ingress_settings = "all"
+        service_account = "my-runner"
+        environment = { A = "1" }
+        """
+    )
+    mine = load(file)
+    steps = [step.command for step in deploying.steps(TARGET, mine)]
+
+    [flags] = [set(each) for each in steps if each[1:4] == ("functions", "deploy", "ingest")]
+
+    assert {
+        "--runtime=python312",
+        "--trigger-service-account=my-trigger@my-project.iam.gserviceaccount.com",
+        "--build-service-account=projects/my-project/serviceAccounts/build@other.iam.gserviceaccount.com",
+        "--cpu=2",
+        "--memory=2Gi",
+        "--concurrency=80",
+        "--min-instances=1",
+        "--max-instances=20",
+        "--timeout=90s",
+        "--trigger-topic=orders",
+        "--no-retry",
+        "--ingress-settings=all",
+        "--service-account=my-runner@my-project.iam.gserviceaccount.com",
+        "--no-allow-unauthenticated",
+    } <= flags
+    assert "A=1" in next(flag for flag in flags if flag.startswith("--set-env-vars="))
+    shipped = load()  # no key was forgotten
+    assert [key for key in All.__struct_fields__ if getattr(mine.all, key) == getattr(shipped.all, key)] == []
+    assert [
+        key for key in Function.__struct_fields__ if getattr(mine.ingest, key) == getattr(shipped.ingest, key)
+    ] == []
 
 
 def test_aggregate_has_one_request_at_a_time() -> None:
@@ -106,8 +157,17 @@ def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
     publishing = [grant for grant in GRANTS if "pubsub" in grant.role and "@" not in grant.account]
 
     assert [(grant.account, grant.role, grant.kind, grant.resource) for grant in publishing] == [
-        ("sluice-aggregate", "roles/pubsub.publisher", "topic", deploying.TOPICS["aggregate"])
+        ("sluice-aggregate", "roles/pubsub.publisher", "topic", deploying.SUBSCRIPTIONS["aggregate"].topic)
     ]
+
+
+def test_what_is_declared_is_what_calls_the_functions() -> None:
+    """`sluice provision` makes the topics that the shipped file names."""
+    functions = load().functions
+
+    assert {name: each.topic for name, each in deploying.SUBSCRIPTIONS.items()} == {
+        name: function.trigger_topic for name, function in functions.items()
+    }
 
 
 def test_the_docs_have_every_role() -> None:
@@ -156,9 +216,9 @@ def test_alerts_watch_what_is_declared_and_made() -> None:
     [kept] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
     assert f'subscription_id = \\"{kept}\\"' in text
     patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
-    for function in deploying.TOPICS:
+    for function in deploying.SUBSCRIPTIONS:
         name = f"eventarc-us-central1-{function}-123456-sub-789"
-        assert is_trigger(name, function)
+        assert is_trigger(name, function, "us-central1")
         assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
 
 
@@ -182,7 +242,7 @@ def test_metrics_are_made_of_lines_that_are_logged() -> None:
             r'resource\.type="cloud_run_revision".*resource\.labels\.service_name="(\w+)" AND jsonPayload\.message=(.*)'
         )
         [(function, said)] = re.findall(form, metric["filter"])
-        assert function in deploying.TOPICS
+        assert function in deploying.SUBSCRIPTIONS
         for message in re.findall(r'"([^"]+)"', said):
             assert f'"{message}"' in code
         for figure in re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", "")):

@@ -87,6 +87,17 @@ def test_what_was_asked_for_decides_what_is_done() -> None:
     assert performed(steps, "it") == [["list", "--format=x"], ["update", "it"]]
 
 
+def test_where_something_isnt_there_nothing_is_asked_of_it() -> None:
+    steps: list[Step] = [
+        Ask("look", "PLACE", ("gcloud", "places", "--format=x")),
+        Ask("look", "IT", ("gcloud", "list", "${PLACE}", "--format=x"), found="PLACE"),
+        Do("change", ("gcloud", "update", "${IT}"), found="IT"),
+    ]
+
+    assert performed(steps, "") == [["places", "--format=x"]]
+    assert performed(steps, "it") == [["places", "--format=x"], ["list", "it", "--format=x"], ["update", "it"]]
+
+
 def test_what_is_needed_and_isnt_there_ends_it() -> None:
     steps: list[Step] = [Ask("look", "IT", ("gcloud", "list"), needed="deploy it first"), Do("x", ("gcloud", "y"))]
 

@@ -1,0 +1,118 @@
+"""What destroying a project takes back before it deletes accounts, what it leaves, and that nothing is in its way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from msgspec import structs
+
+from infra import destroying, removing
+from infra.deploying import Target
+from infra.gcloud import perform
+from infra.identities import ACCOUNTS, GRANTS, PUBSUB_AGENT, Grant, given, made
+from infra.resources import RESOURCES
+from shared.config import Settings
+
+TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
+PLACE = (TARGET.project, TARGET.instance, TARGET.region)
+
+
+def done(target: Target, *missing: str) -> list[str]:
+    """The commands that change something, where all is there but look-ups with one of those words find nothing."""
+    changes: list[str] = []
+
+    def call(command: Sequence[str], wanted: bool) -> str:
+        line = " ".join(command)
+        if wanted:
+            return "" if any(word in line for word in missing) else "it"
+        changes.append(line)
+        return ""
+
+    perform(destroying.steps(target), lambda line: None, call)
+    return changes
+
+
+def test_every_role_on_what_stays_is_taken_back_before_its_account_goes() -> None:
+    changes = done(TARGET)
+
+    for account in ACCOUNTS:
+        [deleted] = [n for n, line in enumerate(changes) if f"delete {account.name}@" in line]
+        for grant in GRANTS:
+            if grant.account == account.name and grant.kind in ("table", "project", "topic"):
+                [taken] = [n for n, line in enumerate(changes) if line == " ".join(grant.take_back(*PLACE))]
+                assert taken < deleted
+    assert PUBSUB_AGENT not in " ".join(changes)
+
+
+@pytest.mark.parametrize(
+    ("missing", "left"),
+    [
+        (("services list",), {"nothing"}),
+        (("cloudfunctions",), {"alpha", "logging", "bigtable", "projects", "iam"}),
+        (("functions list",), {"alpha", "logging", "bigtable", "projects", "iam"}),
+        (("instances list",), {"functions", "alpha", "logging", "projects", "iam"}),
+        (("tables list",), {"functions", "alpha", "logging", "projects", "iam"}),
+        (("get-iam-policy",), {"functions", "alpha", "logging", "iam"}),
+        (("service-accounts list",), {"functions", "alpha", "logging"}),
+    ],
+)
+def test_what_isnt_there_is_passed_over_and_the_rest_removed(missing: tuple[str, ...], left: set[str]) -> None:
+    assert {line.split()[1] for line in done(TARGET, *missing)} == left - {"nothing"}
+
+
+def test_a_role_on_a_topic_is_taken_back_where_there_is_the_topic() -> None:
+    grant = Grant("sluice-trigger", "roles/pubsub.publisher", "topic", "events", "publish")
+    target = structs.replace(TARGET, grants=(grant,))
+
+    assert " ".join(grant.take_back(*PLACE)) in done(target)
+    assert not [line for line in done(target, "topics list") if "pubsub" in line]
+
+
+def test_an_account_of_others_stays_without_its_roles() -> None:
+    instead = {"sluice-ingest": "x@other.iam.gserviceaccount.com"}
+
+    changes = done(structs.replace(TARGET, accounts=made(instead), grants=given(instead)))
+
+    theirs = [line for line in changes if "x@other" in line]
+    assert len(theirs) == sum(grant.account == "sluice-ingest" for grant in GRANTS)
+    assert all("remove-iam-policy-binding" in line for line in theirs)
+
+
+@pytest.mark.parametrize("disabled", ["jobs", "topics", "tables"])
+def test_an_api_that_isnt_enabled_doesnt_stop_the_rest(monkeypatch: pytest.MonkeyPatch, disabled: str) -> None:
+    def opening(kind: str, *clients: str) -> Any:
+        def delete(**_: object) -> None:
+            if kind == disabled:
+                raise exceptions.PermissionDenied("The API has not been used in project 42 before or it is disabled.")
+
+        client = SimpleNamespace(
+            delete_job=delete, delete_subscription=delete, delete_topic=delete, delete_table=delete
+        )
+
+        @contextmanager
+        def connect(settings: Settings, resources: object) -> Any:
+            yield SimpleNamespace(**dict.fromkeys(clients, client))
+
+        return connect
+
+    monkeypatch.setattr(removing, "open_schedule", opening("jobs", "client"))
+    monkeypatch.setattr(removing, "open_pubsub", opening("topics", "subscriber", "publisher"))
+    monkeypatch.setattr(removing, "open_bigtable", opening("tables", "admin"))
+
+    lines = removing.remove(Settings("my-project", "my-instance"), tables=True)
+
+    [passed] = [line for line in lines if line.startswith("passed over")]
+    assert "isn't enabled in my-project. Try:\n  gcloud services enable" in passed
+    others = {
+        "jobs": {job.name for job in RESOURCES.jobs},
+        "topics": {*RESOURCES.topics, *(each.name for each in RESOURCES.subscriptions)},
+        "tables": {table.name for table in RESOURCES.tables},
+    }
+    del others[disabled]
+    assert {line.split()[2] for line in lines if line.startswith("removed")} == set().union(*others.values())
