@@ -1,7 +1,7 @@
-"""A week of the real logs in less than a minute: published day by day, two nights without a schedule, late events.
+"""A week of logs in less than a minute: published day by day, two nights without a schedule, late events.
 
-Time is the test's. Messages go through the real topics and into the code of the functions; requests come from the
-scheduler.
+The logs are the real ones, where they are beside the project, and others that are made up. Time is the test's. Messages
+go through the real topics and into the code of the functions; requests come from the scheduler.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,10 +37,9 @@ from shared.ingestion import Ingestion
 from shared.pubsub import Publisher, request_days
 from shared.rollups import Rollups
 from shared.state import State
+from tests import web_log
 from tests.clock import ManualClock
 from tests.support import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
-
-pytestmark = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
 
 WEEK = [date(2018, 11, day) for day in range(5, 12)]  # from Monday to Sunday
 # Of these days every tenth event comes two days later, at noon.
@@ -153,11 +153,36 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
 
 
-async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up(week: Week) -> None:
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> Path:
+    """A folder with the logs of such a week."""
+    web_log.write(tmp_path, WEEK)
+    return tmp_path
+
+
+@pytest.fixture(params=["made-up", pytest.param("real", marks=needs_sparkify)])
+def log(request: pytest.FixtureRequest, made_up: Path) -> Records:
+    """The records of that week, and of others."""
+    return sparkify_records(made_up if request.param == "made-up" else SPARKIFY)
+
+
+@needs_sparkify
+def test_what_is_made_up_looks_like_the_real_logs(made_up: Path) -> None:
+    def kinds(records: Records) -> dict[str, set[type]]:
+        return {key: {type(record[key]) for record in records} for key in records[0]}
+
+    assert kinds(sparkify_records(made_up)) == kinds(sparkify_records())
+
+
+async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up(week: Week, log: Records) -> None:
     by_day: dict[date, Records] = defaultdict(list)
-    for record in sparkify_records():
+    for record in log:
         if record["userId"]:
             by_day[datetime.fromtimestamp(record["ts"] / 1000, UTC).date()].append(record)
+    assert min(len(by_day[day]) for day in WEEK) > 50
     in_time = {day: [each for number, each in enumerate(by_day[day]) if day not in LATE or number % 10] for day in WEEK}
 
     for day in WEEK:
