@@ -39,8 +39,6 @@ class Cron:
         """
         self._schedule = _five_fields(schedule)
         self._zone = _zone(time_zone)
-        if self.next_after(_EPOCH) is None:
-            raise CronError(f"schedule: found {schedule!r}, which is never due")
 
     def next_after(self, moment: datetime) -> datetime | None:
         """Return when it is due next after a moment, in UTC; None if it isn't within 50 years."""

@@ -19,11 +19,12 @@ from tests.support import ROOT
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 PROVISIONING = (ROOT / "docs" / "provisioning.md").read_text("utf-8")
 SCHEDULE = (ROOT / "docs" / "schedule.md").read_text("utf-8")
+EVERYTHING = "\n".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
 
 
 def test_every_test_that_is_named_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", OPERATIONS + PROVISIONING + SCHEDULE))
+    named = set(re.findall(r"`(test_\w+)`", EVERYTHING))
 
     assert len(named) > 25
     assert {name for name in named if not re.search(rf"def {name}\(", TESTS)} == set()

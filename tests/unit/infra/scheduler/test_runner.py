@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+import grpc
 from google.api_core import exceptions
-from google.cloud.scheduler_v1 import types
+from google.cloud.scheduler_v1 import CloudSchedulerAsyncClient, types
+from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcAsyncIOTransport
 from google.rpc import code_pb2
 
 from infra.scheduler.clock import SystemClock
 from infra.scheduler.runner import Runner
+from infra.scheduler.server import serving
 from infra.scheduler.service import Service
+from tests.clock import ManualClock
 from tests.unit.infra.scheduler.conftest import NAME, PARENT, Local, job, unavailable
 
 RETRY = {"retry_count": 3, "min_backoff_duration": timedelta(seconds=10)}
@@ -127,6 +131,48 @@ async def test_a_run_by_hand_leaves_the_schedule_alone(local: Local) -> None:
     await local.clock.advance(days=1)
 
     assert local.attempts == ["01 12:00:00", "02 01:00:00"]
+
+
+async def test_a_deleted_job_isnt_tried_again_either(local: Local) -> None:
+    await local.create(retry_config=RETRY)
+    local.failures = unavailable(1)
+    await local.client.run_job(name=NAME)
+    await local.clock.advance(seconds=5)
+
+    await local.client.delete_job(name=NAME)
+    await local.clock.advance(days=2)
+
+    assert local.attempts == ["01 12:00:00"]
+
+
+async def test_a_scheduler_that_has_ended_tries_nothing() -> None:
+    clock, attempts = ManualClock(datetime(2024, 1, 1, 12, tzinfo=UTC)), list[str]()
+
+    async def publish(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        attempts.append(topic)
+
+    async with serving(publish, clock) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        client = CloudSchedulerAsyncClient(transport=CloudSchedulerGrpcAsyncIOTransport(channel=channel))
+        await client.create_job(parent=PARENT, job=job())
+    await clock.advance(days=2)
+
+    assert attempts == []
+
+
+async def test_of_an_attempt_under_way_there_is_no_status_yet(local: Local) -> None:
+    """Whoever waits for the end of a run would take the status of the one before for it."""
+    found = []
+
+    async def look(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        found.append("status" in service.get_job(types.GetJobRequest(name=NAME)))
+
+    service = Service(Runner(look, local.clock), local.clock)
+    service.create_job(types.CreateJobRequest(parent=PARENT, job=job()))
+    await local.clock.advance(days=2)
+
+    assert found == [False, False]
+    assert "status" in service.get_job(types.GetJobRequest(name=NAME))
+    service.close()
 
 
 async def test_a_paused_job_makes_nothing_good_when_it_is_resumed(local: Local) -> None:
