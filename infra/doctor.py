@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-from google.api_core.exceptions import NotFound
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from infra import emulators
 from infra.figures import Follower, StackFile
@@ -89,7 +90,9 @@ async def _tables(settings: Settings) -> list[Finding]:
             except SettingsError as error:  # no credentials, for this table or another
                 return [*findings, Finding("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
-                mend = "; `sluice provision` makes it" if isinstance(error.__cause__, NotFound) else ""
+                cause = error.__cause__
+                missing = isinstance(cause, AioRpcError) and cause.code() is StatusCode.NOT_FOUND
+                mend = "; `sluice provision` makes it" if missing else ""
                 findings.append(Finding(f"table {table.name}", ok=False, text=f"{error}{mend}"))
     finally:
         await bigtable.close()

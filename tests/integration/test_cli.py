@@ -255,12 +255,11 @@ def test_doctor_sees_what_is_there_and_what_is_missing(
     monkeypatch.setenv("BIGTABLE_INSTANCE", empty_instance.instance_id)
     bad = sluice("doctor", "--json")
     assert bad.code == 1
-    assert [each["what"] for each in bad.json if not each["ok"]] == [
-        "table events",
-        "table rejected",
-        "table aggregates",
-        "table state",
+    missing = [each for each in bad.json if not each["ok"]]
+    assert [each["what"] for each in missing] == [
+        f"table {name}" for name in ("events", "rejected", "aggregates", "state")
     ]
+    assert all(each["text"].endswith("; `sluice provision` makes it") for each in missing)
 
 
 @pytest.mark.parametrize(
