@@ -10,7 +10,7 @@ import msgspec
 
 from infra.deployment import Deployment, Function
 from infra.gcloud import Ask, Command, Do, Step, gcloud, pairs
-from infra.identities import ACCOUNTS, BUILD, GRANTS, TRIGGER, Account, Grant, address
+from infra.identities import ACCOUNTS, BUILD, GRANTS, PUBSUB_AGENT, TRIGGER, Account, Grant, address
 from infra.resources import RESOURCES, Subscription
 
 ALERTS = Path(__file__).parent / "alerts"
@@ -92,8 +92,9 @@ def roles(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that give the roles on what a function has once it is deployed; "" for what is there before."""
     for grant in target.grants:
         if grant.function == function:
+            whose = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else grant.account.split("@")[0]
             yield Do(
-                f"roles: {grant.role} for {grant.account.split('@')[0]}, to {grant.why}",
+                f"roles: {grant.role} for {whose}, to {grant.why}",
                 grant.give(target.project, target.instance, target.region),
             )
 

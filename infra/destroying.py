@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from infra.deploying import SUBSCRIPTIONS, Target, find_account, find_policy, metrics, policies
 from infra.gcloud import Ask, Do, Step, gcloud
-from infra.identities import PUBSUB_AGENT, Grant
+from infra.identities import PUBSUB_AGENT
+
+_STAY = ("project", "table", "topic")
 
 
 def steps(target: Target) -> Iterator[Step]:
@@ -37,17 +39,13 @@ def steps(target: Target) -> Iterator[Step]:
         yield Do(why, gcloud("logging", "metrics", "delete", name, **where, quiet=True), found="METRIC")
     yield _enabled(target, "iam")
     for account in target.accounts:
-        why = f"the account {account.name} and its roles"
-        yield Ask(why, "ACCOUNT", find_account(target, account), found="IAM")
-        for grant in target.grants:
-            if grant.account == account.name:
-                yield from _take_back(target, grant, "ACCOUNT")
+        yield Ask(f"the roles of {account.name}", "ACCOUNT", find_account(target, account), found="IAM")
+        yield from _take_back(target, account.name, "ACCOUNT")
         delete = gcloud("iam", "service-accounts", "delete", account.email(target.project), **where, quiet=True)
-        yield Do(why, delete, found="ACCOUNT")
-    made = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
-    for grant in target.grants:
-        if grant.account not in made:
-            yield from _take_back(target, grant, "")
+        yield Do(f"the account {account.name}", delete, found="ACCOUNT")
+    ours = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
+    for other in dict.fromkeys(grant.account for grant in target.grants if grant.account not in ours):
+        yield from _take_back(target, other, "")
 
 
 def _enabled(target: Target, api: str) -> Ask:
@@ -57,32 +55,34 @@ def _enabled(target: Target, api: str) -> Ask:
     return Ask(f"whether {api}.googleapis.com is enabled; without it, there is nothing of it", api.upper(), listing)
 
 
-def _take_back(target: Target, grant: Grant, found: str) -> Iterator[Step]:
-    """Take a role back: tables that stay, and the project, would keep a line about a deleted account.
+def _take_back(target: Target, account: str, found: str) -> Iterator[Step]:
+    """Take the roles of an account back: tables that stay, and the project, would keep lines about a deleted one.
 
     What is on a service or a subscription goes with its function.
     """
-    why = f"the role {grant.role} of {grant.account} on {f'{grant.kind} {grant.resource}'.strip()}"
-    where = {"format": "value(name)", "project": target.project}
-    match grant.kind:
-        case "service" | "subscription":
-            return
-        case "table":
-            instances = gcloud("bigtable", "instances", "list", filter=f"name~/instances/{target.instance}$", **where)
-            yield Ask(why, "INSTANCE", instances, found=found)
-            look = {"instances": target.instance, "filter": f"name~/tables/{grant.resource}$"}
-            yield Ask(why, "RESOURCE", gcloud("bigtable", "tables", "list", **look, **where), found="INSTANCE")
-            found = "RESOURCE"
-        case "topic":
-            topics = gcloud("pubsub", "topics", "list", filter=f"name~/topics/{grant.resource}$", **where)
-            yield Ask(why, "RESOURCE", topics, found=found)
-            found = "RESOURCE"
-    place = target.project, target.instance, target.region
-    policy = grant.policy(
-        *place,
-        flatten="bindings[].members",
-        filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
-        format="value(bindings.role)",
+    grants = [grant for grant in target.grants if grant.account == account and grant.kind in _STAY]
+    place, where = (
+        (target.project, target.instance, target.region),
+        {"format": "value(name)", "project": target.project},
     )
-    yield Ask(why, "ROLE", policy, found=found)
-    yield Do(why, grant.take_back(*place), found="ROLE")
+    if any(grant.kind == "table" for grant in grants):
+        instances = gcloud("bigtable", "instances", "list", filter=f"name~/instances/{target.instance}$", **where)
+        yield Ask(f"the roles of {account}", "INSTANCE", instances, found=found)
+    for grant in grants:
+        why, there = f"the role {grant.role} of {account} on {f'{grant.kind} {grant.resource}'.strip()}", found
+        look = {"filter": f"name~/{grant.kind}s/{grant.resource}$", **where}
+        if grant.kind == "table":
+            there = "TABLE"
+            listing = gcloud("bigtable", "tables", "list", instances=target.instance, **look)
+            yield Ask(why, there, listing, found="INSTANCE")
+        elif grant.kind == "topic":
+            there = "TOPIC"
+            yield Ask(why, there, gcloud("pubsub", "topics", "list", **look), found=found)
+        policy = grant.policy(
+            *place,
+            flatten="bindings[].members",
+            filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
+            format="value(bindings.role)",
+        )
+        yield Ask(why, "ROLE", policy, found=there)
+        yield Do(why, grant.take_back(*place), found="ROLE")

@@ -129,12 +129,12 @@ def perform(
 
 
 def run(command: Sequence[str], wanted: bool) -> str:
-    """Run a command of gcloud; what it says of its progress goes where ours goes."""
+    """Run a command of gcloud; its progress is seen, and whole policies and functions, which it shows too, aren't."""
     program = shutil.which(command[0])
     if program is None:
         raise MissingProgramError(_MISSING)
     done = subprocess.run(  # noqa: S603 - the commands are ours
-        [program, *command[1:]], stdout=subprocess.PIPE if wanted else None, text=True, check=False
+        [program, *command[1:]], stdout=subprocess.PIPE if wanted else subprocess.DEVNULL, text=True, check=False
     )
     if done.returncode:
         raise PermanentError(

@@ -86,6 +86,7 @@ def destroy(
     """
     from infra import destroying, removing
     from infra.deployment import load as load_deployment
+    from infra.differences import credentials
     from infra.gcloud import perform, script
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
@@ -100,6 +101,9 @@ def destroy(
         for name in removing.names(tables=tables):
             click.echo(f"# {name}")
         return
+    # Half of it is removed through the APIs, and gcloud would have removed the other half by then.
+    if not emulated and not (found := credentials()).ok:
+        raise SettingsError(f"{found.what}: {found.text}")
     where = f"{settings.project_id} on {'the emulators' if emulated else 'Google Cloud'}"
     if not yes:
         _confirm(f"This removes the pipeline from {where}. Type the project's name to go on", settings.project_id)

@@ -13,13 +13,14 @@ import pytest
 
 from infra import cost
 from infra.cli import main
+from infra.doctor import Finding
 
 # Answers every look-up with a number; fails where the file `fails` has a word of the command.
 FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
 case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
-case "$*" in *--format=*) echo 123 ;; esac
+case "$*" in *--format=*) echo 123 ;; *) echo "a whole policy" ;; esac
 """
 
 
@@ -101,6 +102,7 @@ def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
     done = sluice("deploy")
 
     assert done.code == 0, done.err
+    assert "a whole policy" not in done.out
     assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs that all of it needs\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
@@ -157,6 +159,7 @@ def test_without_gcloud_it_is_said_how_to_get_it(
     sluice: Sluice, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("infra.differences.credentials", lambda: Finding("credentials", ok=True, text="valid"))
 
     done = sluice(*arguments)
 
@@ -206,6 +209,18 @@ def test_a_dry_run_of_destroy_prints_a_script_and_does_nothing(sluice: Sluice) -
     assert "# job aggregate-daily\n" in done.out
     assert "# table" not in done.out
     assert calls() == []
+
+
+def test_without_credentials_of_clients_gcloud_removes_nothing_either(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finding("application-default credentials", ok=False, text="none; `gcloud auth application-default login`")
+    monkeypatch.setattr("infra.differences.credentials", lambda: found)
+
+    done = sluice("destroy", "--yes")
+
+    assert (done.code, calls()) == (1, [])
+    assert done.err == "sluice: application-default credentials: none; `gcloud auth application-default login`\n"
 
 
 def test_a_bill_adds_up(sluice: Sluice) -> None:

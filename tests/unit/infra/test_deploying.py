@@ -139,6 +139,8 @@ def test_roles_on_what_a_function_has_come_after_it() -> None:
 
     assert first["functions deploy ingest"] < first["run.inv"]
     assert sum("add-iam-policy-binding" in line for line in order) == len(GRANTS)
+    told = [step.why for step in deploying.roles(TARGET, "")]
+    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to put dead letters there" in told
 
 
 def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
