@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 from google.cloud.scheduler_v1.types import CreateJobRequest, Job
 
+from infra import deploying, destroying
+from infra.deploying import Target
+from infra.deployment import load
+from infra.plan import plan_job, plan_table, plan_topics
+from infra.provision_pubsub import PubSub
 from infra.resources import RESOURCES
 from infra.scheduler.jobs import completed
 from infra.scheduling import JOB, TOPIC, daily_job
@@ -16,6 +22,7 @@ from shared.checks import MAX_UNKNOWN
 from shared.config import Settings
 from tests.support import ROOT
 
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 PROVISIONING = (ROOT / "docs" / "provisioning.md").read_text("utf-8")
 SCHEDULE = (ROOT / "docs" / "schedule.md").read_text("utf-8")
@@ -85,3 +92,30 @@ def test_what_is_declared_is_told() -> None:
     rejected = by_name["rejected"].families["r"].age
     assert rejected is not None
     assert f"family `r`, {rejected.days} days" in PROVISIONING
+
+
+def test_what_provisioning_prints_on_google_cloud_is_told() -> None:
+    pubsub = PubSub(Settings("p", "i"), RESOURCES, None, None)
+    changes = [
+        *plan_topics(RESOURCES.topics, ()),
+        *pubsub.plan_unseen(),
+        *(change for table in RESOURCES.tables for change in plan_table(table, None)),
+        *(change for job in RESOURCES.jobs for change in plan_job(job, None)),
+    ]
+
+    assert "".join(f"   {change.line()}\n" for change in changes) in DEPLOY
+
+
+def test_what_deploying_and_destroying_print_is_told() -> None:
+    """Every line of a kind that is a step's is one of them."""
+    target = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
+    steps = [*deploying.steps(target, load()), *destroying.steps(target)]
+    # "the" alone begins too many other lines.
+    kinds = {step.why.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
+
+    told = re.findall(rf"^ +((?:{'|'.join(kinds)}).*)$", DEPLOY, re.MULTILINE)
+
+    assert len(told) > 10
+    assert {line for line in told if not line.startswith(("the tables", "the instance"))} <= {
+        step.why for step in steps
+    }
