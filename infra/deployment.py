@@ -14,6 +14,7 @@ from infra import cloud_run
 from infra.identities import AGGREGATE, BUILD, INGEST, TRIGGER
 from infra.pythons import PROMISED
 from shared.contract_file import Problem, only_keys, read_table
+from shared.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
 
 SHIPPED = Path(__file__).parent / "deploy.toml"
@@ -131,8 +132,11 @@ class Deployment(msgspec.Struct, frozen=True):
         self.alerts.check()
         for name, function in self.functions.items():
             function.check(name)
-        if self.aggregate.trigger_topic == self.ingest.trigger_topic:
-            raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, "another one than that of ingest")
+        if self.aggregate.trigger_topic != REQUESTS:
+            expected = f"{REQUESTS}, where the daily job, `sluice trigger` and aggregate itself put requests"
+            raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, expected)
+        if self.ingest.trigger_topic == REQUESTS:
+            raise Problem("ingest.trigger_topic", REQUESTS, "another one than that of aggregate")
 
 
 def load(path: Path | None = None) -> Deployment:

@@ -14,7 +14,7 @@ from infra.cloud_doctor import examine
 from infra.deploying import Target
 from infra.deployment import Alerts, load
 from infra.gcloud import Ask, Command, Do, Step, gcloud
-from infra.identities import ACCOUNTS, Grant, given
+from infra.identities import ACCOUNTS, given
 from tests.gcloud.conftest import Complaints
 from tests.support import ROOT
 from tests.unit.infra.test_cloud_doctor import Project
@@ -50,8 +50,7 @@ def all_steps() -> list[Step]:
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
     told = type(told)(told.all, told.ingest, told.aggregate, channels)
     others = given({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
-    on_a_topic = Grant("sluice-trigger", "roles/pubsub.publisher", "topic", "events", "publish")
-    lent = structs.replace(TARGET, accounts=(), grants=(*others, on_a_topic))
+    lent = structs.replace(TARGET, accounts=(), grants=others)
     return [
         *deploying.steps(TARGET, load()),
         *deploying.steps(TARGET, told),

@@ -94,8 +94,12 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         ("[ingest]\ntrigger_topic = 'a'", "ingest.trigger_topic: found 'a', expected the name of a topic"),
         ("[ingest]\ntrigger_topic = 'projects/p/topics/t'", "ingest.trigger_topic: found 'projects/p/topics/t'"),
         (
-            "[aggregate]\ntrigger_topic = 'events'",
-            "aggregate.trigger_topic: found 'events', expected another one than that of ingest",
+            "[aggregate]\ntrigger_topic = 'mine'",
+            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, where the daily job",
+        ),
+        (
+            "[ingest]\ntrigger_topic = 'aggregate-requests'",
+            "ingest.trigger_topic: found 'aggregate-requests', expected another one than that of aggregate",
         ),
         ("[ingest]\nservice_account = 'me@example.com'", "ingest.service_account: found 'me@example.com', expected a"),
         ("[all]\nbuild_service_account = 'Build'", "all.build_service_account: found 'Build', expected a name"),
