@@ -149,7 +149,9 @@ def answer(command: Sequence[str]) -> str:
     program = shutil.which(command[0])
     if program is None:
         raise MissingProgramError(_MISSING)
-    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)  # noqa: S603 - the commands are ours
+    done = subprocess.run(  # noqa: S603 - the commands are ours
+        [program, *command[1:]], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
         raise PermanentError(said[0] if said else f"gcloud ended with exit code {done.returncode}")

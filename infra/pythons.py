@@ -30,6 +30,7 @@ def find(version: str) -> Path | None:
 
 def _starts(path: Path) -> bool:
     try:
-        return subprocess.run([path, "-c", ""], capture_output=True, timeout=30, check=False).returncode == 0  # noqa: S603 - as found
-    except (OSError, subprocess.TimeoutExpired):
+        subprocess.run([path, "-c", ""], capture_output=True, timeout=30, check=True)  # noqa: S603 - a Python of this user's
+    except (OSError, subprocess.SubprocessError):
         return False
+    return True

@@ -6,7 +6,6 @@ python -m infra.relay --project my-project --route events-ingest:events=http://1
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import os
 import re
@@ -27,6 +26,8 @@ from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
+
+from infra.eventarc import cloud_event
 
 # Longer than an event function may take, which is 540 s (https://cloud.google.com/functions/docs/configuring/timeout).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
@@ -225,7 +226,7 @@ class Relay:
         """Post one message after the other."""
         while True:
             received = await self._waiting.get()
-            headers, body = self._cloud_event(received)
+            headers, body = cloud_event(received, self._name, self._source)
             try:
                 async with self._http.post(self._route.url, data=body, headers=headers) as response:
                     await response.read()
@@ -234,33 +235,6 @@ class Relay:
                 good = False
             self.counts["delivered" if good else "failed"] += 1
             self._decide(received.ack_id, good=good)
-
-    def _cloud_event(self, received: Any) -> tuple[dict[str, str], bytes]:
-        """Return headers and body of the binary-mode CloudEvent that Eventarc makes of a protobuf `ReceivedMessage`."""
-        message = received.message
-        published = message.publish_time.ToJsonString()
-        content: dict[str, Any] = {
-            "data": base64.b64encode(message.data).decode(),
-            "attributes": dict(message.attributes),
-            "messageId": message.message_id,
-            "message_id": message.message_id,
-            "publishTime": published,
-            "publish_time": published,
-        }
-        if message.ordering_key:
-            content["orderingKey"] = message.ordering_key
-        body: dict[str, Any] = {"message": content, "subscription": self._name}
-        if received.delivery_attempt:
-            body["deliveryAttempt"] = received.delivery_attempt
-        headers = {
-            "ce-id": message.message_id,
-            "ce-source": self._source,
-            "ce-specversion": "1.0",
-            "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
-            "ce-time": published,
-            "content-type": "application/json",
-        }
-        return headers, msgspec.json.encode(body)
 
 
 async def serve(

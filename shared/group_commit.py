@@ -75,17 +75,17 @@ class GroupCommit:
             StoreRefusedError: refused for good.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.begin(entries, done)
+        self.begin(entries, done, None)
         await done
 
-    def begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T | None = None) -> None:
+    def begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         """Begin to store entries, as `commit` does; `done` will have the result, or the error, when it is over.
 
         Raises:
             OverloadedError: too much is waiting already.
         """
         if not entries:
-            done.set_result(result)  # type: ignore[arg-type]
+            done.set_result(result)
             return
         ticket = _Ticket(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
         parcels = self._parcels(entries, ticket)

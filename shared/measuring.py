@@ -150,10 +150,12 @@ class _Elsewhere:
 
     async def _start(self) -> asyncio.StreamWriter:
         ours, theirs = socket.socketpair()
-        # asyncio's own way of starting a process may copy this one, which gRPC doesn't like to happen.
         command = [sys.executable, "-m", "shared.measuring_process"]
         with theirs:
-            self._process = subprocess.Popen(command, cwd=_ROOT, stdin=theirs.fileno(), stdout=theirs.fileno())  # noqa: ASYNC220, S603
+            # asyncio's own way of starting a process may copy this one, which gRPC doesn't like to happen.
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - it takes milliseconds; the command is ours
+                command, cwd=_ROOT, stdin=theirs.fileno(), stdout=theirs.fileno()
+            )
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._listening = asyncio.create_task(self._listen(reader))
         await _send(self._writer, msgspec.msgpack.encode(self._plan))

@@ -31,7 +31,7 @@ def waits() -> Iterator[float]:
     """Yield the waits between tries, in seconds: at random, up to a bound that doubles each time."""
     bound = FIRST_WAIT
     while True:
-        yield random.uniform(0, bound)  # noqa: S311 - nobody has to be surprised by it, only not all at once
+        yield random.uniform(0, bound)  # noqa: S311 - jitter, no secret
         bound = min(bound * 2, LONGEST_WAIT)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-import infra  # noqa: F401 - before gRPC, to which it tells that processes are started here
+import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
 from shared.bigtable import Bigtable
 from shared.config import Settings
 from tests.emulators import running
