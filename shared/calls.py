@@ -1,7 +1,8 @@
 """The calls that carry the data, MutateRows and ReadRows, over a gRPC channel of their own: bytes out, bytes in.
 
-Google's generated client does the same in a second of imports and 20 MiB of messages, more than a function may take to
-start and to sit there. What it does for these calls beside that is done here: credentials, routing headers, time-outs.
+Google's generated client does the same, but takes 0.6 s of CPU to import, where all else of a function takes 1.2 s with
+its framework, and 20 MiB or more to hold. What it does for these calls beside carrying them is done here: credentials,
+routing headers, time-outs.
 """
 
 from __future__ import annotations
