@@ -11,7 +11,8 @@ _THRESHOLD = 50_000
 def spare() -> None:
     """Let the collector look seldom, and never again at what is there now: modules, contract, connection.
 
-    Left as it is, it takes a tenth of an event's time. What isn't part of a cycle, such as all that events become, is freed without it.
+    Left as it is, it takes a tenth of an event's time. What isn't part of a cycle, such as all that events become, is
+    freed without it.
     """
     gc.freeze()
     gc.set_threshold(_THRESHOLD)
