@@ -179,7 +179,7 @@ class GroupCommit:
         if again:
             # The wait takes up no flight; a fresh entry may leave meanwhile.
             longest = max(again, key=lambda single: single.tries)
-            wait = longest.next_wait()
+            wait = longest.next_wait(self._deadline)
             for single in again:
                 single.tries = longest.tries
                 single.waits = longest.waits
@@ -242,9 +242,9 @@ class _Parcel:
             return [self]
         return [_Parcel([entry], self.ticket) for entry in self.entries]
 
-    def next_wait(self) -> float:
+    def next_wait(self, deadline: float) -> float:
         if self.waits is None:
-            self.waits = retry.waits()
+            self.waits = retry.waits(deadline)
         self.tries += 1
         return next(self.waits)
 

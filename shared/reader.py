@@ -99,7 +99,7 @@ async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadli
     left: Scan | None = scan if scan.keys or scan.ranges else None
     loop = asyncio.get_running_loop()
     give_up = loop.time() + deadline
-    waits = retry.waits()
+    waits = retry.waits(deadline)
     while left is not None:
         merger = RowMerger(reverse=left.reverse)
         count = 0
@@ -121,7 +121,7 @@ async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadli
             if merger.last_key is not None:
                 left = left.after(merger.last_key, count)
                 give_up = loop.time() + deadline
-                waits = retry.waits()
+                waits = retry.waits(deadline)
             if left is None:
                 return
             broken = isinstance(error, InvalidChunkError) or retry.is_transient(error)

@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED)
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong, as shares between 0 and 1.
+    """What goes wrong, as shares between 0 and 1; few calls have their share as many have.
 
     Attributes:
         calls: answered with one of `codes`; Bigtable never hears of them.
@@ -69,6 +69,7 @@ class FaultProxy:
         self.injected: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self._random = random.Random(seed)
+        self._due: defaultdict[str, float] = defaultdict(lambda: 0.5)
         self._lock = threading.Lock()
         self._channel = grpc.insecure_channel(emulator, options=_ANY_SIZE)
         self._server = grpc.server(
@@ -113,9 +114,9 @@ class FaultProxy:
             return
         if faults.delay:
             time.sleep(faults.delay)
-        if self._chance(faults.calls):
+        if self._chance("calls", faults.calls):
             self._fail(context, self._pick(faults.codes), "call")
-        lost = self._chance(faults.answers)
+        lost = self._chance("answers", faults.answers)
         dropped: list[tuple[int, Code | None]] = []
         places: list[int] = []
         if name == _MUTATE_ROWS and (faults.entries or faults.refuse):
@@ -143,8 +144,8 @@ class FaultProxy:
             if faults.refuse is not None and faults.refuse[0](entry.row_key):
                 dropped.append((index, faults.refuse[1]))
                 self._count("entry refused")
-            elif self._chance(faults.entries):
-                unmentioned = self._chance(0.2)
+            elif self._chance("entries", faults.entries):
+                unmentioned = self._chance("unmentioned", 0.2)
                 dropped.append((index, None if unmentioned else self._pick(faults.codes)))
                 self._count("entry unmentioned" if unmentioned else "entry failed")
             else:
@@ -163,9 +164,15 @@ class FaultProxy:
         with self._lock:
             self.injected[kind] += times
 
-    def _chance(self, share: float) -> bool:
+    def _chance(self, kind: str, share: float) -> bool:
+        """Return whether it is the turn of a fault: of n calls n * share have one, give or take one, at random."""
+        if share in (0.0, 1.0):
+            return bool(share)
         with self._lock:
-            return share > 0 and self._random.random() < share
+            self._due[kind] += self._random.uniform(0, 2 * share)
+            due = self._due[kind] >= 1
+            self._due[kind] -= due
+        return due
 
     def _pick(self, codes: tuple[Code, ...]) -> Code:
         with self._lock:

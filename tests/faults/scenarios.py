@@ -112,6 +112,10 @@ class Chaos:
             self.pipeline.sample()
             time.sleep(_POLL / 4)
 
+    def until_injected(self, kind: str, count: int) -> None:
+        """Wait until so many faults of a kind have happened, with what is published and not yet stored."""
+        _until(self.size.patience, lambda: self.proxy.injected[kind] >= count)
+
     def kill(self, name: str) -> None:
         self.pipeline.kill(name)
         self.outcome.faults[f"kill -9 {name}"] += 1
@@ -143,6 +147,7 @@ def a_failing_bigtable(chaos: Chaos) -> None:
     with chaos.proxy.darkness():
         chaos.until_published(0.5 + 10 / max(chaos.size.seconds, 20))
     chaos.until_published(1.0)
+    chaos.until_injected("answer lost", 1)
 
 
 def kills_of_the_relay(chaos: Chaos) -> None:
@@ -164,8 +169,8 @@ def endings_under_load(chaos: Chaos) -> None:
 
 
 def everything(chaos: Chaos) -> None:
-    """All of it at once, for as long as the load lasts."""
-    chaos.proxy.faults = Faults(calls=0.2, codes=(*TRANSIENT, Code.PERMISSION_DENIED), entries=0.1, answers=0.05)
+    """All of it at once, for as long as the load lasts; longer where a machine is too slow to do much meanwhile."""
+    chaos.proxy.faults = Faults(calls=0.2, codes=(*TRANSIENT, Code.PERMISSION_DENIED), entries=0.1, answers=0.2)
     rounds = max(2, round(chaos.size.seconds / 5))
     for number in range(rounds):
         chaos.until_published((number + 0.5) / rounds)
@@ -179,6 +184,9 @@ def everything(chaos: Chaos) -> None:
         else:
             with chaos.proxy.darkness():
                 chaos.until_published((number + 0.8) / rounds)
+    chaos.until_published(1.0)
+    chaos.until_injected("answer lost", 1)
+    chaos.until_injected("entry failed", 20)
 
 
 SCENARIOS: list[Scenario] = [kills_of_ingest, a_failing_bigtable, kills_of_the_relay, endings_under_load, everything]

@@ -127,7 +127,7 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long retries wait, one after the other; the last one again and again."""
     waited = [0.0]
-    monkeypatch.setattr("shared.retry.waits", lambda: itertools.chain(waited, itertools.repeat(waited[-1])))
+    monkeypatch.setattr("shared.retry.waits", lambda _: itertools.chain(waited, itertools.repeat(waited[-1])))
     return waited
 
 

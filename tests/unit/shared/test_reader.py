@@ -146,7 +146,7 @@ class FakeCalls:
 def waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries don't wait."""
 
-    def none() -> Any:
+    def none(_deadline: float) -> Any:
         while True:
             yield 0.0
 

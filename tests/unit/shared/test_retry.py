@@ -47,13 +47,19 @@ def test_what_no_try_will_mend(error: Exception) -> None:
 
 
 def test_waits_double_up_to_the_longest_and_are_never_the_same() -> None:
-    tries = [list(itertools.islice(retry.waits(), 12)) for _ in range(50)]
+    tries = [list(itertools.islice(retry.waits(60), 12)) for _ in range(50)]
 
     for number, waited in enumerate(zip(*tries, strict=True)):
         bound = min(retry.FIRST_WAIT * 2**number, retry.LONGEST_WAIT)
         assert all(0 <= wait <= bound for wait in waited)
         assert max(waited) > bound / 2  # the chance that fifty of them are below it is 2**-50
         assert len(set(waited)) > 1
+
+
+def test_a_short_deadline_has_short_waits() -> None:
+    tries = [next(itertools.islice(retry.waits(3), 12, None)) for _ in range(50)]
+
+    assert 0.15 < max(tries) <= 0.3
 
 
 @pytest.mark.parametrize(
