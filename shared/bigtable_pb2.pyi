@@ -229,3 +229,9 @@ class Columns(_message.Message):
     reset_row: _containers.RepeatedScalarFieldContainer[bool]
     commit_row: _containers.RepeatedScalarFieldContainer[bool]
     def __init__(self, row_key: _Optional[_Iterable[bytes]] = ..., family_name: _Optional[_Iterable[bytes]] = ..., qualifier: _Optional[_Iterable[bytes]] = ..., timestamp_micros: _Optional[_Iterable[int]] = ..., labels: _Optional[_Iterable[str]] = ..., value: _Optional[_Iterable[bytes]] = ..., value_size: _Optional[_Iterable[int]] = ..., reset_row: _Optional[_Iterable[bool]] = ..., commit_row: _Optional[_Iterable[bool]] = ...) -> None: ...
+
+class Times(_message.Message):
+    __slots__ = ("timestamp_micros",)
+    TIMESTAMP_MICROS_FIELD_NUMBER: _ClassVar[int]
+    timestamp_micros: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, timestamp_micros: _Optional[_Iterable[int]] = ...) -> None: ...

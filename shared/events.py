@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
+from itertools import compress
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,9 +46,13 @@ class Events:
 
     def _changes(self, events: Sequence[Accepted]) -> Changes:
         changes = Changes()
-        changes.set_cells(FAMILY, [(place, value) for place, value, _ in events])
-        if told := [(place, _encode_findings(warnings)) for place, _, warnings in events if warnings]:
-            changes.set_cells(FINDINGS, told)
+        if events:
+            places, values, warnings = zip(*events, strict=True)
+            changes.set_cells(FAMILY, places, values)
+            if any(warnings):
+                changes.set_cells(
+                    FINDINGS, list(compress(places, warnings)), list(map(_encode_findings, filter(None, warnings)))
+                )
         return changes
 
     async def of_user(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -46,9 +46,12 @@ class Judgement:
             published: when all of them were first published, or each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
+        quickly = self._fast(raws, times, MAX_EVENT)
+        if all(quickly):
+            return cast("list[Verdict]", quickly)
         return [
             self._slowly(raw, moment) if good is None else good
-            for raw, moment, good in zip(raws, times, self._fast(raws, times, MAX_EVENT), strict=True)
+            for raw, moment, good in zip(raws, times, quickly, strict=True)
         ]
 
     def _slowly(self, raw: bytes, published: datetime) -> Verdict:
@@ -78,7 +81,7 @@ class Judgement:
             value = self._encode(event)
         except (OverflowError, RecursionError, UnicodeEncodeError) as error:
             return _rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
-        return Accepted(self.place(event), value, findings)
+        return Accepted(self.place(event), value, tuple(findings))
 
     def place(self, event: dict[str, Any]) -> Place:
         """Return the place of a canonical event that has passed the checks."""

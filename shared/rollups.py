@@ -56,12 +56,12 @@ class RunWriter:
 
     async def write(self, rows: Iterable[tuple[str, str, Stats]]) -> None:
         """Write (dimension, value, stats); returns when they are stored, so who computes faster than that waits."""
-        rows = iter(rows)
-        while some := list(islice(rows, _ROWS_A_COMMIT)):
+        left = iter(rows)
+        while some := list(islice(left, _ROWS_A_COMMIT)):
             async with self._commits:
                 changes = Changes()
-                for dimension, value, stats in some:
-                    _put(changes, keys.aggregate_row(dimension, self._day, value), self._micros, stats)
+                figures = [(keys.aggregate_row(dimension, self._day, value), stats) for dimension, value, stats in some]
+                _put(changes, self._micros, figures)
                 await self._bigtable.write(AGGREGATES, changes)
             self.rows += len(some)
 
@@ -119,7 +119,7 @@ class Rollups:
         changes = Changes()
         micros = _micros(now())
         row_key = keys.aggregate_row(dimension, day, value)
-        _put(changes, row_key, micros, stats)
+        _put(changes, micros, [(row_key, stats)])
         changes.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
         await self._bigtable.write(AGGREGATES, changes)
 
@@ -170,10 +170,14 @@ def _seen(row: Row, run_micros: int | None) -> int | None:
     return max(times, default=None)
 
 
-def _put(changes: Changes, row_key: bytes, micros: int, stats: Mapping[str, Any]) -> None:
-    changes.set_cells(
-        FAMILY, [((row_key, _qualifier(name), micros), _encode(figure)) for name, figure in stats.items()]
-    )
+def _put(changes: Changes, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
+    """Put the figures of rows, all at once, into cells of that time."""
+    places: list[tuple[bytes, bytes, int]] = []
+    values: list[bytes] = []
+    for row_key, stats in rows:
+        places += [(row_key, _qualifier(name), micros) for name in stats]
+        values += map(_encode, stats.values())
+    changes.set_cells(FAMILY, places, values)
 
 
 @lru_cache(maxsize=256)

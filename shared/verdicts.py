@@ -18,7 +18,7 @@ class Accepted(NamedTuple):
 
     place: Place
     value: bytes
-    warnings: list[Finding]
+    warnings: tuple[Finding, ...]
 
 
 class Rejected(NamedTuple):

@@ -7,14 +7,15 @@ serialization take twice as long, which is a tenth of the time that an event tak
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from itertools import repeat
+from operator import add
 from typing import NamedTuple
 
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from shared.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation
+from shared.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Times
 from shared.calls import CallError, Calls
 
 # In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
@@ -50,23 +51,52 @@ def _varint(number: int) -> bytes:
     return bytes(parts)
 
 
-def _head(tag: bytes, length: int) -> bytes:
-    """Return what stands before a field's bytes: its number and kind, and how many they are."""
-    return tag + _varint(length)
+class _Heads:
+    """What stands before a field's bytes, its number and kind and how many they are; made beforehand for short ones."""
+
+    def __init__(self, *tags: bytes) -> None:
+        """Prepare for a field, or for one that is in another and all that is in it."""
+        self._tags = tags[::-1]
+        self._made = [self._make(length) for length in range(2_048)]
+
+    def of(self, texts: Sequence[bytes]) -> list[bytes]:
+        """Return the head of each text."""
+        made, lengths = self._made, list(map(len, texts))
+        if max(lengths) < len(made):
+            return list(map(made.__getitem__, lengths))
+        return [made[length] if length < len(made) else self._make(length) for length in lengths]
+
+    def _make(self, length: int) -> bytes:
+        head = b""
+        for tag in self._tags:
+            head = tag + _varint(length + len(head)) + head
+        return head
 
 
-# Heads of fields no. 1, 2 and 4 that are shorter than this, made beforehand, and each pair of bytes inside a varint.
-_SHORT = 2_048
-_HEADS_1, _HEADS_2, _HEADS_4 = ([_head(tag, length) for length in range(_SHORT)] for tag in (b"\x0a", b"\x12", b"\x22"))
-_PAIRS = [bytes((low, high)) for high in range(0x80, 0x100) for low in range(0x80, 0x100)]
-_upper_varint = lru_cache(maxsize=1_024)(_varint)
+_FAMILY = _Heads(b"\x0a")  # SetCell: family_name = 1
+_QUALIFIER = _Heads(b"\x12")  # SetCell: column_qualifier = 2
+_VALUE = _Heads(b"\x22")  # SetCell: value = 4
+_CELL = _Heads(b"\x12", b"\x0a")  # Entry: mutations = 2; Mutation: set_cell = 1
+_CHANGE = _Heads(b"\x12")  # Entry: mutations = 2
+_ROW_KEY = _Heads(b"\x0a")  # Entry: row_key = 1
+_ENTRY = _Heads(b"\x12")  # MutateRowsRequest: entries = 2
+
+
+def _times(micros: Sequence[int]) -> list[bytes]:
+    """Return of each cell the field that has its time."""
+    if min(micros) < 1 << 49 or max(micros) >= 1 << 56:
+        return [b"\x18" + _varint(each) for each in micros]
+    # From 1987 to 4253 a time has eight bytes, and one for the field's number.
+    fields = Times(timestamp_micros=micros).SerializeToString()
+    return [fields[start : start + 9] for start in range(0, len(fields), 9)]
 
 
 class Changes:
-    """Changes to cells, gathered by row."""
+    """Changes to cells; those of a row are made in the order in which they are told."""
 
     def __init__(self) -> None:
-        self._rows: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        self._row_keys: list[bytes] = []  # of each change
+        self._changes: list[bytes] = []
 
     def set_cell(self, row_key: bytes, family: str, qualifier: bytes, micros: int, value: bytes) -> None:
         """Put a value into a cell.
@@ -78,35 +108,19 @@ class Changes:
             micros: the cell's time in microseconds since 1970, a whole number of milliseconds.
             value: what to put there.
         """
-        self.set_cells(family, [((row_key, qualifier, micros), value)])
+        self.set_cells(family, [(row_key, qualifier, micros)], [value])
 
-    def set_cells(self, family: str, values: Iterable[tuple[tuple[bytes, bytes, int], bytes]]) -> None:
-        """Put values into a family, each into its cell: of a row, a qualifier and a time as `set_cell` takes them."""
-        rows = self._rows
-        name = family.encode()
-        family_name = _head(b"\x0a", len(name)) + name
-        for (row_key, qualifier, micros), value in values:
-            # SetCell: family_name = 1, column_qualifier = 2, timestamp_micros = 3, value = 4
-            length, size = len(qualifier), len(value)
-            cell = b"".join(
-                (
-                    family_name,
-                    _HEADS_2[length] if length < _SHORT else _head(b"\x12", length),
-                    qualifier,
-                    b"\x18",
-                    # A varint of at least five bytes: it may end in zeros. The upper part is the same for four minutes.
-                    _PAIRS[micros & 0x3FFF],
-                    _PAIRS[micros >> 14 & 0x3FFF],
-                    _upper_varint(micros >> 28),
-                    _HEADS_4[size] if size < _SHORT else _head(b"\x22", size),
-                    value,
-                )
-            )
-            # Entry: mutations = 2; Mutation: set_cell = 1
-            size = len(cell)
-            head = _HEADS_1[size] if size < _SHORT else _head(b"\x0a", size)
-            size += len(head)
-            rows[row_key].append(b"".join((_HEADS_2[size] if size < _SHORT else _head(b"\x12", size), head, cell)))
+    def set_cells(self, family: str, places: Sequence[tuple[bytes, bytes, int]], values: Sequence[bytes]) -> None:
+        """Put values into cells of a family, each into its place: row, qualifier and time as `set_cell` takes them."""
+        if not places:
+            return
+        row_keys, qualifiers, micros = zip(*places, strict=True)
+        families = [_FAMILY.of([family.encode()])[0] + family.encode()] * len(places)
+        heads, value_heads = _QUALIFIER.of(qualifiers), _VALUE.of(values)
+        fields = zip(families, heads, qualifiers, _times(micros), value_heads, values, strict=True)
+        cells = list(map(b"".join, fields))
+        self._row_keys += row_keys
+        self._changes += map(add, _CELL.of(cells), cells)
 
     def delete_cells(self, row_key: bytes, family: str, qualifier: bytes, start: int = 0, end: int = 0) -> None:
         """Delete a column's cells of the times [start, end), in microseconds; an `end` of 0 has no end."""
@@ -123,28 +137,35 @@ class Changes:
 
     def _add(self, row_key: bytes, change: Mutation) -> None:
         content = change.SerializeToString()
-        self._rows[row_key].append(_head(b"\x12", len(content)) + content)
+        self._row_keys.append(row_key)
+        self._changes.append(_CHANGE.of([content])[0] + content)
 
     def entries(self) -> list[Entry]:
         """Return an entry a row, or several for a row of more than `MOST_MUTATIONS` changes."""
-        entries = []
-        for row_key, changes in self._rows.items():
-            # MutateRowsRequest: entries = 2; Entry: row_key = 1
-            length = len(row_key)
-            head = _HEADS_1[length] if length < _SHORT else _head(b"\x0a", length)
-            for part in (changes,) if len(changes) <= MOST_MUTATIONS else _cut(changes):
-                content = b"".join((head, row_key, *part))
-                size = len(content)
-                wire = (_HEADS_2[size] if size < _SHORT else _head(b"\x12", size)) + content
-                entries.append(_new(Entry, (wire, len(part))))
-        return entries
+        row_keys, changes, counts = self._row_keys, self._changes, [1] * len(self._row_keys)
+        if not row_keys:
+            return []
+        if len(set(row_keys)) < len(row_keys):
+            row_keys, changes, counts = _by_row(row_keys, changes)
+        contents = list(map(b"".join, zip(_ROW_KEY.of(row_keys), row_keys, changes, strict=True)))
+        wires = map(add, _ENTRY.of(contents), contents)
+        return list(map(_new, repeat(Entry), zip(wires, counts, strict=True)))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._changes)
 
 
-def _cut(changes: list[bytes]) -> list[list[bytes]]:
-    return [changes[start : start + MOST_MUTATIONS] for start in range(0, len(changes), MOST_MUTATIONS)]
+def _by_row(row_keys: list[bytes], changes: list[bytes]) -> tuple[list[bytes], list[bytes], list[int]]:
+    """Put changes of the same row together, as many as an entry may have; returns how many they are, too."""
+    rows: defaultdict[bytes, list[bytes]] = defaultdict(list)
+    for row_key, change in zip(row_keys, changes, strict=True):
+        rows[row_key].append(change)
+    parts = [
+        (row_key, together[start : start + MOST_MUTATIONS])
+        for row_key, together in rows.items()
+        for start in range(0, len(together), MOST_MUTATIONS)
+    ]
+    return [row_key for row_key, _ in parts], [b"".join(part) for _, part in parts], [len(part) for _, part in parts]
 
 
 async def send(

@@ -33,7 +33,7 @@ def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]
         verdict = judge(raw, now)
         assert isinstance(verdict, Accepted), msgspec.json.encode(verdict)
         changes = Changes()
-        changes.set_cells("e", [(verdict.place, verdict.value)])
+        changes.set_cells("e", [verdict.place], [verdict.value])
         entries += [entry.wire for entry in changes.entries()]
         if number % rows == 0:
             calls.append(MutateRowsRequest.serialize(MutateRowsRequest(table_name=table)) + b"".join(entries))

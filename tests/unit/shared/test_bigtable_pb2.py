@@ -15,8 +15,12 @@ from shared import bigtable_pb2
 from tests.support import ROOT
 
 OWN = bigtable_pb2.DESCRIPTOR.message_types_by_name
-# Answers of ReadRows and their chunks as bytes, and many chunks at once.
-READ_OTHERWISE = {"Answer": types.ReadRowsResponse, "Columns": types.ReadRowsResponse.CellChunk}
+# Answers of ReadRows and their chunks as bytes, many chunks at once, and a field of many cells.
+OTHERWISE = {
+    "Answer": types.ReadRowsResponse,
+    "Columns": types.ReadRowsResponse.CellChunk,
+    "Times": types.Mutation.SetCell,
+}
 
 
 def googles(name: str) -> Any:
@@ -24,7 +28,7 @@ def googles(name: str) -> Any:
         return {"BytesValue": BytesValue, "StringValue": StringValue, "Status": Status}[name].DESCRIPTOR
     if name == "CellChunk":
         return types.ReadRowsResponse.CellChunk.pb().DESCRIPTOR
-    return (READ_OTHERWISE.get(name) or getattr(types, name)).pb().DESCRIPTOR
+    return (OTHERWISE.get(name) or getattr(types, name)).pb().DESCRIPTOR
 
 
 def pairs(own: Any, theirs: Any) -> Iterator[tuple[Any, Any]]:
@@ -40,7 +44,7 @@ def test_fields_are_googles(name: str) -> None:
         for field in own.fields:
             google = theirs.fields_by_name[field.name]
             assert field.number == google.number
-            if name in READ_OTHERWISE:
+            if name in OTHERWISE:
                 assert field.is_repeated or not google.is_repeated
                 continue
             assert (field.type, field.is_repeated) == (google.type, google.is_repeated)

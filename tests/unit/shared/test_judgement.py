@@ -32,7 +32,7 @@ def test_a_good_event_is_accepted_in_its_place_as_canonical_json() -> None:
     verdict = judged(json.dumps(event).encode())
 
     assert isinstance(verdict, Accepted)
-    assert verdict.warnings == []
+    assert verdict.warnings == ()
     assert json.loads(verdict.value) == {
         "event_id": "evt-000001",
         "user_id": "user-1",
@@ -51,7 +51,7 @@ def test_an_event_with_warnings_is_stored_with_them() -> None:
     verdict = judged(json.dumps(music_event(duration=-1)).encode())
 
     assert isinstance(verdict, Accepted)
-    assert verdict.warnings == [Finding("range", "duration", "-1", "at least 0 and at most 86400", "warn")]
+    assert verdict.warnings == (Finding("range", "duration", "-1", "at least 0 and at most 86400", "warn"),)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_without_quality_checks_only_id_user_and_time_count() -> None:
     verdict = lenient(raw, PUBLISHED)
 
     assert isinstance(verdict, Accepted)
-    assert verdict.warnings == []
+    assert verdict.warnings == ()
     assert isinstance(lenient(json.dumps(music_event(userId="")).encode(), PUBLISHED), Rejected)
     assert isinstance(lenient(b"nonsense", PUBLISHED), Rejected)
 

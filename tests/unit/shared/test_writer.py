@@ -75,7 +75,7 @@ def test_changes_are_gathered_by_row() -> None:
         MutateRowsRequest.Entry(row_key=b"b", mutations=second),
         MutateRowsRequest.Entry(row_key=b"c", mutations=third),
     ]
-    assert len(changes) == 3
+    assert len(changes) == 5
 
 
 def test_no_changes_are_no_entries() -> None:
