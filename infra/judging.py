@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
@@ -44,13 +44,18 @@ class DistinctPlaces:
 
     def __init__(self) -> None:
         self._places: set[int] = set()
-        self._rows: dict[bytes, int] = defaultdict(int)
+        self._rows: Counter[bytes] = Counter()
 
-    def add(self, places: Iterable[Place]) -> int:
+    def add(self, places: Sequence[Place]) -> int:
         """Take in places; returns how many of them are new."""
         known, before = self._places, len(self._places)
-        for place in places:
-            mark = hash(place)
+        marks = list(map(hash, places))
+        new = set(marks) - known
+        if len(new) == len(marks):
+            known |= new
+            self._rows.update([place.row_key for place in places])
+            return len(new)
+        for mark, place in zip(marks, places, strict=True):
             if mark not in known:
                 known.add(mark)
                 self._rows[place.row_key] += 1
@@ -61,13 +66,13 @@ class DistinctPlaces:
 
     def days(self) -> dict[date, tuple[int, int]]:
         """Return for each day its different events and users."""
-        events: dict[date, int] = defaultdict(int)
-        users: dict[date, set[str]] = defaultdict(set)
+        events: Counter[bytes] = Counter()
+        users: dict[bytes, set[str]] = defaultdict(set)
         for row_key, count in self._rows.items():
-            day = parse_day(row_key[3:11].decode())
+            day = row_key[3:11]
             events[day] += count
             users[day].add(user_of_row(row_key))
-        return {day: (events[day], len(users[day])) for day in sorted(events)}
+        return {parse_day(day.decode()): (events[day], len(users[day])) for day in sorted(events)}
 
 
 def judge_files(

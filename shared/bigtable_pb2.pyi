@@ -235,3 +235,17 @@ class Times(_message.Message):
     TIMESTAMP_MICROS_FIELD_NUMBER: _ClassVar[int]
     timestamp_micros: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, timestamp_micros: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, entries: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Outcomes(_message.Message):
+    __slots__ = ("index", "status")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    index: _containers.RepeatedScalarFieldContainer[int]
+    status: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, index: _Optional[_Iterable[int]] = ..., status: _Optional[_Iterable[bytes]] = ...) -> None: ...

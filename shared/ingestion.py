@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -19,7 +19,7 @@ from shared.events import Events
 from shared.findings import Finding, rules_broken
 from shared.gathering import Gathering
 from shared.judgement import Judgement
-from shared.keys import MICROSECONDS_A_DAY
+from shared.keys import MICROSECONDS_A_DAY, Place
 from shared.quarantine import Quarantine
 from shared.recent import Recent
 from shared.state import State
@@ -180,8 +180,9 @@ class Ingestion:
     async def _stored(self, accepted: list[Accepted]) -> dict[str, int]:
         """Take note of events that are stored now, and return what that was."""
         counts = {"stored": len(accepted)}
-        await self._mark_late(accepted)
-        if known := self._recent.count([verdict.place for verdict in accepted]):
+        places = [verdict.place for verdict in accepted]
+        await self._mark_late(places)
+        if known := self._recent.count(places):
             counts["duplicate"] = known
         return counts
 
@@ -201,11 +202,16 @@ class Ingestion:
         await asyncio.shield(self._places)
         self._places_held = True
 
-    async def _mark_late(self, accepted: Iterable[Accepted]) -> None:
+    async def _mark_late(self, places: Sequence[Place]) -> None:
         """Mark the earlier days among these, now that their events can be read."""
-        today = int(time.time() // 86_400) * MICROSECONDS_A_DAY
-        days = {micros // MICROSECONDS_A_DAY for (_, _, micros), _, _ in accepted if micros < today}
-        if days:
+        if not places:
+            return
+        today = int(time.time() // 86_400)
+        times = [place.micros for place in places]
+        days = {min(times) // MICROSECONDS_A_DAY, max(times) // MICROSECONDS_A_DAY}
+        if len(days) > 1:
+            days = {micros // MICROSECONDS_A_DAY for micros in times}
+        if days := {day for day in days if day < today}:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from shared import collector
 from shared.contract_aggregate import Aggregate
 from shared.rollup import DayRollup
 
@@ -41,6 +42,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 def main() -> None:
     """Answer frames until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the reading process ends this one
+    collector.spare()
     take, answer = sys.stdin.buffer, sys.stdout.buffer
     plan = msgspec.msgpack.decode(_frame(take) or b"", type=Plan)
     rollup = DayRollup(plan.user, plan.aggregates)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from shared.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Times
+from shared.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Outcome, Outcomes, Times
 from shared.calls import CallError, Calls
 
 # In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
@@ -188,6 +188,10 @@ async def send(
     results: list[Exception | None] = [UNANSWERED] * len(entries)
     try:
         async for answer in calls.mutate_rows(request, table, app_profile, timeout):
+            if (stored := _all_stored(answer)) is not None:
+                for index in stored:
+                    results[index] = None
+                continue
             for entry in MutateRowsResponse.FromString(answer).entries:
                 status = entry.status
                 results[entry.index] = CallError(_CODES[status.code], status.message) if status.code else None
@@ -195,3 +199,16 @@ async def send(
         error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
         return [error if result is UNANSWERED else result for result in results]
     return results
+
+
+def _all_stored(answer: bytes) -> list[int] | None:
+    """Return which entries an answer mentions if all of these are stored, as nearly always; None if any isn't.
+
+    Read as columns, an answer takes a fifth of the time that a message for each entry does.
+    """
+    entries = Outcome.FromString(answer).entries
+    outcomes = Outcomes.FromString(b"".join(entries))
+    indexes = list(outcomes.index)
+    if len(indexes) < len(entries):
+        indexes.append(0)  # which isn't written, being protobuf's default
+    return None if any(outcomes.status) or len(indexes) != len(entries) else indexes

@@ -15,11 +15,13 @@ from shared import bigtable_pb2
 from tests.support import ROOT
 
 OWN = bigtable_pb2.DESCRIPTOR.message_types_by_name
-# Answers of ReadRows and their chunks as bytes, many chunks at once, and a field of many cells.
+# Answers of ReadRows and their chunks as bytes, many chunks at once, a field of many cells, and what became of many.
 OTHERWISE = {
     "Answer": types.ReadRowsResponse,
     "Columns": types.ReadRowsResponse.CellChunk,
     "Times": types.Mutation.SetCell,
+    "Outcome": types.MutateRowsResponse,
+    "Outcomes": types.MutateRowsResponse.Entry,
 }
 
 
