@@ -164,28 +164,34 @@ class Aggregation:
 
         async def read_shard(prefix: bytes) -> None:
             async with scans:
-                async for rows in _by_user(self._events.of_shard(prefix)):
-                    values, findings, repeated = _each_id_once(rows)
-                    if finished := await measuring.add(values):
+                async for users in _by_user(self._events.of_shard(prefix)):
+                    events: list[list[bytes]] = []
+                    for rows in users:
+                        values, findings, repeated = _each_id_once(rows)
+                        events.append(values)
+                        quality.warn(findings)
+                        quality.repeated += repeated
+                    if finished := await measuring.add(events):
                         await run.write(finished)
-                    quality.warn(findings)
-                    quality.repeated += repeated
 
         await asyncio.gather(*(read_shard(prefix) for prefix in keys.shard_prefixes(day)))
 
 
-async def _by_user(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
-    """Gather neighbouring rows of one user: with hourly buckets a user's day is several."""
+async def _by_user(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[list[Row]]]:
+    """Gather neighbouring rows of one user, of all users that are through: with hourly buckets a day is several."""
     user, gathered = b"", list[Row]()
-    async for row in rows:
-        current = b"#".join(row.key.split(b"#")[:3])
-        if current != user and gathered:
-            yield gathered
-            gathered = []
-        user = current
-        gathered.append(row)
+    async for rows in batches:
+        users: list[list[Row]] = []
+        for row in rows:
+            current = b"#".join(row.key.split(b"#")[:3])
+            if current != user and gathered:
+                users.append(gathered)
+                gathered = []
+            user = current
+            gathered.append(row)
+        yield users
     if gathered:
-        yield gathered
+        yield [gathered]
 
 
 def _each_id_once(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from shared import reader, writer
@@ -58,8 +59,15 @@ class Bigtable:
             )
         return commit
 
-    def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
+    async def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
         """Read rows; errors as those of `reader.read`."""
+        async with aclosing(self.read_batches(table, scan)) as batches:
+            async for rows in batches:
+                for row in rows:
+                    yield row
+
+    def read_batches(self, table: str, scan: Scan) -> AsyncGenerator[list[Row]]:
+        """Read rows, some at once as they come, which is cheaper for who reads very many; errors as with `read`."""
         return reader.read(
             self._connected(),
             self._name(table),

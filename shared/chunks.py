@@ -100,6 +100,12 @@ class RowMerger:
             row = self._row
             if not row.key:
                 self._check_order(key)
+                if committed:  # a whole row of one family, as nearly all rows of events are
+                    cells = slice(start, stop)
+                    qualifiers, micros, values = plain.qualifiers[cells], plain.micros[cells], plain.values[cells]
+                    self.last_key = key
+                    yield Row(key, [family] * count, qualifiers, micros, values, [()] * count)
+                    continue
                 row.key = key
             row.families += [family] * count
             row.qualifiers += plain.qualifiers[start:stop]

@@ -93,9 +93,9 @@ class Events:
                 return found[:limit]
         return found
 
-    def of_shard(self, prefix: bytes) -> AsyncGenerator[Row]:
-        """Return the rows of one shard of a day, in the order of their keys, with what was found about their events."""
-        return self._bigtable.read(EVENTS, Scan.prefix(prefix))
+    def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
+        """Return the rows of one shard of a day, some at once, in the order of their keys, with all that was found."""
+        return self._bigtable.read_batches(EVENTS, Scan.prefix(prefix))
 
 
 def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[datetime, datetime]]:

@@ -11,11 +11,11 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
@@ -46,13 +46,13 @@ class Measuring:
         self._bytes = 0
         self._counts: list[int] = []  # of the waiting events, user by user
 
-    async def add(self, events: Sequence[bytes]) -> Sequence[Figures]:
-        """Take in the events of one user, all that there are, as they are stored.
+    async def add(self, users: Iterable[Sequence[bytes]]) -> Sequence[Figures]:
+        """Take in the events of some users, all that each has, as they are stored.
 
         Returns:
             Figures of users that are finished: mostly none, from time to time those of many.
         """
-        if events:
+        for events in filter(None, users):
             self.events += len(events)
             self._waiting += events
             self._bytes += sum(map(len, events))
@@ -64,11 +64,20 @@ class Measuring:
         return await self._place.measure(self._batch())
 
     async def finish(self) -> AsyncIterator[Sequence[Figures]]:
-        """Return the figures that haven't been returned yet: of the last users, and of all other dimensions."""
+        """Return the figures that haven't been returned yet: of the last users, and of all other dimensions.
+
+        While some are being written the next are made.
+        """
         place = self._place or _Here(self._plan)
-        yield await place.measure(self._batch())
-        while figures := await place.rest():
+        figures = await place.measure(self._batch())
+        coming = asyncio.create_task(place.rest())
+        try:
             yield figures
+            while figures := await coming:
+                coming = asyncio.create_task(place.rest())
+                yield figures
+        finally:
+            coming.cancel()
 
     def _batch(self) -> Batch:
         batch = Batch(b",".join(self._waiting), self._counts)
@@ -89,7 +98,7 @@ class _Place(Protocol):
     async def measure(self, batch: Batch) -> Sequence[Figures]:
         """Take in events of whole users; returns what is measured by the user."""
 
-    async def rest(self) -> Sequence[Figures]:
+    def rest(self) -> Coroutine[Any, Any, Sequence[Figures]]:
         """Return some of what is measured by anything else; nothing when that was all."""
 
     async def close(self) -> None:

@@ -82,8 +82,8 @@ class Scan:
         return Scan(keys=left_keys, ranges=left, filter=self.filter, limit=max(limit, 0), reverse=self.reverse)
 
 
-async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadline: float) -> AsyncGenerator[Row]:
-    """Read rows; a stream that breaks goes on behind the last whole row.
+async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadline: float) -> AsyncGenerator[list[Row]]:
+    """Read rows, some at once as they come; a stream that breaks goes on behind the last whole row.
 
     Args:
         calls: to the server.
@@ -109,9 +109,11 @@ async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadli
             answers, end = aiter(stream), None
             while end is None:
                 data, end = await _some(answers)
-                for row in merger.add(data):
-                    count += 1
-                    yield row
+                rows, invalid = _whole_rows(merger, data)
+                count += len(rows)
+                if rows:
+                    yield rows
+                end = invalid or end
             if not isinstance(end, StopAsyncIteration):
                 raise end
             merger.finish()
@@ -148,3 +150,14 @@ async def _some(answers: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]
     except Exception as end:  # what came before it is good
         return b"".join(some), end
     return b"".join(some), None
+
+
+def _whole_rows(merger: RowMerger, data: bytes) -> tuple[list[Row], Exception | None]:
+    """Return the rows that some answers complete, and what is wrong with these answers; what came before it is good."""
+    rows: list[Row] = []
+    try:
+        for row in merger.add(data):
+            rows.append(row)  # noqa: PERF402 - list() would have none when there is an error behind them
+    except InvalidChunkError as error:
+        return rows, error
+    return rows, None

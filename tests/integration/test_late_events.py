@@ -92,8 +92,8 @@ async def test_an_event_of_any_moment_of_a_run_is_counted_by_the_next(
     if moment == "read":
 
         async def after_it_was_read(prefix: bytes):  # type: ignore[no-untyped-def]
-            async for row in original(prefix):
-                yield row
+            async for rows in original(prefix):
+                yield rows
             await late()  # its shard may have been read
 
         mocker.patch.object(target, name, after_it_was_read)

@@ -131,15 +131,15 @@ async def test_neighbouring_rows_of_a_user_belong_together() -> None:
         row("bob", ("4", at(10), b"")),
     ]
 
-    async def stream() -> AsyncIterator[Row]:
-        for each in rows:
-            yield each
+    async def stream() -> AsyncIterator[list[Row]]:
+        for some in (rows[:1], rows[1:3], rows[3:]):
+            yield some
 
-    assert [group async for group in _by_user(stream())] == [rows[:2], rows[2:3], rows[3:]]
+    assert [users async for users in _by_user(stream())] == [[], [rows[:2]], [rows[2:3]], [rows[3:]]]
 
 
 async def test_no_rows_are_no_users() -> None:
-    async def stream() -> AsyncIterator[Row]:
+    async def stream() -> AsyncIterator[list[Row]]:
         return
         yield
 

@@ -58,7 +58,7 @@ async def measured(made: contract.Contract, events: list[list[bytes]]) -> tuple[
     found: list[Any] = []
     async with Measuring(made) as measuring:
         for each in events:
-            found += await measuring.add(each)
+            found += await measuring.add([each])
         async for figures in measuring.finish():
             found += figures
     return measuring.events, sorted(msgspec.json.decode(msgspec.json.encode(found)), key=repr)
@@ -111,14 +111,14 @@ async def begun(cores: None) -> AsyncIterator[Measuring]:
     """A day that is measured elsewhere already."""
     async with Measuring(MUSIC) as measuring:
         for each in users(20):
-            await measuring.add(each)
+            await measuring.add([each])
         assert isinstance(measuring._place, _Elsewhere)
         yield measuring
 
 
 async def ask(measuring: Measuring) -> None:
     for each in users(20):
-        await measuring.add(each)
+        await measuring.add([each])
 
 
 async def three_wait(measuring: Measuring) -> None:
@@ -143,7 +143,7 @@ async def test_whoever_waits_is_told_that_the_process_has_ended(begun: Measuring
 async def test_events_that_are_no_json_end_it(cores: None, capfd: pytest.CaptureFixture[str]) -> None:
     async with Measuring(MUSIC) as measuring:
         with pytest.raises(RuntimeError, match="exit code 1"):
-            await measuring.add([b"{" * 2_000])
+            await measuring.add([[b"{" * 2_000]])
 
     assert "msgspec.DecodeError" in capfd.readouterr().err
 
@@ -151,7 +151,7 @@ async def test_events_that_are_no_json_end_it(cores: None, capfd: pytest.Capture
 async def test_who_is_cancelled_takes_no_answer_from_others(begun: Measuring) -> None:
     process = begun._place._process  # type: ignore[union-attr]
     process.send_signal(signal.SIGSTOP)
-    waiting = [asyncio.create_task(begun.add(users(400)[number] * 100)) for number in (1, 2, 3)]
+    waiting = [asyncio.create_task(begun.add([users(400)[number] * 100])) for number in (1, 2, 3)]
     await three_wait(begun)
     waiting[0].cancel()
     process.send_signal(signal.SIGCONT)

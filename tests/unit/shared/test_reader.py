@@ -158,13 +158,13 @@ def reading(client: FakeCalls, scan: Scan, deadline: float = 60) -> Any:
 
 
 async def keys_read(client: FakeCalls, scan: Scan, deadline: float = 60) -> list[bytes]:
-    return [row.key async for row in reading(client, scan, deadline)]
+    return [row.key async for rows in reading(client, scan, deadline) for row in rows]
 
 
-async def collect(rows: AsyncIterator[Row], found: list[bytes]) -> None:
+async def collect(batches: AsyncIterator[list[Row]], found: list[bytes]) -> None:
     """Put the keys of rows into a list that has what came before an error too."""
-    async for row in rows:
-        found.append(row.key)  # noqa: PERF401
+    async for rows in batches:
+        found += [row.key for row in rows]
 
 
 ALL = [(b"a", b"z")]
@@ -301,12 +301,12 @@ async def test_progress_begins_the_deadline_anew(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_reader_that_has_enough_ends_the_stream() -> None:
     client = FakeCalls([chunk(b"a"), chunk(b"b")])
-    rows = reading(client, Scan(ranges=ALL))
+    batches = reading(client, Scan(ranges=ALL))
 
-    async for row in rows:
-        assert row.key == b"a"
+    async for rows in batches:
+        assert [row.key for row in rows] == [b"a", b"b"]
         break
     assert not client.streams[0].cancelled
-    await rows.aclose()
+    await batches.aclose()
 
     assert client.streams[0].cancelled
