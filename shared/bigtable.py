@@ -43,13 +43,13 @@ class Bigtable:
         """
         await self._commit(table).commit(changes.entries())
 
-    def begin_write(self, table: str, changes: Changes, done: asyncio.Future[T], result: T) -> None:
-        """Begin to store changes; `done` will have the result when all are acknowledged, or an error of `write`.
+    def begin_write(self, table: str, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
+        """Begin to store entries; `done` will have the result when all are acknowledged, or an error of `write`.
 
         Raises:
             OverloadedError: too much is waiting already.
         """
-        self._commit(table).begin(changes.entries(), done, result)
+        self._commit(table).begin(entries, done, result)
 
     def _commit(self, table: str) -> GroupCommit:
         commit = self._commits.get(table)

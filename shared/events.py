@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
-from itertools import compress
+from itertools import compress, islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,11 +13,15 @@ import msgspec
 from shared import keys
 from shared.bigtable import EVENTS, Bigtable
 from shared.chunks import Row
+from shared.errors import OverloadedError
 from shared.reader import Filter, Scan
 from shared.verdicts import Accepted
-from shared.writer import Changes
+from shared.writer import Changes, Entry
 
 T = TypeVar("T")
+
+# Events to store, and a future that will have the result behind it when all of them are acknowledged, or an error.
+Group = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
 MOST_DAYS = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
@@ -36,13 +40,25 @@ class Events:
         """Store events, each in its own place; returns when all of them are acknowledged."""
         await self._bigtable.write(EVENTS, self._changes(events))
 
-    def begin_store(self, events: Sequence[Accepted], done: asyncio.Future[T], result: T) -> None:
-        """Begin to store events; `done` will have the result when all of them are acknowledged, or an error.
+    def begin_store(self, groups: Iterable[Group[T]]) -> None:
+        """Begin to store the events of several callers, each of whom waits for his own."""
+        plain: list[Group[T]] = []
+        others: list[Group[T]] = []
+        for group in groups:
+            (others if any(event.warnings for event in group[0]) else plain).append(group)
+        # An event in an entry of its own: so those of all callers are made at once, at a third of the cost.
+        together = self._changes([event for events, _, _ in plain for event in events])
+        entries = iter(together.entries_one_by_one())
+        for events, done, result in plain:
+            self._begin(list(islice(entries, len(events))), done, result)
+        for events, done, result in others:  # an event and what was found about it are stored together
+            self._begin(self._changes(events).entries(), done, result)
 
-        Raises:
-            OverloadedError: too much is waiting already.
-        """
-        self._bigtable.begin_write(EVENTS, self._changes(events), done, result)
+    def _begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
+        try:
+            self._bigtable.begin_write(EVENTS, entries, done, result)
+        except OverloadedError as error:
+            done.set_exception(error)
 
     def _changes(self, events: Sequence[Accepted]) -> Changes:
         changes = Changes()

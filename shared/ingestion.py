@@ -14,8 +14,7 @@ from shared.admission import Room, Stay
 from shared.bigtable import Bigtable
 from shared.contract import Contract
 from shared.envelope import Message, UnpackError
-from shared.errors import OverloadedError
-from shared.events import Events
+from shared.events import Events, Group
 from shared.findings import Finding, rules_broken
 from shared.gathering import Gathering
 from shared.judgement import Judgement
@@ -116,6 +115,7 @@ class Ingestion:
         raws = [raw for events in unpacked for raw in events]
         published = [message.published for (message, _), events in zip(messages, unpacked, strict=True) for _ in events]
         judged = iter(self._judgement.all(raws, published))
+        good: list[Group[tuple[list[Verdict], bool]]] = []
         for (_, done), events in zip(messages, unpacked, strict=True):
             verdicts = list(islice(judged, len(events)))
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
@@ -124,10 +124,8 @@ class Ingestion:
             if len(accepted) < len(verdicts):
                 done.set_result((verdicts, False))
                 continue
-            try:
-                self._events.begin_store(accepted, done, (verdicts, True))
-            except OverloadedError as error:
-                done.set_exception(error)
+            good.append((accepted, done, (verdicts, True)))
+        self._events.begin_store(good)
 
     def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""

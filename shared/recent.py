@@ -23,12 +23,13 @@ class Recent:
     def count(self, places: Iterable[Place]) -> int:
         """Remember the places; returns how many of them were remembered already."""
         marks, order = self._marks, self._order
-        coming = list(map(hash, places))
-        new = dict.fromkeys(coming)
-        if not marks.isdisjoint(new):
-            new = dict.fromkeys([mark for mark in new if mark not in marks])
-        marks.update(new)
-        order.extend(new)
+        known = 0
+        for mark in map(hash, places):
+            if mark in marks:
+                known += 1
+            else:
+                marks.add(mark)
+                order.append(mark)
         while len(order) > self._size:
             marks.remove(order.popleft())
-        return len(coming) - len(new)
+        return known
