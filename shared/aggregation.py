@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import date, timedelta
 
 import msgspec
@@ -102,8 +103,9 @@ class Aggregation:
         quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)
         async with Measuring(self._contract) as measuring:
             await self._read(day, measuring, quality, run)
-            async for figures in measuring.finish():
-                await run.write(figures)
+            async with aclosing(measuring.finish()) as finishing:
+                async for figures in finishing:
+                    await run.write(figures)
         quality.stored = measuring.events
         quality.rejected, quality.rules = await self._quarantine.count(day)
         await run.write(quality.rows())

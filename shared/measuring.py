@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -63,7 +63,7 @@ class Measuring:
             self._place = _Elsewhere(self._plan) if _cores() > 1 else _Here(self._plan)
         return await self._place.measure(self._batch())
 
-    async def finish(self) -> AsyncIterator[Sequence[Figures]]:
+    async def finish(self) -> AsyncGenerator[Sequence[Figures]]:
         """Return the figures that haven't been returned yet: of the last users, and of all other dimensions.
 
         While some are being written the next are made.

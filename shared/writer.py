@@ -72,13 +72,14 @@ class _Heads:
         return head
 
 
-_FAMILY = _Heads(b"\x0a")  # SetCell: family_name = 1
-_QUALIFIER = _Heads(b"\x12")  # SetCell: column_qualifier = 2
-_VALUE = _Heads(b"\x22")  # SetCell: value = 4
-_CELL = _Heads(b"\x12", b"\x0a")  # Entry: mutations = 2; Mutation: set_cell = 1
-_CHANGE = _Heads(b"\x12")  # Entry: mutations = 2
-_ROW_KEY = _Heads(b"\x0a")  # Entry: row_key = 1
-_ENTRY = _Heads(b"\x12")  # MutateRowsRequest: entries = 2
+# Entry: row_key = 1; SetCell: family_name = 1
+_ROW_KEY = _FAMILY = _Heads(b"\x0a")
+# MutateRowsRequest: entries = 2; Entry: mutations = 2; SetCell: column_qualifier = 2
+_ENTRY = _CHANGE = _QUALIFIER = _Heads(b"\x12")
+# SetCell: value = 4
+_VALUE = _Heads(b"\x22")
+# Entry: mutations = 2, and in it Mutation: set_cell = 1
+_CELL = _Heads(b"\x12", b"\x0a")
 
 
 def _times(micros: Sequence[int]) -> list[bytes]:

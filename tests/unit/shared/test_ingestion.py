@@ -16,8 +16,8 @@ from shared import contract
 from shared.bigtable import Bigtable
 from shared.calls import CallError
 from shared.config import Settings
-from shared.errors import StoreRefusedError, StoreUnavailableError
-from shared.group_commit import GroupCommit
+from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
+from shared.group_commit import GroupCommit, Limits
 from shared.ingestion import Ingestion, _is_small
 from shared.verdicts import Rejected
 from shared.writer import Entry
@@ -37,7 +37,7 @@ class Tables:
         self.held: set[str] = set()
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        commit = GroupCommit(self.send, "table events", deadline=60)
+        commit = GroupCommit(self.send, "table events", deadline=60, limits=Limits(pending_bytes=1_000))
         monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
         monkeypatch.setattr(ingestion._quarantine, "keep", self.keep)
         monkeypatch.setattr(ingestion._state, "hold_places", self.nothing)
@@ -148,6 +148,25 @@ async def test_what_goes_wrong_is_told_to_every_message(ingestion: Ingestion, ta
 
     assert outcomes == [StoreUnavailableError] * 2
     assert ingestion.counts == {}
+
+
+async def test_an_event_and_its_warning_are_stored_together(ingestion: Ingestion, tables: Tables) -> None:
+    tables.refused = {"evt-000003"}
+    warned = of(music_event(1, duration=-1))
+
+    outcomes = await take(ingestion, warned, of(music_event(2)), of(music_event(3)))
+
+    assert outcomes == [type(None), type(None), StoreRefusedError]
+    assert tables.stored == ["evt-000001", "evt-000001", "evt-000002"]
+
+
+async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: Ingestion, tables: Tables) -> None:
+    large = of(music_event(2, pad="x" * 2_000))
+
+    outcomes = await take(ingestion, of(music_event(1)), large, of(music_event(3)))
+
+    assert outcomes == [type(None), OverloadedError, type(None)]
+    assert tables.stored == ["evt-000001", "evt-000003"]
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,18 @@ def test_a_row_of_very_many_changes_is_several_entries() -> None:
 
     assert [entry.mutations for entry in changes.entries()] == [MOST_MUTATIONS, MOST_MUTATIONS, 1]
     assert {entry.row_key for entry in read(changes.entries())} == {b"row"}
+
+
+def test_changes_of_one_row_can_be_entries_of_their_own() -> None:
+    changes = Changes()
+    assert changes.entries_one_by_one() == []
+    for qualifier in (b"1", b"2"):
+        changes.set_cell(b"row", "e", qualifier, 1_000, b"v" + qualifier)
+
+    found = changes.entries_one_by_one()
+
+    assert [entry.mutations for entry in found] == [1, 1]
+    assert [(entry.row_key, entry.mutations[0].set_cell.value) for entry in read(found)] == [
+        (b"row", b"v1"),
+        (b"row", b"v2"),
+    ]
