@@ -28,6 +28,7 @@ from shared.writer import Changes
 from tests.bench import events, figures
 from tests.bench.filling import fill
 from tests.bench.parts import AGGREGATE, PEERS, ROOT, Function, Parts, variables
+from tests.bench.peers import unparsed
 from tests.bench.peers.tables import make_table
 from tests.bench.results import Result, Wrong, alternate, least, most
 from tests.bench.rows.files import beam_python
@@ -54,6 +55,7 @@ def day(parts: Parts) -> Result:
                 "ours": lambda: _EVENTS / _aggregate(parts, settings, expected),
                 "A": partial(_peer, parts, _BY_HAND, [sys.executable, PEERS / "read_rows.py"], by_hand),
                 "C": partial(_peer, parts, _BEAM, [python, PEERS / "beam_figures.py", file], None),
+                "limit": lambda: _EVENTS / unparsed.read_all(settings, events.DAY),
             },
             rounds=3,
         )
@@ -67,8 +69,8 @@ def day(parts: Parts) -> Result:
         how=f"the function aggregates a day of {_EVENTS:,} events of {events.USERS:,} users under the music contract, "
         "table to table, on a new instance each time, with nothing aggregated before; every figure is held to plain "
         f"Python's. A computes the same of {_BY_HAND:,} of these events from a table of a row an event, C of "
-        f"{_BEAM:,} from a file, their start-up left out, and neither stores what it found; median of three rounds in "
-        "turn",
+        f"{_BEAM:,} from a file, their start-up left out, and neither stores what it found; the limit reads the same "
+        "scans and parses nothing; median of three rounds in turn",
     )
 
 
