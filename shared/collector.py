@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 
-# Objects made and not freed until it looks for cycles; by default 700. Events make none, and hundreds are under way.
+# Objects made and not freed until it looks for cycles; by default 700. Events make none, and of a
+# file tens of thousands are under way.
 _THRESHOLD = 200_000
 
 

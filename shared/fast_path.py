@@ -186,7 +186,7 @@ class FastPath:
             values = list(compress(values, fit))
         places = event_places(users, ids, batch.columns[self._time], self._bucket)
         # Accepted(...) an event costs twice as much.
-        return list(map(tuple.__new__, repeat(Accepted), zip(places, values, repeat(()))))
+        return list(map(tuple.__new__, repeat(Accepted), zip(places, values, [()] * len(values), strict=True)))
 
     def learn(self, names: Iterable[str]) -> None:
         """Take note of the names of unknown fields that an event had; the next with them comes this way."""
