@@ -81,8 +81,8 @@ publish: $(READY) ## a file of events into the topic (SOURCE=, CONTRACT=)
 aggregate: $(READY) ## a day computed now (DATE=)
 	@$(BIN)/sluice aggregate $(if $(DATE),--date '$(DATE)') $(if $(CONTRACT),--contract '$(CONTRACT)')
 
-protos: $(READY) ## the messages of shared/bigtable.proto as Python
-	$(BIN)/python -m grpc_tools.protoc -I shared --python_out=shared --pyi_out=shared shared/bigtable.proto
+protos: $(READY) ## the messages of shared/bigtable/bigtable.proto as Python
+	$(BIN)/python -m grpc_tools.protoc -I shared/bigtable --python_out=shared/bigtable --pyi_out=shared/bigtable shared/bigtable/bigtable.proto
 
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(READY) ## pin the newest versions of everything again

@@ -11,19 +11,19 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from shared import contract as contracts
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract_aggregate import RESERVED_DIMENSION
+from shared.contracts.loader import load_contract
+from shared.contracts.model import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
-from shared.events import Events
-from shared.ingestion import Ingestion
-from shared.judgement import Judgement
-from shared.keys import MAX_DIMENSION, MAX_QUALIFIER, encode
-from shared.rollups import Rollups
-from shared.state import State
+from shared.ingest.pipeline import Ingestion
+from shared.row_keys import MAX_DIMENSION, MAX_QUALIFIER, encode
+from shared.tables.aggregates import Rollups
+from shared.tables.events import Events
+from shared.tables.state import State
 from shared.timestamps import utc
-from shared.verdicts import Rejected
+from shared.validation.results import Rejected
+from shared.validation.validator import Judgement
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class BigTableClient:
             SettingsError, ContractError: a setting or the contract is missing or wrong.
         """
         self._settings = settings or Settings.from_environment(project_id=project_id, instance_id=instance_id)
-        self._contract = contracts.load(self._settings.contract)
+        self._contract = load_contract(self._settings.contract)
         self._judgement = Judgement(self._contract.of_canonical_events())
         self._bigtable = Bigtable(self._settings)
         self._ingestion = Ingestion(self._bigtable, self._contract)

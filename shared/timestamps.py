@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
-
-from shared.keys import EPOCH
 
 # Date and time as RFC 3339, section 5.6, writes them; text without an offset is taken as UTC.
 _RFC_3339 = re.compile(
@@ -95,3 +93,31 @@ def _from_format(format: str) -> Callable[[Any], Any]:
             return value
 
     return read
+
+
+MICROSECONDS_A_DAY = 86_400_000_000
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def format_day(day: date) -> str:
+    """Return a day as keys have it: YYYYMMDD."""
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}"
+
+
+def parse_day(text: str) -> date:
+    """Undo `format_day`."""
+    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+def days_between(first: date, last: date) -> Iterator[date]:
+    """Iterate over the days from `first` to `last`, both included."""
+    for ordinal in range(first.toordinal(), last.toordinal() + 1):
+        yield date.fromordinal(ordinal)
+
+
+def now() -> datetime:
+    """Return the present in UTC, in whole milliseconds, as Bigtable keeps times."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from tests.emulators import running
+from tests.support.emulators import running
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ async def bigtable(settings: Settings) -> AsyncIterator[Bigtable]:
 
 
 def _with_tables(settings: Settings) -> Settings:
-    from infra.provision import provision_bigtable
+    from infra.provision.bigtable import provision_bigtable
 
     provision_bigtable(settings)
     return settings

@@ -4,9 +4,9 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import instance
-from shared.answers import answering
-from shared.deliveries import ACKNOWLEDGED, receive
+from shared.runtime import instance
+from shared.runtime.cloud_events import ACKNOWLEDGED, receive
+from shared.runtime.responses import answering
 
 
 # `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from infra.processes import Supervisor
+from infra.local.supervisor import Supervisor
 from shared.errors import SluiceError
 from tests.bench import page
 from tests.bench.parts import Parts

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from shared import keys
-from shared.bigtable import EVENTS, Bigtable
+from shared import row_keys
+from shared.bigtable.client import EVENTS, Bigtable
+from shared.bigtable.read_rows import Filter, Scan
 from shared.config import Settings
-from shared.reader import Filter, Scan
 from tests.bench.results import Wrong
 
 
@@ -43,7 +43,7 @@ async def _cells(settings: Settings, table: str, family: str) -> list[bytes]:
         async for row in bigtable.read(table, Scan.prefix(prefix, filter=only)):
             found.extend(cell.qualifier for cell in row.cells)
 
-    await asyncio.gather(*map(read, keys.all_shards()))
+    await asyncio.gather(*map(read, row_keys.all_shards()))
     await bigtable.close()
     return found
 

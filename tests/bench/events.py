@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from shared import envelope
+from shared.pubsub.message import CONTENT_TYPE, LINES
 
 DAY = date(2024, 1, 15)
 NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)  # of the day after, when all of them are past
@@ -76,7 +76,7 @@ def write_csv(path: Path, count: int, **more: Any) -> Path:
 def posts(events: Iterable[bytes], *, packed: int = 1) -> Iterator[bytes]:
     """Yield the bodies that Eventarc posts for messages of so many events, as `sluice publish` packs them."""
     events = iter(events)
-    attributes = {envelope.CONTENT_TYPE: envelope.LINES} if packed > 1 else {}
+    attributes = {CONTENT_TYPE: LINES} if packed > 1 else {}
     number = 0
     while batch := list(islice(events, packed)):
         message = {

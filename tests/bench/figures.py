@@ -9,10 +9,10 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.rollups import Rollups
-from shared.state import State
+from shared.tables.aggregates import Rollups
+from shared.tables.state import State
 from tests.bench.results import Wrong
 
 Figures = dict[str, dict[str, dict[str, Any]]]  # by dimension and value

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from itertools import islice
 
-from shared import contract
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import DEFAULT_CONTRACT, Settings
-from shared.ingestion import Ingestion
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import Ingestion
 
 _BATCH, _SIDE_BY_SIDE = 1_000, 8
 
@@ -22,7 +22,7 @@ def fill(settings: Settings, raws: Iterable[bytes]) -> None:
 
 async def _fill(settings: Settings, raws: Iterable[bytes]) -> None:
     bigtable = Bigtable(settings)
-    ingestion = Ingestion(bigtable, contract.load(DEFAULT_CONTRACT))
+    ingestion = Ingestion(bigtable, load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     left = iter(raws)
 

@@ -12,9 +12,10 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra import emulators
-from infra.processes import Child, Supervisor, accepts, free_port
-from infra.provision import provision_bigtable
+from infra.local import emulators
+from infra.local.ports import accepts, free_port
+from infra.local.supervisor import Child, Supervisor
+from infra.provision.bigtable import provision_bigtable
 from shared.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from infra import pythons
-from infra.bundle import make_bundles
-from infra.processes import Supervisor, free_port
-from infra.provision import provision_pubsub
+from infra.deploy import runtimes
+from infra.deploy.bundle import make_bundles
+from infra.local.ports import free_port
+from infra.local.supervisor import Supervisor
+from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
-from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
+from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -33,12 +34,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {made.name: made for made in make_bundles(folder, contract=MUSIC_CONTRACT)}
 
 
-@pytest.fixture(scope="session", params=pythons.PROMISED)
+@pytest.fixture(scope="session", params=runtimes.PROMISED)
 def environments(
     request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Install the requirements of each bundle into a new virtual environment."""
-    python = pythons.find(request.param)
+    python = runtimes.find(request.param)
     if python is None:
         missing = f"Python {request.param} isn't installed here, and the docs promise that the bundles run under it"
         if os.environ.get("CI"):
@@ -117,7 +118,7 @@ def test_both_bundles_work_outside_the_repository(
 def test_the_vendored_copy_is_the_one_imported(
     bundles: dict[str, Path], environments: dict[str, Path], settings: Settings, function: str
 ) -> None:
-    script = "import main, shared, shared.keys, sys; print(shared.keys.__file__); print(*sys.path, sep='\\n')"
+    script = "import main, shared, shared.row_keys, sys; print(shared.row_keys.__file__); print(*sys.path, sep='\\n')"
     result = subprocess.run(
         [environments[function] / "python", "-c", script],
         cwd=bundles[function],
@@ -134,6 +135,6 @@ def test_the_vendored_copy_is_the_one_imported(
 
 def test_the_running_python_and_the_deployed_one_are_among_those_promised() -> None:
     """Those that aren't installed are skipped; the one that runs is there, so it is always tried."""
-    assert pythons.find(pythons.RUNNING) == Path(sys.executable)
-    assert pythons.RUNNING in pythons.PROMISED
-    assert pythons.DEPLOYED in pythons.PROMISED
+    assert runtimes.find(runtimes.RUNNING) == Path(sys.executable)
+    assert runtimes.RUNNING in runtimes.PROMISED
+    assert runtimes.DEPLOYED in runtimes.PROMISED

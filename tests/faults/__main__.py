@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from infra.stack import Stack
+from infra.local.stack import Stack
 from shared.errors import SluiceError
 from tests.faults.scenarios import SCENARIOS, Size, play
 

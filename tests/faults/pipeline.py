@@ -17,11 +17,13 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra.processes import Child, Supervisor, free_port
-from infra.provision import provision_bigtable, provision_pubsub
-from infra.resources import RESOURCES
+from infra.local.ports import free_port
+from infra.local.supervisor import Child, Supervisor
+from infra.provision.bigtable import provision_bigtable
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES
 from shared.config import Settings
-from tests.support import ROOT
+from tests.support.samples import ROOT
 
 ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
 # Seconds, the shortest there are: what a killed relay held comes again after that.
@@ -88,7 +90,7 @@ class Pipeline:
         if name == "relay":
             self._relays += 1
             routes = [f"--route={route}={self.url(function)}" for function, route in ROUTES.items()]
-            command = [sys.executable, "-m", "infra.relay", "--project", self.settings.project_id, *routes]
+            command = [sys.executable, "-m", "infra.local.relay", "--project", self.settings.project_id, *routes]
             command += ["--lease", str(_LEASE), "--stats", str(self._stats)]
         else:
             source = ROOT / "functions" / name / "main.py"

@@ -24,7 +24,7 @@ from shared.config import Settings
 from tests.faults import log
 from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import TRANSIENT, Code, FaultProxy, Faults
-from tests.support import cells, dump
+from tests.support.samples import cells, dump
 
 LINES = {"content-type": "application/x-ndjson"}
 _POLL = 0.2

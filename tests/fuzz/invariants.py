@@ -12,12 +12,23 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared import contract, envelope, keys, timestamps
-from shared.contract import Contract
-from shared.envelope import CONTENT_ENCODING, CONTENT_TYPE, LINES, Message, UnpackError
-from shared.ingestion import judged
-from shared.judgement import Judgement
-from shared.verdicts import Accepted, Rejected
+from shared import row_keys, timestamps
+from shared.contracts.loader import load_contract
+from shared.contracts.model import Contract
+from shared.ingest.pipeline import judged
+from shared.pubsub.message import (
+    CONTENT_ENCODING,
+    CONTENT_TYPE,
+    LINES,
+    MAX_EVENTS,
+    Message,
+    UnpackError,
+    receive,
+    unpack,
+)
+from shared.timestamps import EPOCH, parse_day
+from shared.validation.results import Accepted, Rejected
+from shared.validation.validator import Judgement
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -55,8 +66,8 @@ def judges(which: int, *, quality: bool = True) -> Judges:
 
 @cache
 def _contracts() -> tuple[Contract, ...]:
-    shipped = [contract.load(ROOT / "shared" / "contracts" / f"{name}.toml") for name in ("music", "sparkify")]
-    everything = contract.load(HERE / "everything.toml")
+    shipped = [load_contract(ROOT / "shared" / "contracts" / f"{name}.toml") for name in ("music", "sparkify")]
+    everything = load_contract(HERE / "everything.toml")
     dropping = replace(everything, unknown_fields="drop")
     return (
         *shipped,
@@ -96,7 +107,7 @@ def _message(how: int, carried: bytes) -> Message:
             body: Any = json.loads(carried)
         except (ValueError, RecursionError):
             body = carried
-        return envelope.receive(body, {"id": "1", "time": PUBLISHED.isoformat()})
+        return receive(body, {"id": "1", "time": PUBLISHED.isoformat()})
     attributes = {CONTENT_TYPE: LINES} if how & AS_LINES else {}
     if how & AS_GZIP:
         attributes[CONTENT_ENCODING] = "gzip"
@@ -106,14 +117,14 @@ def _message(how: int, carried: bytes) -> Message:
 def hold_for_message(by: Judges, message: Message) -> None:
     """Hold every event of a message, and the ways to pack them, to what is said of them."""
     message.message_id.encode("utf-8", "surrogatepass")
-    assert message.published >= keys.EPOCH
+    assert message.published >= EPOCH
     verdicts = judged(by.judge, message)
     assert judged(by.judge, message) == verdicts, "the same message gets another verdict"
     try:
-        raws = envelope.unpack(message)
+        raws = unpack(message)
     except UnpackError:
         raws = [message.data]
-    assert len(raws) == len(verdicts) <= envelope.MAX_EVENTS
+    assert len(raws) == len(verdicts) <= MAX_EVENTS
     for raw, verdict in zip(raws, verdicts, strict=True):
         hold_for_verdict(by, verdict, raw, message.published)
     if not message.problem:
@@ -142,7 +153,7 @@ def hold_for_verdict(by: Judges, verdict: Accepted | Rejected, raw: bytes, publi
     if isinstance(verdict, Rejected):
         assert verdict.raw == raw
         assert any(finding.severity == "reject" for finding in findings), "nothing says why it is rejected"
-        keys.rejected_row(verdict.raw, published.date())
+        row_keys.rejected_row(verdict.raw, published.date())
     else:
         assert all(finding.severity == "warn" for finding in findings)
         _hold_for_place(by.contract, verdict)
@@ -152,19 +163,21 @@ def hold_for_verdict(by: Judges, verdict: Accepted | Rejected, raw: bytes, publi
 def _hold_for_place(of: Contract, verdict: Accepted) -> None:
     row_key, qualifier, micros = verdict.place
     assert _ROW[of.bucket].fullmatch(row_key), row_key
-    assert len(row_key) <= keys.MAX_ROW_KEY
+    assert len(row_key) <= row_keys.MAX_ROW_KEY
     assert re.fullmatch(rb"\d{11}#" + rb":".join([_ENCODED] * len(of.id)), qualifier), qualifier
-    assert len(qualifier) <= keys.MAX_QUALIFIER
+    assert len(qualifier) <= row_keys.MAX_QUALIFIER
     assert micros >= 0
     assert micros % 1_000 == 0
     # and what is read back from the place is what the event says
     event = json.loads(verdict.value)
-    assert keys.user_of_row(row_key) == str(event[of.user])
-    assert [keys.decode(part) for part in qualifier[12:].decode().split(":")] == [str(event[name]) for name in of.id]
-    day = keys.parse_day(row_key.split(b"#")[1].decode())
-    time = keys.event_time(day, qualifier)
+    assert row_keys.user_of_row(row_key) == str(event[of.user])
+    assert [row_keys.decode(part) for part in qualifier[12:].decode().split(":")] == [
+        str(event[name]) for name in of.id
+    ]
+    day = parse_day(row_key.split(b"#")[1].decode())
+    time = row_keys.event_time(day, qualifier)
     assert time == timestamps.reader(None, None)(event[of.time])
-    assert micros == (time - keys.EPOCH) // timedelta(milliseconds=1) * 1_000
+    assert micros == (time - EPOCH) // timedelta(milliseconds=1) * 1_000
 
 
 def _hold_for_stored(by: Judges, verdict: Accepted, published: datetime) -> None:

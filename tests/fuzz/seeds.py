@@ -11,8 +11,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests import hostile, support  # noqa: E402
 from tests.fuzz.invariants import AS_BODY, AS_LINES, LENIENT  # noqa: E402
+from tests.support import hostile, samples  # noqa: E402
 
 # Larger ones are mutated too slowly to find anything.
 MAX_SEED = 4_096
@@ -58,7 +58,7 @@ def seeds() -> Iterator[bytes]:
         "meta": {"tag": "t", "more": {"deep": "yes"}},
         "actor": {"id": 7},
     }
-    events = [support.music_event(1, extra={"a": [1]}), SPARKIFY, known, *[EVERYTHING] * 5]
+    events = [samples.music_event(1, extra={"a": [1]}), SPARKIFY, known, *[EVERYTHING] * 5]
     for which, event in enumerate(events):
         raw = json.dumps(event).encode()
         for how in (0, AS_LINES, LENIENT):

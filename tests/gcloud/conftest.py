@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import Command
+from infra.deploy.gcloud import Command
 
 HERE = Path(__file__).parent
 # What earlier steps ask for, as it would come.

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-
-from infra import deploying, destroying
-from infra.cloud_doctor import examine
-from infra.deploying import Target
-from infra.deployment import Alerts, load
-from infra.gcloud import Ask, Command, Do, Step, gcloud
-from infra.identities import ACCOUNTS, given
-from tests.gcloud.conftest import Complaints
-from tests.support import ROOT
 from tests.unit.infra.test_cloud_doctor import Project
+
+from infra.deploy.config import Alerts, load
+from infra.deploy.gcloud import Ask, Command, Do, Step, gcloud
+from infra.deploy.iam import ACCOUNTS, given
+from infra.deploy.steps import Target, deploy_steps
+from infra.deploy.teardown import teardown_steps
+from infra.doctor.cloud import examine
+from tests.gcloud.conftest import Complaints
+from tests.support.samples import ROOT
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
 
 
 def deploy(*wrong: str, without: str = "") -> Command:
     """The command that deploys ingest, with something wrong about it."""
-    steps = deploying.steps(TARGET, load())
+    steps = deploy_steps(TARGET, load())
     command = next(step.command for step in steps if "deploy" in step.command)
     return (*(word for word in command if not (without and word.startswith(without))), *wrong)
 
@@ -52,10 +52,10 @@ def all_steps() -> list[Step]:
     others = given({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
     lent = structs.replace(TARGET, accounts=(), grants=others)
     return [
-        *deploying.steps(TARGET, load()),
-        *deploying.steps(TARGET, told),
-        *destroying.steps(TARGET),
-        *destroying.steps(lent),
+        *deploy_steps(TARGET, load()),
+        *deploy_steps(TARGET, told),
+        *teardown_steps(TARGET),
+        *teardown_steps(lent),
     ]
 
 
@@ -110,7 +110,7 @@ def test_gcloud_refuses_what_is_wrong(refusals: list[str], number: int) -> None:
 
 
 def test_no_step_uses_what_none_before_it_has_asked_for() -> None:
-    for steps in (deploying.steps(TARGET, load()), destroying.steps(TARGET)):
+    for steps in (deploy_steps(TARGET, load()), teardown_steps(TARGET)):
         known: set[str] = set()
         for step in steps:
             used = {word.split("}")[0] for part in step.command for word in part.split("${")[1:]}

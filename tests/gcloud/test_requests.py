@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from infra import deploying, destroying
-from infra.bundle import make_bundles
-from infra.deploying import Target
-from infra.deployment import load
-from infra.gcloud import Command, perform
+from infra.deploy.bundle import make_bundles
+from infra.deploy.config import load
+from infra.deploy.gcloud import Command, perform
+from infra.deploy.steps import Target, deploy_steps, metrics, policies
+from infra.deploy.teardown import teardown_steps
 from tests.gcloud.conftest import VARIABLES
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
-from tests.support import MUSIC_CONTRACT
+from tests.support.samples import MUSIC_CONTRACT
 
 PARENT = "projects/my-project/locations/us-central1"
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
@@ -59,7 +59,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
     build = tmp_path_factory.mktemp("build")
     make_bundles(build, contract=MUSIC_CONTRACT)
     target = Target("my-project", "my-instance", "us-central1", "music.toml", build)
-    return [step.command for step in deploying.steps(target, load())]
+    return [step.command for step in deploy_steps(target, load())]
 
 
 def test_functions_are_asked_for_as_they_are_meant(run: Gcloud, cloud: FakeCloud, commands: list[Command]) -> None:
@@ -102,7 +102,7 @@ def test_what_a_file_of_ones_own_says_is_asked_for(run: Gcloud, cloud: FakeCloud
     build = tmp_path / "build"
     make_bundles(build, contract=MUSIC_CONTRACT)
     target = Target("my-project", "my-instance", "europe-west1", "music.toml", build)
-    steps = deploying.steps(target, load(mine))
+    steps = deploy_steps(target, load(mine))
 
     run(next(step.command for step in steps if step.command[1:3] == ("functions", "deploy")))
 
@@ -122,7 +122,7 @@ def test_destroying_what_was_never_deployed_asks_for_nothing_of_an_api_that_isnt
     cloud.requests.clear()
     told: list[str] = []
 
-    perform(destroying.steps(TARGET), told.append, lambda command, wanted: run(tuple(command)))
+    perform(teardown_steps(TARGET), told.append, lambda command, wanted: run(tuple(command)))
 
     assert [line.split()[1] for line in told] == [
         f"{api}.googleapis.com" for api in ("cloudfunctions", "monitoring", "logging", "iam")
@@ -132,7 +132,7 @@ def test_destroying_what_was_never_deployed_asks_for_nothing_of_an_api_that_isnt
 
 def test_the_role_of_an_account_on_a_table_that_stays_is_taken_back(run: Gcloud, cloud: FakeCloud) -> None:
     reader, somebody = "serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com", "user:me@example.com"
-    steps = [step for step in destroying.steps(TARGET) if "sluice-aggregate on table events" in step.why]
+    steps = [step for step in teardown_steps(TARGET) if "sluice-aggregate on table events" in step.why]
     [asking, taking] = [step.command for step in steps if any("iam-policy" in word for word in step.command)]
     binding = {"role": "roles/bigtable.reader", "members": [somebody]}
 
@@ -178,20 +178,20 @@ def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, 
     ]
 
 
-@pytest.mark.parametrize("name", sorted(deploying.metrics()))
+@pytest.mark.parametrize("name", sorted(metrics()))
 def test_metrics_are_what_the_files_say(run: Gcloud, cloud: FakeCloud, commands: list[Command], name: str) -> None:
     [create] = [each for each in commands if each[1:5] == ("logging", "metrics", "create", name)]
     cloud.requests.clear()
 
     run(create)
 
-    assert cloud.posted("/metrics") == json.loads(deploying.metrics()[name].read_text())
+    assert cloud.posted("/metrics") == json.loads(metrics()[name].read_text())
 
 
-@pytest.mark.parametrize("key", sorted(deploying.policies()))
+@pytest.mark.parametrize("key", sorted(policies()))
 def test_policies_are_what_the_files_say(run: Gcloud, cloud: FakeCloud, commands: list[Command], key: str) -> None:
     """gcloud refuses a field that it doesn't know of a policy."""
-    path = deploying.policies()[key]
+    path = policies()[key]
     [create] = [each for each in commands if "policies" in each and f"--policy-from-file={path}" in each]
     cloud.requests.clear()
 

@@ -10,7 +10,7 @@ import pytest
 from google.pubsub_v1 import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from infra.provision import provision_pubsub
+from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 
 HERE = Path(__file__).parent

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from infra.cli import main
+from infra.cli.main import main
 from shared.config import Settings
-from tests.support import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event
+from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event
 
 needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
 
@@ -355,8 +355,8 @@ def test_provision_tells_what_it_will_do_and_what_it_does(sluice: Sluice, settin
 
 
 def test_provision_ends_with_1_if_it_refused_something(sluice: Sluice, settings: Settings) -> None:
-    from infra.provision_pubsub import open_pubsub
-    from infra.resources import RESOURCES
+    from infra.provision.pubsub import open_pubsub
+    from infra.provision.resources import RESOURCES
 
     sluice("provision")
     with open_pubsub(settings, RESOURCES) as pubsub:

@@ -13,7 +13,7 @@ import pytest
 from shared.bigtable_client import BigTableClient
 from shared.config import Settings
 from shared.errors import EventRejectedError, SettingsError
-from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT, dump
+from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT, dump
 
 NOON = datetime(2024, 1, 15, 12, tzinfo=UTC)
 

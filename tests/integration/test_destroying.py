@@ -15,10 +15,10 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from infra.cli import main
-from infra.provision import provision
-from infra.resources import RESOURCES
-from infra.scheduling import location, scheduler_client
+from infra.cli.main import main
+from infra.provision.provisioner import provision
+from infra.provision.resources import RESOURCES
+from infra.provision.scheduler_client import location, scheduler_client
 from shared.config import Settings
 
 TOPICS = sorted(RESOURCES.topics)

@@ -10,17 +10,17 @@ from zlib import crc32
 
 import pytest
 
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import load
+from shared.contracts.loader import load_contract
 from shared.errors import PlacesMovedError, StoreRefusedError
-from shared.ingestion import Ingestion
-from tests.support import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
+from shared.ingest.pipeline import Ingestion
+from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
 
 
 @pytest.fixture
 def ingestion(bigtable: Bigtable) -> Ingestion:
-    return Ingestion(bigtable, load(MUSIC_CONTRACT))
+    return Ingestion(bigtable, load_contract(MUSIC_CONTRACT))
 
 
 async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, settings: Settings) -> None:
@@ -122,7 +122,7 @@ async def test_a_redelivery_changes_nothing(ingestion: Ingestion, settings: Sett
     before = dump(settings, "events"), dump(settings, "rejected")
 
     await ingestion.take(received)
-    await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(received)
+    await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(received)
 
     assert (dump(settings, "events"), dump(settings, "rejected")) == before
     assert ingestion.counts["duplicate"] == 2
@@ -149,7 +149,7 @@ async def test_an_event_of_an_earlier_day_marks_it(ingestion: Ingestion, setting
 async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Ingestion, bigtable: Bigtable) -> None:
     await ingestion.take(message(lines([music_event(1)])))
 
-    other = Ingestion(bigtable, load(SPARKIFY_CONTRACT))
+    other = Ingestion(bigtable, load_contract(SPARKIFY_CONTRACT))
     with pytest.raises(PlacesMovedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
         await other.take(message(b"{}"))
 
@@ -158,7 +158,7 @@ async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty
     bigtable = Bigtable(empty_instance)
     try:
         with pytest.raises(StoreRefusedError, match=r"state.*NOT_FOUND"):
-            await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(message(lines([music_event(1)])))
+            await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(message(lines([music_event(1)])))
     finally:
         await bigtable.close()
 
@@ -166,7 +166,7 @@ async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty
 async def test_without_quality_checks_only_what_has_no_place_is_rejected(
     bigtable: Bigtable, settings: Settings
 ) -> None:
-    ingestion = Ingestion(bigtable, load(MUSIC_CONTRACT), quality=False)
+    ingestion = Ingestion(bigtable, load_contract(MUSIC_CONTRACT), quality=False)
 
     await ingestion.take(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
 

@@ -10,18 +10,18 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pytest_mock import MockerFixture
 
-from shared import state
-from shared.aggregation import Aggregation
-from shared.bigtable import Bigtable
+from shared.aggregate.pipeline import Aggregation
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import load
-from shared.ingestion import Ingestion
-from shared.state import State
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import Ingestion
+from shared.tables import state
+from shared.tables.state import State
 from tests.faults.proxy import FaultProxy, Faults
-from tests.support import MUSIC_CONTRACT, cells, dump, lines, message, music_event
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 DAY = date(2024, 1, 15)
-CONTRACT = load(MUSIC_CONTRACT)
+CONTRACT = load_contract(MUSIC_CONTRACT)
 
 
 def counted(settings: Settings) -> int:

@@ -10,14 +10,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared import contract, envelope
 from shared.config import Settings
-from shared.ingestion import judged
-from shared.judgement import Judgement
-from shared.verdicts import Accepted
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import judged
+from shared.pubsub.message import receive
+from shared.validation.results import Accepted
+from shared.validation.validator import Judgement
 from tests.faults.pipeline import Pipeline
-from tests.hostile import CASES, HUNGRY, OTHER, PUBLISHED, SECRET, envelope_of
-from tests.support import MUSIC_CONTRACT, cells, cloud_event, dump
+from tests.support.hostile import CASES, HUNGRY, OTHER, PUBLISHED, SECRET, envelope_of
+from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any, **headers: str)
 
 
 async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipeline, http: aiohttp.ClientSession) -> None:
-    judge = Judgement(contract.load(MUSIC_CONTRACT))
+    judge = Judgement(load_contract(MUSIC_CONTRACT))
     url, settings = pipeline.url("ingest"), pipeline.settings
     events, bad = set(), set()
     # Those on a line, or in an array, beside good ones are a matter of judging alone, and tried there.
@@ -49,7 +50,7 @@ async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipelin
         body = case.body()
         with pipeline.sampling():
             assert await post(http, url, body) == 200, case.name
-        for verdict in judged(judge, envelope.receive(body, {"id": "1", "time": PUBLISHED})):
+        for verdict in judged(judge, receive(body, {"id": "1", "time": PUBLISHED})):
             if isinstance(verdict, Accepted):
                 events.add((verdict.place.row_key, verdict.place.qualifier))
             else:

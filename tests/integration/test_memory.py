@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 
 from shared.config import Settings
-from shared.envelope import MAX_EVENTS, MAX_PACKED
+from shared.pubsub.message import MAX_EVENTS, MAX_PACKED
 from tests.faults.pipeline import Pipeline
-from tests.hostile import HUNGRY, content_of
-from tests.support import ROOT, cells, cloud_event, dump, music_event
+from tests.support.hostile import HUNGRY, content_of
+from tests.support.samples import ROOT, cells, cloud_event, dump, music_event
 
 # At once; Cloud Run gives an instance as many as it is deployed for.
 POSTS = 64
@@ -64,7 +64,7 @@ def test_a_day_of_many_users_is_aggregated_in_little_memory() -> None:
     """The full size, ten million events of a million users, is for the benchmark: it takes minutes."""
 
     def peak(events: int, users: int) -> float:
-        command = [sys.executable, "-m", "tests.large_day", str(events), str(users)]
+        command = [sys.executable, "-m", "tests.support.large_day", str(events), str(users)]
         ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
         outcome = json.loads(ran.stdout)
         assert outcome["events"] == events

@@ -6,11 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from shared.aggregation import MOST_MISSED, Aggregation
-from shared.bigtable import Bigtable
-from shared.contract import load
-from shared.state import Run, State
-from tests.support import MUSIC_CONTRACT, message
+from shared.aggregate.pipeline import MOST_MISSED, Aggregation
+from shared.bigtable.client import Bigtable
+from shared.contracts.loader import load_contract
+from shared.tables.state import Run, State
+from tests.support.samples import MUSIC_CONTRACT, message
 
 MONDAY = date(2024, 3, 4)
 
@@ -18,7 +18,7 @@ MONDAY = date(2024, 3, 4)
 async def due(bigtable: Bigtable, today: date = MONDAY) -> list[date]:
     """Return what a request of the early morning comes to."""
     published = datetime(today.year, today.month, today.day, 1, tzinfo=UTC)
-    return await Aggregation(bigtable, load(MUSIC_CONTRACT)).days(message(b"{}", published=published))
+    return await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).days(message(b"{}", published=published))
 
 
 async def computed(bigtable: Bigtable, day: date, *, at: datetime | None = None) -> None:

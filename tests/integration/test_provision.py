@@ -11,16 +11,16 @@ import pytest
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
-from infra.differences import differences
-from infra.processes import free_port
-from infra.provision import Provisioning, provision
-from infra.provision_bigtable import Tables, open_bigtable
-from infra.provision_pubsub import PubSub, open_pubsub
-from infra.provision_schedule import Schedule, open_schedule
-from infra.resources import RESOURCES
+from infra.doctor.drift import differences
+from infra.local.ports import free_port
+from infra.provision.bigtable import Tables, open_bigtable
+from infra.provision.provisioner import Provisioning, provision
+from infra.provision.pubsub import PubSub, open_pubsub
+from infra.provision.resources import RESOURCES
+from infra.provision.scheduler import Schedule, open_schedule
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
-from tests.emulators import running
+from tests.support.emulators import running
 
 (JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification
@@ -414,7 +414,7 @@ def test_without_a_local_scheduler_the_job_is_left_out(empty_instance: Settings)
 
 
 def test_a_service_that_doesnt_answer_is_named(empty_instance: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("infra.google_api.TIMEOUT", 0.2)
+    monkeypatch.setattr("infra.provision.google_api.TIMEOUT", 0.2)
     nowhere = replace(empty_instance, pubsub_emulator=f"127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailableError, match="topic events: the service doesn't answer"):
         provision(nowhere)

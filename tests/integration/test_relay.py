@@ -21,11 +21,11 @@ from aiohttp import web
 from cloudevents.http import from_http
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.provision import provision_pubsub
-from infra.resources import RESOURCES
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES
 from shared.config import Settings
-from shared.pubsub import Publisher
-from tests.support import ROOT
+from shared.pubsub.publisher import Publisher
+from tests.support.samples import ROOT
 
 
 class Function:
@@ -74,7 +74,7 @@ async def function() -> AsyncIterator[tuple[Function, str]]:
 @contextlib.asynccontextmanager
 async def relaying(settings: Settings, url: str, stats: Path, *more: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.relay", "--project", settings.project_id),
+        *(sys.executable, "-m", "infra.local.relay", "--project", settings.project_id),
         *(f"--route=events-ingest:events={url}", "--stats", str(stats), *more),
         env={**os.environ, "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator)},
         cwd=ROOT,
@@ -164,7 +164,7 @@ async def test_what_never_succeeds_rests_in_the_dead_letters_and_holds_up_nothin
 async def test_a_function_that_is_away_for_a_while_misses_nothing(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
-    from infra.processes import free_port
+    from infra.local.ports import free_port
 
     receiver, _ = function
     port = free_port()
@@ -317,7 +317,17 @@ async def test_an_idle_connection_isnt_used_again(
 
 async def test_wrong_routes_are_refused(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "infra.relay", "--project", "p", "--route", "nonsense", "--emulator", "localhost:1"),
+        *(
+            sys.executable,
+            "-m",
+            "infra.local.relay",
+            "--project",
+            "p",
+            "--route",
+            "nonsense",
+            "--emulator",
+            "localhost:1",
+        ),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )

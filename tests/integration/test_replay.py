@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.provision import provision_pubsub
-from infra.replaying import replay_dead_letters, replay_rejected
-from infra.resources import RESOURCES, Subscription
-from infra.subscribing import Subscriber
-from shared.bigtable import Bigtable
+from infra.batch.replay import replay_dead_letters, replay_rejected
+from infra.batch.subscriber import Subscriber
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES, Subscription
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import Contract, load
-from shared.envelope import Message
-from shared.ingestion import Ingestion
-from shared.pubsub import Publisher
-from tests.support import MUSIC_CONTRACT, cells, dump, lines, message, music_event
+from shared.contracts.loader import load_contract
+from shared.contracts.model import Contract
+from shared.ingest.pipeline import Ingestion
+from shared.pubsub.message import Message
+from shared.pubsub.publisher import Publisher
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 DAY = date(2024, 1, 15)
 PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
@@ -51,12 +52,12 @@ class Loop:
 def strict(tmp_path: Path) -> Contract:
     path = tmp_path / "strict.toml"
     path.write_text(MUSIC_CONTRACT.read_text().replace('"[A-Za-z0-9_-]{1,64}"', '"[A-Z]+"'))
-    return load(path)
+    return load_contract(path)
 
 
 @pytest.fixture
 def mended() -> Contract:
-    return load(MUSIC_CONTRACT)
+    return load_contract(MUSIC_CONTRACT)
 
 
 async def take_in(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
@@ -182,8 +183,9 @@ def pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
     import os
     import sys
 
-    from infra.processes import Supervisor, accepts, free_port
-    from tests.support import ROOT
+    from infra.local.ports import accepts, free_port
+    from infra.local.supervisor import Supervisor
+    from tests.support.samples import ROOT
 
     port = free_port()
     environment = {
@@ -206,7 +208,7 @@ def pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
         )
         supervisor.wait_until(lambda: accepts(port), "the function doesn't answer")
         route = f"--route=events-ingest:events=http://127.0.0.1:{port}/"
-        relay = [sys.executable, "-m", "infra.relay", "--project", settings.project_id, route]
+        relay = [sys.executable, "-m", "infra.local.relay", "--project", settings.project_id, route]
         supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
         yield environment
 

@@ -14,21 +14,21 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import PubsubMessage
 
-from shared import envelope
-from shared.bigtable import Bigtable
+from shared.aggregate.day_requests import TOPIC
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import load
-from shared.day_requests import TOPIC
-from shared.ingestion import Ingestion
-from shared.pubsub import Publisher
-from shared.state import State
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import Ingestion
+from shared.pubsub.message import FIRST_PUBLISHED
+from shared.pubsub.publisher import Publisher
+from shared.tables.state import State
 from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import Code, FaultProxy, Faults
-from tests.support import MUSIC_CONTRACT, dump, lines, message, music_event
+from tests.support.samples import MUSIC_CONTRACT, dump, lines, message, music_event
 
 LATE = [date(2024, 1, day) for day in (15, 16, 17)]
 DUE = [*LATE, date(2024, 1, 18)]
-ASKED = {envelope.FIRST_PUBLISHED: "2024-01-19T01:00:00Z"}
+ASKED = {FIRST_PUBLISHED: "2024-01-19T01:00:00Z"}
 SUBSCRIPTION = "aggregate-run"
 
 
@@ -49,7 +49,7 @@ async def state(empty_instance: Settings, pipeline: Pipeline) -> AsyncIterator[S
     """The state of an instance with an event of each of the late days."""
     bigtable = Bigtable(empty_instance)
     events = [music_event(day.day, timestamp=f"{day}T12:00:00Z") for day in LATE]
-    await Ingestion(bigtable, load(MUSIC_CONTRACT)).take(message(lines(events)))
+    await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(message(lines(events)))
     yield State(bigtable)
     await bigtable.close()
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from infra.processes import free_port
-from infra.stack import Stack
-from tests.support import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump
+from infra.local.ports import free_port
+from infra.local.stack import Stack
+from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump
 
 SLUICE = Path(sys.executable).with_name("sluice")
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from infra.cli import main
-from infra.provision import provision_pubsub, provision_schedule
+from infra.cli.main import main
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.scheduler import provision_schedule
 from shared.config import Settings
 from tests.integration.conftest import requests
 

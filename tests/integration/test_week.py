@@ -24,27 +24,28 @@ from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.provision import provision_pubsub
-from infra.provision_schedule import provision_schedule
-from infra.scheduler.server import publisher, serving
-from infra.scheduling import daily_job, scheduler_client
-from shared import envelope
-from shared.aggregation import Aggregation
-from shared.bigtable import Bigtable
+from infra.emulators.scheduler.server import publisher, serving
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.scheduler import provision_schedule
+from infra.provision.scheduler_client import daily_job, scheduler_client
+from shared.aggregate.fan_out import request_days
+from shared.aggregate.pipeline import Aggregation
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import load
-from shared.ingestion import Ingestion
-from shared.pubsub import Publisher, request_days
-from shared.rollups import Rollups
-from shared.state import State
-from tests import web_log
-from tests.clock import ManualClock
-from tests.support import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import Ingestion
+from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, receive
+from shared.pubsub.publisher import Publisher
+from shared.tables.aggregates import Rollups
+from shared.tables.state import State
+from tests.support import web_log
+from tests.support.clock import ManualClock
+from tests.support.samples import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
 
 WEEK = [date(2018, 11, day) for day in range(5, 12)]  # from Monday to Sunday
 # Of these days every tenth event comes two days later, at noon.
 LATE = (WEEK[0], WEEK[1], WEEK[4])
-CONTRACT = load(SPARKIFY_CONTRACT)
+CONTRACT = load_contract(SPARKIFY_CONTRACT)
 Records = list[dict[str, Any]]
 
 
@@ -60,11 +61,9 @@ class Week:
 
     async def publish(self, records: Records) -> None:
         """Publish events at the present of the clock, and have all of them taken in."""
-        at = {envelope.FIRST_PUBLISHED: self.clock.now().isoformat()}
+        at = {FIRST_PUBLISHED: self.clock.now().isoformat()}
         messages = [
-            PubsubMessage(
-                data=lines(records[start : start + 100]), attributes={**at, envelope.CONTENT_TYPE: envelope.LINES}
-            )
+            PubsubMessage(data=lines(records[start : start + 100]), attributes={**at, CONTENT_TYPE: LINES})
             for start in range(0, len(records), 100)
         ]
         await self._publisher.publish("events", messages)
@@ -74,7 +73,7 @@ class Week:
         """Do what the function does with the one request that has come, and with those that it makes of it."""
         requested: list[date] = []
 
-        async def handle(message: envelope.Message) -> None:
+        async def handle(message: Message) -> None:
             match await self._aggregation.days(message):
                 case [day]:
                     await self._aggregation.run(day)
@@ -83,7 +82,7 @@ class Week:
                     await request_days(self.settings, days)
                     requested.extend(days)
 
-        async def begin(message: envelope.Message) -> None:
+        async def begin(message: Message) -> None:
             self.ran.append((f"{message.published:%d %H:%M}", []))
             await handle(message)
 
@@ -100,9 +99,7 @@ class Week:
 
         await asyncio.to_thread(call)
 
-    async def _deliver(
-        self, subscription: str, count: int, handle: Callable[[envelope.Message], Awaitable[None]]
-    ) -> None:
+    async def _deliver(self, subscription: str, count: int, handle: Callable[[Message], Awaitable[None]]) -> None:
         name = f"projects/{self.settings.project_id}/subscriptions/{subscription}"
         async with grpc.aio.insecure_channel(str(self.settings.pubsub_emulator)) as channel:
             client = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
@@ -116,7 +113,7 @@ class Week:
         assert count == 0
 
 
-def as_function_sees_it(message: PubsubMessage) -> envelope.Message:
+def as_function_sees_it(message: PubsubMessage) -> Message:
     """Return what `deliveries.receive` makes of the CloudEvent that a message becomes."""
     pushed = {
         "data": base64.b64encode(message.data).decode(),
@@ -124,7 +121,7 @@ def as_function_sees_it(message: PubsubMessage) -> envelope.Message:
         "messageId": message.message_id,
         "publishTime": message.publish_time.isoformat(),
     }
-    return envelope.receive({"message": pushed})
+    return receive({"message": pushed})
 
 
 @pytest.fixture
@@ -133,15 +130,15 @@ async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.Monke
     provision_pubsub(settings)
     clock = ManualClock(datetime(2018, 11, 5, tzinfo=UTC))
     times = SimpleNamespace(time=lambda: clock.now().timestamp(), monotonic=lambda: clock.now().timestamp())
-    monkeypatch.setattr("shared.state.time", times)
-    monkeypatch.setattr("shared.ingestion.time", times)
-    monkeypatch.setattr("shared.aggregation.now", clock.now)
+    monkeypatch.setattr("shared.tables.state.time", times)
+    monkeypatch.setattr("shared.ingest.pipeline.time", times)
+    monkeypatch.setattr("shared.aggregate.pipeline.now", clock.now)
 
     async with publisher(str(settings.pubsub_emulator)) as send, Publisher(settings) as publish:
 
         async def stamped(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
             """Publish as of the scheduler's time: Pub/Sub itself would stamp the present."""
-            await send(topic, data, {**attributes, envelope.FIRST_PUBLISHED: clock.now().isoformat()})
+            await send(topic, data, {**attributes, FIRST_PUBLISHED: clock.now().isoformat()})
 
         async with serving(stamped, clock) as port:
             settings = replace(settings, scheduler_emulator=f"127.0.0.1:{port}")

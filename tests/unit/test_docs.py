@@ -8,19 +8,21 @@ from types import SimpleNamespace
 
 from google.cloud.scheduler_v1.types import CreateJobRequest, Job
 
-from infra import deploying, destroying
-from infra.deploying import Target
-from infra.deployment import load
-from infra.plan import plan_job, plan_table, plan_topics
-from infra.provision_pubsub import PubSub
-from infra.resources import RESOURCES
-from infra.scheduler.jobs import completed
-from infra.scheduling import JOB, TOPIC, daily_job
-from shared import envelope, judgement, nesting
-from shared.aggregation import MOST_MISSED
-from shared.checks import MAX_UNKNOWN
+from infra.deploy.config import load
+from infra.deploy.steps import Target, deploy_steps
+from infra.deploy.teardown import teardown_steps
+from infra.emulators.scheduler.jobs import completed
+from infra.provision.plan import plan_job, plan_table, plan_topics
+from infra.provision.pubsub import PubSub
+from infra.provision.resources import RESOURCES
+from infra.provision.scheduler_client import JOB, TOPIC, daily_job
+from shared import json_nesting
+from shared.aggregate.pipeline import MOST_MISSED
 from shared.config import Settings
-from tests.support import ROOT
+from shared.pubsub.message import MAX_EVENTS, MAX_UNPACKED
+from shared.validation import validator
+from shared.validation.checks import MAX_UNKNOWN
+from tests.support.samples import ROOT
 
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text("utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -45,10 +47,10 @@ def test_every_scenario_is_named() -> None:
 
 
 def test_limits_are_told_as_they_are() -> None:
-    assert f"over {envelope.MAX_UNPACKED // 2**20} MiB" in OPERATIONS
-    assert f"over {envelope.MAX_EVENTS:,} events" in OPERATIONS
-    assert f"over {judgement.MAX_EVENT // 2**20} MiB" in OPERATIONS
-    assert f"deeper than {nesting.MAX_DEPTH} levels" in OPERATIONS
+    assert f"over {MAX_UNPACKED // 2**20} MiB" in OPERATIONS
+    assert f"over {MAX_EVENTS:,} events" in OPERATIONS
+    assert f"over {validator.MAX_EVENT // 2**20} MiB" in OPERATIONS
+    assert f"deeper than {json_nesting.MAX_DEPTH} levels" in OPERATIONS
     assert f"more than {MAX_UNKNOWN} unknown fields" in OPERATIONS
     assert f"{MOST_MISSED} days back at most" in OPERATIONS
     assert f"{MOST_MISSED} days back at most" in SCHEDULE
@@ -109,7 +111,7 @@ def test_what_provisioning_prints_on_google_cloud_is_told() -> None:
 def test_what_deploying_and_destroying_print_is_told() -> None:
     """Every line of a kind that is a step's is one of them."""
     target = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
-    steps = [*deploying.steps(target, load()), *destroying.steps(target)]
+    steps = [*deploy_steps(target, load()), *teardown_steps(target)]
     # "the" alone begins too many other lines.
     kinds = {step.why.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
 

@@ -11,11 +11,11 @@ import grpc
 import msgspec
 from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 
-from shared import contract
+from shared.bigtable.mutations import Changes
 from shared.config import DEFAULT_CONTRACT, Settings
-from shared.judgement import Judgement
-from shared.verdicts import Accepted
-from shared.writer import Changes
+from shared.contracts.loader import load_contract
+from shared.validation.results import Accepted
+from shared.validation.validator import Judgement
 from tests.bench.results import Wrong
 
 _METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
@@ -24,7 +24,7 @@ _FLIGHTS = 4
 
 def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]:
     """Return calls of so many rows, each row with one event, as this project would store them."""
-    judge = Judgement(contract.load(DEFAULT_CONTRACT))
+    judge = Judgement(load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
     calls: list[bytes] = []

@@ -8,9 +8,9 @@ from datetime import date
 
 import grpc
 
-from shared import keys
+from shared import row_keys
+from shared.bigtable.read_rows import Scan
 from shared.config import Settings
-from shared.reader import Scan
 
 _METHOD = "/google.bigtable.v2.Bigtable/ReadRows"
 _SCANS = 16
@@ -19,7 +19,7 @@ _SCANS = 16
 def read_all(settings: Settings, day: date) -> float:
     """Read a day's events, as many shards at once as `aggregate`; returns the seconds that it takes."""
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
-    requests = [Scan.prefix(prefix).request(table, "").SerializeToString() for prefix in keys.shard_prefixes(day)]
+    requests = [Scan.prefix(prefix).request(table, "").SerializeToString() for prefix in row_keys.shard_prefixes(day)]
     return asyncio.run(_read_all(str(settings.bigtable_emulator), requests))
 
 

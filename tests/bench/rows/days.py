@@ -21,10 +21,10 @@ from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
 from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
 from google.cloud.bigtable_admin_v2.types import DropRowRangeRequest
 
-from shared import keys
-from shared.bigtable import AGGREGATES, EVENTS, STATE, Bigtable
+from shared import row_keys
+from shared.bigtable.client import AGGREGATES, EVENTS, STATE, Bigtable
+from shared.bigtable.mutations import Changes
 from shared.config import Settings
-from shared.writer import Changes
 from tests.bench import events, figures
 from tests.bench.filling import fill
 from tests.bench.parts import AGGREGATE, PEERS, ROOT, Function, Parts, variables
@@ -100,7 +100,7 @@ def history(parts: Parts) -> Result:
 
 def memory(parts: Parts) -> Result:
     """Row 12."""
-    command = [sys.executable, "-m", "tests.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
+    command = [sys.executable, "-m", "tests.support.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
     outcome = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
     whole = outcome["figures"]["all all"]
     users, error = whole["active_users"], whole["active_users_error"]
@@ -176,7 +176,7 @@ async def _fill_days(settings: Settings, around: int) -> None:
     for event in _records_of_day():
         user, song = event.pop("userId"), event.pop("songId")
         moment = datetime.fromisoformat(event["timestamp"])
-        qualifier = keys.event_place(user, event["event_id"], moment, "day").qualifier
+        qualifier = row_keys.event_place(user, event["event_id"], moment, "day").qualifier
         value = events.encode({**event, "user_id": user, "song_id": song})
         stored.setdefault(user, []).append((qualifier, value))
     for ago in range(around + 1):
@@ -184,7 +184,7 @@ async def _fill_days(settings: Settings, around: int) -> None:
         name, other_name = str(events.DAY).encode(), str(other).encode()
         rows = (
             (
-                keys.event_rows(user, other, "day")[0],
+                row_keys.event_rows(user, other, "day")[0],
                 [(qualifier, value.replace(name, other_name)) for qualifier, value in cells],
             )
             for user, cells in stored.items()

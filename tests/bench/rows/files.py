@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.provision import provision_pubsub
+from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from shared.errors import MissingProgramError
 from tests.bench import counting, events

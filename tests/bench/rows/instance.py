@@ -17,7 +17,7 @@ from tests.bench.load import post_all
 from tests.bench.parts import BY_HAND, NOOP, OURS, Parts
 from tests.bench.peers.tables import make_table
 from tests.bench.results import Result, Wrong, alternate, most
-from tests.support import ROOT
+from tests.support.samples import ROOT
 
 HEADERS = {
     "content-type": "application/json",

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.stack import Stack
-from shared import contract
-from shared.bigtable import EVENTS, Bigtable
+from infra.local.stack import Stack
+from shared.bigtable.client import EVENTS, Bigtable
+from shared.bigtable.read_rows import Filter, Scan
 from shared.config import DEFAULT_CONTRACT, Settings
-from shared.judgement import Judgement
-from shared.keys import Place
-from shared.pubsub import Publisher
-from shared.reader import Filter, Scan
-from shared.verdicts import Accepted
+from shared.contracts.loader import load_contract
+from shared.pubsub.publisher import Publisher
+from shared.row_keys import Place
+from shared.validation.results import Accepted
+from shared.validation.validator import Judgement
 from tests.bench import counting, events
 from tests.bench.parts import Parts
 from tests.bench.results import Result, Wrong, most
@@ -65,7 +65,7 @@ async def _measure(stack: Stack) -> tuple[float, float, float, int]:
 
 async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[bytes], rate: float) -> list[float]:
     """Publish evenly, and return how many seconds it took until each of some events could be read."""
-    judge = Judgement(contract.load(DEFAULT_CONTRACT))
+    judge = Judgement(load_contract(DEFAULT_CONTRACT))
     bigtable = Bigtable(settings)
     probes: list[asyncio.Task[float]] = []
     published: set[asyncio.Task[object]] = set()

@@ -12,7 +12,7 @@ from google.cloud.bigtable_v2 import BigtableClient
 from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcTransport
 from google.cloud.bigtable_v2.types import ReadRowsRequest
 
-from shared import keys
+from shared import row_keys
 from shared.bigtable_client import BigTableClient
 from shared.config import Settings
 from tests.bench import events
@@ -72,7 +72,7 @@ def _bare(settings: Settings, users: list[str]) -> list[float]:
     with grpc.insecure_channel(str(settings.bigtable_emulator)) as channel:
         client = BigtableClient(transport=BigtableGrpcTransport(channel=channel))
         for user in [users[0], *users]:
-            (row_key,) = keys.event_rows(user, events.DAY, "day")
+            (row_key,) = row_keys.event_rows(user, events.DAY, "day")
             began = time.perf_counter()
             for _ in client.read_rows(request=ReadRowsRequest(table_name=table, rows={"row_keys": [row_key]})):
                 pass

@@ -14,21 +14,15 @@ from typing import Any, NamedTuple
 import pytest
 from functions_framework.aio import create_asgi_app
 
-from shared import answers, instance, logs
-from shared.bigtable import Bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contract import load
-from shared.envelope import Message
-from shared.errors import (
-    ContractError,
-    OverloadedError,
-    RequestError,
-    StoreRefusedError,
-    StoreUnavailableError,
-)
-from shared.ingestion import Ingestion, judged
-from shared.verdicts import Accepted, Rejected, Verdict
-from tests.support import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event
+from shared.contracts.loader import load_contract
+from shared.errors import ContractError, OverloadedError, RequestError, StoreRefusedError, StoreUnavailableError
+from shared.ingest.pipeline import Ingestion, judged
+from shared.pubsub.message import Message
+from shared.runtime import instance, logs, responses
+from shared.validation.results import Accepted, Rejected, Verdict
+from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event
 
 MAINS = {name: ROOT / "functions" / name / "main.py" for name in ("ingest", "aggregate")}
 PAYLOAD = ROOT / "tests" / "data" / "pubsub_message.json"
@@ -87,7 +81,7 @@ class FakeIngestion(Ingestion):
     """Judges for real, stores nothing, and fails as a test says."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        super().__init__(Bigtable(Settings("project", "instance")), load(MUSIC_CONTRACT))
+        super().__init__(Bigtable(Settings("project", "instance")), load_contract(MUSIC_CONTRACT))
         self.kept: list[tuple[list[Verdict], datetime, str]] = []
         self._error = error
 
@@ -142,7 +136,7 @@ def aggregation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregatio
         fake = FakeAggregation(days, error)
         monkeypatch.setattr(instance, "aggregation", lambda: fake)
         monkeypatch.setattr(instance, "request_days", fake.request_days)
-        monkeypatch.setattr(answers, "_SELDOM", logs.Seldom())
+        monkeypatch.setattr(responses, "_SELDOM", logs.Seldom())
         return fake
 
     return make

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import timestamps
-from tests.unit.shared.small import json_values
+from tests.support.small_messages import json_values
 
 NOON = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Batch: checks, loads, publishes and replays many events at once."""

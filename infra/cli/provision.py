@@ -1,0 +1,76 @@
+"""The command that sets up what the pipeline stands on: provision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infra.cli import options
+from shared.config import Settings
+
+if TYPE_CHECKING:
+    from infra.provision.plan import Change
+
+
+@click.command()
+@options.instance
+@options.region
+@click.option("--dry-run", is_flag=True, help="Only print what would change; ends with 0 whatever it is.")
+@click.option("--force", is_flag=True, help="Make changes that lose data, too.")
+@options.as_json
+def provision(
+    project_id: str | None, instance_id: str | None, region: str | None, dry_run: bool, force: bool, as_json: bool
+) -> None:
+    """Bring topics, subscriptions, tables and the schedule to what is declared, on emulators or on Google Cloud.
+
+    Prints a line for each change: + made, ~ changed, ± made anew, - dropped, ! refused because it would lose data. Ends
+    with 1 if something was refused.
+
+    Example: sluice provision --project-id my-project --instance-id my-instance --dry-run
+    """
+    from infra.local.stack_file import declared
+    from infra.provision.provisioner import Provisioning
+
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = replace(settings, region=region or settings.region)
+    with Provisioning(settings, declared(settings)) as provisioning:
+        refused = provisioning.refused(force=force)
+        if dry_run:
+            _tell(provisioning.changes, force=force, as_json=as_json)
+        elif as_json:
+            list(provisioning.apply(force=force))
+            _tell(provisioning.changes, force=force, as_json=True)
+        else:
+            _tell(refused, force=force, as_json=False)
+            for change in provisioning.apply(force=force):
+                click.echo(change.line(force=force))
+        if not provisioning.changes and not as_json:
+            click.echo("no changes")
+        for note in provisioning.notes:
+            click.echo(note, err=True)
+    if refused and not dry_run:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(changes: Sequence[Change], *, force: bool, as_json: bool) -> None:
+    if as_json:
+        options.print_json([_plain(change, force=force) for change in changes])
+        return
+    for change in changes:
+        click.echo(change.line(force=force))
+
+
+def _plain(change: Change, *, force: bool) -> dict[str, Any]:
+    return {
+        "action": change.action,
+        "what": change.title,
+        "text": change.text,
+        "loses": change.loses,
+        "refused": bool(change.loses) and not force,
+    }
+
+
+COMMANDS = (provision,)

@@ -1,0 +1,1 @@
+"""Deploy: builds bundles and brings functions, accounts and alerts onto Google Cloud."""

@@ -1,0 +1,1 @@
+"""An emulator of Cloud Scheduler: jobs, cron expressions, retries and the gRPC API."""

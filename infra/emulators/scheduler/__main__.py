@@ -1,0 +1,43 @@
+"""Run the scheduler until SIGTERM or SIGINT.
+
+python -m infra.scheduler --port 8087
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+import click
+
+from infra.emulators.scheduler.clock import SystemClock
+from infra.emulators.scheduler.server import publisher, serving
+
+
+async def serve(port: int, pubsub: str) -> None:
+    """Serve until a signal comes."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with publisher(pubsub) as publish, serving(publish, SystemClock(), port=port) as bound:
+        click.echo(f"Cloud Scheduler's API on 127.0.0.1:{bound}, publishing to {pubsub}")
+        await stopped.wait()
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to serve. [a free one, which is printed]")
+@click.option("--pubsub", envvar="PUBSUB_EMULATOR_HOST", help="Pub/Sub's emulator, host:port. [$PUBSUB_EMULATOR_HOST]")
+def main(port: int, pubsub: str | None) -> None:
+    """Serve Cloud Scheduler's API on this machine; its jobs publish to Pub/Sub's emulator."""
+    if not pubsub:
+        raise click.UsageError("PUBSUB_EMULATOR_HOST (or --pubsub): found nothing, expected host:port")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(serve(port, pubsub))
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Local: runs the whole pipeline on this machine."""

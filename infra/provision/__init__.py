@@ -1,0 +1,1 @@
+"""Provision: declares topics, subscriptions, tables and jobs, and makes what is missing."""

@@ -1,0 +1,143 @@
+"""Tables, their families and what may be deleted of them: make them, find out how they are, put them right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import grpc
+from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
+from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
+from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableRequest, GcRule, ModifyColumnFamiliesRequest
+from google.cloud.bigtable_admin_v2.types import Table as TableMessage
+
+from infra.provision.google_api import BIGTABLE, Caller, explaining
+from infra.provision.plan import Change, plan_table
+from infra.provision.resources import RESOURCES, Collection, Resources, Table
+from shared.config import Settings
+
+_Modification = ModifyColumnFamiliesRequest.Modification
+
+
+def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
+    """Make the missing tables; returns a line for each one made.
+
+    What exists isn't looked at: it takes one call for each table.
+
+    Raises:
+        SettingsError: they may not be made, or the instance doesn't exist.
+        StoreUnavailableError: the service doesn't answer.
+    """
+    with open_bigtable(settings, resources) as tables:
+        changes = [change for table in resources.tables for change in plan_table(table, None)]
+        return [f"{change.title} {change.text}" for change in changes if tables.make(change)]
+
+
+@contextmanager
+def open_bigtable(settings: Settings, resources: Resources) -> Iterator[Tables]:
+    """Connect to the administration of Bigtable, Google's or the emulator."""
+    if settings.bigtable_emulator:
+        with grpc.insecure_channel(settings.bigtable_emulator) as channel:
+            transport = BigtableTableAdminGrpcTransport(channel=channel)
+            yield Tables(settings, resources, BigtableTableAdminClient(transport=transport))
+        return
+    with explaining("Bigtable", settings, BIGTABLE):
+        admin = BigtableTableAdminClient()
+    with admin:
+        yield Tables(settings, resources, admin)
+
+
+class Tables:
+    """The tables of an instance.
+
+    Attributes:
+        notes: what `plan` left out, and why.
+        admin: Google's client.
+    """
+
+    def __init__(self, settings: Settings, resources: Resources, admin: BigtableTableAdminClient) -> None:
+        self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
+        self._resources = resources
+        self._caller = Caller(settings, BIGTABLE)
+        self.admin = admin
+        self.notes: list[str] = []
+
+    def plan(self) -> list[Change]:
+        """Look at what exists; returns what has to change."""
+        return [change for table in self._resources.tables for change in plan_table(table, self._families(table.name))]
+
+    def make(self, change: Change) -> bool:
+        """Make a table; returns False if it was there."""
+        request = table_message(self._instance, _wanted(change))
+        return self._caller.make(change.title, self.admin.create_table, request=request)
+
+    def apply(self, change: Change) -> None:
+        """Do what a change says."""
+        if change.thing == "table":
+            self.make(change)
+            return
+        (family,) = change.keys
+        if change.wanted is None:
+            modification = _Modification(id=family, drop=True)
+        else:
+            column = ColumnFamily(gc_rule=_message(_rule(change)))
+            modification = (
+                _Modification(id=family, create=column)
+                if change.action == "create"
+                else _Modification(id=family, update=column, update_mask={"paths": ["gc_rule"]})
+            )
+        request = ModifyColumnFamiliesRequest(
+            name=f"{self._instance}/tables/{change.name}",
+            modifications=[modification],
+            # Bigtable itself warns of what loses data in replicated tables; that was asked for by force.
+            ignore_warnings=bool(change.loses),
+        )
+        self._caller.do(change.title, self.admin.modify_column_families, request=request)
+
+    def _families(self, table: str) -> dict[str, Collection] | None:
+        get = partial(self.admin.get_table, name=f"{self._instance}/tables/{table}")
+        message = self._caller.find(f"table {table}", get)
+        if message is None:
+            return None
+        return {name: collection(column.gc_rule) for name, column in sorted(message.column_families.items())}
+
+
+def collection(rule: GcRule) -> Collection:
+    """Return what a rule of Bigtable says; of one that combines others, its words."""
+    if "max_num_versions" in rule:
+        return Collection(versions=rule.max_num_versions)
+    if "max_age" in rule:
+        return Collection(age=rule.max_age)
+    if "union" in rule or "intersection" in rule:
+        return Collection(other=" ".join(str(rule).split()))
+    return Collection()
+
+
+def table_message(instance: str, wanted: Table) -> CreateTableRequest:
+    """Return the request that makes a table in an instance."""
+    families = {name: ColumnFamily(gc_rule=_message(rule)) for name, rule in wanted.families.items()}
+    return CreateTableRequest(
+        parent=instance,
+        table_id=wanted.name,
+        table=TableMessage(column_families=families),
+        initial_splits=[CreateTableRequest.Split(key=key) for key in wanted.splits],
+    )
+
+
+def _message(rule: Collection) -> GcRule | None:
+    if rule.versions is not None:
+        return GcRule(max_num_versions=rule.versions)
+    return None if rule.age is None else GcRule(max_age=rule.age)
+
+
+def _wanted(change: Change) -> Table:
+    if not isinstance(change.wanted, Table):
+        raise TypeError(change)
+    return change.wanted
+
+
+def _rule(change: Change) -> Collection:
+    if not isinstance(change.wanted, Collection):
+        raise TypeError(change)
+    return change.wanted

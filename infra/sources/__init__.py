@@ -1,0 +1,1 @@
+"""Sources: reads records from CSV and JSON files, compressed or not."""

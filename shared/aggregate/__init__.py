@@ -1,0 +1,1 @@
+"""Aggregate: computes the measures of a day and writes them as one run."""

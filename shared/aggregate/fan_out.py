@@ -1,0 +1,23 @@
+"""Ask for several days, each by a message of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from google.pubsub_v1.types import PubsubMessage
+
+from shared.aggregate import day_requests
+from shared.config import Settings
+from shared.pubsub.publisher import MESSAGES_A_CALL, Publisher
+
+
+async def request_days(settings: Settings, days: Sequence[date]) -> None:
+    """Ask `aggregate` for days, for each by a message of its own; errors as those of `Publisher.publish`.
+
+    An event function has 540 s, which is enough for one of them, and a day that fails holds up no other.
+    """
+    messages = [PubsubMessage(data=day_requests.request_for(day)) for day in days]
+    async with Publisher(settings) as publisher:
+        for start in range(0, len(messages), MESSAGES_A_CALL):
+            await publisher.publish(day_requests.TOPIC, messages[start : start + MESSAGES_A_CALL])

@@ -1,0 +1,1 @@
+"""Bigtable: reads rows and writes mutations over a gRPC channel, with retries."""

@@ -1,0 +1,206 @@
+"""Rows out of the answers that ReadRows streams: each a number of chunks, which are cells or parts of one.
+
+`RowMerger` follows Google's conformance cases for ReadRows; everything a broken server could send that they call an
+error is an `InvalidChunkError` here.
+
+`shared.bigtable.chunk_columns` merges plain responses, nearly all of them, as columns. Others are merged by the chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from shared.bigtable.bigtable_pb2 import Answer, CellChunk
+from shared.bigtable.chunk_columns import Plain, plain_columns
+
+
+class Cell(NamedTuple):
+    """One cell; `micros` is its time in microseconds since 1970."""
+
+    family: str
+    qualifier: bytes
+    micros: int
+    value: bytes
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Row:
+    """One whole row, as the columns of its cells: by family (in no order), qualifier, and newest first.
+
+    A day has millions of cells, and who goes through columns needs no object for each.
+    """
+
+    key: bytes
+    families: list[str] = field(default_factory=list)
+    qualifiers: list[bytes] = field(default_factory=list)
+    micros: list[int] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells one by one."""
+        return list(map(Cell, self.families, self.qualifiers, self.micros, self.values, self.labels))
+
+
+class InvalidChunkError(Exception):
+    """The server sent chunks that make no rows."""
+
+
+class RowMerger:
+    """Makes rows of answers; a chunk is a cell, a part of one, or the word that a row is whole or to be forgotten.
+
+    Attributes:
+        last_key: of the last whole row, or up to which the server has found none; None before there is one.
+    """
+
+    def __init__(self, *, reverse: bool = False) -> None:
+        self._reverse = reverse
+        self.last_key: bytes | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._row = Row(b"")
+        self._family: str | None = None
+        self._qualifier: bytes | None = None
+        self._micros = 0
+        self._labels: tuple[str, ...] = ()
+        self._parts: list[bytes] = []
+        self._in_parts = False
+
+    def add(self, data: bytes) -> Iterator[Row]:
+        """Take in an answer, a serialized ReadRowsResponse, and return the rows that it completes.
+
+        Raises:
+            InvalidChunkError: it can't follow what came before.
+        """
+        try:
+            answer = Answer.FromString(data)
+            chunks = list(answer.chunks)
+            plain = None if self._in_parts else plain_columns(chunks, self._row.key, self._family)
+            if plain is None:
+                yield from self._one_by_one(map(CellChunk.FromString, chunks))
+            else:
+                yield from self._all_at_once(plain)
+        except DecodeError as error:
+            raise InvalidChunkError(f"not an answer to ReadRows: {error}") from None
+        if answer.last_scanned_row_key:
+            self.scanned(answer.last_scanned_row_key)
+
+    def _all_at_once(self, plain: Plain) -> Iterator[Row]:
+        """Take in whole cells as columns."""
+        stop = 0
+        for key, family, count, committed in plain.runs:
+            start, stop = stop, stop + count
+            row = self._row
+            if not row.key:
+                self._check_order(key)
+                if committed:  # a whole row of one family, as nearly all rows of events are
+                    cells = slice(start, stop)
+                    qualifiers, micros, values = plain.qualifiers[cells], plain.micros[cells], plain.values[cells]
+                    self.last_key = key
+                    yield Row(key, [family] * count, qualifiers, micros, values, [()] * count)
+                    continue
+                row.key = key
+            row.families += [family] * count
+            row.qualifiers += plain.qualifiers[start:stop]
+            row.micros += plain.micros[start:stop]
+            row.values += plain.values[start:stop]
+            row.labels += [()] * count
+            if committed:
+                yield self._whole_row()
+            else:
+                self._family, self._qualifier = family, row.qualifiers[-1]
+
+    def _one_by_one(self, chunks: Iterable[CellChunk]) -> Iterator[Row]:
+        """Take in chunks of any kind."""
+        for chunk in chunks:
+            if chunk.reset_row:
+                self._reset(chunk)
+                continue
+            if not self._row.key:
+                self._begin_row(chunk.row_key, chunk.HasField("family_name") and chunk.HasField("qualifier"))
+            elif chunk.row_key and chunk.row_key != self._row.key:
+                raise InvalidChunkError("a new row key before the row is committed")
+            self._add_cell(chunk)
+            if chunk.commit_row:
+                if self._in_parts:
+                    raise InvalidChunkError("a commit inside a cell")
+                yield self._whole_row()
+
+    def _whole_row(self) -> Row:
+        row = self._row
+        self.last_key = row.key
+        self._forget()
+        return row
+
+    def scanned(self, key: bytes) -> None:
+        """Take note that the server has looked at all rows up to that key and found none to send."""
+        if self._row.key:
+            raise InvalidChunkError("a scanned key inside a row")
+        self._check_order(key)
+        self.last_key = key
+
+    def finish(self) -> None:
+        """Take note that the stream is over; InvalidChunkError if a row isn't."""
+        if self._row.key:
+            raise InvalidChunkError("the stream ended inside a row")
+
+    def _reset(self, chunk: CellChunk) -> None:
+        if not self._row.key:
+            raise InvalidChunkError("a reset outside a row")
+        if chunk.row_key or chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros:
+            raise InvalidChunkError("a reset with a cell in it")
+        if chunk.value or chunk.labels or chunk.commit_row:
+            raise InvalidChunkError("a reset with data in it")
+        self._forget()
+
+    def _begin_row(self, key: bytes, has_column: bool) -> None:
+        if not key:
+            raise InvalidChunkError("a row without a key")
+        self._check_order(key)
+        if not has_column:
+            raise InvalidChunkError("a row whose first cell has no family or qualifier")
+        self._row.key = key
+
+    def _check_order(self, key: bytes) -> None:
+        last = self.last_key
+        if last is not None and (key >= last if self._reverse else key <= last):
+            raise InvalidChunkError("row keys out of order")
+
+    def _add_cell(self, chunk: CellChunk) -> None:
+        if self._in_parts:
+            if chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros or chunk.labels:
+                raise InvalidChunkError("a new cell inside a cell")
+            self._parts.append(chunk.value)
+            if not chunk.value_size:
+                self._in_parts = False
+                self._finish_cell(b"".join(self._parts))
+            return
+        if chunk.HasField("family_name"):
+            if not chunk.HasField("qualifier"):
+                raise InvalidChunkError("a family without a qualifier")
+            self._family = chunk.family_name.value
+        if chunk.HasField("qualifier"):
+            self._qualifier = chunk.qualifier.value
+        self._micros = chunk.timestamp_micros
+        self._labels = tuple(chunk.labels) if chunk.labels else ()
+        if chunk.value_size:
+            self._in_parts = True
+            self._parts = [chunk.value]
+        else:
+            self._finish_cell(chunk.value)
+
+    def _finish_cell(self, value: bytes) -> None:
+        if self._family is None or self._qualifier is None:
+            raise InvalidChunkError("a cell without a family or qualifier")
+        self._row.families.append(self._family)
+        self._row.qualifiers.append(self._qualifier)
+        self._row.micros.append(self._micros)
+        self._row.values.append(value)
+        self._row.labels.append(self._labels)

@@ -1,0 +1,204 @@
+"""A contract file, read and held to its own rules: what events look like, how they are judged, what is counted."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
+from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
+from shared.errors import ContractError
+from shared.row_keys import MAX_DIMENSION, encode
+from shared.toml_tables import Problem, only_keys, read_table, read_tables
+
+
+def load_contract(path: Path | str) -> Contract:
+    """Read a contract file.
+
+    Raises:
+        ContractError: it can't be read, isn't TOML, or doesn't hold together; the text has the file, the key, what was
+            found and what was expected.
+    """
+    path = Path(path)
+    try:
+        document = tomllib.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ContractError(f"{path}: can't be read: {error.strerror}; expected a contract file") from None
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path}: byte {error.start} isn't UTF-8; expected a TOML file in UTF-8") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and an integer of too many digits
+        raise ContractError(f"{path}: not TOML: {error}") from None
+    return parse_contract(document, str(path))
+
+
+def parse_contract(document: Mapping[str, Any], path: str) -> Contract:
+    """Make a contract of what a contract file says; `path` is for messages.
+
+    Raises:
+        ContractError: like `load_contract`.
+    """
+    try:
+        return _parse(document, path)
+    except Problem as problem:
+        raise ContractError(f"{path}: {problem}") from None
+
+
+def _parse(document: Mapping[str, Any], path: str) -> Contract:
+    only_keys(document, {"version", "name", "event", "fields", "checks", "aggregates"})
+    version, name = document.get("version"), document.get("name")
+    if version != 1 or isinstance(version, bool):
+        raise Problem("version", version, "1")
+    if not isinstance(name, str) or not name:
+        raise Problem("name", name, "a name for these events, as text")
+    event = read_table(EventTable, document.get("event"), "event")
+    checks = read_table(ChecksTable, document.get("checks", {}), "checks")
+    checks.check()
+    fields = {
+        key: make_field(key, read_table(FieldTable, table, f"fields.{key}"))
+        for key, table in read_tables(document, "fields").items()
+    }
+    check_paths(fields)
+    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    fields = _check_event(event, ids, fields, document["fields"])
+    aggregates = tuple(
+        make_aggregate(key, table, fields) for key, table in read_tables(document, "aggregates", required=False).items()
+    )
+    return Contract(
+        path=path,
+        name=name,
+        id=ids,
+        user=event.user,
+        time=event.time,
+        bucket=event.bucket,
+        fields=tuple(fields.values()),
+        unknown_fields=checks.unknown_fields,
+        max_rejected=checks.max_rejected,
+        aggregates=aggregates,
+    )
+
+
+def _check_event(
+    event: EventTable, ids: tuple[str, ...], fields: dict[str, Field], tables: Mapping[str, Any]
+) -> dict[str, Field]:
+    """Hold the fields that place an event to what a place needs, and make them required."""
+    if not ids or len(set(ids)) != len(ids):
+        raise Problem("event.id", event.id, "a field, or a list of different fields")
+    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, ("string", "integer")) for each in ids]
+    roles += [("user", event.user, ("string", "integer")), ("time", event.time, ("timestamp",))]
+    placed = dict(fields)
+    for role, name, types in roles:
+        field = fields.get(name)
+        if field is None:
+            raise Problem(f"event.{role}", name, f"one of the fields: {', '.join(fields) or 'none is defined'}")
+        if field.type not in types:
+            raise Problem(f"fields.{name}.type", field.type, f"{' or '.join(types)}, since it is the event's {role}")
+        if field.severity != "reject":
+            raise Problem(f"fields.{name}.severity", field.severity, f"reject, since it is the event's {role}")
+        if tables[name].get("required", True) is False:
+            raise Problem(f"fields.{name}.required", False, f"true, since it is the event's {role}")
+        if role != "user" and field.default is not None:
+            raise Problem(f"fields.{name}.default", field.default, f"no default, since it is the event's {role}")
+        placed[name] = replace(field, required=True)
+    return placed
+
+
+# JSON has to escape these, and the rollup's decoder takes only names that it finds as they are.
+_UNREADABLE = re.compile(r'["\\\x00-\x1f]').search
+
+
+def make_field(name: str, table: FieldTable) -> Field:
+    """Return the field that a table `[fields.<name>]` describes; Problem if the table doesn't hold together."""
+    if not name or name.startswith("_") or _UNREADABLE(name):
+        raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
+    path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
+    if not all(path):
+        raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")
+    table.check(f"fields.{name}")
+    return Field(
+        name=name,
+        path=path,
+        type=table.type,
+        required=table.required,
+        severity=table.severity,
+        default=table.default,
+        trim=table.trim,
+        case=table.case,
+        unit=table.unit,
+        format=table.format,
+        one_of=None if table.one_of is None else tuple(table.one_of),
+        pattern=table.pattern,
+        min_length=table.min_length,
+        max_length=table.max_length,
+        minimum=table.min,
+        maximum=table.max,
+        max_future=table.duration("max_future", f"fields.{name}"),
+        max_age=table.duration("max_age", f"fields.{name}"),
+    )
+
+
+def check_paths(fields: Mapping[str, Field]) -> None:
+    """Refuse two fields that would take the same value, or one that would take a part of what another takes."""
+    taken: dict[tuple[str, ...], str] = {}
+    for field in sorted(fields.values(), key=lambda each: len(each.path)):
+        for length in range(1, len(field.path) + 1):
+            other = taken.get(field.path[:length])
+            if other is not None:
+                dotted = ".".join(field.path)
+                raise Problem(f"fields.{field.name}.from", dotted, f"a path that fields.{other} doesn't take already")
+        taken[field.path] = field.name
+
+
+def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
+    """Return what a table `[aggregates.<dimension>]` says of the fields; Problem if it doesn't hold together."""
+    where = f"aggregates.{dimension}"
+    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not 0 < len(encode(dimension)) <= MAX_DIMENSION:
+        raise Problem(
+            "aggregates",
+            dimension,
+            f"a name other than {RESERVED_DIMENSION!r} that is short and doesn't begin with '_'",
+        )
+    if not isinstance(table, dict):
+        raise Problem(where, table, "a table")
+    head = read_table(AggregateTable, {key: table[key] for key in ("by", "where") if key in table}, where)
+    if head.by is not None and fields.get(head.by, None) is None:
+        raise Problem(f"{where}.by", head.by, f"one of the fields: {', '.join(fields)}")
+    if head.by is not None and fields[head.by].type in ("object", "array", "number", "timestamp"):
+        raise Problem(f"{where}.by", head.by, "a field of type string, integer or boolean")
+    conditions = []
+    for name, value in head.where.items():
+        if name not in fields:
+            raise Problem(f"{where}.where", name, f"one of the fields: {', '.join(fields)}")
+        values = tuple(value) if isinstance(value, list) else (value,)
+        if not values:
+            raise Problem(f"{where}.where.{name}", value, "at least one value")
+        for each in values:
+            check_value(fields[name].type, fields[name].one_of, each, f"{where}.where.{name}")
+        conditions.append((name, values))
+    measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
+    if not measures:
+        raise Problem(where, table, 'at least one measure, such as total_events = "count"')
+    for measure in measures:
+        if measure.function == "unique" and measure.error_name in table:
+            expected = f"another name: where {measure.name} is an estimate, this says how far it may be off"
+            raise Problem(f"{where}.{measure.error_name}", table[measure.error_name], expected)
+    return Aggregate(dimension, head.by, tuple(conditions), measures)
+
+
+def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> Measure:
+    if name.startswith("_") or not name:
+        raise Problem(where, name, "a measure's name that isn't empty and doesn't begin with '_'")
+    measure = Measure.parse(name, text) if isinstance(text, str) else None
+    if measure is None:
+        raise Problem(f"{where}.{name}", text, '"count", or unique, sum, min, max or mean of a field: "sum(duration)"')
+    if measure.field is None:
+        return measure
+    if measure.field not in fields:
+        raise Problem(f"{where}.{name}", text, f"one of the fields in the brackets: {', '.join(fields)}")
+    types = ("string", "integer", "number", "boolean") if measure.function == "unique" else ("integer", "number")
+    if fields[measure.field].type not in types:
+        raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")
+    return measure

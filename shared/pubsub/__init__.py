@@ -1,0 +1,1 @@
+"""Pub/Sub: reads the messages that it delivers and publishes to its topics."""

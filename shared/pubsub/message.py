@@ -1,0 +1,265 @@
+"""What a Pub/Sub message carries: the message that Eventarc hands over, and the events packed in it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
+
+from shared import json_nesting, timestamps
+from shared.timestamps import EPOCH
+
+CONTENT_ENCODING = "content-encoding"
+CONTENT_TYPE = "content-type"
+# Says that every line is an event and nothing is to be guessed: a verdict must not hang on how events are packed.
+LINES = "application/x-ndjson"
+# A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
+FIRST_PUBLISHED = "sluice-first-published"
+
+# Google's publisher clients put it there (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
+TRACEPARENT = "googclient_traceparent"
+
+# An event of Eventarc may have 512 KB, base64 included (https://cloud.google.com/eventarc/quotas); base64 makes 4 bytes
+# of 3, and attributes and the message's own fields want room too.
+MAX_PACKED = 256 * 1024
+# What a message may unpack to. JSON logs gzip to a tenth or so; what grows further than this isn't a log.
+MAX_UNPACKED = 4 * 1024 * 1024
+# Events in a message. A hundred is what pays; this many are a hundredfold of that, and below a second of work.
+MAX_EVENTS = 10_000
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_read_time = timestamps.reader(None, None)
+
+
+class UnpackError(Exception):
+    """The data of a message can't be unpacked.
+
+    Attributes:
+        reason: what is wrong, "not_json" or "too_large".
+        found: what the data is.
+        expected: what it should have been.
+    """
+
+    def __init__(self, reason: Literal["not_json", "too_large"], found: str, expected: str) -> None:
+        super().__init__(f"{reason}: found {found}, expected {expected}")
+        self.reason, self.found, self.expected = reason, found, expected
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A Pub/Sub message.
+
+    Attributes:
+        published: when it was published for the first time.
+        traceparent: W3C's, of the trace that the message belongs to, if it does to any.
+        problem: why what came isn't a Pub/Sub message, if it isn't; `data` is then what came.
+    """
+
+    data: bytes
+    message_id: str
+    published: datetime
+    attributes: Mapping[str, str] = {}
+    traceparent: str | None = None
+    problem: str | None = None
+
+
+class _Pushed(msgspec.Struct, rename="camel"):
+    message_id: str
+    publish_time: str
+    data: bytes = b""
+    attributes: dict[str, str] = {}
+
+
+class _Push(msgspec.Struct):
+    message: _Pushed
+
+
+_decode_push = msgspec.json.Decoder(_Push).decode
+
+
+def receive_json(body: bytes, traceparent: str | None = None) -> Message | None:
+    """Return the Pub/Sub message in the body of an Eventarc event, if it is plainly one; else it is for `receive`.
+
+    Args:
+        body: JSON.
+        traceparent: of the CloudEvent.
+    """
+    try:
+        pushed = _decode_push(body).message
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    own = pushed.attributes
+    published = _read_time(own.get(FIRST_PUBLISHED, pushed.publish_time))
+    if type(published) is not datetime or published < EPOCH or not pushed.message_id:
+        return None
+    return Message(pushed.data, pushed.message_id, published, own, traceparent or own.get(TRACEPARENT))
+
+
+def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> Message:
+    """Return the Pub/Sub message in the body of an Eventarc event. Whatever comes, a `Message` comes out.
+
+    Args:
+        body: the decoded JSON body: `{"message": {"data": …, "attributes": …, "messageId": …, "publishTime": …}}`.
+        attributes: of the CloudEvent; its `id` and `time` stand in for those of a message that has none.
+    """
+    message = body.get("message") if isinstance(body, dict) else None
+    if not isinstance(message, dict):
+        return Message(
+            _as_bytes(body),
+            str(attributes.get("id", "")),
+            _moment(attributes.get("time")),
+            traceparent=_text(attributes.get("traceparent")),
+            problem="an object with a Pub/Sub message",
+        )
+    own = message.get("attributes")
+    own = {name: value for name, value in own.items() if isinstance(value, str)} if isinstance(own, dict) else {}
+    message_id = message.get("messageId") or message.get("message_id") or attributes.get("id", "")
+    first = own.get(FIRST_PUBLISHED)
+    published = _moment(first, message.get("publishTime"), message.get("publish_time"), attributes.get("time"))
+    traceparent = _text(attributes.get("traceparent")) or own.get(TRACEPARENT)
+    data = message.get("data") or ""
+    problem = None
+    try:
+        raw = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError, TypeError):
+        raw, problem = _as_bytes(data), "data in base64"
+    return Message(raw, str(message_id), published, own, traceparent, problem)
+
+
+def unpack(message: Message) -> list[bytes]:
+    """Return the events of a message, each as the bytes it came in.
+
+    The data is one JSON object, a JSON array or newline-delimited JSON, plain or gzipped. What is neither comes back
+    whole, or line by line, for the checks to reject. With the attribute `content-type: application/x-ndjson` it is
+    lines, whatever is in them, and gzip only if `content-encoding` says so.
+
+    Raises:
+        UnpackError: not a Pub/Sub message, broken gzip, more than `MAX_UNPACKED` bytes or `MAX_EVENTS` events.
+    """
+    if message.problem:
+        raise UnpackError("not_json", "something else", message.problem)
+    data = message.data
+    lines = message.attributes.get(CONTENT_TYPE) == LINES
+    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or (data.startswith(_GZIP_MAGIC) and not lines):
+        data = _gunzip(data)
+    elif len(data) > MAX_UNPACKED:
+        raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED} bytes")
+    events = _lines(data) if lines else split(data)
+    if len(events) > MAX_EVENTS:
+        raise UnpackError("too_large", f"{len(events)} events or more", f"at most {MAX_EVENTS} events")
+    return events
+
+
+def split(data: bytes) -> list[bytes]:
+    """Return the JSON values in the data: of an array, of lines, or the one there is."""
+    data = data.removeprefix(b"\xef\xbb\xbf").strip()
+    if data.startswith(b"[") and (elements := _elements(data)) is not None:
+        return elements
+    first, newline, _ = data.partition(b"\n")
+    if not newline or (not _is_json(first) and _is_json(data)):
+        return [data]
+    return [line for raw in _lines(data) if (line := raw.strip())]
+
+
+def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> Iterator[list[bytes]]:
+    """Gather events, each on one line, into lists that make one message each when joined with newlines.
+
+    Args:
+        events: JSON without newlines.
+        most: events a message.
+        max_bytes: bytes a message; an event larger than that comes alone.
+    """
+    batch: list[bytes] = []
+    size = 0
+    for event in events:
+        if batch and (len(batch) == most or size + len(event) + 1 > max_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(event)
+        size += len(event) + 1
+    if batch:
+        yield batch
+
+
+# Commas or newlines: no message of as many events as there may be has more, and to take millions of them apart would
+# take more memory than an instance has.
+_MANY = 20 * MAX_EVENTS
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
+
+
+def _elements(data: bytes) -> list[bytes] | None:
+    """Return the elements of an array, a few too many at most; None if it isn't one."""
+    if data.count(b",") <= _MANY:
+        try:
+            return [bytes(raw) for raw in _ARRAY.decode(data)]
+        except msgspec.DecodeError:
+            return None
+        except RecursionError:
+            pass  # one of them is nested without end; it is for the checks to reject, beside the others
+    return json_nesting.elements(data, most=MAX_EVENTS + 1)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Return the lines that aren't empty."""
+    newlines = data.count(b"\n")
+    if newlines > _MANY:
+        raise UnpackError("too_large", f"{newlines} lines", f"at most {MAX_EVENTS} events")
+    return [line for line in data.split(b"\n") if line]
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        _VALUE.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _gunzip(data: bytes) -> bytes:
+    """Decompress, all members, and never more than the limit: a small bomb is found out without going off."""
+    parts = []
+    room = MAX_UNPACKED
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        try:
+            part = member.decompress(data, room + 1)
+        except zlib.error as error:
+            raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
+        if len(part) > room:
+            raise UnpackError("too_large", f"gzip of over {MAX_UNPACKED} bytes", f"at most {MAX_UNPACKED} bytes")
+        if not member.eof:
+            raise UnpackError("not_json", "gzip that ends too early", "gzip")
+        parts.append(part)
+        room -= len(part)
+        data = member.unused_data.lstrip(b"\0")  # padding is allowed behind a member
+    return b"".join(parts)
+
+
+def _moment(*texts: Any) -> datetime:
+    """Return the first of the texts that is a time Bigtable can hold; the present if none is."""
+    for text in texts:
+        moment = _read_time(text)
+        if isinstance(moment, datetime) and moment >= EPOCH:
+            return moment
+    return datetime.now(UTC)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return repr(type(value)).encode()

@@ -1,0 +1,1 @@
+"""Tables: one module for each Bigtable table, with its row keys, cells and queries."""

@@ -1,0 +1,24 @@
+"""Google's emulators and the local scheduler, without the functions, for as long as a fixture wants them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from infra.local.stack import Stack
+from shared.config import Settings
+from shared.errors import MissingProgramError
+
+
+def running() -> Iterator[Settings]:
+    """Yield the settings to reach them; without the programs the test is skipped, or fails where CI is set."""
+    try:
+        with Stack(functions=False) as stack:
+            stack.make_schedule()
+            yield stack.settings
+    except MissingProgramError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))

@@ -1,0 +1,30 @@
+"""Different places are counted once, by day too."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from infra.batch.check import DistinctPlaces
+from shared.row_keys import Bucket, event_place
+
+
+@pytest.mark.parametrize("bucket", ["day", "hour"])
+def test_places_are_counted_once_and_users_once_a_day(bucket: Bucket) -> None:
+    found = DistinctPlaces()
+    places = [
+        event_place(user, event_id, datetime(2024, 1, day, hour, tzinfo=UTC), bucket)
+        for user, event_id, day, hour in (
+            ("a#b", "1", 16, 1),
+            ("a#b", "2", 15, 1),
+            ("a#b", "3", 15, 2),
+            ("c", "4", 15, 2),
+            ("c", "4", 15, 2),
+        )
+    ]
+
+    assert found.add(places) == 4
+    assert found.add(places[:1]) == 0
+    assert len(found) == 4
+    assert list(found.days().items()) == [(date(2024, 1, 15), (3, 2)), (date(2024, 1, 16), (1, 1))]

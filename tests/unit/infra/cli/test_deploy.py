@@ -1,0 +1,251 @@
+"""deploy, destroy, doctor --cloud and cost as a shell runs them, with a gcloud that only writes its calls down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from infra.cli.main import main
+from infra.deploy import cost
+from infra.doctor.local import Finding
+
+# Answers every look-up with a number; fails where the file `fails` has a word of the command.
+FAKE = """#!/bin/sh
+printf '%s\\n' "$*" >>calls
+if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
+case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
+case "$*" in *--format=*) echo 123 ;; *) echo "a whole policy" ;; esac
+"""
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Sluice = Callable[..., Result]
+
+
+@pytest.fixture
+def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sluice:
+    """Run the command in an empty folder, with a project in the environment and that gcloud on the path."""
+    (tmp_path / "bin").mkdir()
+    fake = tmp_path / "bin" / "gcloud"
+    fake.write_text(FAKE)
+    fake.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv("GCP_PROJECT_ID", "my-project")
+    monkeypatch.setenv("BIGTABLE_INSTANCE", "my-instance")
+    for variable in (
+        "BIGTABLE_EMULATOR_HOST",
+        "PUBSUB_EMULATOR_HOST",
+        "CLOUD_SCHEDULER_EMULATOR_HOST",
+        "SLUICE_CONTRACT",
+        "GCP_REGION",
+    ):
+        monkeypatch.delenv(variable, raising=False)
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def calls() -> list[str]:
+    return Path("calls").read_text().splitlines() if Path("calls").exists() else []
+
+
+def test_a_dry_run_of_deploy_prints_a_script_and_does_nothing(sluice: Sluice) -> None:
+    done = sluice("deploy", "--dry-run")
+
+    assert done.code == 0
+    assert subprocess.run(["bash", "-n"], input=done.out, text=True).returncode == 0
+    assert "gcloud functions deploy ingest --gen2" in done.out
+    assert "--source=build/ingest" in done.out
+    assert (calls(), Path("build").exists()) == ([], False)
+
+
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_an_account_of_ones_own_is_deployed_with_and_its_roles_taken_back(sluice: Sluice, name: str) -> None:
+    Path("mine.toml").write_text("[ingest]\nservice_account = 'mine@other.iam.gserviceaccount.com'\n")
+
+    out = sluice(name, "--dry-run", "--config", "mine.toml").out
+
+    verb = "add" if name == "deploy" else "remove"
+    taken = f"tables {verb}-iam-policy-binding events --member=serviceAccount:mine@other.iam.gserviceaccount.com"
+    assert taken in out
+    assert "sluice-ingest" not in out
+
+
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_the_region_that_is_given_wins(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GCP_REGION", "asia-east1")
+
+    assert "europe-west4" not in sluice(name, "--dry-run").out
+    assert "asia-east1" not in sluice(name, "--dry-run", "--region", "europe-west4").out
+
+
+def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
+    done = sluice("deploy")
+
+    assert done.code == 0, done.err
+    assert "a whole policy" not in done.out
+    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs that all of it needs\n")
+    assert Path("build/ingest/main.py").exists()
+    assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
+        ["functions", "deploy", "ingest"],
+        ["functions", "deploy", "aggregate"],
+    ]
+    assert done.out.endswith("deployed; `sluice doctor --cloud` looks whether all is there\n")
+
+
+def test_deploy_ends_where_gcloud_fails(sluice: Sluice) -> None:
+    Path("fails").write_text("functions deploy ingest")
+
+    done = sluice("deploy")
+
+    assert done.code == 1
+    assert "ERROR: (gcloud) denied" in done.err
+    assert "gcloud ended with exit code 1" in done.err
+    assert calls()[-1].startswith("functions deploy ingest")
+
+
+@pytest.mark.parametrize("variable", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
+def test_with_emulators_nothing_is_deployed(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "127.0.0.1:1")
+
+    done = sluice("deploy")
+
+    assert (done.code, calls()) == (1, [])
+    assert f"{variable}: found 127.0.0.1:1, expected none" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("deploy", "--config", "nowhere.toml"), "sluice: nowhere.toml: can't be read: No such file or directory"),
+        (("destroy", "--config", "nowhere.toml"), "sluice: nowhere.toml: can't be read: No such file or directory"),
+        (("doctor", "--cloud", "--config", "no.toml"), "sluice: no.toml: can't be read: No such file or directory"),
+        (("deploy", "--contract", "nowhere.toml"), "nowhere.toml"),
+        (("deploy", "--project-id", ""), "GCP_PROJECT_ID (or project_id=): found '', expected an identifier"),
+        (("cost", "--events-per-day", "9", "--bytes", "9", "--prices", "no.toml"), "sluice: no.toml: can't be read"),
+        (("destroy", "--project-id", "a/b"), "GCP_PROJECT_ID (or project_id=): found 'a/b'"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_done(
+    sluice: Sluice, arguments: tuple[str, ...], expected: str
+) -> None:
+    done = sluice(*arguments)
+
+    assert (done.code, calls()) == (1, [])
+    assert expected in done.err
+
+
+@pytest.mark.parametrize("arguments", [("deploy",), ("doctor", "--cloud"), ("destroy", "--yes")])
+def test_without_gcloud_it_is_said_how_to_get_it(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("infra.doctor.drift.credentials", lambda: Finding("credentials", ok=True, text="valid"))
+
+    done = sluice(*arguments)
+
+    assert done.code == 1
+    assert "the Google Cloud CLI isn't installed" in done.out + done.err
+
+
+def test_the_doctor_without_credentials_says_so_and_looks_no_further(sluice: Sluice) -> None:
+    Path("nobody").touch()
+
+    done = sluice("doctor", "--cloud")
+
+    assert done.code == 1
+    assert done.out == (
+        "BAD  credentials: gcloud knows nobody; `gcloud auth login && gcloud auth application-default login`\n"
+    )
+    assert len(calls()) == 1
+
+
+@pytest.mark.parametrize("option", ["--project-id", "--config"])
+def test_what_is_about_a_project_is_wrong_usage_without_cloud(sluice: Sluice, option: str) -> None:
+    done = sluice("doctor", option, "other")
+
+    assert (done.code, calls()) == (2, [])
+    assert "without --cloud" in done.err
+
+
+def test_a_project_that_may_not_be_seen_is_told_as_gcloud_tells_it(sluice: Sluice) -> None:
+    Path("fails").write_text("projects describe")
+
+    done = sluice("doctor", "--cloud", "--json")
+
+    assert done.code == 1
+    assert json.loads(done.out)[-1] == {
+        "what": "project",
+        "ok": False,
+        "text": "ERROR: (gcloud) denied; `gcloud projects list`",
+    }
+
+
+def test_a_dry_run_of_destroy_prints_a_script_and_does_nothing(sluice: Sluice) -> None:
+    done = sluice("destroy", "--dry-run")
+
+    assert done.code == 0
+    assert subprocess.run(["bash", "-n"], input=done.out, text=True).returncode == 0
+    assert "gcloud functions delete ingest" in done.out
+    assert "# job aggregate-daily\n" in done.out
+    assert "# table" not in done.out
+    assert calls() == []
+
+
+def test_without_credentials_of_clients_gcloud_removes_nothing_either(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finding("application-default credentials", ok=False, text="none; `gcloud auth application-default login`")
+    monkeypatch.setattr("infra.doctor.drift.credentials", lambda: found)
+
+    done = sluice("destroy", "--yes")
+
+    assert (done.code, calls()) == (1, [])
+    assert done.err == "sluice: application-default credentials: none; `gcloud auth application-default login`\n"
+
+
+def test_a_bill_adds_up(sluice: Sluice) -> None:
+    asked = ("cost", "--events-per-day", "10000000", "--bytes", "250")
+    bill = json.loads(sluice(*asked, "--json").out)
+
+    assert bill["total"] == pytest.approx(sum(part["dollars"] for part in bill["parts"]))
+    assert bill["saved_by_packing"] == pytest.approx(bill["one_event_a_message"]["total"] - bill["total"])
+    assert bill["date"] == cost.load().date.isoformat()
+    shown = sluice(*asked).out
+    assert f"{bill['total']:,.2f}  list prices of us-central1" in shown
+    assert f"packing saves {bill['saved_by_packing']:,.2f}" in shown
+    alone = sluice(*asked, "--batch-size", "1").out
+    assert "packing" not in alone
+    assert f"{bill['one_event_a_message']['total']:,.2f}  list prices" in alone
+
+
+@pytest.mark.parametrize("wrong", [("--events-per-day", "nan"), ("--events-per-day", "0"), ("--bytes", "-1")])
+def test_a_bill_of_nonsense_is_wrong_usage(sluice: Sluice, wrong: tuple[str, str]) -> None:
+    usual = {"--events-per-day": "1000", "--bytes": "250"} | dict([wrong])
+
+    assert sluice("cost", *(word for pair in usual.items() for word in pair)).code == 2
+
+
+def test_the_bill_in_the_docs_is_the_one_that_is_printed(sluice: Sluice) -> None:
+    docs = Path(__file__).parents[4] / "docs" / "deploy.md"
+
+    assert sluice("cost", "--events-per-day", "10000000", "--bytes", "250").out in docs.read_text("utf-8")

@@ -1,0 +1,101 @@
+"""Bundles: what is in them, that the same input makes the same bytes, and that half a one is never seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from infra.deploy import bundle
+from shared.errors import ContractError, SourceError
+from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY_CONTRACT
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int, float]]:
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_bundle_has_what_a_function_needs_and_nothing_else(tmp_path: Path) -> None:
+    (root := tmp_path / "root").mkdir()
+    shutil.copytree(ROOT / "functions", root / "functions")
+    shutil.copytree(ROOT / "shared", root / "shared")
+    (root / "shared" / "__pycache__").mkdir(exist_ok=True)
+    (root / "shared" / "__pycache__" / "row_keys.cpython-311.pyc").write_bytes(b"cache")
+    (root / "shared" / "row_keys.py~").write_text("an editor's")
+    mine = tmp_path / "mine.toml"
+    mine.write_bytes(SPARKIFY_CONTRACT.read_bytes())
+
+    ingest, aggregate = bundle.make_bundles(tmp_path / "build", contract=mine, root=root)
+
+    for made in (ingest, aggregate):
+        names = set(contents(made))
+        assert {"main.py", "requirements.txt", "shared/row_keys.py", "shared/contracts/mine.toml"} <= names
+        assert {name.split("/")[0] for name in names} == {"main.py", "requirements.txt", "shared"}
+        assert all(name.endswith((".py", ".toml", ".txt")) for name in names)
+        assert (made / "main.py").read_bytes() == (ROOT / "functions" / made.name / "main.py").read_bytes()
+        assert "--hash=sha256:" in (made / "requirements.txt").read_text()
+
+
+def test_the_same_input_makes_the_same_bytes(tmp_path: Path) -> None:
+    first = bundle.make_bundles(tmp_path / "a", contract=MUSIC_CONTRACT)
+    os.utime(MUSIC_CONTRACT)
+    second = bundle.make_bundles(tmp_path / "b" / "deep", contract=MUSIC_CONTRACT)
+
+    assert [contents(made) for made in first] == [contents(made) for made in second]
+    assert [bundle.digest(made) for made in first] == [bundle.digest(made) for made in second]
+    (first[0] / "shared" / "row_keys.py").write_text("other")
+    assert bundle.digest(first[0]) != bundle.digest(second[0])
+
+
+def test_an_earlier_bundle_is_replaced_whole(tmp_path: Path) -> None:
+    [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+    (ingest / "left.py").write_text("from before")
+
+    bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+
+    assert not (ingest / "left.py").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
+
+
+def test_an_interrupted_run_leaves_the_earlier_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+    before = contents(ingest)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "_fill", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+
+    assert contents(ingest) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
+
+
+def test_links_are_copied_as_what_they_lead_to(tmp_path: Path) -> None:
+    (root := tmp_path / "root").mkdir()
+    shutil.copytree(ROOT / "functions", root / "functions")
+    shutil.copytree(ROOT / "shared", root / "shared")
+    (root / "shared" / "linked.py").symlink_to(root / "shared" / "row_keys.py")
+
+    [ingest, _] = bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=root)
+
+    assert not (ingest / "shared" / "linked.py").is_symlink()
+    assert (ingest / "shared" / "linked.py").read_bytes() == (root / "shared" / "row_keys.py").read_bytes()
+
+
+def test_what_cant_be_done_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="file: the bundle can't be made"):
+        bundle.make_bundles(tmp_path / "file", contract=MUSIC_CONTRACT)
+    with pytest.raises(SourceError, match=r"main\.py: the bundle can't be made: No such file"):
+        bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=tmp_path)
+    (tmp_path / "wrong.toml").write_text("version = 2")
+    with pytest.raises(ContractError, match=r"wrong\.toml"):
+        bundle.make_bundles(tmp_path / "build", contract=tmp_path / "wrong.toml")

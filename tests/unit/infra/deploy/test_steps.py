@@ -1,0 +1,251 @@
+"""What is deployed fits what is declared: topics, subscriptions, accounts, roles, alerts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from infra.deploy import iam
+from infra.deploy.config import Alerts, All, Deployment, Function, load
+from infra.deploy.gcloud import Command, Do
+from infra.deploy.iam import ACCOUNTS, GRANTS
+from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, roles
+from infra.provision.pubsub import is_trigger
+from infra.provision.resources import RESOURCES
+from shared.aggregate import pipeline as aggregation
+from shared.aggregate.pipeline import MOST_MISSED
+from shared.ingest import pipeline as ingestion
+from shared.runtime import instance
+from tests.support.samples import ROOT
+
+TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
+COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
+
+
+def command(*words: str) -> Command:
+    [found] = [each for each in COMMANDS if each[1 : len(words) + 1] == words]
+    return found
+
+
+def test_ingest_is_deployed_for_its_trigger_alone() -> None:
+    flags = set(command("functions", "deploy", "ingest"))
+
+    assert {
+        "--gen2",
+        "--region=europe-west1",
+        "--runtime=python313",
+        "--source=build/ingest",
+        "--entry-point=ingest",
+        "--trigger-topic=events",
+        "--retry",
+        "--no-allow-unauthenticated",
+        "--ingress-settings=internal-only",
+        "--service-account=sluice-ingest@my-project.iam.gserviceaccount.com",
+        "--trigger-service-account=sluice-trigger@my-project.iam.gserviceaccount.com",
+        "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
+        "SLUICE_CONTRACT=shared/contracts/music.toml",
+    } <= flags
+
+
+def test_everything_that_a_file_of_ones_own_says_is_in_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        """
+        [all]
+        runtime = "python312"
+        trigger_service_account = "my-trigger"
+        build_service_account = "build@other.iam.gserviceaccount.com"
+        [ingest]
+        cpu = "2"
+        memory = "2Gi"
+        concurrency = 80
+        min_instances = 1
+        max_instances = 20
+        timeout = 90
+        trigger_topic = "orders"
+        retry = false
+        ingress_settings = "all"
+        service_account = "my-runner"
+        environment = { A = "1" }
+        """
+    )
+    mine = load(file)
+    steps = [step.command for step in deploy_steps(TARGET, mine)]
+
+    [flags] = [set(each) for each in steps if each[1:4] == ("functions", "deploy", "ingest")]
+
+    assert {
+        "--runtime=python312",
+        "--trigger-service-account=my-trigger@my-project.iam.gserviceaccount.com",
+        "--build-service-account=projects/my-project/serviceAccounts/build@other.iam.gserviceaccount.com",
+        "--cpu=2",
+        "--memory=2Gi",
+        "--concurrency=80",
+        "--min-instances=1",
+        "--max-instances=20",
+        "--timeout=90s",
+        "--trigger-topic=orders",
+        "--no-retry",
+        "--ingress-settings=all",
+        "--service-account=my-runner@my-project.iam.gserviceaccount.com",
+        "--no-allow-unauthenticated",
+    } <= flags
+    assert "A=1" in next(flag for flag in flags if flag.startswith("--set-env-vars="))
+    shipped = load()  # no key was forgotten
+    assert [key for key in All.__struct_fields__ if getattr(mine.all, key) == getattr(shipped.all, key)] == []
+    assert [
+        key for key in Function.__struct_fields__ if getattr(mine.ingest, key) == getattr(shipped.ingest, key)
+    ] == []
+
+
+def test_aggregate_has_one_request_at_a_time() -> None:
+    flags = set(command("functions", "deploy", "aggregate"))
+
+    assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
+
+
+def test_a_day_is_given_up_before_its_request_is_ended() -> None:
+    """Cloud Run ends the request and not the work, which would go on beside the next day."""
+    [variables] = [flag for flag in command("functions", "deploy", "aggregate") if flag.startswith("--set-env-vars=")]
+
+    assert variables.endswith(",SLUICE_DAY_DEADLINE=513")
+    assert load().aggregate.timeout > 513
+
+
+def test_the_subscription_of_ingest_becomes_what_is_declared() -> None:
+    flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
+
+    assert {
+        "--ack-deadline=600",
+        "--message-retention-duration=604800s",
+        "--min-retry-delay=10s",
+        "--max-retry-delay=600s",
+        "--dead-letter-topic=projects/my-project/topics/events-dead-letter",
+        "--max-delivery-attempts=100",
+    } <= flags
+
+
+def test_the_subscription_of_aggregate_has_no_dead_letters() -> None:
+    flags = " ".join(command("pubsub", "subscriptions", "update", "${AGGREGATE_SUBSCRIPTION}"))
+
+    assert "--ack-deadline=600" in flags
+    assert "dead-letter" not in flags
+
+
+def test_roles_on_what_a_function_has_come_after_it() -> None:
+    order = [" ".join(each) for each in COMMANDS]
+    first = {
+        what: next(n for n, line in enumerate(order) if what in line) for what in ("functions deploy ingest", "run.inv")
+    }
+
+    assert first["functions deploy ingest"] < first["run.inv"]
+    assert sum("add-iam-policy-binding" in line for line in order) == len(GRANTS)
+    told = [step.why for step in roles(TARGET, "")]
+    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to put dead letters there" in told
+
+
+def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
+    ours = {account.name for account in ACCOUNTS}
+    tables = {table.name for table in RESOURCES.tables}
+
+    assert {grant.account for grant in GRANTS if "@" not in grant.account} == ours
+    assert {grant.resource for grant in GRANTS if grant.kind == "table"} == tables
+    assert {grant.resource for grant in GRANTS if grant.kind == "topic"} <= set(RESOURCES.topics)
+    assert {grant.role for grant in GRANTS if grant.kind == "table"} == {"roles/bigtable.user", "roles/bigtable.reader"}
+    # None that could do anything to anything.
+    assert not [grant for grant in GRANTS if re.search(r"owner|editor|admin$", grant.role)]
+
+
+def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
+    publishing = [grant for grant in GRANTS if "pubsub" in grant.role and "@" not in grant.account]
+
+    assert [(grant.account, grant.role, grant.kind, grant.resource) for grant in publishing] == [
+        ("sluice-aggregate", "roles/pubsub.publisher", "topic", SUBSCRIPTIONS["aggregate"].topic)
+    ]
+
+
+def test_what_is_declared_is_what_calls_the_functions() -> None:
+    """`sluice provision` makes the topics that the shipped file names."""
+    functions = load().functions
+
+    assert {name: each.topic for name, each in SUBSCRIPTIONS.items()} == {
+        name: function.trigger_topic for name, function in functions.items()
+    }
+
+
+def test_the_docs_have_every_role() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+
+    assert iam.table() in text
+
+
+def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
+    """An update from the file would undo it, and drop channels that were added in the console."""
+    shipped = load()
+    told = Deployment(shipped.all, shipped.ingest, shipped.aggregate, Alerts(["projects/p/notificationChannels/7"]))
+    steps = list(deploy_steps(TARGET, told))
+
+    updates = [step for step in steps if "update" in step.command and "policies" in step.command]
+    assert len(updates) == len(policies())
+    assert all(isinstance(step, Do) and step.found == "POLICY" for step in updates)
+    assert {step.command[-2:] for step in updates} == {
+        ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
+    }
+    assert not [each for each in COMMANDS if "policies" in each and "update" in each]
+
+
+def test_five_alerts_are_found_again_by_their_label() -> None:
+    assert set(policies()) == {
+        "oldest-unacknowledged",
+        "dead-letters",
+        "share-rejected",
+        "day-not-aggregated",
+        "day-keeps-failing",
+    }
+    for key, path in policies().items():
+        policy = json.loads(path.read_text())
+        assert policy["userLabels"] == {"sluice": key}
+        assert policy["displayName"].startswith("Sluice: ")
+        assert len(policy["documentation"]["content"]) > 100
+        assert len(policy["conditions"]) == 1  # one in a language of queries may have no other beside it
+
+
+def test_alerts_watch_what_is_declared_and_made() -> None:
+    text = "".join(path.read_text() for path in policies().values())
+
+    assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(metrics())
+    [kept] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
+    assert f'subscription_id = \\"{kept}\\"' in text
+    patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
+    for function in SUBSCRIPTIONS:
+        name = f"eventarc-us-central1-{function}-123456-sub-789"
+        assert is_trigger(name, function, "us-central1")
+        assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
+
+
+def test_days_that_are_made_good_are_no_alert() -> None:
+    """All that a request may have missed, each as long as a day may take, and the longest pause between deliveries."""
+    [condition] = json.loads(policies()["day-keeps-failing"].read_text())["conditions"]
+    function, subscription = load().aggregate, SUBSCRIPTIONS["aggregate"]
+    busy = (MOST_MISSED + 1) * function.timeout / function.max_instances
+
+    longest = busy + subscription.maximum_backoff.total_seconds()
+    assert longest < condition["conditionThreshold"]["thresholdValue"] < subscription.retention.total_seconds()
+
+
+def test_metrics_are_made_of_lines_that_are_logged() -> None:
+    """Their filters have the texts of the log lines, and what they take out are figures of those."""
+    code = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (instance, ingestion, aggregation))
+
+    for path in metrics().values():
+        metric = json.loads(path.read_text())
+        form = (
+            r'resource\.type="cloud_run_revision".*resource\.labels\.service_name="(\w+)" AND jsonPayload\.message=(.*)'
+        )
+        [(function, said)] = re.findall(form, metric["filter"])
+        assert function in SUBSCRIPTIONS
+        for message in re.findall(r'"([^"]+)"', said):
+            assert f'"{message}"' in code
+        for figure in re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", "")):
+            assert f'"{figure}"' in code

@@ -1,0 +1,173 @@
+"""What the doctor says of a project, with a gcloud that answers as it would for one that is whole, or broken."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from infra.deploy.iam import ACCOUNTS, GRANTS
+from infra.deploy.steps import APIS, Target, metrics
+from infra.doctor.cloud import examine
+from infra.doctor.local import Finding
+from shared.errors import MissingProgramError, PermanentError
+
+TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
+
+
+class Project:
+    """A project as gcloud describes it; `spoilt` says what part of a command is answered otherwise."""
+
+    def __init__(self) -> None:
+        self.spoilt: dict[str, str | Exception] = {}
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, command: Sequence[str]) -> str:
+        self.asked.append(tuple(command))
+        line = shlex.join(command)
+        for part, answer in self.spoilt.items():
+            if part in line:
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+        return self._answer(command[1:], line)
+
+    def _answer(self, words: Sequence[str], line: str) -> str:
+        if "get-iam-policy" in words:
+            # Which policy, doesn't matter: all roles of all accounts are in each.
+            bindings = [
+                {"role": grant.role, "members": [grant.member("my-project").replace("${NUMBER}", "123")]}
+                for grant in GRANTS
+            ]
+            return json.dumps({"bindings": bindings})
+        function = "ingest" if "ingest" in line else "aggregate"
+        match words[0], words[1]:
+            case "auth", _:
+                return "me@example.com"
+            case "projects", _:
+                return "123"
+            case "services", _:
+                return "\n".join(f"{api}.googleapis.com" for api in APIS)
+            case "bigtable", "instances":
+                return "READY"
+            case "iam", _:
+                return "\n".join(account.email("my-project") for account in ACCOUNTS)
+            case "logging", _:
+                return "\n".join(metrics())
+            case "alpha", _:
+                return "projects/my-project/alertPolicies/7"
+            case "functions", _:
+                return f"projects/p/locations/l/triggers/{function}-1" if "eventTrigger" in line else "ACTIVE"
+            case _:
+                return f"projects/my-project/subscriptions/eventarc-us-central1-{function}-1-sub-2"
+
+
+@pytest.fixture
+def project() -> Project:
+    return Project()
+
+
+def bad(project: Project) -> list[str]:
+    return [f"{finding.what}: {finding.text}" for finding in examine(TARGET, project) if not finding.ok]
+
+
+def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
+    findings = list(examine(TARGET, project))
+
+    assert [finding for finding in findings if not finding.ok] == []
+    looked_at = {finding.what for finding in findings}
+    assert {"APIs", "accounts", "metrics", "roles on project"} <= looked_at
+    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= looked_at
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "expected"),
+    [
+        (
+            "services list",
+            "run.googleapis.com",
+            "APIs: pubsub.googleapis.com is missing; `gcloud services enable pubsub",
+        ),
+        (
+            "instances describe",
+            PermanentError("ERROR: not found"),
+            "instance my-instance: ERROR: not found; `gcloud bigt",
+        ),
+        (
+            "service-accounts list",
+            "",
+            "accounts: sluice-build@my-project.iam.gserviceaccount.com is missing; `gcloud iam",
+        ),
+        ("metrics list", "", "metrics: sluice_stored is missing; `sluice deploy`"),
+        ("userLabels.sluice=dead-letters", "", "alert dead-letters: found none; `sluice deploy`"),
+        ("describe ingest --gen2", PermanentError("ERROR: 404"), "function ingest: ERROR: 404; `sluice deploy`"),
+        ("describe aggregate --gen2", "FAILED", "function aggregate: found FAILED, expected ACTIVE; `sluice deploy`"),
+        (
+            "run services get-iam-policy ingest",
+            "{}",
+            "roles on service ingest: roles/run.invoker is missing, to call it; `gcloud run services add-iam-policy",
+        ),
+        (
+            "get-iam-policy aggregate-requests",
+            "{}",
+            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to ask for each of several days by "
+            "itself; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
+            "--member=serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com",
+        ),
+        (
+            "get-iam-policy events-dead-letter",
+            "",
+            "--member=serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com --role=roles/pubsub.publisher",
+        ),
+        (
+            "get-iam-policy eventarc-us-central1-ingest-1-sub-2",
+            "{}",
+            "roles on subscription eventarc-us-central1-ingest-1-sub-2: roles/pubsub.subscriber is missing",
+        ),
+        (
+            "triggers describe projects/p/locations/l/triggers/ingest-1",
+            "",
+            "subscription of ingest: found none; `sluice",
+        ),
+        ("eventTrigger", PermanentError("ERROR: 500"), "subscription of aggregate: ERROR: 500; `sluice deploy`"),
+        ("projects get-iam-policy", PermanentError("ERROR: denied"), "roles on project: ERROR: denied"),
+    ],
+)
+def test_what_is_missing_comes_with_what_mends_it(
+    project: Project, part: str, answer: str | Exception, expected: str
+) -> None:
+    project.spoilt[part] = answer
+
+    found = bad(project)
+
+    assert [line for line in found if expected in line], found
+
+
+@pytest.mark.parametrize(
+    ("part", "answer", "expected"),
+    [
+        ("auth list", "", "credentials: gcloud knows nobody; `gcloud auth login"),
+        ("auth list", PermanentError("ERROR: expired"), "credentials: ERROR: expired; `gcloud auth login"),
+        ("auth list", MissingProgramError("the Google Cloud CLI isn't installed"), "gcloud: the Google Cloud CLI"),
+        ("projects describe", PermanentError("ERROR: denied"), "project: ERROR: denied; `gcloud projects list`"),
+        ("projects describe", "", "project: found none; `gcloud projects list`"),
+    ],
+)
+def test_without_credentials_or_a_project_it_looks_no_further(
+    project: Project, part: str, answer: str | Exception, expected: str
+) -> None:
+    project.spoilt[part] = answer
+
+    [found] = bad(project)
+
+    assert found.startswith(expected)
+    assert len(project.asked) <= 2
+
+
+def test_what_googles_clients_see_is_told_too(project: Project) -> None:
+    seen: Callable[[], list[Finding]] = lambda: [Finding("table events", ok=False, text="no permission")]  # noqa: E731
+
+    assert Finding("table events", ok=False, text="no permission") in list(examine(TARGET, project, clients=seen))

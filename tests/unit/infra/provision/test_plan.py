@@ -1,0 +1,153 @@
+"""What is wanted and what is found give the changes, and say which of them lose something."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table, plan_topics
+from infra.provision.resources import Collection, Job, Subscription, Table
+
+SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
+TABLE = Table("events", {"e": Collection(versions=1), "f": Collection()})
+JOB = Job("daily", topic="requests", schedule="0 1 * * *", data=b"{}")
+
+
+def lines(changes: list[Change]) -> list[str]:
+    return [change.line() for change in changes]
+
+
+def test_topics_that_are_missing_are_made() -> None:
+    assert lines(plan_topics(("a", "b", "c"), {"b", "other"})) == ["+ topic a", "+ topic c"]
+
+
+def test_what_is_as_wanted_needs_nothing() -> None:
+    assert plan_topics(("a",), {"a"}) == []
+    assert plan_subscription(SUBSCRIPTION, SUBSCRIPTION) == []
+    assert plan_table(TABLE, dict(TABLE.families)) == []
+    assert plan_job(JOB, FoundJob(JOB)) == []
+
+
+def test_what_is_missing_is_made() -> None:
+    assert lines(plan_subscription(SUBSCRIPTION, None)) == ["+ subscription s: of topic t"]
+    assert lines(plan_table(TABLE, None)) == ["+ table events: with families e, f"]
+    assert lines(plan_table(replace(TABLE, splits=[b"1", b"2"]), None)) == [
+        "+ table events: with families e, f split at 2 keys"
+    ]
+    assert lines(plan_job(JOB, None)) == ["+ job daily: 0 1 * * * Etc/UTC"]
+
+
+@pytest.mark.parametrize(
+    ("altered", "keys", "line"),
+    [
+        ({"ack_deadline": timedelta(seconds=10)}, ("ack_deadline",), "~ subscription s: ack deadline: 10 s → 600 s"),
+        ({"retention": timedelta(days=1)}, ("retention",), "~ subscription s: retention: 1 day → 7 days"),
+        (
+            {"minimum_backoff": timedelta(0), "maximum_backoff": timedelta(milliseconds=2500)},
+            ("minimum_backoff", "maximum_backoff"),
+            "~ subscription s: minimum back-off: 0 s → 10 s, maximum back-off: 2.5 s → 600 s",
+        ),
+        ({"expires_after": timedelta(days=31)}, ("expires_after",), "~ subscription s: expires after: 31 days → none"),
+        ({"dead_letter": None}, ("dead_letter",), "~ subscription s: dead-letter topic: none → d"),
+        ({"attempts": 5}, ("attempts",), "~ subscription s: delivery attempts: 5 → 100"),
+        ({"exactly_once": True}, ("exactly_once",), "~ subscription s: exactly-once delivery: on → off"),
+        ({"push_endpoint": "http://a"}, ("push_endpoint",), "~ subscription s: push endpoint: http://a → none"),
+    ],
+)
+def test_differences_of_a_subscription(altered: dict[str, Any], keys: tuple[str, ...], line: str) -> None:
+    [change] = plan_subscription(SUBSCRIPTION, replace(SUBSCRIPTION, **altered))
+
+    assert (change.keys, change.loses, change.line()) == (keys, "", line)
+
+
+def test_attempts_without_dead_letters_mean_nothing() -> None:
+    wanted = replace(SUBSCRIPTION, dead_letter=None)
+
+    assert plan_subscription(wanted, replace(wanted, attempts=0)) == []
+
+
+@pytest.mark.parametrize("altered", [{"topic": "_deleted-topic_"}, {"topic": "x"}, {"filter": "a"}, {"ordered": True}])
+def test_what_is_fixed_needs_another_subscription_which_is_refused(altered: dict[str, Any]) -> None:
+    found = replace(SUBSCRIPTION, ack_deadline=timedelta(seconds=10), **altered)
+    [change] = plan_subscription(SUBSCRIPTION, found)
+
+    assert change.action == "replace"
+    assert change.line().startswith("! subscription s: ")
+    assert change.line().endswith(
+        "; refused without --force: it has to be made anew, and what it holds unacknowledged is lost"
+    )
+    assert change.line(force=True).startswith("± subscription s: ")
+    assert "refused" not in change.line(force=True)
+
+
+def test_a_shorter_retention_is_refused_apart_from_the_rest() -> None:
+    found = replace(SUBSCRIPTION, retention=timedelta(days=31), attempts=5)
+
+    assert lines(plan_subscription(SUBSCRIPTION, found)) == [
+        "~ subscription s: delivery attempts: 5 → 100",
+        "! subscription s: retention: 31 days → 7 days; refused without --force: "
+        "messages that wait for longer than that are lost",
+    ]
+
+
+def test_families() -> None:
+    found = {"e": Collection(versions=1), "x": Collection()}
+
+    assert lines(plan_table(TABLE, found)) == [
+        "+ family f of table events: keeps everything",
+        "! family x of table events: isn't declared; refused without --force: all its cells are deleted",
+    ]
+    assert plan_table(TABLE, found)[1].line(force=True) == "- family x of table events: isn't declared"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "loses"),
+    [
+        (Collection(versions=1), Collection(versions=2), False),
+        (Collection(versions=2), Collection(versions=1), True),
+        (Collection(), Collection(versions=1), True),
+        (Collection(age=timedelta(1)), Collection(versions=1), True),
+        (Collection(versions=1), Collection(), False),
+        (Collection(age=timedelta(3)), Collection(age=timedelta(30)), False),
+        (Collection(age=timedelta(60)), Collection(age=timedelta(30)), True),
+        (Collection(versions=1), Collection(age=timedelta(30)), True),
+        (Collection(), Collection(age=timedelta(30)), True),
+        (Collection(other="union { ... }"), Collection(versions=1), True),
+        (Collection(other="union { ... }"), Collection(), False),
+    ],
+)
+def test_a_rule_that_deletes_what_is_kept_is_refused(found: Collection, wanted: Collection, loses: bool) -> None:
+    [change] = plan_table(Table("t", {"a": wanted}), {"a": found})
+
+    assert change.action == "change"
+    assert bool(change.loses) is loses
+
+
+@pytest.mark.parametrize(
+    ("altered", "line"),
+    [
+        ({"schedule": "@daily"}, "schedule: @daily → 0 1 * * *"),
+        ({"time_zone": "Europe/Berlin"}, "time zone: Europe/Berlin → Etc/UTC"),
+        ({"topic": "(none)"}, "topic: (none) → requests"),
+        ({"data": b"\xff"}, r"data: '\\xff' → '{}'"),
+        ({"retries": 0}, "retries: 0 → 5"),
+        ({"retry_for": timedelta(hours=1)}, "retry for: 3600 s → 0 s"),
+        ({"attributes": {"b": "2", "a": "1"}}, "attributes: a=1, b=2 → none"),
+    ],
+)
+def test_differences_of_a_job(altered: dict[str, Any], line: str) -> None:
+    [change] = plan_job(JOB, FoundJob(replace(JOB, **altered)))
+
+    assert change.keys == tuple(altered)
+    assert change.line() == f"~ job daily: {line}"
+
+
+@pytest.mark.parametrize(("state", "key"), [("PAUSED", "paused"), ("DISABLED", "state"), ("UPDATE_FAILED", "state")])
+def test_a_job_that_doesnt_run_is_set_going(state: str, key: str) -> None:
+    [change] = plan_job(JOB, FoundJob(replace(JOB, retries=1), state))
+
+    assert change.keys == ("retries", key)
+    assert change.line() == f"~ job daily: retries: 1 → 5, state: {state.lower()} → enabled"

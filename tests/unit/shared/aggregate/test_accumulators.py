@@ -1,0 +1,160 @@
+"""Parts of measures are exact, and the same to the last bit however the events were split, ordered and merged."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.aggregate.accumulators import MOST_EXACT, Column, Count, Unique
+from shared.aggregate.numeric_accumulators import Max, Mean, Min, Sum
+
+FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Max, "mean": Mean}
+
+floats = st.floats(allow_nan=False, allow_infinity=False)
+numbers = (
+    st.integers(-(2**63), 2**64 - 1)
+    | floats
+    | floats.map(lambda number: number * 1e-300)  # down to the smallest there are
+    | st.sampled_from([0, 0.0, -0.0, 1, 1.0, 0.1, -0.1, 5e-324, 1e16, 2**53 + 1, float(2**53), 1.7e308, -1.7e308])
+)
+values = numbers | st.none() | st.booleans() | st.text(max_size=2) | st.just([1]) | st.just({"a": 1})
+
+
+def of(function: str, taken: list[Any]) -> Any:
+    part = FUNCTIONS[function]()
+    part.add(taken)
+    return part.result()
+
+
+def exactly(result: Any) -> str:
+    """Tell 1 from 1.0 and 0.0 from -0.0."""
+    return repr(result)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@given(taken=st.lists(values, max_size=12), chance=st.randoms(use_true_random=False), most=st.sampled_from([3, 10**6]))
+@example(taken=[1e16, 1.0, 0.1, -1e16, 0.2, 0.3], chance=random.Random(1), most=3)
+@example(taken=[1.7e308, 1.7e308, -1.7e308], chance=random.Random(2), most=3)
+@example(taken=[1, 1.0, True, "1", "2"], chance=random.Random(3), most=3)
+def test_any_split_any_order_any_merge_tree(function: str, taken: list[Any], chance: random.Random, most: int) -> None:
+    """Whether or not it is worked in at once, and whether or not different values are estimated."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.aggregate.accumulators.MOST_EXACT", most)
+        patch.setattr("shared.aggregate.accumulators._MOST_HELD", chance.choice([0, 2, 100]))
+        patch.setattr("shared.aggregate.numeric_accumulators._MOST_HELD", chance.choice([0, 2, 100]))
+        # given the values in another order, cut anywhere, each piece taken in in one go, in two, or each by itself
+        shuffled = chance.sample(taken, len(taken))
+        parts: list[Any] = [FUNCTIONS[function]()]
+        while shuffled:
+            cut = chance.randint(1, len(shuffled))
+            parts.append(FUNCTIONS[function]())
+            middle = chance.randint(0, cut)
+            parts[-1].add(shuffled[:middle])
+            if chance.random() < 0.5:
+                parts[-1].add(shuffled[middle:cut])
+            else:
+                into = [chance.choice(parts) for _ in shuffled[middle:cut]]
+                FUNCTIONS[function].add_each(into, shuffled[middle:cut])
+            shuffled = shuffled[cut:]
+
+        # when they are merged two at a time, whichever two, until one is left
+        while len(parts) > 1:
+            other = parts.pop(chance.randrange(len(parts)))
+            parts[chance.randrange(len(parts))].merge(other)
+
+        # then it is what all at once gives
+        whole = FUNCTIONS[function]()
+        whole.add(taken)
+        assert exactly(parts[0].result()) == exactly(whole.result())
+        assert parts[0].error == whole.error
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@given(taken=st.lists(st.lists(values, max_size=4), max_size=4), column=st.booleans())
+def test_slices_of_a_column_have_the_results_that_they_have_by_themselves(
+    function: str, taken: list[list[Any]], column: bool
+) -> None:
+    flat = [value for each in taken for value in each]
+    bounds = list(accumulate(map(len, taken), initial=0))
+    slices = [slice(*each) for each in pairwise(bounds)]
+
+    results = FUNCTIONS[function].results(Column(flat) if column else flat, slices)
+
+    assert list(map(exactly, results)) == [exactly(of(function, each)) for each in taken]
+
+
+def test_different_values_are_counted_up_to_a_bound_and_estimated_beyond() -> None:
+    part = Unique()
+    part.add([f"user-{number}" for number in range(MOST_EXACT)])
+    assert (part.result(), part.error) == (MOST_EXACT, None)
+
+    part.add(["one more"])
+
+    assert part.error == 0.0081
+    assert abs(part.result() - MOST_EXACT) <= 0.0081 * MOST_EXACT
+    assert len(part.held) == 0
+
+
+@given(st.lists(numbers))
+def test_a_sum_is_the_exact_total_rounded_once(taken: list[Any]) -> None:
+    total = sum(map(Fraction, taken), Fraction(0))
+    try:
+        expected: Any = float(total) if any(type(number) is float for number in taken) else int(total)
+    except OverflowError:
+        expected = None
+
+    assert exactly(of("sum", taken)) == exactly(expected)
+
+
+@given(st.lists(numbers, min_size=1))
+def test_a_mean_is_the_exact_total_over_the_count(taken: list[Any]) -> None:
+    assert of("mean", taken) == float(sum(map(Fraction, taken), Fraction(0)) / len(taken))
+
+
+@given(st.lists(numbers, min_size=1))
+def test_least_and_greatest(taken: list[Any]) -> None:
+    assert of("min", taken) == min(taken)
+    assert of("max", taken) == max(taken)
+
+
+@given(st.lists(values))
+def test_counts(taken: list[Any]) -> None:
+    assert of("count", taken) == len(taken)
+    assert of("unique", taken) == len({value for value in taken if isinstance(value, str | int | float)})
+
+
+@pytest.mark.parametrize(
+    ("function", "taken", "result"),
+    [
+        ("count", [], "0"),
+        ("unique", [], "0"),
+        ("sum", [], "0"),
+        ("mean", [], "None"),
+        ("min", [], "None"),
+        ("max", [], "None"),
+        ("count", [None, "a", 1], "3"),
+        ("unique", ["a", "a", "b", None, ["a"], {}], "2"),
+        ("sum", [1, 2, None, "3", True], "3"),
+        ("sum", [1, 2.0], "3.0"),
+        ("sum", [0.1] * 10, "1.0"),
+        ("sum", [1e100, 1.0, -1e100], "1.0"),
+        ("sum", [-0.0], "0.0"),
+        ("sum", [1.7e308, 1.7e308], "None"),
+        ("mean", [1.7e308, 1.7e308], "1.7e+308"),
+        ("mean", [1, 2, None, "x", True], "1.5"),
+        ("min", [1, 1.0], "1"),
+        ("max", [1.0, 1], "1"),
+        ("min", [0.0, -0.0], "0.0"),
+        ("max", [-0.0], "0.0"),
+        ("max", [2**53 + 1, float(2**53)], str(2**53 + 1)),
+        ("min", [True, "0", None, 5], "5"),
+    ],
+)
+def test_what_becomes_of_what(function: str, taken: list[Any], result: str) -> None:
+    assert exactly(of(function, taken)) == result

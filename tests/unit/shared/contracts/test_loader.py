@@ -1,0 +1,259 @@
+"""A contract that holds together is read as it says, and its fingerprint tells when events would move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.contracts.loader import load_contract
+from shared.contracts.model import Aggregate, Contract, Field, Measure
+from shared.errors import ContractError
+from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT
+from tests.support.small_messages import FIELDS, HEAD, small_contract
+
+# What is read
+
+
+def test_the_music_contract() -> None:
+    music = load_contract(MUSIC_CONTRACT)
+
+    assert (music.path, music.name) == (str(MUSIC_CONTRACT), "music")
+    assert (music.id, music.user, music.time, music.bucket) == (("event_id",), "user_id", "timestamp", "day")
+    assert music.unknown_fields == "keep"
+    assert music.field("timestamp") == Field(
+        "timestamp", ("timestamp",), "timestamp", required=True, max_future=300_000_000
+    )
+    assert music.field("user_id") == Field("user_id", ("userId",), "string", required=True, max_length=128)
+    assert music.field("duration") == Field(
+        "duration", ("duration",), "number", severity="warn", minimum=0, maximum=86_400
+    )
+    assert music.field("event_type").one_of == ("click", "song_play", "page_view", "search", "like")
+    assert music.aggregates[1] == Aggregate(
+        "song",
+        "song_id",
+        (("event_type", ("song_play",)),),
+        (
+            Measure("plays", "count", None),
+            Measure("unique_users", "unique", "user_id"),
+            Measure("mean_seconds", "mean", "duration"),
+        ),
+    )
+    assert [each.dimension for each in music.aggregates] == ["user", "song", "event_type", "all"]
+
+
+def test_the_sparkify_contract() -> None:
+    sparkify = load_contract(SPARKIFY_CONTRACT)
+
+    assert sparkify.id == ("session_id", "item_in_session")
+    assert sparkify.field("timestamp").unit == "ms"
+    assert sparkify.field("event_type").path == ("page",)
+    assert [each.dimension for each in sparkify.aggregates] == ["user", "song", "artist", "level", "all"]
+
+
+def test_everything_a_field_may_say() -> None:
+    toml = """
+[fields.text]
+type = "string"
+from = "a.b.c"
+trim = true
+case = "upper"
+one_of = ["A", "BB"]
+pattern = "[A-Z]+"
+min_length = 1
+max_length = 2
+default = "A"
+severity = "warn"
+
+[fields.count]
+type = "integer"
+min = -1
+max = 1.5
+default = 0
+
+[fields.at]
+type = "timestamp"
+format = "%d/%m/%Y %H:%M"
+max_future = "500ms"
+max_age = "400d"
+
+[checks]
+unknown_fields = "drop"
+"""
+
+    small = small_contract(toml)
+
+    assert small.field("text") == Field(
+        "text",
+        ("a", "b", "c"),
+        "string",
+        severity="warn",
+        default="A",
+        trim=True,
+        case="upper",
+        one_of=("A", "BB"),
+        pattern="[A-Z]+",
+        min_length=1,
+        max_length=2,
+    )
+    assert small.field("count") == Field("count", ("count",), "integer", default=0, minimum=-1, maximum=1.5)
+    assert small.field("at") == Field(
+        "at",
+        ("at",),
+        "timestamp",
+        format="%d/%m/%Y %H:%M",
+        max_future=500_000,
+        max_age=400 * 86_400_000_000,
+    )
+    assert small.unknown_fields == "drop"
+
+
+def test_a_field_with_a_dot_in_its_name_is_taken_from_that_key() -> None:
+    small = small_contract('[fields."actor.login"]\ntype = "string"\n')
+
+    assert small.field("actor.login").path == ("actor.login",)
+
+
+def test_fields_that_place_an_event_are_required_whether_or_not_they_say_so() -> None:
+    small = small_contract('[fields.other]\ntype = "string"\n')
+
+    assert [(field.name, field.required) for field in small.fields] == [
+        ("id", True),
+        ("user", True),
+        ("time", True),
+        ("other", False),
+    ]
+
+
+def test_the_user_may_have_a_default() -> None:
+    small = small_contract(
+        fields=FIELDS.replace('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\ndefault = "?"')
+    )
+
+    assert (small.field("user").default, small.field("user").required) == ("?", True)
+
+
+def test_buckets_and_composed_ids() -> None:
+    toml = '[fields.n]\ntype = "integer"\n'
+
+    small = small_contract(toml, head=HEAD.replace('id = "id"', 'id = ["id", "n"]\nbucket = "hour"'))
+
+    assert (small.id, small.bucket) == (("id", "n"), "hour")
+
+
+def test_conditions_are_values_or_lists_of_values() -> None:
+    toml = '[aggregates.day]\nwhere = { id = "a", user = ["b", "c"] }\nn = "count"\n'
+
+    (aggregate,) = small_contract(toml).aggregates
+
+    assert aggregate.where == (("id", ("a",)), ("user", ("b", "c")))
+    assert aggregate.by is None
+
+
+def test_there_is_no_field_of_an_unknown_name() -> None:
+    with pytest.raises(KeyError, match="nowhere"):
+        small_contract().field("nowhere")
+
+
+def test_canonical_events_are_read_by_the_contracts_own_names_and_forms() -> None:
+    sparkify = load_contract(SPARKIFY_CONTRACT)
+
+    canonical = sparkify.of_canonical_events()
+
+    assert canonical.field("timestamp") == replace(sparkify.field("timestamp"), path=("timestamp",), unit=None)
+    assert canonical.field("event_type") == replace(sparkify.field("event_type"), path=("event_type",))
+    assert replace(canonical, fields=sparkify.fields) == sparkify
+
+
+# Fingerprints: what decides places
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('id = "id"', 'id = ["id"]'),
+        ('name = "small"', 'name = "other"'),
+        (
+            '[fields.user]\ntype = "string"',
+            '[fields.user]\nrequired = true\nmax_length = 5\npattern = "a"\ntype = "string"',
+        ),
+        ('[fields.time]\ntype = "timestamp"', '[fields.time]\ntype = "timestamp"\nmax_future = "5m"'),
+        ("[fields.id]", '[checks]\nunknown_fields = "drop"\n[fields.new]\ntype = "string"\n[fields.id]'),
+    ],
+)
+def test_what_moves_no_event_leaves_the_fingerprint(before: str, after: str) -> None:
+    assert before in HEAD + FIELDS
+    changed = small_contract(head=HEAD.replace(before, after), fields=FIELDS.replace(before, after))
+
+    assert encoded(changed) == encoded(small_contract())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('id = "id"', 'id = ["id", "user"]'),
+        ('id = "id"', 'id = "id"\nbucket = "hour"'),
+        ('id = "id"', 'id = "user"'),
+        ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "integer"'),
+        ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\nfrom = "userId"'),
+        ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\ntrim = true'),
+        ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\ncase = "lower"'),
+        ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\ndefault = "?"'),
+        ('[fields.time]\ntype = "timestamp"', '[fields.time]\ntype = "timestamp"\nunit = "s"'),
+        ('[fields.time]\ntype = "timestamp"', '[fields.time]\ntype = "timestamp"\nformat = "%Y-%m-%d"'),
+    ],
+)
+def test_what_moves_events_changes_the_fingerprint(before: str, after: str) -> None:
+    assert before in HEAD + FIELDS
+    changed = small_contract(head=HEAD.replace(before, after), fields=FIELDS.replace(before, after))
+
+    assert encoded(changed) != encoded(small_contract())
+
+
+def encoded(small: Contract) -> bytes:
+    return msgspec.json.encode(small.fingerprint(), order="deterministic")
+
+
+# Files
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "contract.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + (HEAD + FIELDS).replace("\n", "\r\n").encode())
+
+    assert load_contract(str(path)) == replace(small_contract(), path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"version = ", "not TOML: Invalid value"),
+        (b"a = 1\na = 2", "not TOML: Cannot overwrite a value"),
+        (b"name = '\xff'", "byte 8 isn't UTF-8; expected a TOML file in UTF-8"),
+        (b"a = " + b"[" * 5_000, "not TOML: maximum recursion depth exceeded"),
+        (b"a = " + b"1" * 5_000, "not TOML: Exceeds the limit"),
+        (b'{"version": 1}', "not TOML: "),
+        (b"version = 1", "name: found nothing, expected a name for these events, as text"),
+    ],
+)
+def test_files_that_are_no_contract(tmp_path: Path, data: bytes, message: str) -> None:
+    path = tmp_path / "contract.toml"
+    path.write_bytes(data)
+
+    with pytest.raises(ContractError) as caught:
+        load_contract(path)
+
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(
+        ContractError, match=r"none\.toml: can't be read: No such file or directory; expected a contract"
+    ):
+        load_contract(tmp_path / "none.toml")
+    with pytest.raises(ContractError, match="can't be read: Is a directory"):
+        load_contract(tmp_path)
+    with pytest.raises(ContractError):
+        load_contract("\0")

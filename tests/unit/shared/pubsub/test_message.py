@@ -1,0 +1,395 @@
+"""Messages are taken out of what Eventarc sends and events out of messages, whatever comes."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.pubsub.message import FIRST_PUBLISHED, MAX_UNPACKED, Message, UnpackError, pack, receive, split, unpack
+from tests.support.small_messages import json_values
+
+DATA = Path(__file__).parents[3] / "data"
+NOON = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
+
+objects = st.dictionaries(st.text(max_size=5), json_values, max_size=4).map(msgspec.json.encode)
+
+
+def message(data: bytes, **attributes: str) -> Message:
+    return Message(data, "1", NOON, {name.replace("_", "-"): value for name, value in attributes.items()})
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    parts = {
+        "data": base64.b64encode(b'{"a":1}').decode(),
+        "attributes": {"origin": "web"},
+        "messageId": "77",
+        "publishTime": "2024-01-15T12:00:00Z",
+        **changes,
+    }
+    return {"message": {key: value for key, value in parts.items() if value is not ...}, "subscription": "s"}
+
+
+def unpacked(received: Message) -> list[bytes] | str:
+    """Return the events, or the rule that the message breaks."""
+    try:
+        return unpack(received)
+    except UnpackError as error:
+        return error.reason
+
+
+def is_now(moment: datetime) -> bool:
+    return abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
+
+
+# What Eventarc hands over
+
+
+def test_the_message_of_an_eventarc_event_is_received() -> None:
+    sent = json.loads((DATA / "pubsub_message.json").read_text("utf-8"))
+
+    received = receive(sent, {"id": "ce", "time": "2001-01-01T00:00:00Z"})
+
+    assert received == Message(
+        data=received.data,
+        message_id="11260433825339102",
+        published=datetime(2024, 1, 15, 12, 34, 56, 789_000, tzinfo=UTC),
+        attributes={"content-encoding": "gzip"},
+    )
+    events = [json.loads(raw) for raw in unpack(received)]
+    assert [event["event_id"] for event in events] == ["evt-000001", "evt-000002", "evt-000003"]
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "own", "expected"),
+    [
+        ({"traceparent": TRACE}, {}, TRACE),
+        ({}, {"googclient_traceparent": TRACE}, TRACE),
+        ({"traceparent": TRACE}, {"googclient_traceparent": "other"}, TRACE),
+        ({"traceparent": 7}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_a_message_knows_its_trace(attributes: dict[str, Any], own: dict[str, str], expected: str | None) -> None:
+    assert receive(body(attributes=own), attributes).traceparent == expected
+    assert receive("no message", {"traceparent": TRACE}).traceparent == TRACE
+
+
+# Deeper than any decoder goes.
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"messageId": ..., "message_id": "88"}, "88"),
+        ({"messageId": 99}, "99"),
+        ({"messageId": ...}, "ce"),
+        ({"messageId": ""}, "ce"),
+    ],
+)
+def test_the_id_is_the_messages_or_the_cloud_events(changes: dict[str, Any], expected: str) -> None:
+    assert receive(body(**changes), {"id": "ce"}).message_id == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "fallback", "published"),
+    [
+        ({}, None, NOON),
+        ({"publishTime": "2024-01-15T12:00:00.123456789Z"}, None, NOON.replace(microsecond=123_456)),
+        ({"publishTime": ..., "publish_time": "2024-01-15T13:00:00Z"}, None, NOON.replace(hour=13)),
+        ({"publishTime": ...}, "2024-01-15T14:00:00Z", NOON.replace(hour=14)),
+        ({"publishTime": "yesterday"}, "2024-01-15T14:00:00Z", NOON.replace(hour=14)),
+        ({"publishTime": 5}, "2024-01-15T14:00:00Z", NOON.replace(hour=14)),
+        ({"attributes": {FIRST_PUBLISHED: "2024-01-10T00:00:00Z"}}, None, datetime(2024, 1, 10, tzinfo=UTC)),
+        ({"attributes": {FIRST_PUBLISHED: "once"}}, None, NOON),
+        ({"attributes": {FIRST_PUBLISHED: "1969-12-31T23:59:59Z"}}, None, NOON),  # no cell has such a time
+        ({"attributes": {FIRST_PUBLISHED: 5}}, None, NOON),
+    ],
+)
+def test_the_time_of_first_publication_is_the_earliest_word_there_is(
+    changes: dict[str, Any], fallback: str | None, published: datetime
+) -> None:
+    assert receive(body(**changes), {"time": fallback}).published == published
+
+
+def test_without_any_time_a_message_is_published_now() -> None:
+    assert is_now(receive(body(publishTime=...)).published)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kept"),
+    [
+        ({"a": "b"}, {"a": "b"}),
+        (None, {}),
+        (..., {}),
+        ("gzip", {}),
+        ({"content-encoding": 5, "a": None, "b": "c"}, {"b": "c"}),
+    ],
+)
+def test_attributes_are_texts(attributes: Any, kept: dict[str, str]) -> None:
+    received = receive(body(attributes=attributes))
+
+    assert received.attributes == kept
+    assert unpack(received) == [b'{"a":1}']
+
+
+@pytest.mark.parametrize(
+    ("data", "raw"),
+    [("e30=", b"{}"), ("", b""), (..., b""), (None, b""), (base64.b64encode(b"\xff").decode(), b"\xff")],
+)
+def test_data_is_base64_and_may_be_absent(data: Any, raw: bytes) -> None:
+    received = receive(body(data=data))
+
+    assert (received.data, received.problem) == (raw, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "kept"),
+    [
+        ("{}", b"{}"),
+        ("e30", b"e30"),  # padding is missing
+        ("e3 0=", b"e3 0="),
+        ("\u00e9", "\u00e9".encode()),
+        ("\ud800", b"\xed\xa0\x80"),
+        (5, b"5"),
+        ({"a": 1}, b'{"a":1}'),
+        ([1], b"[1]"),
+    ],
+)
+def test_data_that_is_not_base64_is_a_problem_and_kept(data: Any, kept: bytes) -> None:
+    received = receive(body(data=data))
+
+    assert (received.data, received.problem) == (kept, "data in base64")
+    with pytest.raises(UnpackError, match="expected data in base64") as caught:
+        unpack(received)
+    assert caught.value.reason == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [
+        (None, b"null"),
+        ({"message": None}, b'{"message":null}'),
+        ({"data": "e30="}, b'{"data":"e30="}'),
+        ([1, 2], b"[1,2]"),
+        ("text", b"text"),
+        (b"bytes", b"bytes"),
+        ({"a": "\ud800"}, b"<class 'dict'>"),
+    ],
+)
+def test_what_is_no_pubsub_message_is_a_problem_and_kept(came: Any, kept: bytes) -> None:
+    received = receive(came, {"id": "ce", "time": "2024-01-15T12:00:00Z"})
+
+    assert received == Message(kept, "ce", NOON, problem="an object with a Pub/Sub message")
+    with pytest.raises(UnpackError) as caught:
+        unpack(received)
+    assert caught.value.reason == "not_json"
+
+
+pubsub_like = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": json_values | st.binary(max_size=20).map(lambda raw: base64.b64encode(raw).decode()),
+        "attributes": json_values
+        | st.dictionaries(st.sampled_from(["content-encoding", FIRST_PUBLISHED]), json_values | st.just("gzip")),
+        "messageId": json_values,
+        "publishTime": json_values,
+    },
+)
+
+
+@given(json_values | st.fixed_dictionaries({"message": json_values | pubsub_like}))
+def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -> None:
+    received = receive(came, {"id": "ce"})
+
+    assert isinstance(received.data, bytes)
+    assert received.published >= datetime(1970, 1, 1, tzinfo=UTC)
+    events = unpacked(received)
+    assert events in ("not_json", "too_large") or all(isinstance(event, bytes) for event in events)
+
+
+# Events in a message
+
+
+@pytest.mark.parametrize(
+    ("data", "events"),
+    [
+        (b'{"a":1}', [b'{"a":1}']),
+        (b' \r\n{"a":1}\n\n', [b'{"a":1}']),
+        (b'\xef\xbb\xbf{"a":1}', [b'{"a":1}']),
+        (b'[{"a":1}, {"a":2} ]', [b'{"a":1}', b'{"a":2}']),
+        (b'[\n{"a":1},\n{"a":2}\n]\n', [b'{"a":1}', b'{"a":2}']),
+        (b"[]", []),
+        (b"[[]]", [b"[]"]),
+        (b'[1, "x", null]', [b"1", b'"x"', b"null"]),
+        (b'{"a":1}\n{"a":2}', [b'{"a":1}', b'{"a":2}']),
+        (b'{"a":1}\r\n\r\n  {"a":2}  \r\n', [b'{"a":1}', b'{"a":2}']),
+        (b'{\n  "a": 1\n}', [b'{\n  "a": 1\n}']),  # one object over several lines
+        (b'{"a":1}\n{"a":\n{"a":2}', [b'{"a":1}', b'{"a":', b'{"a":2}']),  # a bad line harms no other
+        (b'nonsense\n{"a":1}', [b"nonsense", b'{"a":1}']),
+        (b'[1]\n{"a":1}', [b"[1]", b'{"a":1}']),
+        (b'[{"a":1}, {"a"', [b'[{"a":1}, {"a"']),
+        (b"nonsense", [b"nonsense"]),
+        (b"", [b""]),
+        (b"\xff\xfe", [b"\xff\xfe"]),
+        (b"[" * 100_000, [b"[" * 100_000]),
+        (b"{" * 100_000 + b"\n1", [b"{" * 100_000, b"1"]),
+        (b"[1, " + DEEP + b' , {"a": "]"}]', [b"1", DEEP, b'{"a": "]"}']),  # one without end beside two good ones
+        (b"[1, " + DEEP + b",]", [b"[1, " + DEEP + b",]"]),
+    ],
+)
+def test_events_are_split(data: bytes, events: list[bytes]) -> None:
+    assert split(data) == events
+
+
+@given(st.lists(objects, min_size=1, max_size=8), st.booleans())
+def test_packed_events_come_out_the_same(events: list[bytes], zipped: bool) -> None:
+    for batch in pack(events, most=3):
+        joined = b"\n".join(batch)
+        sent = message(gzip.compress(joined), content_encoding="gzip") if zipped else message(joined)
+
+        assert unpack(sent) == batch
+
+
+@given(st.lists(objects, min_size=1, max_size=8))
+def test_an_array_has_the_events_that_lines_have(events: list[bytes]) -> None:
+    assert unpack(message(b"[" + b",".join(events) + b"]")) == events
+
+
+@given(st.lists(st.binary(min_size=1, max_size=30), max_size=20), st.integers(1, 5), st.integers(1, 60))
+def test_packing_loses_nothing_and_keeps_its_bounds(events: list[bytes], most: int, max_bytes: int) -> None:
+    batches = list(pack(events, most=most, max_bytes=max_bytes))
+
+    assert [event for batch in batches for event in batch] == events
+    for batch in batches:
+        assert 1 <= len(batch) <= most
+        assert len(batch) == 1 or len(b"\n".join(batch)) < max_bytes
+    for batch, following in itertools.pairwise(batches):  # no batch is smaller than it has to be
+        assert len(batch) == most or sum(map(len, batch)) + len(batch) + len(following[0]) + 1 > max_bytes
+
+
+# gzip
+
+
+@pytest.mark.parametrize("data", [b'{"a":1}', b'{"a":1}\n{"a":2}', b'[{"a":1}]'])
+@pytest.mark.parametrize("attributes", [{}, {"content_encoding": "gzip"}, {"content_encoding": "GZIP"}])
+def test_gzip_is_unpacked_whether_or_not_it_says_so(data: bytes, attributes: dict[str, str]) -> None:
+    assert unpack(message(gzip.compress(data), **attributes)) == unpack(message(data))
+
+
+def test_gzip_may_have_several_members_and_padding() -> None:
+    data = gzip.compress(b'{"a":1}\n') + b"\0\0" + gzip.compress(b'{"a":2}\n') + b"\0\0\0"
+
+    assert unpack(message(data)) == [b'{"a":1}', b'{"a":2}']
+
+
+def test_another_encoding_is_taken_as_plain() -> None:
+    assert unpack(message(b"{}", content_encoding="identity")) == [b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b'{"a":1}', "broken gzip"),
+        (b"\x1f\x8bnonsense", "broken gzip"),
+        (gzip.compress(b'{"a":1}')[:-4], "gzip that ends too early"),
+        (gzip.compress(b'{"a":1}') + b"tail", "broken gzip"),
+        (gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8, "broken gzip"),  # the check sum is wrong
+    ],
+)
+def test_broken_gzip(data: bytes, found: str) -> None:
+    with pytest.raises(UnpackError) as caught:
+        unpack(message(data, content_encoding="gzip"))
+
+    assert (caught.value.reason, caught.value.found) == ("not_json", found)
+
+
+def test_an_empty_body_that_says_gzip_is_one_empty_event() -> None:
+    assert unpack(message(b"", content_encoding="gzip")) == [b""]
+
+
+# Size
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_the_most_that_may_be_unpacked_is(pieces: int) -> None:
+    filler = b"x" * (MAX_UNPACKED // pieces)
+    filler_rest = b"x" * (MAX_UNPACKED - len(filler) * pieces)
+
+    assert len(unpack(message(filler * pieces + filler_rest))[0]) == MAX_UNPACKED
+    zipped = gzip.compress(filler, 1) * pieces + gzip.compress(filler_rest, 1)
+    assert len(unpack(message(zipped))[0]) == MAX_UNPACKED
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"x" * (MAX_UNPACKED + 1), "4194305 bytes"),
+        (gzip.compress(b"x" * (MAX_UNPACKED + 1), 1), "gzip of over 4194304 bytes"),
+        (gzip.compress(b"x" * MAX_UNPACKED, 1) + gzip.compress(b"x"), "gzip of over 4194304 bytes"),
+    ],
+)
+def test_a_byte_more_is_too_large(data: bytes, found: str) -> None:
+    with pytest.raises(UnpackError) as caught:
+        unpack(message(data))
+
+    assert (caught.value.reason, caught.value.found) == ("too_large", found)
+    assert caught.value.expected == "at most 4194304 bytes"
+    assert str(caught.value) == f"too_large: found {found}, expected at most 4194304 bytes"
+
+
+@given(st.binary(max_size=40))
+@example(b"\x1f\x8b")
+@example(b"\xef\xbb\xbf[")
+def test_any_bytes_unpack_or_say_why(data: bytes) -> None:
+    events = unpacked(message(data))
+
+    assert events == "not_json" or all(isinstance(event, bytes) and event == event.strip() for event in events)
+
+
+@pytest.mark.parametrize(
+    "line", [b'[{"a": 1}]', b"\x1f\x8b\x08", b"\xef\xbb\xbf{}", b'{"a":', b"{}", b"nonsense", b'  {"a": 1} ']
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_lines_that_are_said_to_be_events_are_taken_as_they_are(line: bytes, others: int) -> None:
+    # given what a guess would take for an array, gzip or half of an object, alone or among others
+    lines = [line, *[b"1}"] * others]
+
+    unpacked = unpack(Message(b"\n".join(lines), "1", NOON, {"content-type": "application/x-ndjson"}))
+
+    assert unpacked == lines
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a":1}\n' * 10_001,
+        b"[" + b",".join([b"1"] * 10_001) + b"]",
+        b"[" + b"1," * 1_000_000 + b"1]",
+        b"1" + b"\n" * 1_000_000 + b"1",
+        b"{}\n" * 1_000_000,
+    ],
+    ids=["lines", "array", "long-array", "newlines", "long-lines"],
+)
+def test_too_many_events_are_refused_whole(data: bytes) -> None:
+    """Millions of tiny ones would take more memory than an instance has."""
+    with pytest.raises(UnpackError, match="expected at most 10000 events") as refused:
+        unpack(message(data))
+    assert refused.value.reason == "too_large"
+
+
+def test_as_many_events_as_allowed_come_out() -> None:
+    assert unpack(message(b'{"a":1}\n' * 10_000)) == [b'{"a":1}'] * 10_000

@@ -1,0 +1,66 @@
+"""A request's body is read whole, however it comes, and what is no CloudEvent is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from shared.runtime.cloud_events import receive
+from tests.support.samples import cloud_event
+
+
+def request(headers: dict[str, str], *pieces: dict[str, Any]) -> Request:
+    left = iter(pieces)
+
+    async def next_piece() -> dict[str, Any]:
+        return next(left)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "POST", "headers": raw}, next_piece)
+
+
+def piece(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+HEADERS, BODY = cloud_event(b"hello", message_id="77", published="2024-01-15T12:00:00Z")
+
+
+async def test_a_body_in_one_piece() -> None:
+    message = await receive(request(HEADERS, piece(BODY)))
+
+    assert (message.data, message.message_id) == (b"hello", "77")
+
+
+async def test_a_body_in_several_pieces() -> None:
+    message = await receive(
+        request(
+            HEADERS, piece(BODY[:10], more=True), piece(b"", more=True), piece(BODY[10:30], more=True), piece(BODY[30:])
+        )
+    )
+
+    assert (message.data, message.message_id) == (b"hello", "77")
+
+
+@pytest.mark.parametrize("before", [[], [piece(BODY[:10], more=True)]])
+async def test_a_sender_that_leaves_has_sent_nothing(before: list[dict[str, Any]]) -> None:
+    with pytest.raises(ClientDisconnect):
+        await receive(request(HEADERS, *before, {"type": "http.disconnect"}))
+
+
+async def test_structured_mode_is_a_cloud_event_too() -> None:
+    body = b'{"specversion": "1.0", "id": "1", "source": "//p", "type": "t", "data": {"message": {"data": "aGVsbG8="}}}'
+
+    message = await receive(request({"content-type": "application/cloudevents+json"}, piece(body)))
+
+    assert (message.data, message.message_id) == (b"hello", "1")
+
+
+async def test_what_is_no_cloud_event_is_refused() -> None:
+    with pytest.raises(HTTPException) as refusal:
+        await receive(request({"content-type": "application/json"}, piece(BODY)))
+
+    assert refusal.value.status_code == 400

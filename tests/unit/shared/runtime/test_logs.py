@@ -1,0 +1,152 @@
+"""Every log line is one JSON object that Cloud Logging understands, and figures are told at most so often."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from pytest_mock import MockerFixture
+
+from shared.runtime import logs
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(("log", "severity"), [(logs.info, "INFO"), (logs.warning, "WARNING"), (logs.error, "ERROR")])
+def test_a_line_is_an_object(log: Any, severity: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log("two\nlines \u00e9", message_id="77", count=3)
+
+    assert logged(capsys) == [{"severity": severity, "message": "two\nlines \u00e9", "message_id": "77", "count": 3}]
+
+
+def test_what_json_does_not_know_is_told_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.info("read", path=Path("a/b"))
+
+    assert logged(capsys)[0]["path"] == "a/b"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands where a test puts it."""
+    now = [0.0]
+    monkeypatch.setattr("shared.runtime.logs.time.monotonic", lambda: now[0])
+    return now
+
+
+class Loop:
+    """Remembers what it is to call later, and when."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> MagicMock:
+        self.later.append((seconds, call))
+        return MagicMock()
+
+
+@pytest.fixture
+def loop(mocker: MockerFixture) -> Loop:
+    loop = Loop()
+    mocker.patch("asyncio.get_running_loop", return_value=loop)
+    return loop
+
+
+def test_figures_are_added_up_and_told_at_most_so_often(
+    clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = logs.Tally("taken in", every=5)
+
+    tally.add(Counter(stored=1))
+    clock[0] = 2.0
+    tally.add(Counter(stored=2))
+    tally.add(Counter(stored=3, duplicate=1))
+    [(seconds, tell)] = loop.later
+    clock[0] = 5.0
+    tell()
+    clock[0] = 11.0
+    tally.add(Counter(stored=4, rejected=0))
+
+    assert seconds == 3.0
+    assert logged(capsys) == [
+        {"severity": "INFO", "message": "taken in", "stored": 1},
+        {"severity": "INFO", "message": "taken in", "stored": 5, "duplicate": 1},
+        {"severity": "INFO", "message": "taken in", "stored": 4},
+    ]
+
+
+def test_at_the_end_everything_is_told_at_once(
+    clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = logs.Tally("taken in", every=5)
+    tally.add(Counter(stored=1))
+    tally.add(Counter(stored=2))
+
+    tally.end()
+    tally.add(Counter(stored=3))
+    tally.end()
+
+    assert [line["stored"] for line in logged(capsys)] == [1, 2, 3]
+
+
+def test_what_is_told_is_recorded(clock: list[float], loop: Loop) -> None:
+    recorded: list[Counter[str]] = []
+    tally = logs.Tally("taken in", record=recorded.append)
+
+    tally.add(Counter(stored=1))
+    tally.add(Counter(stored=2))
+    tally.tell()
+
+    assert recorded == [Counter(stored=1), Counter(stored=2)]
+
+
+def test_rejected_events_make_it_a_warning(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    tally = logs.Tally("taken in")
+
+    tally.add(Counter(stored=1, rejected=2, type=2))
+
+    assert logged(capsys) == [{"severity": "WARNING", "message": "taken in", "stored": 1, "rejected": 2, "type": 2}]
+
+
+def test_like_warnings_are_counted_and_told_seldom(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    seldom = logs.Seldom()
+
+    for at in (0.0, 0.3, 0.9, 1.1, 1.2):
+        clock[0] = at
+        seldom.warning("dark", f"at {at}")
+        seldom.warning(at, "of another kind")
+
+    told = [line for line in logged(capsys) if line["message"] != "of another kind"]
+    assert told == [
+        {"severity": "WARNING", "message": "at 0.0"},
+        {"severity": "WARNING", "message": "at 1.1", "left_out": 2},
+    ]
+
+
+def test_every_line_carries_the_labels_of_the_process(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("my-project", function="ingest", contract="music")
+    logs.info("hello", **logs.trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+
+    assert logged(capsys) == [
+        {
+            "severity": "INFO",
+            "message": "hello",
+            "logging.googleapis.com/trace": "projects/my-project/traces/4bf92f3577b34da6a3ce929d0e0e4736",
+            "logging.googleapis.com/spanId": "00f067aa0ba902b7",
+            "logging.googleapis.com/trace_sampled": True,
+            "logging.googleapis.com/labels": {"function": "ingest", "contract": "music"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("traceparent", [None, "", "nonsense", "00-xyz-00f067aa0ba902b7-01", "00-" + "1" * 10_000])
+def test_what_is_no_trace_leaves_none(traceparent: str | None) -> None:
+    assert logs.trace(traceparent) == {}

@@ -1,0 +1,177 @@
+"""The fast path and the checks come to the same bytes, and good events take the fast one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.loader import load_contract
+from shared.validation.fast_path import MOST_LEARNT, FastPath
+from shared.validation.results import Accepted
+from shared.validation.validator import MAX_EVENT, Judgement
+from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
+from tests.support.small_messages import PUBLISHED, json_values, small_contract, small_event
+
+MUSIC = load_contract(MUSIC_CONTRACT)
+EVERYTHING = load_contract(ROOT / "tests" / "fuzz" / "everything.toml")
+EVERYTHING_EVENT = {
+    "type": "click",
+    "n": 7,
+    "meta": {"tag": "t", "more": {"deep": "down", "deeper": 1}, "other": None},
+    "actor": {"id": 5, "login": "ann"},
+    "at": 1_705_312_800_000_000,
+    "s": 1_705_312_800,
+    "ms": 1_705_312_800_000.5,
+    "w": "15/01/2024 10:00:00 +0100",
+    "r": "2024-01-15T10:00:00.123456789+01:00",
+    "x": 3,
+    "l": 300,
+    "f": True,
+    "u": "SS",
+    "a": [1, "2"],
+    "o": {"k": None},
+}
+CONTRACTS = {
+    "music": (MUSIC, music_event(device="web", artist=" Kite Season ", extra=None)),
+    "everything, unknown fields kept": (replace(EVERYTHING, unknown_fields="keep"), EVERYTHING_EVENT),
+    "everything, unknown fields dropped": (replace(EVERYTHING, unknown_fields="drop"), EVERYTHING_EVENT),
+    "everything, unknown fields rejected": (EVERYTHING, EVERYTHING_EVENT),
+}
+
+
+def slowly(judge: Judgement, raw: bytes) -> Any:
+    return judge.of_record(msgspec.json.decode(raw), PUBLISHED, raw)
+
+
+def is_fast(judge: Judgement, raw: bytes) -> bool:
+    return judge._fast((raw,), (PUBLISHED,), MAX_EVENT)[0] is not None
+
+
+names = st.sampled_from(["other", "user_id", "actor", "event_id", "meta", "kind", "tag", "zoë", "a.b", '"', "f0"])
+odd_texts = st.sampled_from(
+    ["", " ", " CLICK ", "ß", "İ", "song-9", "2024-01-15T10:00:00Z", "2024-01-15 10:00:60z", "1e5"]
+)
+odd_values = (
+    json_values | odd_texts | st.sampled_from([2**63, -(2**63) - 1, 2**64, 3.0, 1e300, -0.0, [], {}, {"id": 1}])
+)
+
+
+@pytest.mark.parametrize("quality", [True, False])
+@pytest.mark.parametrize("which", CONTRACTS)
+@given(data=st.data())
+def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.DataObject) -> None:
+    contract, event = CONTRACTS[which]
+    judge = Judgement(contract, quality=quality)
+    raws = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        record = dict(event)
+        for key in data.draw(st.lists(st.sampled_from(sorted(event)), max_size=2)):
+            if data.draw(st.booleans()):
+                record[key] = data.draw(odd_values)
+            else:
+                record.pop(key, None)
+        record |= data.draw(st.dictionaries(names, odd_values, max_size=2))
+        if data.draw(st.booleans()):
+            record["actor"] = {**EVERYTHING_EVENT["actor"], **data.draw(st.dictionaries(names, odd_values, max_size=2))}  # type: ignore[dict-item]
+        raws.append(msgspec.json.encode(record))
+
+    # twice: what is unknown the first time is learnt for the second
+    for _ in range(2):
+        assert judge.all(raws, PUBLISHED) == [slowly(judge, raw) for raw in raws]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", "id": "2"}',
+        b'{"i\\u0064": "1", "user": "ann", "time": "2024-01-15T10:00:00Z"}',
+        b' {"id": "1", "user": "\\u0000#%", "time": "2024-01-15T10:00:00Z", "x": {"y": [1e2, 1.50]}} ',
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", "x": 123456789012345678901234567890}',
+        b'{"id": "1", "user": "ann", "time": "1969-12-31T23:59:59Z"}',
+        b'{"id": "' + b"\xf0\x9f\x98\x80" * 1_400 + b'", "user": "ann", "time": "2024-01-15T10:00:00Z"}',
+        b'{"id": "1", "user": "' + b"u" * 400 + b'", "time": "2024-01-15T10:00:00Z"}',
+    ],
+)
+@pytest.mark.parametrize("unknown", ["keep", "drop", "reject"])
+def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> None:
+    judge = Judgement(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
+
+    for _ in range(2):
+        assert judge(raw, PUBLISHED) == slowly(judge, raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", "zz": 1e999}',
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", "zz": "\xff"}',
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", "zz": "\\ud800"}',
+        b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z"} x',
+    ],
+)
+def test_what_is_no_json_in_a_field_that_is_dropped_is_no_json(raw: bytes) -> None:
+    judge = Judgement(small_contract('[checks]\nunknown_fields = "drop"'))
+    judge(msgspec.json.encode(small_event(zz=1)), PUBLISHED)
+
+    assert not isinstance(judge(raw, PUBLISHED), Accepted)
+
+
+@pytest.mark.parametrize("which", CONTRACTS)
+def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) -> None:
+    contract, event = CONTRACTS[which]
+    if contract.unknown_fields == "reject":
+        event = {**event, "actor": {"id": 5}, "meta": {"tag": "t", "more": {"deep": "down"}}}
+    judge = Judgement(contract)
+    raw = msgspec.json.encode(event)
+
+    judge(raw, PUBLISHED)
+
+    assert is_fast(judge, raw)
+
+
+@pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
+def test_the_real_log_takes_the_fast_path_and_comes_to_the_same() -> None:
+    judge = Judgement(load_contract(SPARKIFY_CONTRACT))
+    raws = [msgspec.json.encode(record) for record in sparkify_records()]
+
+    verdicts = judge.all(raws, PUBLISHED)
+
+    assert verdicts == [slowly(judge, raw) for raw in raws]
+    accepted = [raw for raw, verdict in zip(raws, verdicts, strict=True) if isinstance(verdict, Accepted)]
+    assert sum(is_fast(judge, raw) for raw in accepted) == len(accepted)
+
+
+def test_an_event_with_a_finding_is_left_to_the_checks() -> None:
+    assert not is_fast(Judgement(MUSIC), msgspec.json.encode(music_event(duration=-1)))
+
+
+def test_only_so_many_names_are_learnt() -> None:
+    judge = Judgement(small_contract())
+    for number in range(MOST_LEARNT + 10):
+        judge(msgspec.json.encode(small_event(**{f"x{number}": 1})), PUBLISHED)
+
+    assert is_fast(judge, msgspec.json.encode(small_event(x0=1)))
+    late = msgspec.json.encode(small_event(**{f"x{MOST_LEARNT + 9}": 1}))
+    assert not is_fast(judge, late)
+    assert judge(late, PUBLISHED) == slowly(judge, late)
+
+
+def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
+    fast = FastPath(small_contract())
+    raw = msgspec.json.encode(small_event())
+
+    assert fast((raw,), (PUBLISHED,), len(raw) - 1) == [None]
+    assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT) == [None]
+
+
+def test_a_field_of_a_name_that_needs_escapes_is_left_to_the_checks() -> None:
+    judge = Judgement(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
+    raw = msgspec.json.encode(small_event(**{'say "a"': "b"}))
+
+    assert judge(raw, PUBLISHED) == slowly(judge, raw)
+    assert b'"odd":"b"' in judge(raw, PUBLISHED)[1]

@@ -1,0 +1,206 @@
+"""Whatever is made to break us gets a verdict within bounds, and the good events beside it are stored."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import row_keys
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import judged
+from shared.pubsub.message import _gunzip, receive
+from shared.runtime import logs
+from shared.validation.checks import MAX_UNKNOWN
+from shared.validation.results import QUOTED, Accepted, Rejected
+from shared.validation.validator import Judgement
+from tests.support import hostile
+from tests.support.hostile import CASES, GOOD, HUNGRY, OTHER, Case
+from tests.support.samples import MUSIC_CONTRACT
+from tests.support.small_messages import PUBLISHED, small_contract
+
+music = Judgement(load_contract(MUSIC_CONTRACT))
+
+
+def by_name(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def test_every_case_has_a_name_of_its_own() -> None:
+    assert len({case.name for case in CASES + HUNGRY}) == len(CASES + HUNGRY)
+
+
+@by_name(CASES + HUNGRY)
+def test_a_hostile_envelope_gets_its_verdicts(case: Case) -> None:
+    verdicts = judged(music, receive(case.body()))
+
+    accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
+    rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
+    assert len(accepted) == case.stored
+    assert [verdict.findings[0].rule for verdict in rejected] == list(case.rejected)
+    if accepted and rejected:  # the good ones are those that would have come alone
+        assert accepted == [music(event, datetime(2024, 1, 16, tzinfo=UTC)) for event in (GOOD, OTHER)]
+
+
+def test_the_bomb_is_honest_gzip() -> None:
+    small = hostile.gzip_of_zeros(3 * hostile.MIB)
+
+    assert _gunzip(small) == bytes(3 * hostile.MIB)
+    assert len(hostile.gzip_of_zeros(hostile.GIB)) < 1.1 * hostile.MIB
+
+
+def test_the_last_of_equal_keys_counts() -> None:
+    [verdict] = judged(music, receive(hostile.envelope_of(GOOD[:-1] + b', "userId": "eve", "userId": "zoe"}')))
+
+    assert isinstance(verdict, Accepted)
+    assert json.loads(verdict.value)["user_id"] == "zoe"
+    assert verdict.value.count(b"user_id") == 1
+    assert row_keys.user_of_row(verdict.place.row_key) == "zoe"
+
+
+@pytest.mark.parametrize(("fields", "findings"), [(100, 100), (101, 101), (102, 101), (70_000, 101)])
+def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int) -> None:
+    """A cell of 40 MB would be refused, or end the instance, at each delivery."""
+    judge = Judgement(small_contract('[checks]\nunknown_fields = "reject"\n'))
+    event = {"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", **{f"k{n}": 0 for n in range(fields)}}
+
+    verdict = judge(msgspec.json.encode(event), PUBLISHED)
+
+    assert isinstance(verdict, Rejected)
+    assert {finding.rule for finding in verdict.findings} == {"unknown_field"}
+    assert len(verdict.findings) == findings
+    assert verdict.findings[0].field == "k0"
+    if fields > MAX_UNKNOWN:
+        assert (verdict.findings[-1].field, verdict.findings[-1].found) == ("", f"{fields - MAX_UNKNOWN} more")
+    assert len(msgspec.json.encode(verdict.findings)) < 20_000
+
+
+# Who somebody says he is
+
+IDENTITIES = {
+    "separators": "a#b%23c:d%3Ae",
+    "a row of another": "00#20240115#ann",
+    "an hour": "ann#05",
+    "NUL": "ann\0",
+    "newline": "ann\n",
+    "CR LF": "ann\r\n{}",
+    "escape sequences": "\x1b[2J\x1b]0;owned\x07",
+    "long": "x" * 5_000,
+    "long and beyond ASCII": "\u20ac" * 5_000,
+    "right to left": "\u202enna",
+    "byte order mark": "\ufeffann",
+    "line separators": "ann\u2028ann\u2029",
+    "lone surrogate": "\ud800",
+    "two lone surrogates": "\ud83d\ude00",
+    "emoji": "\U0001f600",
+    "joined emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "composed": "\u00e9",
+    "decomposed": "e\u0301",
+    "empty": "",
+    "blank": " ",
+    "dots": "../../etc/passwd",
+    **{f"prefix of {length}": "annannann"[:length] for length in range(1, 9)},
+}
+PRINTABLE = set(range(0x21, 0x7F))
+
+
+def key_parts(identity: str) -> list[bytes]:
+    """Return all that is made of an identity: an event's row and qualifier as user, as id, and as a figure's value."""
+    at = datetime(2024, 1, 15, 10, tzinfo=UTC)
+    by_hour = row_keys.event_place(identity, row_keys.event_id([identity, identity]), at, "hour")
+    by_day = row_keys.event_place(identity, row_keys.event_id([identity]), at, "day")
+    return [*by_day[:2], *by_hour[:2], row_keys.aggregate_row("user", date(2024, 1, 15), identity)]
+
+
+@pytest.mark.parametrize("identity", IDENTITIES.values(), ids=IDENTITIES)
+def test_no_identity_makes_more_of_a_key_than_its_part(identity: str) -> None:
+    harmless = [part.count(b"#") for part in key_parts("ann")]
+
+    parts = key_parts(identity)
+
+    assert [part.count(b"#") for part in parts] == harmless
+    assert [part.count(b":") for part in parts] == [0, 0, 0, 1, 0]
+    assert all(set(part) <= PRINTABLE for part in parts)
+
+
+def test_no_two_identities_meet() -> None:
+    for made in zip(*map(key_parts, IDENTITIES.values()), strict=True):
+        assert len(set(made)) == len(IDENTITIES)
+
+
+texts = st.text(st.sampled_from("a#%:2\0\n\x1b\u202e\ud800") | st.characters(), max_size=6)
+
+
+@given(texts, texts, texts, texts)
+def test_different_values_of_different_dimensions_never_share_a_row(
+    dimension: str, value: str, other_dimension: str, other_value: str
+) -> None:
+    day = date(2024, 1, 15)
+    one, other = (
+        row_keys.aggregate_row(dimension, day, value),
+        row_keys.aggregate_row(other_dimension, day, other_value),
+    )
+
+    assert (one == other) == ((dimension, value) == (other_dimension, other_value))
+    assert one.count(b"#") == 2
+
+
+@given(st.text(st.sampled_from("ab"), min_size=1, max_size=3), st.text(max_size=3))
+def test_a_longer_user_is_in_no_range_of_a_shorter_one(user: str, more: str) -> None:
+    """A user's rows are read as a range of keys where a row is an hour."""
+    day = date(2024, 1, 15)
+    rows = row_keys.event_rows(user, day, "hour")
+
+    others = row_keys.event_rows(user + "#" + more, day, "hour") + row_keys.event_rows(user + more + "x", day, "hour")
+
+    assert not any(rows[0] <= other <= rows[-1] for other in others if other[:2] == rows[0][:2])
+
+
+@pytest.mark.parametrize("field", ["event_id", "userId"])
+@pytest.mark.parametrize("identity", IDENTITIES.values(), ids=IDENTITIES)
+def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_harmlessly(
+    field: str, identity: str
+) -> None:
+    raw = json.dumps({**json.loads(GOOD), field: identity}).encode()
+
+    verdict = music(raw, datetime(2024, 1, 16, tzinfo=UTC))
+
+    if isinstance(verdict, Accepted):
+        assert set(verdict.place.row_key + verdict.place.qualifier) <= PRINTABLE
+        stored = (row_keys.user_of_row(verdict.place.row_key), row_keys.decode(verdict.place.qualifier[12:].decode()))
+        # JSON's two escapes of a pair are the character; a lone one is none
+        assert stored[field == "event_id"] == identity.encode("utf-16", "surrogatepass").decode("utf-16")
+    else:
+        assert identity in ("", "\ud800") or len(identity) > 128
+        for finding in verdict.findings:
+            assert finding.found.isascii()
+            assert finding.found.isprintable()
+            assert len(finding.found) <= QUOTED
+
+
+# What is told of it
+
+
+def utf_8(text: str) -> bool:
+    return not any(0xD800 <= ord(character) < 0xE000 for character in text)
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [each for each in IDENTITIES.values() if utf_8(each)],
+    ids=[n for n, e in IDENTITIES.items() if utf_8(e)],
+)
+def test_a_log_line_stays_one_line_whatever_is_in_it(identity: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.warning(identity, message_id=identity)
+    logs.info("next", **{"traced": identity, **logs.trace(identity)})
+
+    out = capsys.readouterr().out
+    assert [json.loads(line) for line in out.removesuffix("\n").split("\n")] == [
+        {"severity": "WARNING", "message": identity, "message_id": identity},
+        {"severity": "INFO", "message": "next", "traced": identity},
+    ]
+    assert not [character for character in out if ord(character) < 0x20 and character != "\n"]

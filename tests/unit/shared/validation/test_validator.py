@@ -1,0 +1,230 @@
+"""An event's bytes and publication decide its verdict and place, and nothing that comes can break that."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.loader import load_contract
+from shared.json_nesting import MAX_DEPTH
+from shared.validation.results import Accepted, Finding, Rejected
+from shared.validation.validator import Judgement, describe
+from tests.support.samples import MUSIC_CONTRACT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
+from tests.support.small_messages import PUBLISHED, json_values, small_contract, small_event
+
+music = Judgement(load_contract(MUSIC_CONTRACT))
+
+
+def judged(raw: bytes) -> Accepted | Rejected:
+    return music(raw, PUBLISHED)
+
+
+def test_a_good_event_is_accepted_in_its_place_as_canonical_json() -> None:
+    event = music_event(1, event_type=" CLICK ", extra={"a": [1]})
+
+    verdict = judged(json.dumps(event).encode())
+
+    assert isinstance(verdict, Accepted)
+    assert verdict.warnings == ()
+    assert json.loads(verdict.value) == {
+        "event_id": "evt-000001",
+        "user_id": "user-1",
+        "timestamp": "2024-01-15T00:00:01Z",
+        "event_type": "click",
+        "song_id": "song-1",
+        "duration": 180.25,
+        "extra": {"a": [1]},
+    }
+    assert verdict.place.row_key.endswith(b"#20240115#user-1")
+    assert verdict.place.qualifier == b"86398999999#evt-000001"
+    assert verdict.place.micros == 1_705_276_801_000_000
+
+
+def test_an_event_with_warnings_is_stored_with_them() -> None:
+    verdict = judged(json.dumps(music_event(duration=-1)).encode())
+
+    assert isinstance(verdict, Accepted)
+    assert verdict.warnings == (Finding("range", "duration", "-1", "at least 0 and at most 86400", "warn"),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "rule", "found"),
+    [
+        (b"", "not_json", "Input data was truncated"),
+        (b"{", "not_json", "Input data was truncated"),
+        (b"nonsense", "not_json", "JSON is malformed: invalid character"),
+        (b'{"a":1}{"a":2}', "not_json", "JSON is malformed: trailing characters"),
+        (b'{"a":"\xff"}', "not_json", "'utf-8' codec can't decode byte 0xff"),
+        (b'{"a":NaN}', "not_json", "JSON is malformed: invalid character"),
+        (b'{"a":' + b"1" * 5_000 + b"}", "not_json", "Integer value out of range"),
+        (b"[1]", "not_an_object", "list"),
+        (b'"x"', "not_an_object", "str"),
+        (b"1.5", "not_an_object", "float"),
+        (b"null", "not_an_object", "NoneType"),
+        (b"true", "not_an_object", "bool"),
+    ],
+)
+def test_what_is_no_json_object_is_rejected_as_it_came(raw: bytes, rule: str, found: str) -> None:
+    verdict = judged(raw)
+
+    assert isinstance(verdict, Rejected)
+    assert verdict.raw == raw
+    (finding,) = verdict.findings
+    assert (finding.rule, finding.field) == (rule, "")
+    assert finding.found.startswith(found)
+    assert finding.expected == ("JSON" if rule == "not_json" else "a JSON object")
+
+
+def test_what_a_decoder_complains_of_quotes_nothing_of_the_event() -> None:
+    secret = b'{"card": "4111 1111 1111 1111", "name": "\xff"}'
+
+    with pytest.raises(UnicodeDecodeError) as caught:
+        msgspec.json.decode(secret)
+
+    assert "4111" not in describe(caught.value)
+    assert "position" not in describe(caught.value)
+    assert len(describe(ValueError("x" * 1_000))) == 200
+
+
+def test_integers_of_any_size_are_kept_where_no_field_names_them() -> None:
+    verdict = judged(json.dumps(music_event(extra=10**100)).encode())
+
+    assert isinstance(verdict, Accepted)
+    assert json.loads(verdict.value)["extra"] == 10**100
+
+
+@pytest.mark.parametrize("depth", [98, 99, 100, 900, 5_000, 100_000])
+def test_nesting_has_a_bound_of_its_own(depth: int) -> None:
+    """Python 3.11 reads a tenth of the levels that 3.13 reads."""
+    small = Judgement(small_contract('[fields.x]\ntype = "string"\nfrom = "deep.x"\n'))
+    raw = json.dumps(small_event(deep=0)).replace("0}", '{"a":' * depth + "1" + "}" * depth + "}").encode()
+
+    verdict = small(raw, PUBLISHED)
+
+    levels = f"{MAX_DEPTH} levels of arrays and objects"
+    too_deep = Rejected(raw, [Finding("too_large", "", f"over {levels}", f"at most {levels}")])
+    assert isinstance(verdict, Accepted) if depth < 100 else verdict == too_deep
+
+
+def test_an_event_that_cannot_be_written_as_json_is_rejected() -> None:
+    small = Judgement(small_contract())
+    deep: list[Any] = []
+    for _ in range(50_000):
+        deep = [deep]
+
+    verdict = small.of_record(small_event(deep=deep), PUBLISHED, b"raw")
+
+    expected = "values that JSON and 64-bit integers can hold"
+    assert verdict == Rejected(b"raw", [Finding("range", "", "nesting too deep", expected)])
+
+
+@given(st.binary() | json_values.map(msgspec.json.encode))
+def test_any_bytes_get_a_verdict_and_the_same_again(raw: bytes) -> None:
+    verdict = judged(raw)
+
+    assert judged(raw) == verdict
+    assert isinstance(verdict, Rejected)
+    assert verdict.raw == raw
+    assert verdict.findings
+
+
+text = st.text(max_size=6)
+likely_events = st.fixed_dictionaries(
+    {},
+    optional={
+        "event_id": text | json_values,
+        "userId": text | json_values,
+        "timestamp": st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat) | json_values,
+        "event_type": st.sampled_from(["click", " LIKE ", "dance"]),
+        "duration": json_values,
+        "songId": text,
+        "other": json_values,
+    },
+)
+
+
+@given(likely_events)
+def test_judging_twice_gives_the_same_verdict_and_place(record: dict[str, Any]) -> None:
+    raw = msgspec.json.encode(record)
+
+    one, other = judged(raw), Judgement(load_contract(MUSIC_CONTRACT))(raw, PUBLISHED)
+
+    assert one == other
+    if isinstance(one, Accepted):
+        assert len(one.place.row_key) <= 4_096
+        assert len(one.place.qualifier) <= 16_384
+        assert one.place.micros >= 0
+
+
+@given(likely_events)
+def test_a_stored_event_judged_by_its_canonical_form_is_itself(record: dict[str, Any]) -> None:
+    canonical = Judgement(load_contract(MUSIC_CONTRACT).of_canonical_events())
+
+    verdict = judged(msgspec.json.encode(record))
+
+    if isinstance(verdict, Accepted):
+        assert canonical(verdict.value, PUBLISHED) == verdict
+
+
+def test_the_verdict_goes_by_the_publication_not_by_a_clock() -> None:
+    raw = json.dumps(music_event(timestamp="2024-01-15T12:05:01Z")).encode()
+
+    early = music(raw, datetime(2024, 1, 15, 12, 0, tzinfo=UTC))
+    late = music(raw, datetime(2024, 1, 15, 12, 1, tzinfo=UTC))
+
+    assert isinstance(early, Rejected)
+    assert [finding.rule for finding in early.findings] == ["future"]
+    assert isinstance(late, Accepted)
+
+
+def test_bucket_and_composed_ids_decide_the_place() -> None:
+    toml = """
+    [fields.session]
+    type = "integer"
+    """
+    by_hour = small_contract(
+        toml,
+        head='version = 1\nname = "s"\n[event]\nid = ["id", "session"]\nuser = "user"\ntime = "time"\nbucket = "hour"',
+    )
+
+    verdict = Judgement(by_hour)(json.dumps(small_event(id="a:b", session=7.0)).encode(), PUBLISHED)
+
+    assert isinstance(verdict, Accepted)
+    assert verdict.place.row_key.endswith(b"#20240115#ann#10")
+    assert verdict.place.qualifier.endswith(b"#a%3Ab:7")
+    assert json.loads(verdict.value)["session"] == 7
+
+
+def test_without_quality_checks_only_id_user_and_time_count() -> None:
+    lenient = Judgement(load_contract(MUSIC_CONTRACT), quality=False)
+    raw = json.dumps(music_event(event_type="dance", songId="a b", duration="long")).encode()
+
+    verdict = lenient(raw, PUBLISHED)
+
+    assert isinstance(verdict, Accepted)
+    assert verdict.warnings == ()
+    assert isinstance(lenient(json.dumps(music_event(userId="")).encode(), PUBLISHED), Rejected)
+    assert isinstance(lenient(b"nonsense", PUBLISHED), Rejected)
+
+
+@pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
+def test_the_real_log_is_judged_as_it_should_be() -> None:
+    sparkify = Judgement(load_contract(SPARKIFY_CONTRACT))
+    published = datetime(2019, 1, 1, tzinfo=UTC)
+
+    verdicts = [sparkify(msgspec.json.encode(record), published) for record in sparkify_records()]
+
+    accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
+    rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
+    assert (len(verdicts), len(accepted), len(rejected)) == (8_042, 7_756, 286)
+    assert {tuple((finding.rule, finding.field) for finding in verdict.findings) for verdict in rejected} == {
+        (("null", "user_id"),)
+    }
+    assert len({verdict.place[:2] for verdict in accepted}) == 7_756
+    assert len({verdict.place.row_key.split(b"#")[1] for verdict in accepted}) == 30
