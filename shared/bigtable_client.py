@@ -17,13 +17,13 @@ from shared.contracts.loader import load_contract
 from shared.contracts.model import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
 from shared.ingest.pipeline import Ingestion
-from shared.row_keys import MAX_DIMENSION, MAX_QUALIFIER, encode
-from shared.tables.aggregates import Rollups
-from shared.tables.events import Events
-from shared.tables.state import State
+from shared.row_keys import MAX_DIMENSION_BYTES, MAX_QUALIFIER_BYTES, encode
+from shared.tables.aggregates import AggregatesTable
+from shared.tables.events import EventsTable
+from shared.tables.state import StateTable
 from shared.timestamps import utc
 from shared.validation.results import Rejected
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 
 T = TypeVar("T")
 
@@ -52,16 +52,16 @@ class BigTableClient:
         """
         self._settings = settings or Settings.from_environment(project_id=project_id, instance_id=instance_id)
         self._contract = load_contract(self._settings.contract)
-        self._judgement = Judgement(self._contract.of_canonical_events())
+        self._judgement = Validator(self._contract.of_canonical_events())
         self._bigtable = Bigtable(self._settings)
         self._ingestion = Ingestion(self._bigtable, self._contract)
-        self._events = Events(self._bigtable, self._contract.bucket)
-        self._rollups = Rollups(self._bigtable, State(self._bigtable))
+        self._events = EventsTable(self._bigtable, self._contract.bucket)
+        self._rollups = AggregatesTable(self._bigtable, StateTable(self._bigtable))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
     def write_event(self, user_id: str, event_id: str, event_data: Mapping[str, Any]) -> None:
-        """Store one event; returns when Bigtable has acknowledged it. The same event again changes nothing.
+        """Store one event; returns when Bigtable has acknowledged it. The same event again mutations nothing.
 
         Args:
             user_id: whose event it is.
@@ -142,12 +142,12 @@ class BigTableClient:
             TypeError, ValueError: a name is empty, too long or begins with "_", which is kept for our own, or a figure
                 is nothing that JSON gives back as it was.
         """
-        _name("dimension", dimension, MAX_DIMENSION)
+        _name("dimension", dimension, MAX_DIMENSION_BYTES)
         if dimension == RESERVED_DIMENSION:
             raise ValueError(f"dimension: found {dimension!r}, which is reserved, expected another name")
         _text("dimension_value", dimension_value)
         for name, figure in stats.items():
-            _name("stats", name, MAX_QUALIFIER)
+            _name("stats", name, MAX_QUALIFIER_BYTES)
             _figure(name, figure)
         self._run(self._rollups.write_by_hand(dimension, dimension_value, _day(date), stats))
 

@@ -43,7 +43,7 @@ class StoreRefusedError(PermanentError):
     """Bigtable refused for good: no such table or family, no permission, or an entry it calls invalid."""
 
 
-class PlacesMovedError(PermanentError):
+class LayoutChangedError(PermanentError):
     """The contract would put events elsewhere than the one the tables were filled under; the text has both."""
 
 

@@ -9,7 +9,7 @@ import gc
 _THRESHOLD = 200_000
 
 
-def spare() -> None:
+def apply() -> None:
     """Let the collector look seldom, and never again at what is there now: modules, contract, connection.
 
     Left as it is, it takes a tenth of an event's time. What isn't part of a cycle, such as all that events become, is

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 # Levels of arrays and objects. Events have under ten; every decoder manages a hundred, deep in a server's stack too.
-MAX_DEPTH = 100
+MAX_NESTING_DEPTH = 100
 
 # A string, or what opens, closes or separates. Possessive: a string without an end is read once and not tried again.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
@@ -18,11 +18,11 @@ _OPENING, _CLOSING, _COMMA, _QUOTE = b"[{", b"]}", 0x2C, 0x22
 
 
 def too_deep(data: bytes) -> bool:
-    """Return whether JSON has more than `MAX_DEPTH` levels; of what isn't JSON the answer says nothing."""
+    """Return whether JSON has more than `MAX_NESTING_DEPTH` levels; of what isn't JSON the answer says nothing."""
     # What has fewer brackets than that can't be deeper, and two counts cost less than any reading.
-    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+    if data.count(b"{") + data.count(b"[") <= MAX_NESTING_DEPTH:
         return False
-    return any(depth > MAX_DEPTH for _, depth in _structure(data))
+    return any(depth > MAX_NESTING_DEPTH for _, depth in _structure(data))
 
 
 def elements(data: bytes, *, most: int) -> list[bytes] | None:

@@ -18,19 +18,19 @@ from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 from zlib import crc32
 
-from shared.timestamps import EPOCH, MICROSECONDS_A_DAY, format_day, parse_day
+from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, format_day, parse_day
 
 SHARDS = 64
 
 # https://cloud.google.com/bigtable/quotas#limits-data-size: a row key up to 4 KiB, a qualifier up to 16 KiB.
-MAX_ROW_KEY = 4_096
-MAX_QUALIFIER = 16_384
+MAX_ROW_KEY_BYTES = 4_096
+MAX_QUALIFIER_BYTES = 16_384
 # What a key of `events` has besides the user ("SS#YYYYMMDD#" and "#HH"), a qualifier besides the id ("TTTTTTTTTTT#").
-MAX_ENCODED_USER = MAX_ROW_KEY - 12 - 3
-MAX_ENCODED_ID = MAX_QUALIFIER - 12
+MAX_ENCODED_USER_BYTES = MAX_ROW_KEY_BYTES - 12 - 3
+MAX_ENCODED_ID_BYTES = MAX_QUALIFIER_BYTES - 12
 
 # Leaves 3,000 bytes of a row key for the value.
-MAX_DIMENSION = 1_024
+MAX_DIMENSION_BYTES = 1_024
 
 Bucket = Literal["day", "hour"]
 
@@ -38,10 +38,10 @@ _SHARDS = [f"{shard:02x}" for shard in range(SHARDS)]
 _UNRESERVED = (ascii_letters + digits + "-._~").encode()  # RFC 3986, section 2.3
 # Less the microseconds of its day that have passed, an event's time in its qualifier, behind a digit that keeps the
 # zeros in front.
-_COUNTDOWN = 10**11 + MICROSECONDS_A_DAY - 1
+_COUNTDOWN = 10**11 + MICROSECONDS_PER_DAY - 1
 
 
-class Place(NamedTuple):
+class CellKey(NamedTuple):
     """The cell of one event in `events`.
 
     Attributes:
@@ -86,7 +86,7 @@ def shard_and_user(user: str) -> tuple[str, str]:
     return _SHARDS[crc32(user.encode("utf-8", "surrogatepass")) % SHARDS], encode(user)
 
 
-def event_place(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> Place:
+def cell_key_of(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> CellKey:
     """Return the place of an event; a function of these four alone, so an event that comes again finds itself.
 
     Args:
@@ -95,13 +95,13 @@ def event_place(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> P
         time: in UTC.
         bucket: how much time one row holds.
     """
-    return event_places([user], [encoded_id], [time], bucket)[0]
+    return cell_keys_of([user], [encoded_id], [time], bucket)[0]
 
 
-def event_places(
+def cell_keys_of(
     users: Sequence[str], encoded_ids: Sequence[str], times: Sequence[datetime], bucket: Bucket
-) -> list[Place]:
-    """Return the places of events, each as `event_place` does."""
+) -> list[CellKey]:
+    """Return the places of events, each as `cell_key_of` does."""
     if not users:
         return []
     since = list(map(sub, times, repeat(EPOCH)))
@@ -115,9 +115,9 @@ def event_places(
         row_keys = [b"%b#%02d" % (key, time.hour) for key, time in zip(row_keys, times, strict=True)]
     counted = zip(within, encoded_ids, strict=True)
     qualifiers = _utf8([f"{_COUNTDOWN - passed}#{encoded_id}" for passed, encoded_id in counted], after="1")
-    micros = [day * MICROSECONDS_A_DAY + passed - passed % 1_000 for day, passed in zip(days, within, strict=True)]
-    # Place(...) a place costs twice as much.
-    return list(map(tuple.__new__, repeat(Place), zip(row_keys, qualifiers, micros, strict=True)))
+    micros = [day * MICROSECONDS_PER_DAY + passed - passed % 1_000 for day, passed in zip(days, within, strict=True)]
+    # CellKey(...) a place costs twice as much.
+    return list(map(tuple.__new__, repeat(CellKey), zip(row_keys, qualifiers, micros, strict=True)))
 
 
 @lru_cache(maxsize=1_024)
@@ -132,7 +132,7 @@ def _utf8(texts: Sequence[str], after: str = "") -> list[bytes]:
 
 def event_time(day: date, qualifier: bytes) -> datetime:
     """Return the time, to the microsecond, of the event whose cell has that qualifier in a row of that day."""
-    within = MICROSECONDS_A_DAY - 1 - int(qualifier[:11])
+    within = MICROSECONDS_PER_DAY - 1 - int(qualifier[:11])
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(microseconds=within)
 
 
@@ -151,7 +151,7 @@ def user_of_row(row_key: bytes) -> str:
 def qualifier_bound(time: datetime) -> bytes:
     """Return the text that divides a row's qualifiers: those below it belong to events after `time`, none equals it."""
     within = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
-    return f"{MICROSECONDS_A_DAY - 1 - within:011d}".encode()
+    return f"{MICROSECONDS_PER_DAY - 1 - within:011d}".encode()
 
 
 def shard_prefixes(day: date) -> list[bytes]:
@@ -186,11 +186,11 @@ def aggregate_prefix(dimension: str, day: date) -> bytes:
 def aggregate_row(dimension: str, day: date, value: str) -> bytes:
     """Return the row key of one value; one too long for a key ends in the digest of the whole instead of its rest."""
     key = aggregate_prefix(dimension, day) + encode(value).encode()
-    if len(key) <= MAX_ROW_KEY:
+    if len(key) <= MAX_ROW_KEY_BYTES:
         return key
     # "%%" is nothing that percent-encoding makes, so no other value can be given this key.
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32].encode()
-    return key[: MAX_ROW_KEY - 64] + b"%%" + digest
+    return key[: MAX_ROW_KEY_BYTES - 64] + b"%%" + digest
 
 
 def value_of_row(row_key: bytes) -> str:

@@ -15,7 +15,7 @@ _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
 # Up to microseconds, and UTC; of more digits msgspec would round the last.
-_LONGEST_EXACT = len("2024-01-15T10:30:00.123456Z")
+_MAX_EXACT_CHARS = len("2024-01-15T10:30:00.123456Z")
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -40,7 +40,7 @@ def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[An
         return lambda column: list(map(read, column))
 
     def read_all(column: Sequence[Any]) -> list[Any]:
-        texts = set(map(type, column)) == {str} and max(map(len, column)) <= _LONGEST_EXACT
+        texts = set(map(type, column)) == {str} and max(map(len, column)) <= _MAX_EXACT_CHARS
         if texts and {text[-1:] for text in column} == {"Z"}:
             with suppress(msgspec.ValidationError):
                 return msgspec.convert(column, list[datetime])
@@ -57,7 +57,7 @@ def utc(moment: datetime) -> datetime:
 def _from_rfc_3339(value: Any) -> Any:
     if type(value) is not str:
         return value
-    if value[-1:] == "Z" and len(value) <= _LONGEST_EXACT:
+    if value[-1:] == "Z" and len(value) <= _MAX_EXACT_CHARS:
         try:
             return msgspec.convert(value, datetime)  # a quarter of the time of all that follows
         except msgspec.ValidationError:
@@ -95,7 +95,7 @@ def _from_format(format: str) -> Callable[[Any], Any]:
     return read
 
 
-MICROSECONDS_A_DAY = 86_400_000_000
+MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from shared.runtime import instance
 from shared.runtime.cloud_events import ACKNOWLEDGED, receive
-from shared.runtime.responses import answering
+from shared.runtime.responses import error_responses
 
 
 # `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.
@@ -14,7 +14,7 @@ from shared.runtime.responses import answering
 async def aggregate(request: Request) -> Response:
     """Answer 2xx once the day that is asked for is computed and readable, or every one of several is asked for."""
     message = await receive(request)
-    with answering(message) as told:
+    with error_responses(message) as told:
         aggregation = instance.aggregation()
         match await aggregation.days(message):
             case [day]:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from shared.runtime import instance
 from shared.runtime.cloud_events import ACKNOWLEDGED, receive
-from shared.runtime.responses import answering
+from shared.runtime.responses import error_responses
 
 
 # `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.
@@ -14,6 +14,6 @@ from shared.runtime.responses import answering
 async def ingest(request: Request) -> Response:
     """Answer 2xx once every event of the message is in `events` or in `rejected`, and never before."""
     message = await receive(request)
-    with answering(message):
+    with error_responses(message):
         await instance.ingestion().take(message)
     return ACKNOWLEDGED

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from infra.batch.report import Report
 from infra.sources.files import Record, SourceReader, Unreadable
 from shared.contracts.model import Contract
-from shared.row_keys import Place, rejected_row, user_of_row
+from shared.row_keys import CellKey, rejected_row, user_of_row
 from shared.timestamps import parse_day
 from shared.validation.results import Accepted
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 
 if TYPE_CHECKING:
     from infra.sources.files import ColumnType
@@ -40,26 +40,26 @@ def columns(contract: Contract) -> Mapping[str, ColumnType]:
     }
 
 
-class DistinctPlaces:
-    """Counts different places, and by day different events and users; 16 bytes or so an event and set slot."""
+class DistinctCellKeys:
+    """Counts different cell_keys, and by day different events and users; 16 bytes or so an event and set slot."""
 
     def __init__(self) -> None:
         self._places: set[int] = set()
         self._rows: Counter[bytes] = Counter()
 
-    def add(self, places: Sequence[Place]) -> int:
-        """Take in places; returns how many of them are new."""
+    def add(self, cell_keys: Sequence[CellKey]) -> int:
+        """Take in cell_keys; returns how many of them are new."""
         known, before = self._places, len(self._places)
-        marks = list(map(hash, places))
+        marks = list(map(hash, cell_keys))
         new = set(marks) - known
         if len(new) == len(marks):
             known |= new
-            self._rows.update([place.row_key for place in places])
+            self._rows.update([cell_key.row_key for cell_key in cell_keys])
             return len(new)
-        for mark, place in zip(marks, places, strict=True):
+        for mark, cell_key in zip(marks, cell_keys, strict=True):
             if mark not in known:
                 known.add(mark)
-                self._rows[place.row_key] += 1
+                self._rows[cell_key.row_key] += 1
         return len(known) - before
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class DistinctPlaces:
         return {parse_day(day.decode()): (events[day], len(users[day])) for day in sorted(events)}
 
 
-def judge_files(
+def check_files(
     reader: SourceReader, contract: Contract, *, progress: Callable[[Report], None] = lambda _report: None
 ) -> Report:
     """Judge all events of some files as if they were published now.
@@ -86,15 +86,15 @@ def judge_files(
         contract: what to hold them to.
         progress: is told of the figures now and then.
     """
-    judge = Judgement(contract)
+    judge = Validator(contract)
     published = datetime.now(UTC)
-    report, places, seen = Report(), DistinctPlaces(), set[bytes]()
+    report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
     items = iter(reader)
     while batch := list(islice(items, _BATCH)):
         records = readable(batch, report)
         for record, verdict in zip(records, judge.all([record.raw for record in records], published), strict=True):
             if isinstance(verdict, Accepted):
-                if places.add((verdict.place,)):
+                if cell_keys.add((verdict.cell_key,)):
                     report.stored += 1
                     report.warned.update({finding.rule for finding in verdict.warnings})
                 continue
@@ -104,7 +104,7 @@ def judge_files(
                 report.reject(verdict.findings, where(record))
         report.published += len(records)
         progress(report)
-    report.days = places.days()
+    report.days = cell_keys.days()
     return report
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 
-from infra.batch.check import DistinctPlaces, readable, where
+from infra.batch.check import DistinctCellKeys, readable, where
 from infra.batch.report import Report
 from infra.batch.task_group import concurrently
 from infra.sources.files import Record, SourceReader
@@ -43,20 +43,20 @@ async def load_files(
         quality: False stores all that has an id, a user and a time.
         progress: is told of the figures now and then.
     """
-    gc_tuning.spare()
+    gc_tuning.apply()
     ingestion = Ingestion(bigtable, contract, quality=quality)
     published = datetime.now(UTC)
-    report, places, seen = Report(), DistinctPlaces(), set[bytes]()
+    report, places, seen = Report(), DistinctCellKeys(), set[bytes]()
     held = 0
     landed = asyncio.Event()
 
     async def keep(records: list[Record], size: int) -> None:
         nonlocal held
         try:
-            verdicts = ingestion.judge_all([record.raw for record in records], published)
+            verdicts = ingestion.validate_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
             await ingestion.keep(accepted, published, records[0].source)
-            report.stored += places.add([verdict.place for verdict in accepted])
+            report.stored += places.add([verdict.cell_key for verdict in accepted])
             if len(accepted) < len(verdicts):
                 await quarantine(records, verdicts)
             report.published += len(records)

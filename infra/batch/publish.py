@@ -13,8 +13,8 @@ from google.pubsub_v1.types import PubsubMessage
 from infra.batch.report import Report
 from infra.batch.task_group import concurrently
 from infra.sources.files import Record, SourceReader, Unreadable
-from shared.pubsub.message import CONTENT_ENCODING, CONTENT_TYPE, LINES, MAX_PACKED, MAX_UNPACKED
-from shared.pubsub.publisher import MESSAGES_A_CALL, Publisher
+from shared.pubsub.message import CONTENT_ENCODING, CONTENT_TYPE, LINES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
+from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
 
 # A PublishRequest may have 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
 _BYTES_A_CALL = 4 * 1024 * 1024
@@ -75,7 +75,7 @@ def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator
     while batch := [*batch, *islice(events, batch_size - len(batch))]:
         fit = _fit(batch)
         data = b"\n".join(batch[:fit])
-        if len(data) > MAX_PACKED:  # one large event, which fits when it is compressed
+        if len(data) > MAX_PACKED_BYTES:  # one large event, which fits when it is compressed
             yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES, CONTENT_ENCODING: "gzip"}), 1
         else:
             yield PubsubMessage(data=data, attributes=_LINES), fit
@@ -87,27 +87,27 @@ def _events(reader: SourceReader, report: Report) -> Iterator[bytes]:
     for item in reader:
         if isinstance(item, Unreadable):
             report.cannot_read(item.source, item.line, item.problem)
-        elif len(item.raw) <= MAX_PACKED or _squeezed(item) is not None:
+        elif len(item.raw) <= MAX_PACKED_BYTES or _squeezed(item) is not None:
             yield item.raw
         else:
-            problem = f"found {len(item.raw):,} bytes, expected an event of at most {MAX_PACKED:,}"
+            problem = f"found {len(item.raw):,} bytes, expected an event of at most {MAX_PACKED_BYTES:,}"
             report.cannot_read(item.source, item.line, problem)
 
 
 def _fit(events: list[bytes]) -> int:
     """Return how many of the events one message can hold, a newline behind each; one at least."""
-    if sum(map(len, events)) + len(events) <= MAX_PACKED:
+    if sum(map(len, events)) + len(events) <= MAX_PACKED_BYTES:
         return len(events)
     sizes = accumulate(len(event) + 1 for event in events)
-    return max(sum(size <= MAX_PACKED for size in sizes), 1)
+    return max(sum(size <= MAX_PACKED_BYTES for size in sizes), 1)
 
 
 def _squeezed(record: Record) -> bytes | None:
     """Return an event compressed, if that makes it small enough for a message."""
-    if len(record.raw) > MAX_UNPACKED:
+    if len(record.raw) > MAX_UNPACKED_BYTES:
         return None
     data = gzip.compress(record.raw)
-    return data if len(data) <= MAX_PACKED else None
+    return data if len(data) <= MAX_PACKED_BYTES else None
 
 
 def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> Iterator[tuple[list[PubsubMessage], int]]:
@@ -116,7 +116,7 @@ def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> It
     events = size = 0
     for message, count in messages:
         length = len(message.data)
-        if gathered and (single or len(gathered) == MESSAGES_A_CALL or size + length > _BYTES_A_CALL):
+        if gathered and (single or len(gathered) == MAX_MESSAGES_PER_CALL or size + length > _BYTES_A_CALL):
             yield gathered, events
             gathered, events, size = [], 0, 0
         gathered.append(message)

@@ -18,16 +18,16 @@ from google.pubsub_v1.types import PubsubMessage
 from infra.batch.subscriber import Subscriber
 from shared import timestamps
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
 from shared.ingest.pipeline import judged
 from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, pack
 from shared.pubsub.publisher import Publisher
 from shared.tables.events import FAMILY
-from shared.tables.rejected import Quarantine, Quarantined
+from shared.tables.rejected import RejectedEvent, RejectedTable
 from shared.validation.results import Accepted, rules_broken
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 
 # Seconds until a replay stops waiting for the function; what isn't stored by then stays in quarantine.
 PATIENCE = 60.0
@@ -83,9 +83,9 @@ async def replay_rejected(
         dry_run: only look.
         patience: seconds to wait until the function has stored them.
     """
-    replay, judge = Replay(), Judgement(contract)
-    together: list[tuple[Quarantined, Accepted]] = []
-    async for event in Quarantine(bigtable).of_day(day, rule=rule):
+    replay, judge = Replay(), Validator(contract)
+    together: list[tuple[RejectedEvent, Accepted]] = []
+    async for event in RejectedTable(bigtable).of_day(day, rule=rule):
         if limit is not None and replay.looked_at == limit:
             break
         replay.looked_at += 1
@@ -120,7 +120,7 @@ async def replay_dead_letters(
         limit: messages at most.
         dry_run: only look, and leave them where they are.
     """
-    replay, judge = Replay(), Judgement(contract)
+    replay, judge = Replay(), Validator(contract)
     looked_at: list[str] = []
     while limit is None or replay.looked_at < limit:
         most = _PACKED if limit is None else min(_PACKED, limit - replay.looked_at)
@@ -150,7 +150,7 @@ async def replay_dead_letters(
 async def _put_back(
     bigtable: Bigtable,
     publisher: Publisher,
-    events: list[tuple[Quarantined, Accepted]],
+    events: list[tuple[RejectedEvent, Accepted]],
     replay: Replay,
     patience: float,
 ) -> None:
@@ -168,27 +168,27 @@ async def _put_back(
 
 
 async def _remove_stored(
-    bigtable: Bigtable, events: list[tuple[Quarantined, Accepted]], replay: Replay
-) -> list[tuple[Quarantined, Accepted]]:
+    bigtable: Bigtable, events: list[tuple[RejectedEvent, Accepted]], replay: Replay
+) -> list[tuple[RejectedEvent, Accepted]]:
     """Take those out of quarantine that are in the table as the contract makes them; returns the others."""
     found: dict[tuple[bytes, bytes], bytes] = {}
     scan = Scan(
-        keys=sorted({verdict.place.row_key for _, verdict in events}), filter=Filter(family_name_regex_filter=FAMILY)
+        keys=sorted({verdict.cell_key.row_key for _, verdict in events}), filter=Filter(family_name_regex_filter=FAMILY)
     )
     async for row in bigtable.read(EVENTS, scan):
         found |= {(row.key, cell.qualifier): cell.value for cell in row.cells}
-    changes, left = Changes(), []
+    mutations, left = Mutations(), []
     for event, verdict in events:
-        if found.get((verdict.place.row_key, verdict.place.qualifier)) == verdict.value:
-            changes.delete_row(event.row_key)
+        if found.get((verdict.cell_key.row_key, verdict.cell_key.qualifier)) == verdict.value:
+            mutations.delete_row(event.row_key)
             replay.stored += 1
         else:
             left.append((event, verdict))
-    await bigtable.write(REJECTED, changes)
+    await bigtable.write(REJECTED, mutations)
     return left
 
 
-def _messages(events: Iterable[Quarantined]) -> Iterator[PubsubMessage]:
+def _messages(events: Iterable[RejectedEvent]) -> Iterator[PubsubMessage]:
     """Pack events that were first published together; one that has a newline in it travels alone."""
     together: dict[str, list[bytes]] = defaultdict(list)
     for event in events:
@@ -217,7 +217,7 @@ def _as_received(message: PubsubMessage) -> Message:
     return Message(message.data, message.message_id, published, dict(again.attributes))
 
 
-def _published(event: Quarantined) -> datetime:
+def _published(event: RejectedEvent) -> datetime:
     return timestamps.utc(datetime.fromisoformat(event.published))
 
 

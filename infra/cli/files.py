@@ -119,12 +119,12 @@ def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
 
     Example: sluice check --source data/sample_events.json
     """
-    from infra.batch.check import judge_files
+    from infra.batch.check import check_files
 
     loaded = load_contract(contract_path(contract))
     reader = options.open_source(source, form, loaded)
     with _bar("checking", reader) as progress:
-        report = judge_files(reader, loaded, progress=progress)
+        report = check_files(reader, loaded, progress=progress)
     _tell(report, as_json, verb="read")
 
 

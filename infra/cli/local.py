@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from infra.cli import options
-from infra.local.stats import Figures
+from infra.local.stats import LiveStats
 from shared.config import contract_path
 from shared.contracts.loader import load_contract
 
@@ -86,21 +86,21 @@ _LINES_EVERY = 5.0
 
 
 @contextmanager
-def show_figures(console: Console | None = None) -> Iterator[Callable[[Figures], None]]:
+def show_figures(console: Console | None = None) -> Iterator[Callable[[LiveStats], None]]:
     """Return what shows figures: in place on a terminal, in a pipe as lines, when they have changed."""
     console = console or Console()
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
 
-            def draw(figures: Figures) -> None:
+            def draw(figures: LiveStats) -> None:
                 text = "\n".join(f"{what:<20} {line}" for what, line in figures.lines().items())
                 live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
 
             yield draw
         return
-    told, told_at = Figures().lines(), 0.0
+    told, told_at = LiveStats().lines(), 0.0
 
-    def write(figures: Figures) -> None:
+    def write(figures: LiveStats) -> None:
         nonlocal told, told_at
         lines = figures.lines()
         if lines != told and time.monotonic() - told_at >= _LINES_EVERY:

@@ -157,18 +157,18 @@ def rejected(
     Example: sluice rejected --date today --rule range
     """
     from shared.bigtable.client import Bigtable
-    from shared.tables.rejected import Quarantine, Quarantined
+    from shared.tables.rejected import RejectedEvent, RejectedTable
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, store_deadline=_PATIENCE)
     asked = day or datetime.now(UTC).date()
 
-    async def read() -> list[Quarantined]:
+    async def read() -> list[RejectedEvent]:
         bigtable = Bigtable(settings)
-        found: list[Quarantined] = []
+        found: list[RejectedEvent] = []
         try:
             if limit:
-                async for event in Quarantine(bigtable).of_day(asked, rule=rule):
+                async for event in RejectedTable(bigtable).of_day(asked, rule=rule):
                     found.append(event)
                     if len(found) == limit:
                         break

@@ -116,7 +116,7 @@ class Workload(msgspec.Struct, frozen=True):
     aggregate_memory_gib: float = 1.0
 
 
-class Part(msgspec.Struct, frozen=True):
+class CostItem(msgspec.Struct, frozen=True):
     """One part of the bill: dollars a month, and what they are for."""
 
     name: str
@@ -134,7 +134,7 @@ def load(path: Path = PRICES) -> Prices:
         raise SettingsError(f"{path}: {error}; expected the tables and keys of {PRICES.name}") from None
 
 
-def month(prices: Prices, work: Workload) -> list[Part]:
+def month(prices: Prices, work: Workload) -> list[CostItem]:
     """Return the parts of a month's bill, the free tiers taken off."""
     events = work.events_per_day * prices.assumptions.days
     messages = events / work.batch_size
@@ -152,7 +152,7 @@ def for_days(prices: Prices, days: float) -> Prices:
     return msgspec.structs.replace(prices, assumptions=msgspec.structs.replace(prices.assumptions, days_stored=days))
 
 
-def total(parts: list[Part]) -> float:
+def total(parts: list[CostItem]) -> float:
     """Return the dollars of a whole bill."""
     return sum(part.dollars for part in parts)
 
@@ -190,15 +190,15 @@ def stored_gib(prices: Prices, work: Workload) -> float:
     return work.events_per_day * a.days_stored * (work.bytes + a.stored_overhead) / _GIB
 
 
-def _pubsub(prices: Prices, work: Workload, messages: float) -> Part:
+def _pubsub(prices: Prices, work: Workload, messages: float) -> CostItem:
     size = message_bytes(prices, work)
     gib = 2 * messages * size / _GIB
     dollars = max(0.0, gib - prices.pubsub.free_gib) * _GIB / _TIB * prices.pubsub.per_tib
     text = f"{messages:,.0f} messages of {size:,.0f} bytes, published and delivered: {gib:,.1f} GiB"
-    return Part("Pub/Sub", dollars, text)
+    return CostItem("Pub/Sub", dollars, text)
 
 
-def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, messages: float) -> list[Part]:
+def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, messages: float) -> list[CostItem]:
     run, a = prices.run, prices.assumptions
     ingest = busy_seconds(prices, work, messages)
     aggregate = events / a.aggregate_events
@@ -207,29 +207,29 @@ def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, message
     cpu = max(0.0, ingest + aggregate - run.free_vcpu_seconds) * run.per_vcpu_second
     memory = max(0.0, gib_seconds - run.free_gib_seconds) * run.per_gib_second
     return [
-        Part("functions: invocations", requests, f"{messages:,.0f} of ingest, {a.days:,.0f} of aggregate"),
-        Part("functions: CPU", cpu, f"{ingest:,.0f} vCPU-seconds of ingest, {aggregate:,.0f} of aggregate"),
-        Part("functions: memory", memory, f"{gib_seconds:,.0f} GiB-seconds"),
+        CostItem("functions: invocations", requests, f"{messages:,.0f} of ingest, {a.days:,.0f} of aggregate"),
+        CostItem("functions: CPU", cpu, f"{ingest:,.0f} vCPU-seconds of ingest, {aggregate:,.0f} of aggregate"),
+        CostItem("functions: memory", memory, f"{gib_seconds:,.0f} GiB-seconds"),
     ]
 
 
-def _bigtable(prices: Prices, work: Workload) -> list[Part]:
+def _bigtable(prices: Prices, work: Workload) -> list[CostItem]:
     count, gib = nodes(prices, work), stored_gib(prices, work)
     hours = count * prices.assumptions.days * 24
     stored = f"{gib:,.1f} GiB, {prices.assumptions.days_stored:,.0f} days of events"
     return [
-        Part("Bigtable: nodes", hours * prices.bigtable.per_node_hour, f"{count}, always on: {hours:,.1f} hours"),
-        Part("Bigtable: storage", gib * prices.bigtable.per_gib_month, stored),
+        CostItem("Bigtable: nodes", hours * prices.bigtable.per_node_hour, f"{count}, always on: {hours:,.1f} hours"),
+        CostItem("Bigtable: storage", gib * prices.bigtable.per_gib_month, stored),
     ]
 
 
-def _scheduler(prices: Prices) -> Part:
+def _scheduler(prices: Prices) -> CostItem:
     free = prices.scheduler.free_jobs
     dollars = max(0, 1 - free) * prices.scheduler.per_job
-    return Part("Scheduler", dollars, f"1 job; {free} of a billing account are free")
+    return CostItem("Scheduler", dollars, f"1 job; {free} of a billing account are free")
 
 
-def _logging(prices: Prices, work: Workload) -> Part:
+def _logging(prices: Prices, work: Workload) -> CostItem:
     """A line in five seconds and instance at most; as many instances as are busy, one at least."""
     a = prices.assumptions
     messages = work.events_per_day * a.days / work.batch_size
@@ -237,4 +237,4 @@ def _logging(prices: Prices, work: Workload) -> Part:
     lines = min(messages, instances * a.log_lines_hour * 24 * a.days)
     gib = lines * a.log_bytes_line / _GIB
     dollars = max(0.0, gib - prices.logging.free_gib) * prices.logging.per_gib
-    return Part("Logging", dollars, f"{lines:,.0f} lines: {gib:,.2f} GiB")
+    return CostItem("Logging", dollars, f"{lines:,.0f} lines: {gib:,.2f} GiB")

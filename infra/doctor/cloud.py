@@ -11,7 +11,7 @@ from dataclasses import replace
 from infra.deploy.gcloud import Command, gcloud
 from infra.deploy.iam import Grant
 from infra.deploy.steps import APIS, SUBSCRIPTIONS, Target, find_policy, find_subscription, metrics, policies
-from infra.doctor.local import Finding
+from infra.doctor.local import CheckResult
 from shared.errors import MissingProgramError, SluiceError
 
 Look = Callable[[Sequence[str]], str]
@@ -20,7 +20,9 @@ _SIDE_BY_SIDE = 4  # each gcloud is a process that takes a second of CPU to star
 _LOGIN = "gcloud auth login && gcloud auth application-default login"
 
 
-def examine(target: Target, look: Look, *, clients: Callable[[], Iterable[Finding]] = tuple) -> Iterator[Finding]:
+def examine(
+    target: Target, look: Look, *, clients: Callable[[], Iterable[CheckResult]] = tuple
+) -> Iterator[CheckResult]:
     """Look at everything that the functions need in a project.
 
     Args:
@@ -31,21 +33,21 @@ def examine(target: Target, look: Look, *, clients: Callable[[], Iterable[Findin
     try:
         account = look(gcloud("auth", "list", filter="status:ACTIVE", format="value(account)"))
     except MissingProgramError as error:
-        yield Finding("gcloud", ok=False, text=str(error))
+        yield CheckResult("gcloud", ok=False, text=str(error))
         return
     except SluiceError as error:
-        yield Finding("credentials", ok=False, text=f"{error}; `{_LOGIN}`")
+        yield CheckResult("credentials", ok=False, text=f"{error}; `{_LOGIN}`")
         return
     if not account:
-        yield Finding("credentials", ok=False, text=f"gcloud knows nobody; `{_LOGIN}`")
+        yield CheckResult("credentials", ok=False, text=f"gcloud knows nobody; `{_LOGIN}`")
         return
-    yield Finding("credentials", ok=True, text=account)
+    yield CheckResult("credentials", ok=True, text=account)
     describe = gcloud("projects", "describe", target.project, format="value(projectNumber)")
     number = _asked(look, "project", describe, "gcloud projects list")
     yield number
     if not number.ok:
         return
-    checks: list[Callable[[], Iterable[Finding]]] = [
+    checks: list[Callable[[], Iterable[CheckResult]]] = [
         lambda: _apis(target, look),
         lambda: [_instance(target, look)],
         lambda: _accounts(target, look),
@@ -59,30 +61,30 @@ def examine(target: Target, look: Look, *, clients: Callable[[], Iterable[Findin
             yield from found
 
 
-def _asked(look: Look, what: str, command: Command, mend: str) -> Finding:
+def _asked(look: Look, what: str, command: Command, mend: str) -> CheckResult:
     """Return what a command wrote; it is bad if it wrote nothing or failed."""
     try:
         wrote = look(command)
     except SluiceError as error:
-        return Finding(what, ok=False, text=f"{error}; `{mend}`")
-    return Finding(what, ok=bool(wrote), text=wrote or f"found none; `{mend}`")
+        return CheckResult(what, ok=False, text=f"{error}; `{mend}`")
+    return CheckResult(what, ok=bool(wrote), text=wrote or f"found none; `{mend}`")
 
 
-def _listed(look: Look, what: str, command: Command, wanted: dict[str, Command | str]) -> Iterator[Finding]:
+def _listed(look: Look, what: str, command: Command, wanted: dict[str, Command | str]) -> Iterator[CheckResult]:
     """Look whether all that is wanted is in a list, a name a line; with the command for what is missing."""
     try:
         there = {line.rsplit("/", 1)[-1].strip() for line in look(command).splitlines()}
     except SluiceError as error:
-        yield Finding(what, ok=False, text=str(error))
+        yield CheckResult(what, ok=False, text=str(error))
         return
     missing = [name for name in wanted if name not in there]
     for name in missing:
-        yield Finding(what, ok=False, text=f"{name} is missing; `{_shown(wanted[name])}`")
+        yield CheckResult(what, ok=False, text=f"{name} is missing; `{_shown(wanted[name])}`")
     if not missing:
-        yield Finding(what, ok=True, text=f"{len(wanted)} of {len(wanted)}")
+        yield CheckResult(what, ok=True, text=f"{len(wanted)} of {len(wanted)}")
 
 
-def _apis(target: Target, look: Look) -> Iterator[Finding]:
+def _apis(target: Target, look: Look) -> Iterator[CheckResult]:
     enabled = gcloud("services", "list", enabled=True, project=target.project, format="value(config.name)")
     names = [f"{api}.googleapis.com" for api in APIS]
     wanted: dict[str, Command | str] = {
@@ -91,7 +93,7 @@ def _apis(target: Target, look: Look) -> Iterator[Finding]:
     yield from _listed(look, "APIs", enabled, wanted)
 
 
-def _instance(target: Target, look: Look) -> Finding:
+def _instance(target: Target, look: Look) -> CheckResult:
     words = ("bigtable", "instances", "describe", target.instance)
     create = gcloud(
         *("bigtable", "instances", "create", target.instance),
@@ -103,7 +105,7 @@ def _instance(target: Target, look: Look) -> Finding:
     return _asked(look, f"instance {target.instance}", command, shlex.join(create))
 
 
-def _accounts(target: Target, look: Look) -> Iterator[Finding]:
+def _accounts(target: Target, look: Look) -> Iterator[CheckResult]:
     listing = gcloud("iam", "service-accounts", "list", project=target.project, format="value(email)")
     wanted: dict[str, Command | str] = {
         account.email(target.project): account.create(target.project) for account in target.accounts
@@ -111,16 +113,16 @@ def _accounts(target: Target, look: Look) -> Iterator[Finding]:
     yield from _listed(look, "accounts", listing, wanted)
 
 
-def _alerts(target: Target, look: Look) -> Iterator[Finding]:
+def _alerts(target: Target, look: Look) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
     yield from _listed(look, "metrics", listing, dict.fromkeys(metrics(), "sluice deploy"))
     for key in policies():
         yield _briefly(_asked(look, f"alert {key}", find_policy(target, key), "sluice deploy"))
 
 
-def _briefly(finding: Finding) -> Finding:
+def _briefly(finding: CheckResult) -> CheckResult:
     """Return a finding of something that is there, without its long name."""
-    return Finding(finding.what, ok=True, text="is there") if finding.ok else finding
+    return CheckResult(finding.what, ok=True, text="is there") if finding.ok else finding
 
 
 def _by_resource(target: Target) -> list[list[Grant]]:
@@ -132,13 +134,13 @@ def _by_resource(target: Target) -> list[list[Grant]]:
     return list(places.values())
 
 
-def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Iterator[Finding]:
+def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Iterator[CheckResult]:
     what = f"roles on {grants[0].kind} {grants[0].resource}".strip()
     where = target.project, target.instance, target.region
     try:
         bindings = json.loads(look(grants[0].policy(*where, format="json")) or "{}").get("bindings", [])
     except SluiceError as error:
-        yield Finding(what, ok=False, text=str(error))
+        yield CheckResult(what, ok=False, text=str(error))
         return
     held = {(binding["role"], member) for binding in bindings for member in binding.get("members", ())}
     missing = [
@@ -147,19 +149,19 @@ def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Ite
     for grant in missing:
         command = grant.give(*where)
         mend = _shown(tuple(word.replace("${NUMBER}", number) for word in command))
-        yield Finding(what, ok=False, text=f"{grant.role} is missing, to {grant.why}; `{mend}`")
+        yield CheckResult(what, ok=False, text=f"{grant.role} is missing, to {grant.why}; `{mend}`")
     if not missing:
-        yield Finding(what, ok=True, text=f"{len(grants)} of {len(grants)}")
+        yield CheckResult(what, ok=True, text=f"{len(grants)} of {len(grants)}")
 
 
-def _function(target: Target, look: Look, number: str, name: str) -> Iterator[Finding]:
+def _function(target: Target, look: Look, number: str, name: str) -> Iterator[CheckResult]:
     """Look at a function, and at the subscription that Eventarc made for it."""
     where = {"region": target.region, "project": target.project}
     describe = gcloud("functions", "describe", name, gen2=True, **where, format="value(state)")
     state = _asked(look, f"function {name}", describe, "sluice deploy")
     if state.text != "ACTIVE":
         text = f"found {state.text}, expected ACTIVE; `sluice deploy`" if state.ok else state.text
-        yield Finding(state.what, ok=False, text=text)
+        yield CheckResult(state.what, ok=False, text=text)
         return
     yield state
     known: dict[str, str] = {"NUMBER": number}
@@ -168,10 +170,10 @@ def _function(target: Target, look: Look, number: str, name: str) -> Iterator[Fi
         for step in find_subscription(target, name, needed=False):
             known[step.into] = look(_filled(step.command, known))
     except SluiceError as error:
-        yield Finding(what, ok=False, text=f"{error}; `sluice deploy`")
+        yield CheckResult(what, ok=False, text=f"{error}; `sluice deploy`")
         return
     found = known[f"{name.upper()}_SUBSCRIPTION"].rsplit("/", 1)[-1]
-    yield Finding(what, ok=bool(found), text=found or "found none; `sluice deploy`")
+    yield CheckResult(what, ok=bool(found), text=found or "found none; `sluice deploy`")
     for grant in target.grants:
         if found and grant.kind == "subscription" and grant.function == name:
             yield from _grants(target, look, number, [replace(grant, resource=found)])

@@ -8,7 +8,7 @@ import google.auth
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 
-from infra.doctor.local import Finding, readable_tables
+from infra.doctor.local import CheckResult, readable_tables
 from infra.provision.google_api import LOGIN
 from infra.provision.plan import Change
 from infra.provision.provisioner import compare
@@ -19,7 +19,7 @@ from shared.errors import SluiceError
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[CheckResult]:
     """Look at a project on Google Cloud; without credentials, which gcloud's own aren't, at nothing else."""
     found = credentials()
     yield found
@@ -31,29 +31,29 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from (finding for finding in readable_tables(settings) if finding.what not in told)
 
 
-def credentials() -> Finding:
+def credentials() -> CheckResult:
     """Look whether there are application-default credentials, and whether they still hold."""
     what = "application-default credentials"
     try:
         found, _ = google.auth.default(scopes=_SCOPES)
         found.refresh(Request())
     except GoogleAuthError as error:
-        return Finding(what, ok=False, text=f"{error.args[0] if error.args else error}; `{LOGIN}`")
-    return Finding(what, ok=True, text="valid")
+        return CheckResult(what, ok=False, text=f"{error.args[0] if error.args else error}; `{LOGIN}`")
+    return CheckResult(what, ok=True, text="valid")
 
 
-def differences(settings: Settings, resources: Resources = RESOURCES) -> Iterator[Finding]:
+def differences(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
     """Compare topics, subscriptions, tables and the job as `sluice provision` does."""
     for what, found in compare(settings, resources):
         if isinstance(found, SluiceError):
-            yield Finding(what, ok=False, text=str(found))
+            yield CheckResult(what, ok=False, text=str(found))
         elif found:
             yield from map(_finding, found)
         else:
-            yield Finding(what, ok=True, text="as declared")
+            yield CheckResult(what, ok=True, text="as declared")
 
 
-def _finding(change: Change) -> Finding:
+def _finding(change: Change) -> CheckResult:
     text = "missing" if change.action == "create" else change.text
     mend = f"`sluice provision --force`, and {change.loses}" if change.loses else "`sluice provision`"
-    return Finding(change.title, ok=False, text=f"{text}; {mend}")
+    return CheckResult(change.title, ok=False, text=f"{text}; {mend}")

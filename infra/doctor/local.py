@@ -28,7 +28,7 @@ _PATIENCE = 5.0
 _OLDEST_PYTHON = (3, 11)
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """One thing that was looked at."""
 
     what: str
@@ -36,7 +36,7 @@ class Finding(msgspec.Struct, frozen=True):
     text: str
 
 
-def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -> list[Finding]:
+def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -> list[CheckResult]:
     """Look at everything that a local stack, or the functions, need.
 
     Args:
@@ -54,32 +54,32 @@ def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -
         settings = Settings.from_environment(environment, contract=contract_file)
     except SluiceError as error:
         text = f"{error}; only what runs on a stack of its own, such as `sluice run`, works without"
-        return [*findings, Finding("settings", ok=True, text=text)]
+        return [*findings, CheckResult("settings", ok=True, text=text)]
     where = settings.bigtable_emulator or "Google Cloud"
-    findings.append(Finding("settings", ok=True, text=f"{settings.project_id}/{settings.instance_id} on {where}"))
+    findings.append(CheckResult("settings", ok=True, text=f"{settings.project_id}/{settings.instance_id} on {where}"))
     findings += readable_tables(settings)
     findings += _figures(settings)
     return findings
 
 
-def readable_tables(settings: Settings) -> list[Finding]:
+def readable_tables(settings: Settings) -> list[CheckResult]:
     """Try to read every table, as the functions would."""
     return asyncio.run(_tables(replace(settings, store_deadline=_PATIENCE)))
 
 
-def _figures(settings: Settings) -> list[Finding]:
+def _figures(settings: Settings) -> list[CheckResult]:
     """Return what the local stack has done that the settings lead to, if they lead to one."""
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None:
         return []
     figures = Follower(stack.logs, stack.stats).look()
     return [
-        Finding(what, ok=what != "problems" or not figures.problems["ERROR"], text=text)
+        CheckResult(what, ok=what != "problems" or not figures.problems["ERROR"], text=text)
         for what, text in figures.lines().items()
     ]
 
 
-async def _tables(settings: Settings) -> list[Finding]:
+async def _tables(settings: Settings) -> list[CheckResult]:
     bigtable = Bigtable(settings)
     findings = []
     try:
@@ -87,24 +87,24 @@ async def _tables(settings: Settings) -> list[Finding]:
             try:
                 async for _ in bigtable.read(table.name, Scan.prefix(b"doctor#", limit=1)):
                     break
-                findings.append(Finding(f"table {table.name}", ok=True, text="can be read"))
+                findings.append(CheckResult(f"table {table.name}", ok=True, text="can be read"))
             except SettingsError as error:  # no credentials, for this table or another
-                return [*findings, Finding("tables", ok=False, text=f"{error}; `{LOGIN}`")]
+                return [*findings, CheckResult("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
                 cause = error.__cause__
                 missing = isinstance(cause, AioRpcError) and cause.code() is StatusCode.NOT_FOUND
                 mend = "; `sluice provision` makes it" if missing else ""
-                findings.append(Finding(f"table {table.name}", ok=False, text=f"{error}{mend}"))
+                findings.append(CheckResult(f"table {table.name}", ok=False, text=f"{error}{mend}"))
     finally:
         await bigtable.close()
     return findings
 
 
-def _tried(what: str, look: Callable[[], str]) -> Finding:
+def _tried(what: str, look: Callable[[], str]) -> CheckResult:
     try:
-        return Finding(what, ok=True, text=look())
+        return CheckResult(what, ok=True, text=look())
     except SluiceError as error:
-        return Finding(what, ok=False, text=str(error))
+        return CheckResult(what, ok=False, text=str(error))
 
 
 def _python() -> str:

@@ -28,9 +28,9 @@ from shared.contracts.model import Contract
 from shared.errors import StackError
 from shared.pubsub.publisher import Publisher
 from shared.row_keys import SHARDS, user_of_row
-from shared.tables.aggregates import Rollups
-from shared.tables.rejected import Quarantine
-from shared.tables.state import State
+from shared.tables.aggregates import AggregatesTable
+from shared.tables.rejected import RejectedTable
+from shared.tables.state import StateTable
 from shared.timestamps import days_between, parse_day
 
 # Nothing here takes that long; it ends a run that hangs instead of leaving a person waiting.
@@ -91,7 +91,7 @@ class Loop:
         await asyncio.to_thread(self._stack.make_schedule)
         await asyncio.to_thread(run_job, self._settings)
         self._job = JOB
-        state = State(bigtable)
+        state = StateTable(bigtable)
         waiting = {*days, today - timedelta(days=1)}
         if not_due := [day for day in days if day >= today]:
             await request_days(self._settings, not_due)
@@ -107,7 +107,7 @@ class Loop:
         if not self.report.days:
             return []
         day = max(self.report.days, key=lambda each: self.report.days[each][0])
-        rollups = Rollups(bigtable, State(bigtable))
+        rollups = AggregatesTable(bigtable, StateTable(bigtable))
         tops = []
         for aggregate in self._contract.aggregates:
             measure = aggregate.measures[0].name
@@ -215,7 +215,7 @@ async def count_events(bigtable: Bigtable) -> dict[date, tuple[int, int]]:
 
 async def count_rejected(bigtable: Bigtable, days: Iterable[date], report: Report) -> None:
     """Add to a report what is in quarantine of those days of publication."""
-    quarantine = Quarantine(bigtable)
+    quarantine = RejectedTable(bigtable)
     for day in days:
         async for event in quarantine.of_day(day):
             report.reject(event.findings, f"message {event.source}")

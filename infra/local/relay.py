@@ -69,7 +69,7 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RelayLimits:
     """Of each route."""
 
     outstanding: int = 64  # messages posted at once; 256 are no faster (1,900 a second, both)
@@ -82,7 +82,12 @@ class Relay:
     """Serves one route."""
 
     def __init__(
-        self, subscriber: SubscriberAsyncClient, http: aiohttp.ClientSession, project: str, route: Route, limits: Limits
+        self,
+        subscriber: SubscriberAsyncClient,
+        http: aiohttp.ClientSession,
+        project: str,
+        route: Route,
+        limits: RelayLimits,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._subscriber = subscriber
@@ -238,7 +243,7 @@ class Relay:
 
 
 async def serve(
-    emulator: str, project: str, routes: Sequence[Route], limits: Limits, stats: Path | None = None
+    emulator: str, project: str, routes: Sequence[Route], limits: RelayLimits, stats: Path | None = None
 ) -> None:
     """Serve routes until SIGTERM or SIGINT; `stats` is a JSON file to keep the counts in, by subscription."""
     stopped = asyncio.Event()
@@ -288,15 +293,15 @@ class _RouteType(click.ParamType[Route]):
 @click.option("--emulator", default=lambda: os.environ.get("PUBSUB_EMULATOR_HOST"), help="[$PUBSUB_EMULATOR_HOST]")
 @click.option("--project", required=True)
 @click.option("--route", "routes", type=_RouteType(), multiple=True, required=True)
-@click.option("--outstanding", type=click.IntRange(1, 1_000), default=Limits().outstanding, show_default=True)
-@click.option("--bytes", type=click.IntRange(1), default=Limits().bytes, show_default=True)
-@click.option("--lease", type=click.IntRange(10, 600), default=Limits().lease, show_default=True)
+@click.option("--outstanding", type=click.IntRange(1, 1_000), default=RelayLimits().outstanding, show_default=True)
+@click.option("--bytes", type=click.IntRange(1), default=RelayLimits().bytes, show_default=True)
+@click.option("--lease", type=click.IntRange(10, 600), default=RelayLimits().lease, show_default=True)
 @click.option("--stats", type=click.Path(path_type=Path), help="A JSON file to keep the counts in.")
 def main(emulator: str | None, project: str, routes: tuple[Route, ...], stats: Path | None, **limits: int) -> None:
     """Deliver the messages of subscriptions to functions as CloudEvents, as Eventarc does."""
     if not emulator:
         raise click.UsageError("PUBSUB_EMULATOR_HOST (or --emulator): found nothing, expected host:port")
-    asyncio.run(serve(emulator, project, routes, Limits(**limits), stats))
+    asyncio.run(serve(emulator, project, routes, RelayLimits(**limits), stats))
 
 
 if __name__ == "__main__":

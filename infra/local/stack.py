@@ -18,7 +18,7 @@ import msgspec
 from infra.local import emulators
 from infra.local.ports import accepts, claim_port, free_ports
 from infra.local.stack_file import StackFile
-from infra.local.stats import Figures, Follower
+from infra.local.stats import Follower, LiveStats
 from infra.local.supervisor import Supervisor
 from infra.provision.resources import LOCAL
 from shared.config import DEFAULT_CONTRACT, Settings
@@ -118,7 +118,7 @@ class Stack:
 
         provision_schedule(self.settings)
 
-    def wait(self, show: Callable[[Figures], None]) -> None:
+    def wait(self, show: Callable[[LiveStats], None]) -> None:
         """Wait for the end: by a signal, or with StackError because a part has ended.
 
         Args:

@@ -18,7 +18,7 @@ _LONGEST_LINE = 160
 
 
 @dataclass
-class Figures:
+class LiveStats:
     """The same figures that the functions log.
 
     Attributes:
@@ -60,9 +60,9 @@ class Follower:
         self._logs = dict(logs)
         self._stats = stats
         self._read: Counter[str] = Counter()
-        self._figures = Figures()
+        self._figures = LiveStats()
 
-    def look(self) -> Figures:
+    def look(self) -> LiveStats:
         """Return the figures as they are now; what isn't written down yet isn't in them."""
         for name, path in self._logs.items():
             for line in self._new_lines(name, path):

@@ -9,12 +9,13 @@ from functools import partial
 import grpc
 from google.cloud.bigtable_admin_v2 import BigtableTableAdminClient
 from google.cloud.bigtable_admin_v2.services.bigtable_table_admin.transports import BigtableTableAdminGrpcTransport
-from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableRequest, GcRule, ModifyColumnFamiliesRequest
+from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableRequest, ModifyColumnFamiliesRequest
+from google.cloud.bigtable_admin_v2.types import GcRule as GcRuleMessage
 from google.cloud.bigtable_admin_v2.types import Table as TableMessage
 
 from infra.provision.google_api import BIGTABLE, Caller, explaining
 from infra.provision.plan import Change, plan_table
-from infra.provision.resources import RESOURCES, Collection, Resources, Table
+from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
 
 _Modification = ModifyColumnFamiliesRequest.Modification
@@ -95,23 +96,23 @@ class Tables:
         )
         self._caller.do(change.title, self.admin.modify_column_families, request=request)
 
-    def _families(self, table: str) -> dict[str, Collection] | None:
+    def _families(self, table: str) -> dict[str, GcRule] | None:
         get = partial(self.admin.get_table, name=f"{self._instance}/tables/{table}")
         message = self._caller.find(f"table {table}", get)
         if message is None:
             return None
-        return {name: collection(column.gc_rule) for name, column in sorted(message.column_families.items())}
+        return {name: gc_rule(column.gc_rule) for name, column in sorted(message.column_families.items())}
 
 
-def collection(rule: GcRule) -> Collection:
+def gc_rule(rule: GcRuleMessage) -> GcRule:
     """Return what a rule of Bigtable says; of one that combines others, its words."""
     if "max_num_versions" in rule:
-        return Collection(versions=rule.max_num_versions)
+        return GcRule(versions=rule.max_num_versions)
     if "max_age" in rule:
-        return Collection(age=rule.max_age)
+        return GcRule(age=rule.max_age)
     if "union" in rule or "intersection" in rule:
-        return Collection(other=" ".join(str(rule).split()))
-    return Collection()
+        return GcRule(other=" ".join(str(rule).split()))
+    return GcRule()
 
 
 def table_message(instance: str, wanted: Table) -> CreateTableRequest:
@@ -125,10 +126,10 @@ def table_message(instance: str, wanted: Table) -> CreateTableRequest:
     )
 
 
-def _message(rule: Collection) -> GcRule | None:
+def _message(rule: GcRule) -> GcRuleMessage | None:
     if rule.versions is not None:
-        return GcRule(max_num_versions=rule.versions)
-    return None if rule.age is None else GcRule(max_age=rule.age)
+        return GcRuleMessage(max_num_versions=rule.versions)
+    return None if rule.age is None else GcRuleMessage(max_age=rule.age)
 
 
 def _wanted(change: Change) -> Table:
@@ -137,7 +138,7 @@ def _wanted(change: Change) -> Table:
     return change.wanted
 
 
-def _rule(change: Change) -> Collection:
-    if not isinstance(change.wanted, Collection):
+def _rule(change: Change) -> GcRule:
+    if not isinstance(change.wanted, GcRule):
         raise TypeError(change)
     return change.wanted

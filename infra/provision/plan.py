@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal
 
-from infra.provision.resources import Collection, Job, Subscription, Table
+from infra.provision.resources import GcRule, Job, Subscription, Table
 
 Thing = Literal["topic", "subscription", "table", "family", "job"]
 Action = Literal["create", "change", "replace", "drop"]
@@ -45,7 +45,7 @@ class Change:
     action: Action
     thing: Thing
     name: str
-    wanted: Subscription | Table | Collection | Job | None = None
+    wanted: Subscription | Table | GcRule | Job | None = None
     text: str = ""
     keys: tuple[str, ...] = ()
     loses: str = ""
@@ -100,7 +100,7 @@ def plan_subscription(wanted: Subscription, found: Subscription | None) -> list[
     return changes
 
 
-def plan_table(wanted: Table, found: Mapping[str, Collection] | None) -> list[Change]:
+def plan_table(wanted: Table, found: Mapping[str, GcRule] | None) -> list[Change]:
     """Return what is to be done for a table to be as wanted.
 
     Args:
@@ -153,7 +153,7 @@ def _differences(found: object, wanted: object, names: Mapping[str, str]) -> str
     )
 
 
-def _deletes_more(wanted: Collection, found: Collection) -> bool:
+def _deletes_more(wanted: GcRule, found: GcRule) -> bool:
     """Return whether `wanted` may delete a cell that `found` keeps; of a rule we don't know, it may."""
     if wanted.versions is not None:
         return found.versions is None or found.versions > wanted.versions
@@ -162,7 +162,7 @@ def _deletes_more(wanted: Collection, found: Collection) -> bool:
     return False
 
 
-def _rule_text(rule: Collection) -> str:
+def _rule_text(rule: GcRule) -> str:
     if rule.versions is not None:
         return f"{rule.versions} version{'s' if rule.versions != 1 else ''}"
     return rule.other or ("everything" if rule.age is None else _say(rule.age))

@@ -51,12 +51,12 @@ class Table:
     """
 
     name: str
-    families: Mapping[str, Collection]
+    families: Mapping[str, GcRule]
     splits: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class GcRule:
     """What may be deleted of a family: versions beyond `versions`, cells older than `age`; None keeps everything.
 
     `other` is a rule that somebody made by hand and that isn't one of these, in words.
@@ -137,11 +137,11 @@ RESOURCES = Resources(
     ),
     tables=(
         # A cell's time is its event's, so collecting by age would delete a backfill of old events at once.
-        Table("events", {"e": Collection(versions=1), "f": Collection(versions=1)}, split_keys()),
-        Table("rejected", {"r": Collection(age=timedelta(days=30))}, split_keys()),
+        Table("events", {"e": GcRule(versions=1), "f": GcRule(versions=1)}, split_keys()),
+        Table("rejected", {"r": GcRule(age=timedelta(days=30))}, split_keys()),
         # Cells of several runs stand side by side until the one that counts is finished and sweeps the others away.
-        Table("aggregates", {"a": Collection()}),
-        Table("state", {"s": Collection(versions=1)}),
+        Table("aggregates", {"a": GcRule()}),
+        Table("state", {"s": GcRule(versions=1)}),
     ),
     jobs=(
         Job(

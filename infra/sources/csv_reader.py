@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from infra.sources.csv_cells import ColumnType, converter
-from infra.sources.records import MAX_QUOTED, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
 
 # Bytes of a row, embedded newlines included. Four times the 256 KiB that fit an envelope, so nothing that could be
 # published is lost; and all that an unclosed quote can make us hold and read again.
-MAX_ROW = 1 << 20
+MAX_ROW_BYTES = 1 << 20
 
 
 _BLANK = " \t\v\f"  # what, with line ends, makes bytes a blank line
@@ -58,7 +58,7 @@ class _Rows:
     def __iter__(self) -> Iterator[list[str] | str]:
         """Yield the cells of the rows at hand, none for an empty line; for a row without an end what is wrong."""
         # The module's own limit is 128 KiB a cell. Ours is on the row, and it is checked before the parser sees it.
-        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW))
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
         self._next_row()
         while self._lines:
             try:
@@ -82,7 +82,7 @@ class _Rows:
         while not self._lines and (block := next(self._blocks, b"")):
             bare = block.replace(b"\r\n", b"\n")
             try:
-                if b'"' in bare or b"\r" in bare or len(bare) > MAX_ROW:
+                if b'"' in bare or b"\r" in bare or len(bare) > MAX_ROW_BYTES:
                     raise ValueError
                 lines = bare.decode().removesuffix("\n").split("\n")
             except ValueError:  # of which UnicodeDecodeError is one
@@ -103,7 +103,7 @@ class _Rows:
             line = self._lines.popleft()
             size = size + len(line) if raw else len(line)
             raw.append(line)
-            if size > MAX_ROW:
+            if size > MAX_ROW_BYTES:
                 lines = f", {len(raw)} lines of it (is a quote not closed?)" if len(raw) > 1 else ""
                 raise _RowError(f"found a row longer than 1 MiB{lines}, expected at most 1 MiB")
             # Bytes that aren't UTF-8 become surrogates: the row's end is still found, encoding it as JSON then fails.
@@ -144,7 +144,7 @@ def read_csv(
     while rows.more:
         for cells in rows:
             if isinstance(cells, str):
-                yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED])
+                yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED_CHARS])
             elif any(cells) and not rows.raw[0].isspace():
                 try:
                     raw = encode(convert(cells))
@@ -179,4 +179,4 @@ def _not_utf8(source: str, rows: _Rows) -> Unreadable:
         found = "text with half of a surrogate pair"
     except UnicodeDecodeError as error:
         found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the row"
-    return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED])
+    return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED_CHARS])

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 from infra.sources import json_reader
 from infra.sources.csv_cells import ColumnType
 from infra.sources.csv_reader import read_csv
-from infra.sources.records import MAX_QUOTED, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
 from shared.errors import SourceError
 
 __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
@@ -148,7 +148,7 @@ class SourceReader:
     def _events(self, file: io.BufferedReader, name: str) -> Iterator[Record | Unreadable]:
         number, start = _find_content(file)
         if start.startswith(_UTF16_MARKS):
-            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED])])
+            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED_CHARS])])
         bracket = start.lstrip()[:1]
         format = _format_of(name) if self._format == "auto" else self._format
         if format == "csv" or not (format or bracket in (b"{", b"[")):

@@ -11,10 +11,10 @@ from itertools import chain, count, repeat
 
 import msgspec
 
-from infra.sources.records import MAX_QUOTED, Record, Unreadable
-from shared.json_nesting import MAX_DEPTH, too_deep
+from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
+from shared.json_nesting import MAX_NESTING_DEPTH, too_deep
 
-MAX_VALUE = 64 << 20  # bytes of a line or a JSON value that we are ready to hold in memory
+MAX_VALUE_BYTES = 64 << 20  # bytes of a line or a JSON value that we are ready to hold in memory
 BUFFER = 1 << 18  # bytes read at once
 DAMAGE = (OSError, EOFError, zlib.error)  # what reading a cut or corrupt gzip file, or a failing disk, raises
 
@@ -28,12 +28,12 @@ class DamagedError(Exception):
 
 
 def lines_of(file: io.BufferedReader, number: int) -> Iterator[bytes]:
-    """Yield the lines with their ends, `number` the first; of one longer than `MAX_VALUE` only the beginning."""
+    """Yield the lines with their ends, `number` the first; of one longer than `MAX_VALUE_BYTES` only the beginning."""
     try:
-        for line in iter(partial(file.readline, MAX_VALUE + 1), b""):
+        for line in iter(partial(file.readline, MAX_VALUE_BYTES + 1), b""):
             yield line
             number += 1
-            rest = line if len(line) > MAX_VALUE else b""
+            rest = line if len(line) > MAX_VALUE_BYTES else b""
             while rest and not rest.endswith(b"\n"):
                 rest = file.readline(BUFFER)
     except DAMAGE as error:
@@ -41,7 +41,7 @@ def lines_of(file: io.BufferedReader, number: int) -> Iterator[bytes]:
 
 
 def blocks_of(file: io.BufferedReader, number: int) -> Iterator[bytes]:
-    """Yield the same lines, all at once that came together; of one longer than `MAX_VALUE` its beginning or more."""
+    """Yield the same lines in blocks; of a line longer than `MAX_VALUE_BYTES`, its beginning or more."""
     begun: list[bytes] = []  # pieces of a line whose end hasn't come yet
     size = 0
     try:
@@ -51,7 +51,7 @@ def blocks_of(file: io.BufferedReader, number: int) -> Iterator[bytes]:
                 yield block
                 number += block.count(b"\n")
                 begun, size, data = [], 0, data[end:]
-            if data and size <= MAX_VALUE:
+            if data and size <= MAX_VALUE_BYTES:
                 begun.append(data)
                 size += len(data)
         if begun:
@@ -88,7 +88,7 @@ def read_lines(blocks: Iterable[bytes], name: str, number: int) -> Iterator[Reco
     """
     for block in blocks:
         lines = block.removesuffix(b"\n").split(b"\n")
-        if b"\r" in block or len(block) > MAX_VALUE or not all(map(bytes.strip, lines)):
+        if b"\r" in block or len(block) > MAX_VALUE_BYTES or not all(map(bytes.strip, lines)):
             yield from _look_at_each(lines, name, number)
         else:
             # The same without a step of Python for each line, in a fifth of the time. Record(...) calls tuple.__new__.
@@ -99,9 +99,9 @@ def read_lines(blocks: Iterable[bytes], name: str, number: int) -> Iterator[Reco
 def _look_at_each(lines: list[bytes], name: str, number: int) -> Iterator[Record | Unreadable]:
     for at, line in enumerate(lines, number):
         raw = line.rstrip(b"\r")
-        if len(raw) > MAX_VALUE:
+        if len(raw) > MAX_VALUE_BYTES:
             problem = "found a line longer than 64 MiB, expected one event a line"
-            yield Unreadable(name, at, problem, raw[:MAX_QUOTED])
+            yield Unreadable(name, at, problem, raw[:MAX_QUOTED_CHARS])
         elif raw and not raw.isspace():
             yield Record(raw, name, at)
 
@@ -109,13 +109,13 @@ def _look_at_each(lines: list[bytes], name: str, number: int) -> Iterator[Record
 def _record(raw: bytes, name: str, ordinal: int) -> Record | Unreadable:
     """Return a value on one line."""
     if too_deep(raw):
-        problem = f"found over {MAX_DEPTH} levels of nesting, expected at most {MAX_DEPTH}"
+        problem = f"found over {MAX_NESTING_DEPTH} levels of nesting, expected at most {MAX_NESTING_DEPTH}"
     else:
         try:
             return Record(msgspec.json.format(raw, indent=-1), name, ordinal)
         except msgspec.DecodeError as error:
             problem = f"found no JSON value: {error}"
-    return Unreadable(name, ordinal, problem, raw[:MAX_QUOTED])
+    return Unreadable(name, ordinal, problem, raw[:MAX_QUOTED_CHARS])
 
 
 def _is_json(data: bytes) -> bool:
@@ -156,7 +156,7 @@ class _Text:
         """Read as much again as is held, so that looking at it all again takes linear time; False at the end."""
         pieces = [self.data[self.at :]]
         held, size = len(pieces[0]), 0
-        if held > MAX_VALUE:
+        if held > MAX_VALUE_BYTES:
             raise _SyntaxError("found a value longer than 64 MiB, or one that is never closed")
         try:
             while size <= held and (piece := self._file.read1(BUFFER)):
@@ -221,6 +221,8 @@ def read_values(file: io.BufferedReader, name: str, head: bytes = b"") -> Iterat
                 yield _record(raw, name, ordinal)
                 ordinal, separate = ordinal + 1, True
     except _SyntaxError as error:
-        yield Unreadable(name, ordinal, f"{error}; the rest of the file is left out", text.data[text.at :][:MAX_QUOTED])
+        yield Unreadable(
+            name, ordinal, f"{error}; the rest of the file is left out", text.data[text.at :][:MAX_QUOTED_CHARS]
+        )
     except DAMAGE as error:
         raise DamagedError(ordinal, error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # Bytes kept of what can't be read: enough to recognise it.
-MAX_QUOTED = 4096
+MAX_QUOTED_CHARS = 4096
 
 
 class Record(NamedTuple):
@@ -29,7 +29,7 @@ class Unreadable(NamedTuple):
         source: the file's name as the user gave it.
         line: as in a `Record`.
         problem: what was found and what was expected, for a person.
-        raw: the bytes concerned, at most `MAX_QUOTED` of them.
+        raw: the bytes concerned, at most `MAX_QUOTED_CHARS` of them.
     """
 
     source: str

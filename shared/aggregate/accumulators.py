@@ -18,14 +18,14 @@ Number = int | float
 P = TypeVar("P")
 
 # Different values up to which `unique` counts; so many texts take about 7 MB.
-MOST_EXACT = 65_536
+MAX_EXACT_VALUES = 65_536
 # Values that are held before they go into a sketch.
-_MOST_HELD = 4_096
+_MAX_HELD_VALUES = 4_096
 
 _COMPARABLE = frozenset({str, int, float, bool})
 
 
-class Part(Protocol):
+class Accumulator(Protocol):
     """A measure of some of the events."""
 
     def add(self, values: Sequence[Any]) -> None:
@@ -37,7 +37,7 @@ class Part(Protocol):
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Any]:
-        """Return the result of each of these slices of the values, none of more than `MOST_EXACT`."""
+        """Return the result of each of these slices of the values, none of more than `MAX_EXACT_VALUES`."""
 
     def merge(self, other: Any) -> None:
         """Take in another part of the same measure."""
@@ -85,7 +85,7 @@ class Count:
 
 
 class Unique:
-    """How many different ones: counted up to `MOST_EXACT`, estimated beyond, where keeping all takes much memory.
+    """How many different ones: counted up to `MAX_EXACT_VALUES`, estimated beyond, where keeping all takes much memory.
 
     Which of the two depends on how many different values there are alone, and so does the estimate on which they are.
     """
@@ -133,7 +133,7 @@ class Unique:
 
     def _add(self, values: Collection[Any]) -> None:
         self.held.update(values)
-        if len(self.held) > (MOST_EXACT if self.sketch is None else _MOST_HELD):
+        if len(self.held) > (MAX_EXACT_VALUES if self.sketch is None else _MAX_HELD_VALUES):
             self._sketched()
 
     def _sketched(self) -> Sketch:

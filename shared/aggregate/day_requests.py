@@ -13,7 +13,7 @@ from shared.timestamps import days_between
 
 TOPIC = "aggregate-requests"
 # A request for more days than this is a mistake, such as a year with a digit too many.
-MOST_DAYS = 3_660
+MAX_DAYS_PER_REQUEST = 3_660
 
 
 def request_for(day: date) -> bytes:
@@ -48,8 +48,8 @@ def requested_days(message: Message) -> list[date] | None:
 def day_range(first: date, last: date) -> list[date]:
     """Return the days from `first` to `last`; RequestError if that is backwards or too many."""
     count = (last - first).days + 1
-    if not 1 <= count <= MOST_DAYS:
-        raise RequestError(f"from {first} to {last}: found {count} days, expected 1 to {MOST_DAYS}")
+    if not 1 <= count <= MAX_DAYS_PER_REQUEST:
+        raise RequestError(f"from {first} to {last}: found {count} days, expected 1 to {MAX_DAYS_PER_REQUEST}")
     return list(days_between(first, last))
 
 

@@ -9,7 +9,7 @@ from google.pubsub_v1.types import PubsubMessage
 
 from shared.aggregate import day_requests
 from shared.config import Settings
-from shared.pubsub.publisher import MESSAGES_A_CALL, Publisher
+from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
 
 
 async def request_days(settings: Settings, days: Sequence[date]) -> None:
@@ -19,5 +19,5 @@ async def request_days(settings: Settings, days: Sequence[date]) -> None:
     """
     messages = [PubsubMessage(data=day_requests.request_for(day)) for day in days]
     async with Publisher(settings) as publisher:
-        for start in range(0, len(messages), MESSAGES_A_CALL):
-            await publisher.publish(day_requests.TOPIC, messages[start : start + MESSAGES_A_CALL])
+        for start in range(0, len(messages), MAX_MESSAGES_PER_CALL):
+            await publisher.publish(day_requests.TOPIC, messages[start : start + MAX_MESSAGES_PER_CALL])

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from shared.aggregate.accumulators import Number, only, only_each, types_of
 
 # Numbers that a part holds before it works them in.
-_MOST_HELD = 64
+_MAX_HELD_VALUES = 64
 
 _NUMBERS = frozenset({int, float})
 
@@ -32,7 +32,7 @@ class _Numbers:
     def add(self, values: Sequence[Any]) -> None:
         """Take in the values that are numbers."""
         self.held += only(_NUMBERS, values)
-        if len(self.held) > _MOST_HELD:
+        if len(self.held) > _MAX_HELD_VALUES:
             self._settle()
 
     @classmethod
@@ -42,7 +42,7 @@ class _Numbers:
         for part, value in zip(parts, values, strict=True):
             part.held.append(value)
         for part in set(parts):
-            if len(part.held) > _MOST_HELD:
+            if len(part.held) > _MAX_HELD_VALUES:
                 part._settle()
 
     @classmethod

@@ -12,23 +12,23 @@ import msgspec
 from shared import row_keys
 from shared.aggregate.day_requests import requested_days
 from shared.aggregate.quality import Quality
-from shared.aggregate.rollup_runner import Measuring
+from shared.aggregate.rollup_runner import RollupRunner
 from shared.bigtable.client import Bigtable
 from shared.bigtable.row_merger import Row
 from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
-from shared.tables.aggregates import Rollups, RunWriter
-from shared.tables.events import FAMILY, Events
-from shared.tables.rejected import Quarantine
-from shared.tables.state import Run, State
+from shared.tables.aggregates import AggregatesTable, RunWriter
+from shared.tables.events import FAMILY, EventsTable
+from shared.tables.rejected import RejectedTable
+from shared.tables.state import Run, StateTable
 from shared.timestamps import days_between, now
 
 # Shards of a day read side by side: the server prepares some while we take in others.
 _SCANS = 16
 # How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
 # outage that lasts longer wants a person anyway.
-MOST_MISSED = 31
+MAX_MISSED_DAYS = 31
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -77,10 +77,10 @@ class Aggregation:
         self._report = report
         self._deadline = deadline
         self._contract = contract
-        self._state = State(bigtable)
-        self._events = Events(bigtable, contract.bucket)
-        self._quarantine = Quarantine(bigtable)
-        self._rollups = Rollups(bigtable, self._state)
+        self._state = StateTable(bigtable)
+        self._events = EventsTable(bigtable, contract.bucket)
+        self._quarantine = RejectedTable(bigtable)
+        self._rollups = AggregatesTable(bigtable, self._state)
 
     async def run(self, day: date) -> Summary:
         """Compute a day from its events; a rerun leaves what the first run left.
@@ -101,7 +101,7 @@ class Aggregation:
         started = now()
         earlier = await self._state.run(day)
         quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)
-        async with Measuring(self._contract) as measuring:
+        async with RollupRunner(self._contract) as measuring:
             await self._read(day, measuring, quality, run)
             async with aclosing(measuring.finish()) as finishing:
                 async for figures in finishing:
@@ -145,11 +145,11 @@ class Aggregation:
         return sorted({*late, *missed, yesterday})
 
     async def _missed(self, yesterday: date) -> list[date]:
-        """Return the days up to yesterday that no run has seen all of since the first run, `MOST_MISSED` days at most.
+        """Return the days since the first run, at most `MAX_MISSED_DAYS`, that no run has read completely.
 
         Where nothing has ever run, nothing was missed.
         """
-        first = yesterday - timedelta(days=MOST_MISSED)
+        first = yesterday - timedelta(days=MAX_MISSED_DAYS)
         runs = await self._state.runs(first, yesterday)
         if not await self._state.has_run_before(first):
             if not runs:
@@ -157,7 +157,7 @@ class Aggregation:
             first = min(runs)
         return [day for day in days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
-    async def _read(self, day: date, measuring: Measuring, quality: Quality, run: RunWriter) -> None:
+    async def _read(self, day: date, measuring: RollupRunner, quality: Quality, run: RunWriter) -> None:
         """Measure a day's events, take what was found about them into the quality, and write what is finished.
 
         A scan whose user fills a batch waits until that is measured and written; the others read on meanwhile.

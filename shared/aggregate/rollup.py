@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.aggregate.accumulators import MOST_EXACT, Column, Count, Part, Unique, types_of
+from shared.aggregate.accumulators import MAX_EXACT_VALUES, Accumulator, Column, Count, Unique, types_of
 from shared.aggregate.numeric_accumulators import Max, Mean, Min, Sum
 from shared.contracts.model import Aggregate
 
 EVERYTHING = "all"
 # The accumulator of each function that a contract may ask for.
-ACCUMULATORS: dict[str, type[Part]] = {
+ACCUMULATORS: dict[str, type[Accumulator]] = {
     "count": Count,
     "unique": Unique,
     "sum": Sum,
@@ -31,7 +31,7 @@ ACCUMULATORS: dict[str, type[Part]] = {
 Columns = dict[str | None, list[Any]]
 
 
-class Figures(NamedTuple):
+class ValueMeasures(NamedTuple):
     """The measures of one value of a dimension."""
 
     dimension: str
@@ -62,7 +62,7 @@ class DayRollup:
         self._users = [_Users(each) for each in aggregates if each.by == user]
         self._values = [_Values(each) for each in aggregates if each.by != user]
 
-    def measure(self, events: bytes, counts: list[int]) -> list[Figures]:
+    def measure(self, events: bytes, counts: list[int]) -> list[ValueMeasures]:
         """Take in all events of some users.
 
         Args:
@@ -81,7 +81,7 @@ class DayRollup:
             dimension.add(columns)
         return [figures for dimension in self._users for figures in dimension.measure(columns, counts)]
 
-    def finish(self) -> Iterator[Figures]:
+    def finish(self) -> Iterator[ValueMeasures]:
         """Return the figures of all other dimensions."""
         for dimension in self._values:
             yield from dimension.finish()
@@ -108,22 +108,22 @@ class _Dimension:
     def _measured(self, columns: Columns) -> list[list[Any]]:
         return [columns[measure.field] for measure in self._measures]
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[Accumulator]:
         return [new() for new in self._new]
 
-    def _figures(self, value: str, parts: list[Part]) -> Figures:
+    def _figures(self, value: str, parts: list[Accumulator]) -> ValueMeasures:
         figures: dict[str, Any] = {}
         for measure, part in zip(self._measures, parts, strict=True):
             figures[measure.name] = part.result()
             if part.error is not None:
                 figures[measure.error_name] = part.error
-        return Figures(self._name, value, figures)
+        return ValueMeasures(self._name, value, figures)
 
 
 class _Users(_Dimension):
     """A dimension by the user, whose events lie side by side."""
 
-    def measure(self, columns: Columns, counts: list[int]) -> list[Figures]:
+    def measure(self, columns: Columns, counts: list[int]) -> list[ValueMeasures]:
         """Return the figures of users, of whose events there are so many each, one behind the other."""
         users, measured, counting = columns[self._by], self._measured(columns), self._counting(columns)
         slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
@@ -132,7 +132,7 @@ class _Users(_Dimension):
             measured = [list(compress(column, counting)) for column in measured]
             counts = [sum(counting[each]) for each in slices]
             slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
-        if max(counts, default=0) > MOST_EXACT:
+        if max(counts, default=0) > MAX_EXACT_VALUES:
             return [
                 self._figures(name, self._parts_of([column[each] for column in measured]))
                 for name, each in zip(names, slices, strict=True)
@@ -140,12 +140,12 @@ class _Users(_Dimension):
             ]
         results = [new.results(column, slices) for new, column in zip(self._new, measured, strict=True)]
         return [
-            Figures(self._name, name, dict(zip(self._names, figures, strict=True)))
+            ValueMeasures(self._name, name, dict(zip(self._names, figures, strict=True)))
             for name, count, figures in zip(names, counts, zip(*results, strict=True), strict=True)
             if name is not None and count
         ]
 
-    def _parts_of(self, columns: list[list[Any]]) -> list[Part]:
+    def _parts_of(self, columns: list[list[Any]]) -> list[Accumulator]:
         parts = self._parts()
         for part, column in zip(parts, columns, strict=True):
             part.add(column)
@@ -181,7 +181,7 @@ class _Values(_Dimension):
         for place, (new, column) in enumerate(zip(self._new, measured, strict=True)):
             new.add_each(list(map(itemgetter(place), of_events)), column)
 
-    def finish(self) -> Iterator[Figures]:
+    def finish(self) -> Iterator[ValueMeasures]:
         """Return the figures of every value that there is."""
         for value, parts in self._kept.items():
             yield self._figures(value, parts)
@@ -195,14 +195,14 @@ def _once(column: list[Any]) -> Column:
     return Column(map(known.setdefault, column, column))
 
 
-class _Kept(dict[str, list[Part]]):
+class _Kept(dict[str, list[Accumulator]]):
     """Parts by value, which are made when they are asked for."""
 
-    def __init__(self, new: Callable[[], list[Part]]) -> None:
+    def __init__(self, new: Callable[[], list[Accumulator]]) -> None:
         super().__init__()
         self._new = new
 
-    def __missing__(self, value: str) -> list[Part]:
+    def __missing__(self, value: str) -> list[Accumulator]:
         parts = self[value] = self._new()
         return parts
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
-from shared.aggregate.rollup import DayRollup, Figures
+from shared.aggregate.rollup import DayRollup, ValueMeasures
 from shared.aggregate.rollup_worker import LENGTH, Batch, Plan, frame_of
 from shared.contracts.model import Contract
 
@@ -28,7 +28,7 @@ _TOGETHER = 1024 * 1024
 _ROOT = Path(__file__).parents[2]
 
 
-class Measuring:
+class RollupRunner:
     """The figures of one day. Leaving it ends the process that it may have begun.
 
     Attributes:
@@ -46,11 +46,11 @@ class Measuring:
         self._bytes = 0
         self._counts: list[int] = []  # of the waiting events, user by user
 
-    async def add(self, users: Iterable[Sequence[bytes]]) -> Sequence[Figures]:
+    async def add(self, users: Iterable[Sequence[bytes]]) -> Sequence[ValueMeasures]:
         """Take in the events of some users, all that each has, as they are stored.
 
         Returns:
-            Figures of users that are finished: mostly none, from time to time those of many.
+            ValueMeasures of users that are finished: mostly none, from time to time those of many.
         """
         for events in filter(None, users):
             self.events += len(events)
@@ -63,7 +63,7 @@ class Measuring:
             self._place = _Elsewhere(self._plan) if _cores() > 1 else _Here(self._plan)
         return await self._place.measure(self._batch())
 
-    async def finish(self) -> AsyncGenerator[Sequence[Figures]]:
+    async def finish(self) -> AsyncGenerator[Sequence[ValueMeasures]]:
         """Return the figures that haven't been returned yet: of the last users, and of all other dimensions.
 
         While some are being written the next are made.
@@ -95,10 +95,10 @@ class Measuring:
 class _Place(Protocol):
     """Where events are measured."""
 
-    async def measure(self, batch: Batch) -> Sequence[Figures]:
+    async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
         """Take in events of whole users; returns what is measured by the user."""
 
-    def rest(self) -> Coroutine[Any, Any, Sequence[Figures]]:
+    def rest(self) -> Coroutine[Any, Any, Sequence[ValueMeasures]]:
         """Return some of what is measured by anything else; nothing when that was all."""
 
     async def close(self) -> None:
@@ -110,12 +110,12 @@ class _Here:
 
     def __init__(self, plan: Plan) -> None:
         self._rollup = DayRollup(plan.user, plan.aggregates)
-        self._rest: Iterator[Figures] = self._rollup.finish()
+        self._rest: Iterator[ValueMeasures] = self._rollup.finish()
 
-    async def measure(self, batch: Batch) -> Sequence[Figures]:
+    async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
         return self._rollup.measure(batch.events, batch.counts)
 
-    async def rest(self) -> Sequence[Figures]:
+    async def rest(self) -> Sequence[ValueMeasures]:
         return list(islice(self._rest, 2_000))
 
     async def close(self) -> None:
@@ -132,13 +132,13 @@ class _Elsewhere:
         self._listening: asyncio.Task[None] | None = None
         self._answers: deque[asyncio.Future[bytes]] = deque()
         self._ended: RuntimeError | None = None
-        # Figures stay the JSON that they are.
+        # ValueMeasures stay the JSON that they are.
         self._decode = msgspec.json.Decoder(list[tuple[str, str, dict[str, msgspec.Raw]]]).decode
 
-    async def measure(self, batch: Batch) -> Sequence[Figures]:
+    async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
         return await self._ask(msgspec.msgpack.encode(batch))
 
-    async def rest(self) -> Sequence[Figures]:
+    async def rest(self) -> Sequence[ValueMeasures]:
         return await self._ask(b"")
 
     async def close(self) -> None:
@@ -147,7 +147,7 @@ class _Elsewhere:
             self._writer.close()
             await self._listening
 
-    async def _ask(self, data: bytes) -> list[Figures]:
+    async def _ask(self, data: bytes) -> list[ValueMeasures]:
         async with self._sending:
             writer = self._writer or await self._start()
             if self._ended:
@@ -155,7 +155,7 @@ class _Elsewhere:
             answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
             self._answers.append(answer)
             await _send(writer, data)
-        return [Figures(*each) for each in self._decode(await answer)]
+        return [ValueMeasures(*each) for each in self._decode(await answer)]
 
     async def _start(self) -> asyncio.StreamWriter:
         ours, theirs = socket.socketpair()

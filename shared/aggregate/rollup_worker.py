@@ -19,7 +19,7 @@ from shared import gc_tuning
 from shared.aggregate.rollup import DayRollup
 from shared.contracts.model import Aggregate
 
-# Figures of the other dimensions in one frame.
+# ValueMeasures of the other dimensions in one frame.
 _TOGETHER = 2_000
 LENGTH = 4
 
@@ -42,7 +42,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 def main() -> None:
     """Answer frames until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the reading process ends this one
-    gc_tuning.spare()
+    gc_tuning.apply()
     take, answer = sys.stdin.buffer, sys.stdout.buffer
     plan = msgspec.msgpack.decode(_frame(take) or b"", type=Plan)
     rollup = DayRollup(plan.user, plan.aggregates)

@@ -25,7 +25,7 @@ Send = Callable[[Sequence[Entry], float], Awaitable[list[Exception | None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """Bounds of group commit.
 
     Attributes:
@@ -44,10 +44,10 @@ class Limits:
     call_timeout: float = 15.0
 
 
-class GroupCommit:
+class Batcher:
     """Stores entries of one table, those of many callers together."""
 
-    def __init__(self, send: Send, what: str, *, deadline: float, limits: Limits | None = None) -> None:
+    def __init__(self, send: Send, what: str, *, deadline: float, limits: BatchLimits | None = None) -> None:
         """Prepare, without doing anything yet.
 
         Args:
@@ -59,9 +59,9 @@ class GroupCommit:
         self._send = send
         self._what = what
         self._deadline = deadline
-        self._limits = limits or Limits()
-        self._queue: deque[_Parcel] = deque()
-        self._halves: deque[list[_Parcel]] = deque()  # of refused batches; they must not be mixed with others again
+        self._limits = limits or BatchLimits()
+        self._queue: deque[_EntryGroup] = deque()
+        self._halves: deque[list[_EntryGroup]] = deque()  # of refused batches; they must not be mixed with others again
         self._pending_bytes = 0
         self._flights: set[asyncio.Task[None]] = set()
         self._boarding = False
@@ -87,7 +87,7 @@ class GroupCommit:
         if not entries:
             done.set_result(result)
             return
-        ticket = _Ticket(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
+        ticket = _PendingWrite(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
         parcels = self._parcels(entries, ticket)
         total = sum([parcel.size for parcel in parcels])
         # A caller alone is let in whatever its size: refusing it would refuse it for ever.
@@ -101,9 +101,9 @@ class GroupCommit:
     def _release(self, size: int, _done: object) -> None:
         self._pending_bytes -= size
 
-    def _parcels(self, entries: Sequence[Entry], ticket: _Ticket) -> list[_Parcel]:
+    def _parcels(self, entries: Sequence[Entry], ticket: _PendingWrite) -> list[_EntryGroup]:
         """Wrap entries up: all of them together, or one by one where they are too much for one call."""
-        parcel = _Parcel(entries, ticket)
+        parcel = _EntryGroup(entries, ticket)
         if parcel.size <= self._limits.batch_bytes and parcel.mutations <= self._limits.mutations:
             return [parcel]
         return parcel.singles()
@@ -154,8 +154,8 @@ class GroupCommit:
             return
         self._settle(singles, results, loop)
 
-    def _next_batch(self) -> list[_Parcel]:
-        batch: list[_Parcel] = []
+    def _next_batch(self) -> list[_EntryGroup]:
+        batch: list[_EntryGroup] = []
         size = mutations = 0
         while self._queue:
             parcel = self._queue[0]
@@ -166,8 +166,10 @@ class GroupCommit:
             batch.append(self._queue.popleft())
         return batch
 
-    def _settle(self, singles: list[_Parcel], results: list[Exception | None], loop: asyncio.AbstractEventLoop) -> None:
-        again: list[_Parcel] = []
+    def _settle(
+        self, singles: list[_EntryGroup], results: list[Exception | None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        again: list[_EntryGroup] = []
         for single, error in zip(singles, results, strict=True):
             if error is None:
                 single.ticket.settle(1)
@@ -185,7 +187,7 @@ class GroupCommit:
                 single.waits = longest.waits
             loop.call_later(wait, self._requeue, again)
 
-    def _requeue(self, singles: list[_Parcel]) -> None:
+    def _requeue(self, singles: list[_EntryGroup]) -> None:
         now = asyncio.get_running_loop().time()
         for single in singles:
             if single.ticket.deadline <= now:
@@ -196,7 +198,7 @@ class GroupCommit:
         self._board()
 
 
-class _Ticket:
+class _PendingWrite:
     """What one caller waits for: that each of its entries is stored or has failed for good.
 
     An entry that fails doesn't end the others' way: they are stored, and then the caller is told of the failure.
@@ -222,12 +224,12 @@ class _Ticket:
                 self.future.set_exception(self.error)
 
 
-class _Parcel:
+class _EntryGroup:
     """Entries of one caller on their way: all together at first, each alone when some have failed."""
 
     __slots__ = ("entries", "error", "mutations", "size", "ticket", "tries", "waits")
 
-    def __init__(self, entries: Sequence[Entry], ticket: _Ticket) -> None:
+    def __init__(self, entries: Sequence[Entry], ticket: _PendingWrite) -> None:
         self.entries = entries
         self.size = sum([len(entry.wire) for entry in entries])
         self.mutations = sum([entry.mutations for entry in entries])
@@ -236,11 +238,11 @@ class _Parcel:
         self.waits: Iterator[float] | None = None
         self.error: Exception | None = None
 
-    def singles(self) -> list[_Parcel]:
+    def singles(self) -> list[_EntryGroup]:
         """Return a parcel for each entry."""
         if len(self.entries) == 1:
             return [self]
-        return [_Parcel([entry], self.ticket) for entry in self.entries]
+        return [_EntryGroup([entry], self.ticket) for entry in self.entries]
 
     def next_wait(self, deadline: float) -> float:
         if self.waits is None:

@@ -17,7 +17,7 @@ from shared.bigtable.bigtable_pb2 import BytesValue, CellChunk, Columns, StringV
 _KEY_TAG, _FAMILY_TAG = 0x0A, 0x12  # what a chunk begins with that has a row key, or no key but a family
 
 
-class Run(NamedTuple):
+class CellRun(NamedTuple):
     """Neighbouring cells of one row and family: how many, and whether the row is whole then."""
 
     key: bytes
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 class Plain(NamedTuple):
     """Whole cells as columns."""
 
-    runs: list[Run]
+    runs: list[CellRun]
     qualifiers: list[bytes]
     micros: list[int]
     values: list[bytes]
@@ -55,12 +55,12 @@ def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> Plain 
     return Plain(runs, _unwrapped(list(columns.qualifier)), list(columns.timestamp_micros), values)
 
 
-def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None) -> list[Run] | None:
+def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None) -> list[CellRun] | None:
     """Return the runs of chunks; None if they aren't plainly told, or can't be."""
     told = _told(chunks, list(columns.row_key), list(columns.family_name))
     if told is None:
         return None
-    runs: list[Run] = []
+    runs: list[CellRun] = []
     stop, inside = 0, bool(key)
     for (new_key, new_family), cells in told:
         if inside == bool(new_key and new_key != key):
@@ -72,7 +72,7 @@ def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None)
         stop += cells
         # The last chunk of a run alone can be the end of its row; an end before that makes one more than are found.
         inside = not CellChunk.FromString(chunks[stop - 1]).commit_row
-        runs.append(Run(key, family, cells, not inside))
+        runs.append(CellRun(key, family, cells, not inside))
     return runs if sum(run.committed for run in runs) == len(columns.commit_row) else None
 
 
@@ -86,16 +86,16 @@ def _told(
     """
     if len(keys) == len(families) == len(chunks):
         return [(named, len(list(cells))) for named, cells in groupby(zip(keys, families, strict=True))]
-    places = [place for place, chunk in enumerate(chunks) if chunk[0] in (_KEY_TAG, _FAMILY_TAG)]
-    new_key = [chunks[place][0] == _KEY_TAG for place in places]
-    if len(families) != len(places) or len(keys) != sum(new_key):
+    cell_keys = [cell_key for cell_key, chunk in enumerate(chunks) if chunk[0] in (_KEY_TAG, _FAMILY_TAG)]
+    new_key = [chunks[cell_key][0] == _KEY_TAG for cell_key in cell_keys]
+    if len(families) != len(cell_keys) or len(keys) != sum(new_key):
         return None
     next_key = iter(keys)
     named = [(next(next_key) if new else b"", family) for new, family in zip(new_key, families, strict=True)]
-    if places[:1] != [0]:
+    if cell_keys[:1] != [0]:
         named.insert(0, (b"", b""))
-        places.insert(0, 0)
-    sizes = (stop - start for start, stop in pairwise((*places, len(chunks))))
+        cell_keys.insert(0, 0)
+    sizes = (stop - start for start, stop in pairwise((*cell_keys, len(chunks))))
     return list(zip(named, sizes, strict=True))
 
 

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
-from shared.bigtable import mutations, read_rows
-from shared.bigtable.batcher import GroupCommit, Send
-from shared.bigtable.mutations import Changes, Entry
-from shared.bigtable.read_rows import Scan
+from shared.bigtable import mutations
+from shared.bigtable.batcher import Batcher, Send
+from shared.bigtable.mutations import Entry, Mutations
+from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import Row
-from shared.bigtable.transport import Calls
+from shared.bigtable.transport import Transport
 from shared.config import Settings
 
 T = TypeVar("T")
@@ -26,22 +26,22 @@ class Bigtable:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
-        self._calls: Calls | None = None
-        self._commits: dict[str, GroupCommit] = {}
+        self._transport: Transport | None = None
+        self._commits: dict[str, Batcher] = {}
 
     @property
     def store_deadline(self) -> float:
         """Seconds until a write that isn't acknowledged is given up."""
         return self._settings.store_deadline
 
-    async def write(self, table: str, changes: Changes) -> None:
-        """Store changes; returns when Bigtable has acknowledged all of them.
+    async def write(self, table: str, mutations: Mutations) -> None:
+        """Store mutations; returns when Bigtable has acknowledged all of them.
 
         Raises:
             StoreUnavailableError, OverloadedError: another try may succeed.
             StoreRefusedError: refused for good.
         """
-        await self._commit(table).commit(changes.entries())
+        await self._commit(table).commit(mutations.entries())
 
     def begin_write(self, table: str, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         """Begin to store entries; `done` will have the result when all are acknowledged, or an error of `write`.
@@ -51,10 +51,10 @@ class Bigtable:
         """
         self._commit(table).begin(entries, done, result)
 
-    def _commit(self, table: str) -> GroupCommit:
+    def _commit(self, table: str) -> Batcher:
         commit = self._commits.get(table)
         if commit is None:
-            commit = self._commits[table] = GroupCommit(
+            commit = self._commits[table] = Batcher(
                 self._sender(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
             )
         return commit
@@ -68,7 +68,7 @@ class Bigtable:
 
     def read_batches(self, table: str, scan: Scan) -> AsyncGenerator[list[Row]]:
         """Read rows, some at once as they come, which is cheaper for who reads very many; errors as with `read`."""
-        return read_rows.read(
+        return read_rows(
             self._connected(),
             self._name(table),
             self._settings.app_profile,
@@ -82,12 +82,12 @@ class Bigtable:
         return rows[0] if rows else None
 
     async def close(self) -> None:
-        """End the connection when the calls under way are done."""
+        """End the connection when the transport under way are done."""
         for commit in self._commits.values():
             await commit.drained()
-        if self._calls is not None:
-            await self._calls.close()
-            self._calls = None
+        if self._transport is not None:
+            await self._transport.close()
+            self._transport = None
 
     def _name(self, table: str) -> str:
         return f"{self._instance}/tables/{table}"
@@ -98,7 +98,7 @@ class Bigtable:
 
         return send
 
-    def _connected(self) -> Calls:
-        if self._calls is None:
-            self._calls = Calls(self._settings.bigtable_emulator)
-        return self._calls
+    def _connected(self) -> Transport:
+        if self._transport is None:
+            self._transport = Transport(self._settings.bigtable_emulator)
+        return self._transport

@@ -1,4 +1,4 @@
-"""Changes to cells as the bytes that Bigtable takes, and the call that sends them.
+"""Mutations to cells as the bytes that Bigtable takes, and the call that sends them.
 
 Values for cells, which is what events become, are written as protobuf bytes, a column of a hundred at a time: messages
 and their serialization take 1.6 times as long, which is a tenth of the time that an event takes on its whole way.
@@ -16,11 +16,11 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError
 
 from shared.bigtable.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Outcome, Outcomes, Times
-from shared.bigtable.transport import CallError, Calls
+from shared.bigtable.transport import CallError, Transport
 
 # In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
 # takes more, so a row of many small events is cut here.
-MOST_MUTATIONS = 20_000
+MAX_MUTATIONS_PER_ENTRY = 20_000
 
 # What an entry has that the server's answer doesn't mention.
 UNANSWERED = CallError(StatusCode.UNAVAILABLE, "the answer doesn't mention this entry")
@@ -29,11 +29,11 @@ _CODES = {code.value[0]: code for code in StatusCode}
 
 
 class Entry(NamedTuple):
-    """Changes of one row, which Bigtable makes all or none.
+    """Mutations of one row, which Bigtable makes all or none.
 
     Attributes:
         wire: a request with this entry alone, serialized; several, one behind the other, are a request with them all.
-        mutations: how many changes.
+        mutations: how many mutations.
     """
 
     wire: bytes
@@ -91,8 +91,8 @@ def _times(micros: Sequence[int]) -> list[bytes]:
     return [fields[start : start + 9] for start in range(0, len(fields), 9)]
 
 
-class Changes:
-    """Changes to cells; those of a row are made in the order in which they are told."""
+class Mutations:
+    """Mutations to cells; those of a row are made in the order in which they are told."""
 
     def __init__(self) -> None:
         self._row_keys: list[bytes] = []  # of each change
@@ -110,12 +110,12 @@ class Changes:
         """
         self.set_cells(family, [(row_key, qualifier, micros)], [value])
 
-    def set_cells(self, family: str, places: Sequence[tuple[bytes, bytes, int]], values: Sequence[bytes]) -> None:
-        """Put values into cells of a family, each into its place: row, qualifier and time as `set_cell` takes them."""
-        if not places:
+    def set_cells(self, family: str, cell_keys: Sequence[tuple[bytes, bytes, int]], values: Sequence[bytes]) -> None:
+        """Set cells of a family; a cell key is row, qualifier and time as `set_cell` takes them."""
+        if not cell_keys:
             return
-        row_keys, qualifiers, micros = zip(*places, strict=True)
-        families = [_FAMILY.of([family.encode()])[0] + family.encode()] * len(places)
+        row_keys, qualifiers, micros = zip(*cell_keys, strict=True)
+        families = [_FAMILY.of([family.encode()])[0] + family.encode()] * len(cell_keys)
         heads, value_heads = _QUALIFIER.of(qualifiers), _VALUE.of(values)
         fields = zip(families, heads, qualifiers, _times(micros), value_heads, values, strict=True)
         cells = list(map(b"".join, fields))
@@ -141,7 +141,7 @@ class Changes:
         self._changes.append(_CHANGE.of([content])[0] + content)
 
     def entries(self) -> list[Entry]:
-        """Return an entry a row, or several for a row of more than `MOST_MUTATIONS` changes."""
+        """Return an entry a row, or several for a row of more than `MAX_MUTATIONS_PER_ENTRY` mutations."""
         if len(set(self._row_keys)) == len(self._row_keys):
             return self.entries_one_by_one()
         return _entries(*_by_row(self._row_keys, self._changes))
@@ -154,36 +154,36 @@ class Changes:
         return len(self._changes)
 
 
-def _entries(row_keys: Sequence[bytes], changes: Sequence[bytes], counts: Sequence[int]) -> list[Entry]:
-    """Return an entry for each row key, with so many changes, which are one behind the other already."""
-    contents = list(map(b"".join, zip(_ROW_KEY.of(row_keys), row_keys, changes, strict=True)))
+def _entries(row_keys: Sequence[bytes], mutations: Sequence[bytes], counts: Sequence[int]) -> list[Entry]:
+    """Return an entry for each row key, with so many mutations, which are one behind the other already."""
+    contents = list(map(b"".join, zip(_ROW_KEY.of(row_keys), row_keys, mutations, strict=True)))
     wires = map(add, _ENTRY.of(contents), contents)
     return list(map(tuple.__new__, repeat(Entry), zip(wires, counts, strict=True)))  # twice as fast as Entry(...)
 
 
-def _by_row(row_keys: list[bytes], changes: list[bytes]) -> tuple[list[bytes], list[bytes], list[int]]:
-    """Put changes of the same row together, as many as an entry may have; returns how many they are, too."""
+def _by_row(row_keys: list[bytes], mutations: list[bytes]) -> tuple[list[bytes], list[bytes], list[int]]:
+    """Put mutations of the same row together, as many as an entry may have; returns how many they are, too."""
     rows: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    for row_key, change in zip(row_keys, changes, strict=True):
+    for row_key, change in zip(row_keys, mutations, strict=True):
         rows[row_key].append(change)
     parts = [
-        (row_key, together[start : start + MOST_MUTATIONS])
+        (row_key, together[start : start + MAX_MUTATIONS_PER_ENTRY])
         for row_key, together in rows.items()
-        for start in range(0, len(together), MOST_MUTATIONS)
+        for start in range(0, len(together), MAX_MUTATIONS_PER_ENTRY)
     ]
     return [row_key for row_key, _ in parts], [b"".join(part) for _, part in parts], [len(part) for _, part in parts]
 
 
 async def send(
-    calls: Calls, table: str, app_profile: str, entries: Sequence[Entry], timeout: float
+    transport: Transport, table: str, app_profile: str, entries: Sequence[Entry], timeout: float
 ) -> list[Exception | None]:
     """Send entries in one MutateRows call.
 
     Args:
-        calls: to the server.
+        transport: to the server.
         table: full name of the table.
         app_profile: empty for the instance's default.
-        entries: of `Changes`.
+        entries: of `Mutations`.
         timeout: seconds for the call.
 
     Returns:
@@ -193,7 +193,7 @@ async def send(
     request = head + b"".join([entry.wire for entry in entries])
     results: list[Exception | None] = [UNANSWERED] * len(entries)
     try:
-        async for answer in calls.mutate_rows(request, table, app_profile, timeout):
+        async for answer in transport.mutate_rows(request, table, app_profile, timeout):
             if (stored := _all_stored(answer)) is not None:
                 for index in stored:
                     results[index] = None

@@ -11,7 +11,7 @@ from grpc.aio import AioRpcError
 from shared.bigtable import retry
 from shared.bigtable.bigtable_pb2 import FeatureFlags, ReadRowsRequest, RowFilter
 from shared.bigtable.row_merger import InvalidChunkError, Row, RowMerger
-from shared.bigtable.transport import CallError, Calls
+from shared.bigtable.transport import CallError, Transport
 
 Filter = RowFilter
 
@@ -82,11 +82,13 @@ class Scan:
         return Scan(keys=left_keys, ranges=left, filter=self.filter, limit=max(limit, 0), reverse=self.reverse)
 
 
-async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadline: float) -> AsyncGenerator[list[Row]]:
+async def read_rows(
+    transport: Transport, table: str, app_profile: str, scan: Scan, *, deadline: float
+) -> AsyncGenerator[list[Row]]:
     """Read rows, some at once as they come; a stream that breaks goes on behind the last whole row.
 
     Args:
-        calls: to the server.
+        transport: to the server.
         table: full name of the table.
         app_profile: empty for the instance's default.
         scan: what to read; without keys and ranges, nothing.
@@ -104,7 +106,7 @@ async def read(calls: Calls, table: str, app_profile: str, scan: Scan, *, deadli
         merger = RowMerger(reverse=left.reverse)
         count = 0
         request = left.request(table, app_profile).SerializeToString()
-        stream = calls.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if left.reverse else ())
+        stream = transport.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if left.reverse else ())
         try:
             answers, end = aiter(stream), None
             while end is None:

@@ -19,7 +19,7 @@ _TRANSIENT = {
 }
 
 # Seconds. The first wait is about one round trip; five seconds at most, so that the end of an outage is noticed soon.
-FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
+INITIAL_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.05, 5.0
 
 # At most that share of a deadline is waited at once, so that the last try isn't long before its end.
 _SHARE = 0.1
@@ -36,11 +36,11 @@ def waits(deadline: float) -> Iterator[float]:
     Args:
         deadline: seconds until trying ends.
     """
-    longest = min(LONGEST_WAIT, deadline * _SHARE)
-    bound = FIRST_WAIT
+    longest = min(MAX_WAIT_SECONDS, deadline * _SHARE)
+    bound = INITIAL_WAIT_SECONDS
     while True:
         yield random.uniform(0, min(bound, longest))  # noqa: S311 - jitter, no secret
-        bound = min(bound * 2, LONGEST_WAIT)
+        bound = min(bound * 2, MAX_WAIT_SECONDS)
 
 
 def translated(error: Exception, doing: str) -> SluiceError:

@@ -52,7 +52,7 @@ class CallError(Exception):
         return cls(error.code(), error.details() or "")
 
 
-class Calls:
+class Transport:
     """A connection, connected on first use; belongs to the event loop it is made in."""
 
     def __init__(self, emulator: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
 from shared.errors import ContractError
-from shared.row_keys import MAX_DIMENSION, encode
+from shared.row_keys import MAX_DIMENSION_BYTES, encode
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
 
 
@@ -155,7 +155,11 @@ def check_paths(fields: Mapping[str, Field]) -> None:
 def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
     """Return what a table `[aggregates.<dimension>]` says of the fields; Problem if it doesn't hold together."""
     where = f"aggregates.{dimension}"
-    if dimension == RESERVED_DIMENSION or dimension.startswith("_") or not 0 < len(encode(dimension)) <= MAX_DIMENSION:
+    if (
+        dimension == RESERVED_DIMENSION
+        or dimension.startswith("_")
+        or not 0 < len(encode(dimension)) <= MAX_DIMENSION_BYTES
+    ):
         raise Problem(
             "aggregates",
             dimension,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from shared.row_keys import Place
+from shared.row_keys import CellKey
 
 
-class Recent:
-    """Remembers the places of the last events, so many different ones.
+class DuplicateDetector:
+    """Remembers the cell_keys of the last events, so many different ones.
 
-    50,000 places are about 5 MB, kept as hashes. One goes for each that comes: two sets taking turns would have an
+    50,000 cell_keys are about 5 MB, kept as hashes. One goes for each that comes: two sets taking turns would have an
     instance's memory rise and fall by as much again.
     """
 
@@ -20,11 +20,11 @@ class Recent:
         self._marks: set[int] = set()
         self._order: deque[int] = deque()
 
-    def count(self, places: Iterable[Place]) -> int:
-        """Remember the places; returns how many of them were remembered already."""
+    def count(self, cell_keys: Iterable[CellKey]) -> int:
+        """Remember the cell_keys; returns how many of them were remembered already."""
         marks, order = self._marks, self._order
         known = 0
-        for mark in map(hash, places):
+        for mark in map(hash, cell_keys):
             if mark in marks:
                 known += 1
             else:

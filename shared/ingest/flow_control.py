@@ -10,7 +10,7 @@ from shared.errors import OverloadedError
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FlowLimits:
     """Bounds of what an instance of 256 MiB can hold; CONTRIBUTING.md says how that is measured.
 
     Attributes:
@@ -23,16 +23,16 @@ class Limits:
     waiting: int = 32 * 1024 * 1024
 
 
-class Stay:
+class Reservation:
     """What one caller occupies while a block runs."""
 
     __slots__ = ("_room", "size")
 
-    def __init__(self, room: Room, size: int) -> None:
+    def __init__(self, room: FlowControl, size: int) -> None:
         self._room = room
         self.size = size
 
-    async def __aenter__(self) -> Stay:
+    async def __aenter__(self) -> Reservation:
         await self._room.enter(self.size)
         return self
 
@@ -40,19 +40,19 @@ class Stay:
         self._room.leave(self.size)
 
 
-class Room:
+class FlowControl:
     """Admits callers in the order in which they came."""
 
-    def __init__(self, *, patience: float, limits: Limits | None = None) -> None:
+    def __init__(self, *, patience: float, limits: FlowLimits | None = None) -> None:
         """Prepare an empty room in which nobody waits for longer than `patience` seconds."""
         self._patience = patience
-        self._limits = limits or Limits()
+        self._limits = limits or FlowLimits()
         self._inside = 0
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self._waiting_bytes = 0
 
-    def admit(self, size: int) -> Stay:
-        """Stay inside for the length of an `async with` block; somebody alone is let in whatever the size.
+    def admit(self, size: int) -> Reservation:
+        """Reservation inside for the length of an `async with` block; somebody alone is let in whatever the size.
 
         Args:
             size: bytes.
@@ -60,7 +60,7 @@ class Room:
         Raises:
             OverloadedError: by the block; too much waits already, or it took too long.
         """
-        return Stay(self, size)
+        return Reservation(self, size)
 
     async def enter(self, size: int) -> None:
         """Come in, now or when there is room; errors as those of `admit`."""
@@ -69,7 +69,7 @@ class Room:
         else:
             self._inside += size
 
-    def grow(self, stay: Stay, size: int) -> None:
+    def grow(self, stay: Reservation, size: int) -> None:
         """Take note that a caller turned out larger, or smaller again; who is inside already isn't sent away."""
         stay.size += size
         self._inside += size

@@ -10,7 +10,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Gathering(Generic[T, R]):
+class MicroBatch(Generic[T, R]):
     """Nobody waits for others to come, nor for others to be done: who is alone in a turn is served alone."""
 
     def __init__(self, begin: Callable[[Sequence[tuple[T, asyncio.Future[R]]]], None]) -> None:

@@ -11,17 +11,17 @@ from itertools import islice
 
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
-from shared.ingest.duplicates import Recent
-from shared.ingest.flow_control import Room, Stay
-from shared.ingest.micro_batch import Gathering
+from shared.ingest.duplicates import DuplicateDetector
+from shared.ingest.flow_control import FlowControl, Reservation
+from shared.ingest.micro_batch import MicroBatch
 from shared.pubsub.message import CONTENT_ENCODING, Message, UnpackError, unpack
-from shared.row_keys import Place
-from shared.tables.events import Events, Group
-from shared.tables.rejected import Quarantine
-from shared.tables.state import State
-from shared.timestamps import MICROSECONDS_A_DAY
+from shared.row_keys import CellKey
+from shared.tables.events import EventsTable, Group
+from shared.tables.rejected import RejectedTable
+from shared.tables.state import StateTable
+from shared.timestamps import MICROSECONDS_PER_DAY
 from shared.validation.results import Accepted, Finding, Rejected, Verdict, rules_broken
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 
 Report = Callable[[Mapping[str, int]], None]
 
@@ -33,7 +33,7 @@ _SMALL_BYTES, _SMALL_LINES = 4 * 1024, 16
 _PER_EVENT, _PER_FINDING = 64, 512
 
 
-def judged(judge: Judgement, message: Message) -> list[Verdict]:
+def judged(judge: Validator, message: Message) -> list[Verdict]:
     """Unpack a message and judge its events one by one; what can't be unpacked is rejected whole."""
     try:
         events = unpack(message)
@@ -63,14 +63,14 @@ class Ingestion:
         """
         self.counts: Counter[str] = Counter()
         self._report = report
-        self._judgement = Judgement(contract, quality=quality)
+        self._judgement = Validator(contract, quality=quality)
         self._contract = contract
-        self._state = State(bigtable)
-        self._events = Events(bigtable, contract.bucket)
-        self._quarantine = Quarantine(bigtable)
-        self._recent = Recent()
-        self._room = Room(patience=bigtable.store_deadline)
-        self._small: Gathering[Message, tuple[list[Verdict], bool]] = Gathering(self._begin_together)
+        self._state = StateTable(bigtable)
+        self._events = EventsTable(bigtable, contract.bucket)
+        self._quarantine = RejectedTable(bigtable)
+        self._recent = DuplicateDetector()
+        self._room = FlowControl(patience=bigtable.store_deadline)
+        self._small: MicroBatch[Message, tuple[list[Verdict], bool]] = MicroBatch(self._begin_together)
         self._places: asyncio.Task[None] | None = None
         self._places_held = False
 
@@ -126,11 +126,11 @@ class Ingestion:
             good.append((accepted, done, (verdicts, True)))
         self._events.begin_store(good)
 
-    def judge_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
+    def validate_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Judge events that are in no message."""
         return self._judgement.all(raws, published)
 
-    def _judge(self, message: Message, stay: Stay) -> Iterator[list[Verdict]]:
+    def _judge(self, message: Message, stay: Reservation) -> Iterator[list[Verdict]]:
         """Judge a message's events part by part, and account for what they occupy."""
         try:
             events = unpack(message)
@@ -177,9 +177,9 @@ class Ingestion:
     async def _stored(self, accepted: list[Accepted]) -> dict[str, int]:
         """Take note of events that are stored now, and return what that was."""
         counts = {"stored": len(accepted)}
-        places = [verdict.place for verdict in accepted]
-        await self._mark_late(places)
-        if known := self._recent.count(places):
+        cell_keys = [verdict.cell_key for verdict in accepted]
+        await self._mark_late(cell_keys)
+        if known := self._recent.count(cell_keys):
             counts["duplicate"] = known
         return counts
 
@@ -195,19 +195,19 @@ class Ingestion:
         Each asking for himself after the other, in an outage the last would wait for as many deadlines.
         """
         if self._places is None or self._places.done():
-            self._places = asyncio.get_running_loop().create_task(self._state.hold_places(self._contract))
+            self._places = asyncio.get_running_loop().create_task(self._state.verify_layout(self._contract))
         await asyncio.shield(self._places)
         self._places_held = True
 
-    async def _mark_late(self, places: Sequence[Place]) -> None:
+    async def _mark_late(self, cell_keys: Sequence[CellKey]) -> None:
         """Mark the earlier days among these, now that their events can be read."""
-        if not places:
+        if not cell_keys:
             return
         today = int(time.time() // 86_400)
-        times = [place.micros for place in places]
-        days = {min(times) // MICROSECONDS_A_DAY, max(times) // MICROSECONDS_A_DAY}
+        times = [cell_key.micros for cell_key in cell_keys]
+        days = {min(times) // MICROSECONDS_PER_DAY, max(times) // MICROSECONDS_PER_DAY}
         if len(days) > 1:
-            days = {micros // MICROSECONDS_A_DAY for micros in times}
+            days = {micros // MICROSECONDS_PER_DAY for micros in times}
         if days := {day for day in days if day < today}:
             await self._state.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
 

@@ -27,11 +27,11 @@ TRACEPARENT = "googclient_traceparent"
 
 # An event of Eventarc may have 512 KB, base64 included (https://cloud.google.com/eventarc/quotas); base64 makes 4 bytes
 # of 3, and attributes and the message's own fields want room too.
-MAX_PACKED = 256 * 1024
+MAX_PACKED_BYTES = 256 * 1024
 # What a message may unpack to. JSON logs gzip to a tenth or so; what grows further than this isn't a log.
-MAX_UNPACKED = 4 * 1024 * 1024
+MAX_UNPACKED_BYTES = 4 * 1024 * 1024
 # Events in a message. A hundred is what pays; this many are a hundredfold of that, and below a second of work.
-MAX_EVENTS = 10_000
+MAX_EVENTS_PER_MESSAGE = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _read_time = timestamps.reader(None, None)
@@ -139,7 +139,7 @@ def unpack(message: Message) -> list[bytes]:
     lines, whatever is in them, and gzip only if `content-encoding` says so.
 
     Raises:
-        UnpackError: not a Pub/Sub message, broken gzip, more than `MAX_UNPACKED` bytes or `MAX_EVENTS` events.
+        UnpackError: not a Pub/Sub message, invalid gzip, over `MAX_UNPACKED_BYTES` or `MAX_EVENTS_PER_MESSAGE`.
     """
     if message.problem:
         raise UnpackError("not_json", "something else", message.problem)
@@ -147,11 +147,11 @@ def unpack(message: Message) -> list[bytes]:
     lines = message.attributes.get(CONTENT_TYPE) == LINES
     if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or (data.startswith(_GZIP_MAGIC) and not lines):
         data = _gunzip(data)
-    elif len(data) > MAX_UNPACKED:
-        raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED} bytes")
+    elif len(data) > MAX_UNPACKED_BYTES:
+        raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED_BYTES} bytes")
     events = _lines(data) if lines else split(data)
-    if len(events) > MAX_EVENTS:
-        raise UnpackError("too_large", f"{len(events)} events or more", f"at most {MAX_EVENTS} events")
+    if len(events) > MAX_EVENTS_PER_MESSAGE:
+        raise UnpackError("too_large", f"{len(events)} events or more", f"at most {MAX_EVENTS_PER_MESSAGE} events")
     return events
 
 
@@ -166,7 +166,7 @@ def split(data: bytes) -> list[bytes]:
     return [line for raw in _lines(data) if (line := raw.strip())]
 
 
-def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> Iterator[list[bytes]]:
+def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED_BYTES) -> Iterator[list[bytes]]:
     """Gather events, each on one line, into lists that make one message each when joined with newlines.
 
     Args:
@@ -188,7 +188,7 @@ def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED) -> 
 
 # Commas or newlines: no message of as many events as there may be has more, and to take millions of them apart would
 # take more memory than an instance has.
-_MANY = 20 * MAX_EVENTS
+_MANY = 20 * MAX_EVENTS_PER_MESSAGE
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
@@ -202,14 +202,14 @@ def _elements(data: bytes) -> list[bytes] | None:
             return None
         except RecursionError:
             pass  # one of them is nested without end; it is for the checks to reject, beside the others
-    return json_nesting.elements(data, most=MAX_EVENTS + 1)
+    return json_nesting.elements(data, most=MAX_EVENTS_PER_MESSAGE + 1)
 
 
 def _lines(data: bytes) -> list[bytes]:
     """Return the lines that aren't empty."""
     newlines = data.count(b"\n")
     if newlines > _MANY:
-        raise UnpackError("too_large", f"{newlines} lines", f"at most {MAX_EVENTS} events")
+        raise UnpackError("too_large", f"{newlines} lines", f"at most {MAX_EVENTS_PER_MESSAGE} events")
     return [line for line in data.split(b"\n") if line]
 
 
@@ -224,7 +224,7 @@ def _is_json(data: bytes) -> bool:
 def _gunzip(data: bytes) -> bytes:
     """Decompress, all members, and never more than the limit: a small bomb is found out without going off."""
     parts = []
-    room = MAX_UNPACKED
+    room = MAX_UNPACKED_BYTES
     while data:
         member = zlib.decompressobj(wbits=31)
         try:
@@ -232,7 +232,9 @@ def _gunzip(data: bytes) -> bytes:
         except zlib.error as error:
             raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
         if len(part) > room:
-            raise UnpackError("too_large", f"gzip of over {MAX_UNPACKED} bytes", f"at most {MAX_UNPACKED} bytes")
+            raise UnpackError(
+                "too_large", f"gzip of over {MAX_UNPACKED_BYTES} bytes", f"at most {MAX_UNPACKED_BYTES} bytes"
+            )
         if not member.eof:
             raise UnpackError("not_json", "gzip that ends too early", "gzip")
         parts.append(part)

@@ -20,7 +20,7 @@ from shared.config import Settings
 from shared.errors import PermanentError, SettingsError, StoreUnavailableError
 
 # The most that a PublishRequest may have (https://cloud.google.com/pubsub/quotas#resource_limits).
-MESSAGES_A_CALL = 1_000
+MAX_MESSAGES_PER_CALL = 1_000
 # Seconds for a call with all its retries: Google's own default is ten minutes, longer than a function may take.
 _TIMEOUT = 60.0
 _RETRY = AsyncRetry(initial=0.1, maximum=5.0)  # what Google calls transient errors

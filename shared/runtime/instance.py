@@ -16,19 +16,19 @@ from shared.contracts.loader import load_contract
 from shared.errors import SettingsError
 from shared.ingest.pipeline import Ingestion
 from shared.runtime import logs, metrics
-from shared.runtime.shutdown import ENDING
+from shared.runtime.shutdown import SHUTDOWN
 
 
 @cache
 def ingestion() -> Ingestion:
     """Return this instance's way in."""
     settings = Settings.from_environment()
-    tally = logs.Tally("events taken in", record=metrics.recorder(settings.metrics_exporter))
+    tally = logs.PeriodicCounter("events taken in", record=metrics.recorder(settings.metrics_exporter))
     loaded = load_contract(settings.contract)
     made = Ingestion(Bigtable(settings), loaded, report=tally.add)
     logs.configure(settings.project_id, function="ingest", contract=loaded.name)
-    ENDING.listen(tally.end)
-    gc_tuning.spare()
+    SHUTDOWN.listen(tally.end)
+    gc_tuning.apply()
     return made
 
 
@@ -39,8 +39,8 @@ def aggregation() -> Aggregation:
     loaded = load_contract(settings.contract)
     made = Aggregation(Bigtable(settings), loaded, report=_log_run, deadline=settings.day_deadline)
     logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
-    ENDING.listen()
-    gc_tuning.spare()
+    SHUTDOWN.listen()
+    gc_tuning.apply()
     return made
 
 

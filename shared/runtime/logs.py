@@ -59,7 +59,7 @@ def trace(traceparent: str | None) -> dict[str, Any]:
     return {_TRACE: f"projects/{_project}/traces/{trace_id}", _SPAN: span_id, _SAMPLED: sampled}
 
 
-class Tally:
+class PeriodicCounter:
     """Adds figures up and logs them at most once in so many seconds.
 
     What comes last is told after that time too, if the instance has CPU then; if it has none between requests, it is
@@ -107,7 +107,7 @@ class Tally:
                 self._record(counts)
 
 
-class Seldom:
+class RateLimitedLog:
     """Logs the first of many like lines at once, and then at most one a second, with how many were left out."""
 
     def __init__(self, every: float = 1.0) -> None:

@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from shared.errors import OverloadedError, PermanentError, RequestError, StoreUnavailableError, TransientError
 from shared.pubsub.message import Message
 from shared.runtime import logs
-from shared.runtime.shutdown import ENDING
+from shared.runtime.shutdown import SHUTDOWN
 
 
-class answering:  # noqa: N801 - used like a function
+class error_responses:  # noqa: N801 - used like a function
     """Turn our errors, in a `with` block, into answers; nothing is acknowledged that isn't stored.
 
     An `HTTPException` reaches the caller with its status, where any other exception would log a traceback as well.
@@ -29,7 +29,7 @@ class answering:  # noqa: N801 - used like a function
         """Prepare for a message; the log line names it."""
         self._message = message
         self._told: dict[str, Any] = {}
-        self._watch = ENDING.watching()
+        self._watch = SHUTDOWN.watching()
 
     def __enter__(self) -> dict[str, Any]:
         self._watch.__enter__()
@@ -45,10 +45,10 @@ class answering:  # noqa: N801 - used like a function
     def _answer(self, error: BaseException) -> bool:
         """Answer an error of ours; returns whether the message is done with all the same."""
         if isinstance(error, OverloadedError):
-            _SELDOM.warning((429, *self._told.values()), str(error), **self._about())
+            _RATE_LIMITED.warning((429, *self._told.values()), str(error), **self._about())
             raise HTTPException(429, "too much at once") from error
         if isinstance(error, TransientError):
-            _SELDOM.warning((503, *self._told.values()), str(error), **self._about())
+            _RATE_LIMITED.warning((503, *self._told.values()), str(error), **self._about())
             raise HTTPException(503, "not stored yet") from error
         if isinstance(error, PermanentError):
             logs.error(str(error), **self._about())
@@ -66,4 +66,4 @@ class answering:  # noqa: N801 - used like a function
 
 
 # In an outage every message fails, and each for the same reason; but of each day it is told.
-_SELDOM = logs.Seldom()
+_RATE_LIMITED = logs.RateLimitedLog()

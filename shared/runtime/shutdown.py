@@ -15,12 +15,12 @@ from shared.errors import StoreUnavailableError
 GRACE = 7.0
 
 
-class Watch:
+class TrackedRequest:
     """One request being watched over."""
 
     __slots__ = ("_ending", "_task")
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, ending: Shutdown) -> None:
         self._ending = ending
 
     def __enter__(self) -> None:
@@ -36,7 +36,7 @@ class Watch:
             raise StoreUnavailableError("the instance ends before this is done") from None
 
 
-class Ending:
+class Shutdown:
     """Watches over the requests of one event loop.
 
     Attributes:
@@ -49,13 +49,13 @@ class Ending:
         self.requests: set[asyncio.Task[Any]] = set()
         self.handing_back = False
 
-    def watching(self) -> Watch:
-        """Watch over the request that runs a `with` block.
+    def watching(self) -> TrackedRequest:
+        """TrackedRequest over the request that runs a `with` block.
 
         Raises:
             StoreUnavailableError: by the block; the instance ends, and the block was called off.
         """
-        return Watch(self)
+        return TrackedRequest(self)
 
     def hand_back(self) -> None:
         """Call off all that is under way."""
@@ -82,4 +82,4 @@ class Ending:
         signal.signal(signal.SIGTERM, end)
 
 
-ENDING: Final = Ending()
+SHUTDOWN: Final = Shutdown()

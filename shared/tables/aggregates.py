@@ -19,11 +19,11 @@ import msgspec
 
 from shared import row_keys
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
-from shared.tables.state import Run, State
+from shared.tables.state import Run, StateTable
 from shared.timestamps import now
 
 FAMILY = "a"
@@ -60,19 +60,19 @@ class RunWriter:
         left = iter(rows)
         while some := list(islice(left, _ROWS_A_COMMIT)):
             async with self._commits:
-                changes = Changes()
+                mutations = Mutations()
                 figures = [
                     (row_keys.aggregate_row(dimension, self._day, value), stats) for dimension, value, stats in some
                 ]
-                _put(changes, self._micros, figures)
-                await self._bigtable.write(AGGREGATES, changes)
+                _put(mutations, self._micros, figures)
+                await self._bigtable.write(AGGREGATES, mutations)
             self.rows += len(some)
 
 
-class Rollups:
+class AggregatesTable:
     """Writes and reads aggregates."""
 
-    def __init__(self, bigtable: Bigtable, state: State) -> None:
+    def __init__(self, bigtable: Bigtable, state: StateTable) -> None:
         self._bigtable = bigtable
         self._state = state
 
@@ -89,7 +89,7 @@ class Rollups:
         if run is None:
             return 0
         touched = 0
-        changes = Changes()
+        mutations = Mutations()
         for dimension in sorted({*dimensions, *run.dimensions}):
             scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_older_than(run.micros))
             async for row in self._bigtable.read(AGGREGATES, scan):
@@ -97,34 +97,34 @@ class Rollups:
                     touched += await self._sweep_row(row.key, run.micros)
                     continue
                 for qualifier in set(row.qualifiers):
-                    changes.delete_cells(row.key, FAMILY, qualifier, 0, run.micros)
+                    mutations.delete_cells(row.key, FAMILY, qualifier, 0, run.micros)
                 touched += 1
-                if len(changes) >= _ROWS_A_COMMIT:
-                    await self._bigtable.write(AGGREGATES, changes)
-                    changes = Changes()
-        await self._bigtable.write(AGGREGATES, changes)
+                if len(mutations) >= _ROWS_A_COMMIT:
+                    await self._bigtable.write(AGGREGATES, mutations)
+                    mutations = Mutations()
+        await self._bigtable.write(AGGREGATES, mutations)
         return touched
 
     async def _sweep_row(self, key: bytes, run_micros: int) -> bool:
         """Delete what the run has made obsolete in a row that has been written by hand."""
         row = await self._bigtable.row(AGGREGATES, key)
-        changes = Changes()
+        mutations = Mutations()
         if row is not None:
             kept = _seen(row, run_micros)
             for cell in row.cells:
                 if cell.micros < run_micros and cell.micros != kept:
-                    changes.delete_cells(key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
-        await self._bigtable.write(AGGREGATES, changes)
-        return bool(changes)
+                    mutations.delete_cells(key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
+        await self._bigtable.write(AGGREGATES, mutations)
+        return bool(mutations)
 
     async def write_by_hand(self, dimension: str, value: str, day: date, stats: Mapping[str, Any]) -> None:
         """Put figures in by hand; they are readable at once, until a run of that day writes the same row."""
-        changes = Changes()
+        mutations = Mutations()
         micros = _micros(now())
         row_key = row_keys.aggregate_row(dimension, day, value)
-        _put(changes, micros, [(row_key, stats)])
-        changes.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
-        await self._bigtable.write(AGGREGATES, changes)
+        _put(mutations, micros, [(row_key, stats)])
+        mutations.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
+        await self._bigtable.write(AGGREGATES, mutations)
 
     async def of_value(self, dimension: str, value: str, day: date) -> Stats:
         """Return the figures of one value on one day; empty where there are none."""
@@ -173,14 +173,14 @@ def _seen(row: Row, run_micros: int | None) -> int | None:
     return max(times, default=None)
 
 
-def _put(changes: Changes, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
+def _put(mutations: Mutations, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
     """Put the figures of rows, all at once, into cells of that time."""
-    places: list[tuple[bytes, bytes, int]] = []
+    cell_keys: list[tuple[bytes, bytes, int]] = []
     values: list[bytes] = []
     for row_key, stats in rows:
-        places += [(row_key, _qualifier(name), micros) for name in stats]
+        cell_keys += [(row_key, _qualifier(name), micros) for name in stats]
         values += map(_encode, stats.values())
-    changes.set_cells(FAMILY, places, values)
+    mutations.set_cells(FAMILY, cell_keys, values)
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ import msgspec
 
 from shared import row_keys
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.mutations import Changes, Entry
+from shared.bigtable.mutations import Entry, Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import OverloadedError
@@ -25,12 +25,12 @@ T = TypeVar("T")
 Group = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
-MOST_DAYS = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
+MAX_DAYS_PER_SCAN = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
 
 _encode_findings = msgspec.json.Encoder().encode
 
 
-class Events:
+class EventsTable:
     """Stores events and finds them again."""
 
     def __init__(self, bigtable: Bigtable, bucket: row_keys.Bucket) -> None:
@@ -38,7 +38,7 @@ class Events:
         self._bucket = bucket
 
     async def store(self, events: Sequence[Accepted]) -> None:
-        """Store events, each in its own place; returns when all of them are acknowledged."""
+        """Store events, each in its own cell_key; returns when all of them are acknowledged."""
         await self._bigtable.write(EVENTS, self._changes(events))
 
     def begin_store(self, groups: Iterable[Group[T]]) -> None:
@@ -61,16 +61,16 @@ class Events:
         except OverloadedError as error:
             done.set_exception(error)
 
-    def _changes(self, events: Sequence[Accepted]) -> Changes:
-        changes = Changes()
+    def _changes(self, events: Sequence[Accepted]) -> Mutations:
+        mutations = Mutations()
         if events:
-            places, values, warnings = zip(*events, strict=True)
-            changes.set_cells(FAMILY, places, values)
+            cell_keys, values, warnings = zip(*events, strict=True)
+            mutations.set_cells(FAMILY, cell_keys, values)
             if any(warnings):
-                changes.set_cells(
-                    FINDINGS, list(compress(places, warnings)), list(map(_encode_findings, filter(None, warnings)))
+                mutations.set_cells(
+                    FINDINGS, list(compress(cell_keys, warnings)), list(map(_encode_findings, filter(None, warnings)))
                 )
-        return changes
+        return mutations
 
     async def of_user(
         self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int
@@ -120,7 +120,7 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
 
     A read that wants everything (`whole`) takes as many days at once as one request should name rows.
     """
-    days = MOST_DAYS if whole else 1
+    days = MAX_DAYS_PER_SCAN if whole else 1
     while start < end:
         midnight = datetime.combine(end.date(), time(), UTC)
         if midnight < end:
@@ -130,7 +130,7 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
         else:
             most = (end - start).days
             first = end - timedelta(days=min(days, most))
-            days = min(days * 2, MOST_DAYS)
+            days = min(days * 2, MAX_DAYS_PER_SCAN)
         yield first, end
         end = first
 

@@ -11,7 +11,7 @@ import msgspec
 
 from shared import row_keys
 from shared.bigtable.client import REJECTED, Bigtable
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan, prefix_end
 from shared.timestamps import EPOCH
 from shared.validation.results import Finding, Rejected, rules_broken
@@ -21,7 +21,7 @@ FAMILY = "r"
 _findings = msgspec.json.Decoder(list[Finding])
 
 
-class Quarantined(msgspec.Struct, frozen=True):
+class RejectedEvent(msgspec.Struct, frozen=True):
     """A rejected event.
 
     Attributes:
@@ -44,7 +44,7 @@ class Quarantined(msgspec.Struct, frozen=True):
         return sorted(rules_broken(self.findings))
 
 
-class Quarantine:
+class RejectedTable:
     """Keeps rejected events and shows them."""
 
     def __init__(self, bigtable: Bigtable) -> None:
@@ -52,7 +52,7 @@ class Quarantine:
 
     async def keep(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
         """Keep rejected events that were published then and came from there; the same bytes again change nothing."""
-        changes = Changes()
+        mutations = Mutations()
         # The same bytes may come in another message of that day: with the day as their time they replace themselves.
         micros = (published.date() - EPOCH.date()).days * 86_400_000_000
         for event in rejected:
@@ -63,8 +63,8 @@ class Quarantine:
                 (b"source", source.encode("utf-8", "surrogatepass")),
                 (b"published", published.isoformat().encode()),
             ):
-                changes.set_cell(row_key, FAMILY, qualifier, micros, value)
-        await self._bigtable.write(REJECTED, changes)
+                mutations.set_cell(row_key, FAMILY, qualifier, micros, value)
+        await self._bigtable.write(REJECTED, mutations)
 
     async def count(self, day: date) -> tuple[int, Counter[str]]:
         """Return how many events published on a day were rejected, and how many of them broke each rule."""
@@ -77,7 +77,7 @@ class Quarantine:
             rules.update(rules_broken(_findings.decode(row.cells[0].value)))
         return events, rules
 
-    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncIterator[Quarantined]:
+    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncIterator[RejectedEvent]:
         """Iterate over the events rejected of those published on a day, on any day if it is None.
 
         Args:
@@ -86,7 +86,7 @@ class Quarantine:
         """
         async for row in self._bigtable.read(REJECTED, _scan(day, Filter(cells_per_column_limit_filter=1))):
             cells = {cell.qualifier: cell.value for cell in row.cells}
-            event = Quarantined(
+            event = RejectedEvent(
                 row_key=row.key,
                 raw=cells.get(b"raw", b""),
                 findings=_findings.decode(cells.get(b"findings", b"[]")),

@@ -12,13 +12,13 @@ import msgspec
 
 from shared import row_keys
 from shared.bigtable.client import STATE, Bigtable
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.errors import PlacesMovedError
+from shared.errors import LayoutChangedError
 
 FAMILY = "s"
-_RUN, _LATE, _CONTRACT = b"run", b"late", b"places"
+_RUN, _LATE, _CONTRACT = b"run", b"late", b"cell_keys"
 _CONTRACT_ROW = b"contract"
 
 # A day is marked anew when its mark is this old, in seconds, if more late events come.
@@ -49,7 +49,7 @@ class Run(msgspec.Struct, frozen=True):
         return self.micros >= int(over.timestamp()) * 1_000_000
 
 
-class State:
+class StateTable:
     """Knows of runs, late days and the contract."""
 
     def __init__(self, bigtable: Bigtable) -> None:
@@ -77,10 +77,10 @@ class State:
 
     async def finish_run(self, day: date, run: Run) -> None:
         """Make a run count, unless one that started later does already."""
-        changes = Changes()
+        mutations = Mutations()
         # The cell's time is the run's start, so the newest cell is the newest run, whoever finishes last.
-        changes.set_cell(row_keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))
-        await self._bigtable.write(STATE, changes)
+        mutations.set_cell(row_keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))
+        await self._bigtable.write(STATE, mutations)
 
     async def mark_late(self, days: Iterable[date]) -> None:
         """Mark days to be computed again, each at most once in `MARK_AGAIN` seconds; returns when that is stored."""
@@ -95,12 +95,12 @@ class State:
         await asyncio.gather(*(asyncio.shield(each) for each in {self._marking[day] for day in due}))
 
     async def _mark(self, days: set[date], clock: float) -> None:
-        changes = Changes()
+        mutations = Mutations()
         micros = int(time.time() * 1_000) * 1_000
         for day in days:
-            changes.set_cell(row_keys.state_row("late", day), FAMILY, _LATE, micros, b"1")
+            mutations.set_cell(row_keys.state_row("late", day), FAMILY, _LATE, micros, b"1")
         try:
-            await self._bigtable.write(STATE, changes)
+            await self._bigtable.write(STATE, mutations)
             self._marked.update(dict.fromkeys(days, clock))
         finally:
             for day in days:
@@ -113,25 +113,25 @@ class State:
     async def clear_late(self, day: date, started: datetime) -> None:
         """Remove the marks of a day that a run started then has certainly seen the events of."""
         end = int((started - CLEAR_MARGIN).timestamp() * 1_000) * 1_000
-        changes = Changes()
-        changes.delete_cells(row_keys.state_row("late", day), FAMILY, _LATE, 0, end)
-        await self._bigtable.write(STATE, changes)
+        mutations = Mutations()
+        mutations.delete_cells(row_keys.state_row("late", day), FAMILY, _LATE, 0, end)
+        await self._bigtable.write(STATE, mutations)
 
-    async def hold_places(self, contract: Contract) -> None:
+    async def verify_layout(self, contract: Contract) -> None:
         """See to it that all events go by one idea of where they belong; the first contract sets it.
 
         Raises:
-            PlacesMovedError: this contract would put events elsewhere than the tables have them.
+            LayoutChangedError: this contract would put events elsewhere than the tables have them.
         """
         mine = msgspec.json.encode(contract.fingerprint(), order="deterministic")
         held = await self._places()
         if held is None:
-            changes = Changes()
-            changes.set_cell(_CONTRACT_ROW, FAMILY, _CONTRACT, 0, mine)
-            await self._bigtable.write(STATE, changes)
+            mutations = Mutations()
+            mutations.set_cell(_CONTRACT_ROW, FAMILY, _CONTRACT, 0, mine)
+            await self._bigtable.write(STATE, mutations)
             held = await self._places()  # of two that began together, the later word holds for both
         if held != mine:
-            raise PlacesMovedError(
+            raise LayoutChangedError(
                 f"{contract.path}: this contract would put events elsewhere than the tables have them, so an "
                 "event that comes again would be stored twice. "
                 f"Found {mine.decode()}, expected {(held or b'').decode()}. "

@@ -8,9 +8,9 @@ from typing import Any
 
 from shared.contracts.model import Contract, Field
 from shared.contracts.patterns import pattern_matcher
-from shared.row_keys import MAX_ENCODED_ID, MAX_ENCODED_USER, encode, event_id
+from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, encode, event_id
 from shared.timestamps import EPOCH
-from shared.validation.results import QUOTED, Finding, Rule, quote
+from shared.validation.results import MAX_QUOTED_CHARS, Finding, Rule, quote
 
 # What a shaped value of each type is in Python.
 VALUE_TYPES: dict[str, frozenset[type]] = {
@@ -24,7 +24,7 @@ VALUE_TYPES: dict[str, frozenset[type]] = {
 }
 INT64 = 2**63
 # Unknown fields that are told by name. An event has room for 400,000, whose findings no cell would hold.
-MAX_UNKNOWN = 100
+MAX_UNKNOWN_FINDINGS = 100
 
 
 # Takes a value that is there and isn't null, and the time its message was published; returns (rule, expected) pairs.
@@ -39,11 +39,11 @@ class Checks:
 
         Args:
             contract: what to hold events to.
-            quality: False leaves only what an event needs to have a place at all: its id, user and time.
+            quality: False leaves only what an event needs to have a cell_key at all: its id, user and time.
         """
         placing = {*contract.id, contract.user, contract.time}
         self._plan = [
-            (field.name, field.required, field.severity, judge_of(field))
+            (field.name, field.required, field.severity, value_check(field))
             for field in contract.fields
             if quality or field.name in placing
         ]
@@ -70,15 +70,15 @@ class Checks:
             elif broken := judge(value, published):
                 found = quote(value)
                 findings += [Finding(rule, name, found, expected, severity) for rule, expected in broken]
-        # Whatever else was found, a warning among it, an event isn't stored where Bigtable has no place for it.
+        # Whatever else was found, a warning among it, an event isn't stored where Bigtable has no cell_key for it.
         findings += self._limits(event, {finding.field for finding in findings} if findings else frozenset())
         if unknown and self._quality:
             findings += [
-                Finding("unknown_field", name[:QUOTED], quote(name), "only fields the contract names")
-                for name in unknown[:MAX_UNKNOWN]
+                Finding("unknown_field", name[:MAX_QUOTED_CHARS], quote(name), "only fields the contract names")
+                for name in unknown[:MAX_UNKNOWN_FINDINGS]
             ]
-            if len(unknown) > MAX_UNKNOWN:
-                more = f"{len(unknown) - MAX_UNKNOWN} more"
+            if len(unknown) > MAX_UNKNOWN_FINDINGS:
+                more = f"{len(unknown) - MAX_UNKNOWN_FINDINGS} more"
                 findings.append(Finding("unknown_field", "", more, "only fields the contract names"))
         return findings
 
@@ -87,12 +87,15 @@ class Checks:
         findings = []
         user = "" if self._user in broken else str(event[self._user])
         # A character makes at most 12 bytes of percent-encoding: four of UTF-8, three each.
-        if len(user) * 12 > MAX_ENCODED_USER and len(encode(user)) > MAX_ENCODED_USER:
-            expected = f"at most {MAX_ENCODED_USER} bytes percent-encoded, to fit a row key"
+        if len(user) * 12 > MAX_ENCODED_USER_BYTES and len(encode(user)) > MAX_ENCODED_USER_BYTES:
+            expected = f"at most {MAX_ENCODED_USER_BYTES} bytes percent-encoded, to fit a row key"
             findings.append(Finding("length", self._user, quote(user), expected))
         parts = [event[name] for name in self._id if name not in broken]
-        if sum(len(str(part)) + 1 for part in parts) * 12 > MAX_ENCODED_ID and len(event_id(parts)) > MAX_ENCODED_ID:
-            expected = f"at most {MAX_ENCODED_ID} bytes percent-encoded, to fit a column qualifier"
+        if (
+            sum(len(str(part)) + 1 for part in parts) * 12 > MAX_ENCODED_ID_BYTES
+            and len(event_id(parts)) > MAX_ENCODED_ID_BYTES
+        ):
+            expected = f"at most {MAX_ENCODED_ID_BYTES} bytes percent-encoded, to fit a column qualifier"
             findings.append(Finding("length", ", ".join(self._id), quote(":".join(map(str, parts))), expected))
         time = None if self._time in broken else event[self._time]
         if time is not None and time < EPOCH:
@@ -100,7 +103,7 @@ class Checks:
         return findings
 
 
-def judge_of(field: Field) -> Judge:
+def value_check(field: Field) -> Judge:
     """Return what judges a field's values by all but whether there is one."""
     kind = {"timestamp": _timestamp, "number": _number, "integer": _number}.get(field.type, _other)
     return kind(field)
@@ -179,4 +182,4 @@ def _other(field: Field) -> Judge:
 
 def _options(allowed: tuple[Any, ...]) -> str:
     text = f"one of {', '.join(str(value) for value in allowed)}"
-    return text if len(text) <= 4 * QUOTED else text[: 4 * QUOTED - 1] + "…"
+    return text if len(text) <= 4 * MAX_QUOTED_CHARS else text[: 4 * MAX_QUOTED_CHARS - 1] + "…"

@@ -16,15 +16,15 @@ from shared.contracts.patterns import pattern_matcher
 from shared.validation.checks import INT64, VALUE_TYPES
 
 # Texts that are known to match a pattern: at most about so many, and none longer, or they would fill the memory.
-_MOST_KNOWN, _LONGEST_KNOWN = 16_384, 128
+_MAX_KNOWN_TEXTS, _MAX_KNOWN_CHARS = 16_384, 128
 
 # Takes a field's values, None where there is none, and the times at which the first and the last of their messages were
 # published; says whether all are certainly fine.
-ColumnJudge = Callable[[Sequence[Any], datetime, datetime], bool]
+ColumnCheck = Callable[[Sequence[Any], datetime, datetime], bool]
 _Holds = Callable[[Sequence[Any], datetime, datetime], bool]
 
 
-def column_judge_of(field: Field, *, checked: bool) -> ColumnJudge:
+def column_check(field: Field, *, checked: bool) -> ColumnCheck:
     """Return what judges a field's values; those that aren't `checked` only by whether they have to be there."""
     types, required = VALUE_TYPES[field.type], field.required
     holds = _holds_of(field) if checked else None
@@ -100,9 +100,9 @@ def _all_match(pattern: str) -> Callable[[Sequence[str]], bool]:
         new = set(texts) - known
         if not all(map(matches, new)):
             return False
-        if len(known) > _MOST_KNOWN:
+        if len(known) > _MAX_KNOWN_TEXTS:
             known.clear()
-        known.update([text for text in new if len(text) <= _LONGEST_KNOWN])
+        known.update([text for text in new if len(text) <= _MAX_KNOWN_CHARS])
         return True
 
     return all_match

@@ -26,19 +26,19 @@ from msgspec.structs import astuple
 
 from shared import json_nesting
 from shared.contracts.model import Contract, Field
-from shared.row_keys import MAX_ENCODED_ID, MAX_ENCODED_USER, event_ids, event_places
+from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_keys_of, event_ids
 from shared.timestamps import EPOCH
-from shared.validation.checks import Judge, judge_of
-from shared.validation.column_checks import ColumnJudge, column_judge_of
+from shared.validation.checks import Judge, value_check
+from shared.validation.column_checks import ColumnCheck, column_check
 from shared.validation.results import Accepted
 from shared.validation.transform import ColumnShape, column_shape_of, shape_of
 
 # Names of unknown fields that are learnt: producers have a handful, and a hostile one must not make types without end.
-MOST_LEARNT = 64
+MAX_LEARNED_FIELDS = 64
 # Names that msgspec takes for a field's: such as JSON has without escapes, and not too long to be remembered.
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
 # A character makes at most 12 bytes of percent-encoding; what is longer is for the checks to look at.
-_LONGEST_USER = MAX_ENCODED_USER // 12
+_MAX_USER_CHARS = MAX_ENCODED_USER_BYTES // 12
 
 
 class _Step(NamedTuple):
@@ -48,7 +48,7 @@ class _Step(NamedTuple):
     required: bool
     shape: ColumnShape | None
     judge: Judge | None
-    sure: ColumnJudge
+    sure: ColumnCheck
 
     def fits(self, value: Any, published: datetime) -> bool:
         """Return whether a shaped value is fine."""
@@ -113,7 +113,7 @@ class FastPath:
         batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
         self._finish(batch)
         values = self._encoded(batch)
-        accepted = self._placed(batch, values)
+        accepted = self._cell_keys(batch, values)
         if len(accepted) == len(raws):
             return [*accepted]
         verdicts: list[Accepted | None] = [None] * len(raws)
@@ -126,13 +126,13 @@ class FastPath:
         decode = self._decode
         text = b"".join(raws)
         # An object has a bracket of its own, so none can have more than those that are too many for all.
-        few = text.count(b"{") + text.count(b"[") < json_nesting.MAX_DEPTH + len(raws)
+        few = text.count(b"{") + text.count(b"[") < json_nesting.MAX_NESTING_DEPTH + len(raws)
         if few and max(map(len, raws)) <= longest:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return range(len(raws)), [decode(raw) for raw in raws]
         rows, structs = [], []
         for row, raw in enumerate(raws):
-            if len(raw) <= longest and raw.count(b"{") + raw.count(b"[") <= json_nesting.MAX_DEPTH:
+            if len(raw) <= longest and raw.count(b"{") + raw.count(b"[") <= json_nesting.MAX_NESTING_DEPTH:
                 with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     structs.append(decode(raw))
                     rows.append(row)
@@ -174,26 +174,27 @@ class FastPath:
         batch.keep([each is not None for each in encoded])
         return [each for each in encoded if each is not None]
 
-    def _placed(self, batch: _Batch, values: list[bytes]) -> list[Accepted]:
-        """Put events in their places; one that Bigtable hasn't, or might not have, room for is left out."""
+    def _cell_keys(self, batch: _Batch, values: list[bytes]) -> list[Accepted]:
+        """Put events in their cell_keys; one that Bigtable hasn't, or might not have, room for is left out."""
         users, ids = list(map(str, batch.columns[self._user])), event_ids([batch.columns[at] for at in self._id])
-        if batch.rows and (max(map(len, users)) > _LONGEST_USER or max(map(len, ids)) > MAX_ENCODED_ID):
+        if batch.rows and (max(map(len, users)) > _MAX_USER_CHARS or max(map(len, ids)) > MAX_ENCODED_ID_BYTES):
             fit = [
-                len(user) <= _LONGEST_USER and len(id_) <= MAX_ENCODED_ID for user, id_ in zip(users, ids, strict=True)
+                len(user) <= _MAX_USER_CHARS and len(id_) <= MAX_ENCODED_ID_BYTES
+                for user, id_ in zip(users, ids, strict=True)
             ]
             batch.keep(fit)
             users, ids = list(compress(users, fit)), list(compress(ids, fit))
             values = list(compress(values, fit))
-        places = event_places(users, ids, batch.columns[self._time], self._bucket)
+        cell_keys = cell_keys_of(users, ids, batch.columns[self._time], self._bucket)
         # Accepted(...) an event costs twice as much.
-        return list(map(tuple.__new__, repeat(Accepted), zip(places, values, [()] * len(values), strict=True)))
+        return list(map(tuple.__new__, repeat(Accepted), zip(cell_keys, values, [()] * len(values), strict=True)))
 
     def learn(self, names: Iterable[str]) -> None:
         """Take note of the names of unknown fields that an event had; the next with them comes this way."""
         if not (self._learns and self._able):
             return
         new = {name for name in names if name not in self._named and name not in self._learnt and _PLAIN(name)}
-        if new and len(self._learnt) + len(new) <= MOST_LEARNT:
+        if new and len(self._learnt) + len(new) <= MAX_LEARNED_FIELDS:
             self._learnt |= new
             self._prepare()
 
@@ -204,18 +205,18 @@ class FastPath:
         nested = [field for field in fields if len(field.path) > 1]
         heads = {field.path[0] for field in nested}
         unknown = sorted(heads | self._learnt)
-        places = {field.name: at for at, field in enumerate([each for each in fields if each not in nested])}
-        holders = {name: at for at, name in enumerate(unknown, len(places))}
-        places |= {field.name: at for at, field in enumerate(nested, len(places) + len(unknown))}
+        cell_keys = {field.name: at for at, field in enumerate([each for each in fields if each not in nested])}
+        holders = {name: at for at, name in enumerate(unknown, len(cell_keys))}
+        cell_keys |= {field.name: at for at, field in enumerate(nested, len(cell_keys) + len(unknown))}
         self._nested = [(holders[field.path[0]], field.path[1:]) for field in nested]
         self._heads = [holders[head] for head in heads]
-        self._defaults = [(places[field.name], field.default) for field in fields if field.default is not None]
-        self._user, self._time = places[self._contract.user], places[self._contract.time]
-        self._id = [places[name] for name in self._contract.id]
+        self._defaults = [(cell_keys[field.name], field.default) for field in fields if field.default is not None]
+        self._user, self._time = cell_keys[self._contract.user], cell_keys[self._contract.time]
+        self._id = [cell_keys[name] for name in self._contract.id]
         self._steps: list[_Step] = []
         incoming: dict[str, tuple[Any, ...]] = {}
         for field in fields:
-            kind, step = _way(field, places[field.name], checked=self._quality or field.name in placing)
+            kind, step = _way(field, cell_keys[field.name], checked=self._quality or field.name in placing)
             if step is not None:
                 self._steps.append(step)
             if field not in nested:
@@ -223,9 +224,9 @@ class FastPath:
         incoming |= {name: (dict[str, Any] if name in heads else Any, msgspec.UNSET) for name in unknown}
         self._decode = msgspec.json.Decoder(_struct(incoming, kw_only=True, forbid_unknown_fields=True)).decode
         # Both kept and known by the name of a field, a value couldn't be told from that field's own.
-        kept = [name for name in unknown if name not in places] if self._keeps else []
+        kept = [name for name in unknown if name not in cell_keys] if self._keeps else []
         outgoing = {field.name: (Any, None) for field in fields} | dict.fromkeys(kept, (Any, msgspec.UNSET))
-        order = [places[field.name] for field in fields] + [holders[name] for name in kept]
+        order = [cell_keys[field.name] for field in fields] + [holders[name] for name in kept]
         self._order = None if order == list(range(len(incoming))) else itemgetter(*order)
         self._canonical = _struct(outgoing, omit_defaults=True)
 
@@ -249,8 +250,8 @@ def _struct(fields: Mapping[str, tuple[Any, ...]], **options: Any) -> Any:
 
 def _way(field: Field, at: int, *, checked: bool) -> tuple[Any, _Step | None]:
     """Return the type that a field is decoded as, and the step that is left, if any."""
-    shape, judge = shape_of(field), judge_of(field) if checked else None
-    step = _Step(at, field.required, column_shape_of(field), judge, column_judge_of(field, checked=checked))
+    shape, judge = shape_of(field), value_check(field) if checked else None
+    step = _Step(at, field.required, column_shape_of(field), judge, column_check(field, checked=checked))
     if not checked:
         return Any, step if shape or field.required else None
     if len(field.path) > 1 or field.type not in ("string", "integer", "boolean") or field.pattern is not None:

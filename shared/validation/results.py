@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from shared.contracts.model import Severity
-from shared.row_keys import Place
+from shared.row_keys import CellKey
 
 Rule = Literal[
     "not_json",
@@ -29,7 +29,7 @@ Rule = Literal[
 ]
 
 # Characters of a value that a finding quotes: enough to recognise it, little enough to keep a million of them.
-QUOTED = 80
+MAX_QUOTED_CHARS = 80
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,13 +55,13 @@ def rules_broken(findings: list[Finding]) -> set[str]:
 
 
 def quote(value: Any) -> str:
-    """Return a value as a finding shows it: as JSON, cut after `QUOTED` characters, all but ASCII escaped."""
+    """Return a value as a finding shows it: as JSON, cut after `MAX_QUOTED_CHARS` characters, all but ASCII escaped."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'an array'} of {len(value)}"
-    text = json.dumps(value[: QUOTED + 1] if isinstance(value, str) else value)
-    return text if len(text) <= QUOTED else text[: QUOTED - 3] + "..."
+    text = json.dumps(value[: MAX_QUOTED_CHARS + 1] if isinstance(value, str) else value)
+    return text if len(text) <= MAX_QUOTED_CHARS else text[: MAX_QUOTED_CHARS - 3] + "..."
 
 
 class Accepted(NamedTuple):
@@ -72,7 +72,7 @@ class Accepted(NamedTuple):
         warnings: what `warn` checks found.
     """
 
-    place: Place
+    cell_key: CellKey
     value: bytes
     warnings: tuple[Finding, ...]
 

@@ -1,4 +1,4 @@
-"""One event's way from bytes to a verdict: decode → transform → check → place. Pure: a redelivery gets the same."""
+"""One event's way from bytes to a verdict: decode → transform → check → cell_key. Pure: a redelivery gets the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from shared import json_nesting
 from shared.contracts.model import Contract
-from shared.row_keys import Place, event_id, event_place
+from shared.row_keys import CellKey, cell_key_of, event_id
 from shared.validation.checks import Checks
 from shared.validation.fast_path import FastPath
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
@@ -18,10 +18,10 @@ from shared.validation.transform import Transform
 
 # Bytes of an event. Of a million empty arrays Python makes thirty times the bytes that JSON has, and an instance of
 # 256 MiB has to hold what it makes of one beside all else; only gzip gets an event of over 256 KiB through Eventarc.
-MAX_EVENT = 1024 * 1024
+MAX_EVENT_BYTES = 1024 * 1024
 
 
-class Judgement:
+class Validator:
     """What a contract makes of events."""
 
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
@@ -45,7 +45,7 @@ class Judgement:
             published: when all of them were first published, or each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
-        quickly = self._fast(raws, times, MAX_EVENT)
+        quickly = self._fast(raws, times, MAX_EVENT_BYTES)
         if all(quickly):
             return cast("list[Verdict]", quickly)
         return [
@@ -54,10 +54,10 @@ class Judgement:
         ]
 
     def _slowly(self, raw: bytes, published: datetime) -> Verdict:
-        if len(raw) > MAX_EVENT:
-            return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT} bytes")
+        if len(raw) > MAX_EVENT_BYTES:
+            return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
         if json_nesting.too_deep(raw):
-            levels = f"{json_nesting.MAX_DEPTH} levels of arrays and objects"
+            levels = f"{json_nesting.MAX_NESTING_DEPTH} levels of arrays and objects"
             return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")
         try:
             record = self._decode(raw)
@@ -65,12 +65,12 @@ class Judgement:
             return _rejected(raw, "not_json", describe(error), "JSON")
         if type(record) is not dict:
             return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
-        verdict = self.of_record(record, published, raw)
+        verdict = self.validate_record(record, published, raw)
         if isinstance(verdict, Accepted):
             self._fast.learn(record)
         return verdict
 
-    def of_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
+    def validate_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
         """Judge an event that is decoded already."""
         event, unknown = self._transform(record)
         findings = self._check(event, published, unknown)
@@ -80,13 +80,13 @@ class Judgement:
             value = self._encode(event)
         except (OverflowError, RecursionError, UnicodeEncodeError) as error:
             return _rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
-        return Accepted(self.place(event), value, tuple(findings))
+        return Accepted(self.cell_key(event), value, tuple(findings))
 
-    def place(self, event: dict[str, Any]) -> Place:
-        """Return the place of a canonical event that has passed the checks."""
+    def cell_key(self, event: dict[str, Any]) -> CellKey:
+        """Return the cell_key of a canonical event that has passed the checks."""
         contract = self.contract
         encoded_id = event_id([event[name] for name in contract.id])
-        return event_place(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
+        return cell_key_of(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
 
 
 def _rejected(raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:

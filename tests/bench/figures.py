@@ -11,8 +11,8 @@ from typing import Any
 
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.tables.aggregates import Rollups
-from shared.tables.state import State
+from shared.tables.aggregates import AggregatesTable
+from shared.tables.state import StateTable
 from tests.bench.results import Wrong
 
 Figures = dict[str, dict[str, dict[str, Any]]]  # by dimension and value
@@ -85,7 +85,7 @@ def compare(dimension: str, found: dict[str, Any], expected: dict[str, Any], *, 
 
 async def _stored(settings: Settings, day: date, dimensions: Iterable[str]) -> Figures:
     bigtable = Bigtable(settings)
-    rollups = Rollups(bigtable, State(bigtable))
+    rollups = AggregatesTable(bigtable, StateTable(bigtable))
     found = {dimension: dict(await rollups.of_day(dimension, day)) for dimension in dimensions}
     await bigtable.close()
     return found

@@ -28,7 +28,7 @@ async def _fill(settings: Settings, raws: Iterable[bytes]) -> None:
 
     async def store() -> None:
         while batch := list(islice(left, _BATCH)):
-            await ingestion.keep(ingestion.judge_all(batch, now), now, "bench")
+            await ingestion.keep(ingestion.validate_all(batch, now), now, "bench")
 
     await asyncio.gather(*(store() for _ in range(_SIDE_BY_SIDE)))
     await bigtable.close()

@@ -20,7 +20,7 @@ from shared.pubsub.message import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
     LINES,
-    MAX_EVENTS,
+    MAX_EVENTS_PER_MESSAGE,
     Message,
     UnpackError,
     receive,
@@ -28,7 +28,7 @@ from shared.pubsub.message import (
 )
 from shared.timestamps import EPOCH, parse_day
 from shared.validation.results import Accepted, Rejected
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -52,16 +52,16 @@ class Judges(NamedTuple):
     """What a contract makes of events, and of those that it has stored if it has checked all of each."""
 
     contract: Contract
-    judge: Judgement
-    stored: Judgement | None
+    judge: Validator
+    stored: Validator | None
 
 
 @cache
 def judges(which: int, *, quality: bool = True) -> Judges:
     """Return one of eight; contracts alike but in how times are written, or in what becomes of unknown fields."""
     chosen = _contracts()[which % 8]
-    stored = Judgement(chosen.of_canonical_events()) if quality else None
-    return Judges(chosen, Judgement(chosen, quality=quality), stored)
+    stored = Validator(chosen.of_canonical_events()) if quality else None
+    return Judges(chosen, Validator(chosen, quality=quality), stored)
 
 
 @cache
@@ -124,7 +124,7 @@ def hold_for_message(by: Judges, message: Message) -> None:
         raws = unpack(message)
     except UnpackError:
         raws = [message.data]
-    assert len(raws) == len(verdicts) <= MAX_EVENTS
+    assert len(raws) == len(verdicts) <= MAX_EVENTS_PER_MESSAGE
     for raw, verdict in zip(raws, verdicts, strict=True):
         hold_for_verdict(by, verdict, raw, message.published)
     if not message.problem:
@@ -144,7 +144,7 @@ def hold_for_packing(by: Judges, events: list[bytes]) -> None:
 
 
 def hold_for_verdict(by: Judges, verdict: Accepted | Rejected, raw: bytes, published: datetime) -> None:
-    """Hold one verdict to what the tables say of places and values."""
+    """Hold one verdict to what the tables say of cell_keys and values."""
     findings = verdict.findings if isinstance(verdict, Rejected) else verdict.warnings
     assert msgspec.json.encode(findings).decode()
     for finding in findings:
@@ -161,14 +161,14 @@ def hold_for_verdict(by: Judges, verdict: Accepted | Rejected, raw: bytes, publi
 
 
 def _hold_for_place(of: Contract, verdict: Accepted) -> None:
-    row_key, qualifier, micros = verdict.place
+    row_key, qualifier, micros = verdict.cell_key
     assert _ROW[of.bucket].fullmatch(row_key), row_key
-    assert len(row_key) <= row_keys.MAX_ROW_KEY
+    assert len(row_key) <= row_keys.MAX_ROW_KEY_BYTES
     assert re.fullmatch(rb"\d{11}#" + rb":".join([_ENCODED] * len(of.id)), qualifier), qualifier
-    assert len(qualifier) <= row_keys.MAX_QUALIFIER
+    assert len(qualifier) <= row_keys.MAX_QUALIFIER_BYTES
     assert micros >= 0
     assert micros % 1_000 == 0
-    # and what is read back from the place is what the event says
+    # and what is read back from the cell_key is what the event says
     event = json.loads(verdict.value)
     assert row_keys.user_of_row(row_key) == str(event[of.user])
     assert [row_keys.decode(part) for part in qualifier[12:].decode().split(":")] == [
@@ -186,5 +186,5 @@ def _hold_for_stored(by: Judges, verdict: Accepted, published: datetime) -> None
         return  # what breaks a rule stays as it came, and may be something else in the contract's own form
     again = by.stored(verdict.value, published)
     assert isinstance(again, Accepted), again
-    assert again.place == verdict.place
+    assert again.cell_key == verdict.cell_key
     assert json.loads(again.value) == json.loads(verdict.value)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
-from tests.unit.infra.test_cloud_doctor import Project
 
 from infra.deploy.config import Alerts, load
 from infra.deploy.gcloud import Ask, Command, Do, Step, gcloud
@@ -18,6 +17,7 @@ from infra.deploy.teardown import teardown_steps
 from infra.doctor.cloud import examine
 from tests.gcloud.conftest import Complaints
 from tests.support.samples import ROOT
+from tests.unit.infra.doctor.test_cloud import Project
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
 

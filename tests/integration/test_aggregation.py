@@ -17,8 +17,8 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
 from shared.ingest.pipeline import Ingestion
 from shared.row_keys import aggregate_row
-from shared.tables.aggregates import Rollups
-from shared.tables.state import Run, State
+from shared.tables.aggregates import AggregatesTable
+from shared.tables.state import Run, StateTable
 from shared.timestamps import now
 from tests.support.samples import (
     MUSIC_CONTRACT,
@@ -51,12 +51,12 @@ def without_run(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[
 
 
 @pytest.fixture
-def rollups(bigtable: Bigtable) -> Rollups:
-    return Rollups(bigtable, State(bigtable))
+def rollups(bigtable: Bigtable) -> AggregatesTable:
+    return AggregatesTable(bigtable, StateTable(bigtable))
 
 
 @needs_sparkify
-async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: Rollups) -> None:
+async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: AggregatesTable) -> None:
     records = sparkify_records()
     await take_in(bigtable, records, SPARKIFY_CONTRACT)
     aggregation = Aggregation(bigtable, load_contract(SPARKIFY_CONTRACT))
@@ -119,7 +119,7 @@ async def test_a_run_after_more_events_leaves_what_a_fresh_run_would(
 
 
 async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
-    bigtable: Bigtable, settings: Settings, rollups: Rollups
+    bigtable: Bigtable, settings: Settings, rollups: AggregatesTable
 ) -> None:
     await take_in(bigtable, [music_event(1)])
     aggregation = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
@@ -136,8 +136,10 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
     assert aggregate_row("user", DAY, "ghost") not in dump(settings, "aggregates")
 
 
-async def test_of_overlapping_runs_the_one_that_started_last_counts(rollups: Rollups, bigtable: Bigtable) -> None:
-    state = State(bigtable)
+async def test_of_overlapping_runs_the_one_that_started_last_counts(
+    rollups: AggregatesTable, bigtable: Bigtable
+) -> None:
+    state = StateTable(bigtable)
     early, late = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
     await rollups.begin(DAY, early).write([("all", "all", {"n": 1})])
     await rollups.begin(DAY, late).write([("all", "all", {"n": 2})])
@@ -148,7 +150,9 @@ async def test_of_overlapping_runs_the_one_that_started_last_counts(rollups: Rol
     assert await rollups.of_value("all", "all", DAY) == {"n": 2}
 
 
-async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(bigtable: Bigtable, rollups: Rollups) -> None:
+async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(
+    bigtable: Bigtable, rollups: AggregatesTable
+) -> None:
     await rollups.write_by_hand("all", "all", DAY, {"total_events": 5})
     await rollups.write_by_hand("guess", "x", DAY, {"by_hand": [1, {"a": 2.5}]})
     assert await rollups.of_value("all", "all", DAY) == {"total_events": 5}
@@ -162,13 +166,13 @@ async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(bigtable: B
 
 
 async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_row(
-    bigtable: Bigtable, rollups: Rollups, settings: Settings
+    bigtable: Bigtable, rollups: AggregatesTable, settings: Settings
 ) -> None:
     early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
     await rollups.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
     await rollups.write_by_hand("guess", "x", DAY, {"n": 2})
     await rollups.begin(DAY, late).write([("guess", "z", {"n": 3})])
-    await State(bigtable).finish_run(DAY, _run(late))
+    await StateTable(bigtable).finish_run(DAY, _run(late))
 
     touched = await rollups.sweep(DAY, ["guess"])
 
@@ -182,7 +186,9 @@ async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_ro
     }
 
 
-async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(bigtable: Bigtable, rollups: Rollups) -> None:
+async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(
+    bigtable: Bigtable, rollups: AggregatesTable
+) -> None:
     await take_in(
         bigtable,
         [
@@ -197,7 +203,7 @@ async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(bigtable: 
     assert (await rollups.of_value("all", "all", DAY))["listening_seconds"] == 20
 
 
-async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: Rollups, tmp_path: Path) -> None:
+async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: AggregatesTable, tmp_path: Path) -> None:
     hourly = tmp_path / "hourly.toml"
     hourly.write_text(MUSIC_CONTRACT.read_text().replace('bucket = "day"', 'bucket = "hour"'))
     events = [music_event(number * 997) for number in range(80)] + [
@@ -212,7 +218,7 @@ async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: Rollup
 
 
 async def test_a_day_that_is_measured_elsewhere_has_the_same_figures(
-    bigtable: Bigtable, rollups: Rollups, monkeypatch: pytest.MonkeyPatch
+    bigtable: Bigtable, rollups: AggregatesTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await take_in(bigtable, [music_event(number * 997, duration=number / 7) for number in range(200)])
     dimensions = ("user", "song", "event_type", "all", "quality")
@@ -228,7 +234,7 @@ async def test_a_day_that_is_measured_elsewhere_has_the_same_figures(
     assert [await rollups.of_day(dimension, DAY) for dimension in dimensions] == expected
 
 
-async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: Rollups) -> None:
+async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: AggregatesTable) -> None:
     summary = await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (summary.events, summary.rows) == (0, 2)
@@ -251,7 +257,7 @@ async def test_an_empty_request_is_yesterday_and_the_marked_days(bigtable: Bigta
 
 
 async def test_a_run_clears_only_marks_that_are_old_enough(bigtable: Bigtable) -> None:
-    state = State(bigtable)
+    state = StateTable(bigtable)
     await state.mark_late([DAY])
     await state.clear_late(DAY, now())
     assert await state.late_days() == [DAY]
@@ -274,7 +280,9 @@ async def test_dimensions_that_a_contract_gave_up_are_swept(bigtable: Bigtable, 
     assert json.loads(dump(settings, "state")[b"run#20240115"]["s", b"run"][0][1])["dimensions"] == ["all", "quality"]
 
 
-async def test_a_days_quality_is_figures_like_any_other(bigtable: Bigtable, rollups: Rollups, tmp_path: Path) -> None:
+async def test_a_days_quality_is_figures_like_any_other(
+    bigtable: Bigtable, rollups: AggregatesTable, tmp_path: Path
+) -> None:
     strict = tmp_path / "strict.toml"
     strict.write_text(MUSIC_CONTRACT.read_text().replace("[checks]", "[checks]\nmax_rejected = 0.2"))
     ingestion = Ingestion(bigtable, load_contract(strict))

@@ -13,7 +13,7 @@ import pytest
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.errors import PlacesMovedError, StoreRefusedError
+from shared.errors import LayoutChangedError, StoreRefusedError
 from shared.ingest.pipeline import Ingestion
 from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
 
@@ -150,7 +150,7 @@ async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Inge
     await ingestion.take(message(lines([music_event(1)])))
 
     other = Ingestion(bigtable, load_contract(SPARKIFY_CONTRACT))
-    with pytest.raises(PlacesMovedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
+    with pytest.raises(LayoutChangedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
         await other.take(message(b"{}"))
 
 

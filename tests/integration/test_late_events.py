@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import Ingestion
 from shared.tables import state
-from shared.tables.state import State
+from shared.tables.state import StateTable
 from tests.faults.proxy import FaultProxy, Faults
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
@@ -67,7 +67,7 @@ async def test_events_that_keep_coming_while_runs_keep_running_are_all_counted(
 
     assert counted(settings) == 600
     async with asyncio.timeout(30):
-        while await State(bigtable).late_days():  # a mark outlives its event by the margin, and no longer
+        while await StateTable(bigtable).late_days():  # a mark outlives its event by the margin, and no longer
             await scheduled(bigtable)
 
 

@@ -15,7 +15,7 @@ from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import judged
 from shared.pubsub.message import receive
 from shared.validation.results import Accepted
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 from tests.faults.pipeline import Pipeline
 from tests.support.hostile import CASES, HUNGRY, OTHER, PUBLISHED, SECRET, envelope_of
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump
@@ -42,7 +42,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any, **headers: str)
 
 
 async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipeline, http: aiohttp.ClientSession) -> None:
-    judge = Judgement(load_contract(MUSIC_CONTRACT))
+    judge = Validator(load_contract(MUSIC_CONTRACT))
     url, settings = pipeline.url("ingest"), pipeline.settings
     events, bad = set(), set()
     # Those on a line, or in an array, beside good ones are a matter of judging alone, and tried there.
@@ -52,7 +52,7 @@ async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipelin
             assert await post(http, url, body) == 200, case.name
         for verdict in judged(judge, receive(body, {"id": "1", "time": PUBLISHED})):
             if isinstance(verdict, Accepted):
-                events.add((verdict.place.row_key, verdict.place.qualifier))
+                events.add((verdict.cell_key.row_key, verdict.cell_key.qualifier))
             else:
                 bad.add(verdict.raw)
     assert await post(http, url, envelope_of(OTHER), **{"ce-type": "google.cloud.storage.object.v1.finalized"}) == 200

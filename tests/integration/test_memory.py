@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from shared.config import Settings
-from shared.pubsub.message import MAX_EVENTS, MAX_PACKED
+from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_PACKED_BYTES
 from tests.faults.pipeline import Pipeline
 from tests.support.hostile import HUNGRY, content_of
 from tests.support.samples import ROOT, cells, cloud_event, dump, music_event
@@ -31,8 +31,10 @@ def full_of_events(number: int, size: int) -> bytes:
 
 
 KINDS: dict[str, Callable[[int], bytes]] = {
-    "plain": lambda number: full_of_events(number, MAX_PACKED),
-    "bad events": lambda number: b"\n".join(b"%d" % (number * MAX_EVENTS + each) for each in range(MAX_EVENTS // 4)),
+    "plain": lambda number: full_of_events(number, MAX_PACKED_BYTES),
+    "bad events": lambda number: b"\n".join(
+        b"%d" % (number * MAX_EVENTS_PER_MESSAGE + each) for each in range(MAX_EVENTS_PER_MESSAGE // 4)
+    ),
     "hungry": lambda number: content_of(HUNGRY[number % len(HUNGRY)].body()),
 }
 

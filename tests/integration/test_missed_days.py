@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from shared.aggregate.pipeline import MOST_MISSED, Aggregation
+from shared.aggregate.pipeline import MAX_MISSED_DAYS, Aggregation
 from shared.bigtable.client import Bigtable
 from shared.contracts.loader import load_contract
-from shared.tables.state import Run, State
+from shared.tables.state import Run, StateTable
 from tests.support.samples import MUSIC_CONTRACT, message
 
 MONDAY = date(2024, 3, 4)
@@ -24,7 +24,7 @@ async def due(bigtable: Bigtable, today: date = MONDAY) -> list[date]:
 async def computed(bigtable: Bigtable, day: date, *, at: datetime | None = None) -> None:
     """Leave what a run leaves, which began an hour after its day unless told otherwise."""
     at = at or datetime(day.year, day.month, day.day, 1, tzinfo=UTC) + timedelta(days=1)
-    await State(bigtable).finish_run(day, Run(int(at.timestamp()) * 1_000_000, 0, 0, []))
+    await StateTable(bigtable).finish_run(day, Run(int(at.timestamp()) * 1_000_000, 0, 0, []))
 
 
 async def test_the_first_request_ever_has_missed_nothing(bigtable: Bigtable) -> None:
@@ -66,4 +66,4 @@ async def test_how_far_it_looks_back(bigtable: Bigtable) -> None:
 
     days = await due(bigtable)
 
-    assert (days[0], days[-1], len(days)) == (date(2024, 2, 1), date(2024, 3, 3), MOST_MISSED + 1)
+    assert (days[0], days[-1], len(days)) == (date(2024, 2, 1), date(2024, 3, 3), MAX_MISSED_DAYS + 1)

@@ -21,7 +21,7 @@ from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import Ingestion
 from shared.pubsub.message import FIRST_PUBLISHED
 from shared.pubsub.publisher import Publisher
-from shared.tables.state import State
+from shared.tables.state import StateTable
 from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import Code, FaultProxy, Faults
 from tests.support.samples import MUSIC_CONTRACT, dump, lines, message, music_event
@@ -45,12 +45,12 @@ def pipeline(empty_instance: Settings, proxy: FaultProxy) -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-async def state(empty_instance: Settings, pipeline: Pipeline) -> AsyncIterator[State]:
+async def state(empty_instance: Settings, pipeline: Pipeline) -> AsyncIterator[StateTable]:
     """The state of an instance with an event of each of the late days."""
     bigtable = Bigtable(empty_instance)
     events = [music_event(day.day, timestamp=f"{day}T12:00:00Z") for day in LATE]
     await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(message(lines(events)))
-    yield State(bigtable)
+    yield StateTable(bigtable)
     await bigtable.close()
 
 
@@ -79,7 +79,7 @@ def figures(settings: Settings) -> dict[bytes, dict[str, Any]]:
 
 
 async def test_a_day_that_keeps_failing_holds_up_no_other_and_is_named(
-    empty_instance: Settings, proxy: FaultProxy, pipeline: Pipeline, state: State
+    empty_instance: Settings, proxy: FaultProxy, pipeline: Pipeline, state: StateTable
 ) -> None:
     def of_the_first(row_key: bytes) -> bool:
         return b"#20240115" in row_key
@@ -101,7 +101,7 @@ async def test_a_day_that_keeps_failing_holds_up_no_other_and_is_named(
 
 
 async def test_a_request_that_comes_again_changes_no_figure(
-    empty_instance: Settings, pipeline: Pipeline, state: State
+    empty_instance: Settings, pipeline: Pipeline, state: StateTable
 ) -> None:
     """Its late days are late still: a mark outlives its event by ten minutes, so they are computed once more."""
     await ask_for_what_is_due(empty_instance)

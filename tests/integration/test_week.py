@@ -36,8 +36,8 @@ from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import Ingestion
 from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, receive
 from shared.pubsub.publisher import Publisher
-from shared.tables.aggregates import Rollups
-from shared.tables.state import State
+from shared.tables.aggregates import AggregatesTable
+from shared.tables.state import StateTable
 from tests.support import web_log
 from tests.support.clock import ManualClock
 from tests.support.samples import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
@@ -54,7 +54,7 @@ class Week:
 
     def __init__(self, settings: Settings, bigtable: Bigtable, clock: ManualClock, publish: Publisher) -> None:
         self.settings, self.clock = settings, clock
-        self.state, self.rollups = State(bigtable), Rollups(bigtable, State(bigtable))
+        self.state, self.rollups = StateTable(bigtable), AggregatesTable(bigtable, StateTable(bigtable))
         self.ran: list[tuple[str, list[int]]] = []
         self._ingestion, self._aggregation = Ingestion(bigtable, CONTRACT), Aggregation(bigtable, CONTRACT)
         self._publisher = publish

@@ -26,7 +26,7 @@ from shared import row_keys
 from shared.aggregate.pipeline import Aggregation, Summary
 from shared.bigtable.bigtable_pb2 import MutateRowsRequest
 from shared.bigtable.client import AGGREGATES, EVENTS
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Row
 from shared.config import DEFAULT_CONTRACT
@@ -74,12 +74,12 @@ class LargeDay:
         """Find nothing."""
         return None
 
-    async def write(self, table: str, changes: Changes) -> None:
+    async def write(self, table: str, mutations: Mutations) -> None:
         """Count rows."""
         await asyncio.sleep(0)
         if table != AGGREGATES:
             return
-        for entry in MutateRowsRequest.FromString(b"".join(entry.wire for entry in changes.entries())).entries:
+        for entry in MutateRowsRequest.FromString(b"".join(entry.wire for entry in mutations.entries())).entries:
             dimension, _, value = entry.row_key.decode().split("#")
             self.written[dimension] += 1
             if dimension in ("all", "event_type", "quality"):

@@ -17,11 +17,11 @@ from infra.provision.pubsub import PubSub
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler_client import JOB, TOPIC, daily_job
 from shared import json_nesting
-from shared.aggregate.pipeline import MOST_MISSED
+from shared.aggregate.pipeline import MAX_MISSED_DAYS
 from shared.config import Settings
-from shared.pubsub.message import MAX_EVENTS, MAX_UNPACKED
+from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_UNPACKED_BYTES
 from shared.validation import validator
-from shared.validation.checks import MAX_UNKNOWN
+from shared.validation.checks import MAX_UNKNOWN_FINDINGS
 from tests.support.samples import ROOT
 
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text("utf-8")
@@ -47,13 +47,13 @@ def test_every_scenario_is_named() -> None:
 
 
 def test_limits_are_told_as_they_are() -> None:
-    assert f"over {MAX_UNPACKED // 2**20} MiB" in OPERATIONS
-    assert f"over {MAX_EVENTS:,} events" in OPERATIONS
-    assert f"over {validator.MAX_EVENT // 2**20} MiB" in OPERATIONS
-    assert f"deeper than {json_nesting.MAX_DEPTH} levels" in OPERATIONS
-    assert f"more than {MAX_UNKNOWN} unknown fields" in OPERATIONS
-    assert f"{MOST_MISSED} days back at most" in OPERATIONS
-    assert f"{MOST_MISSED} days back at most" in SCHEDULE
+    assert f"over {MAX_UNPACKED_BYTES // 2**20} MiB" in OPERATIONS
+    assert f"over {MAX_EVENTS_PER_MESSAGE:,} events" in OPERATIONS
+    assert f"over {validator.MAX_EVENT_BYTES // 2**20} MiB" in OPERATIONS
+    assert f"deeper than {json_nesting.MAX_NESTING_DEPTH} levels" in OPERATIONS
+    assert f"more than {MAX_UNKNOWN_FINDINGS} unknown fields" in OPERATIONS
+    assert f"{MAX_MISSED_DAYS} days back at most" in OPERATIONS
+    assert f"{MAX_MISSED_DAYS} days back at most" in SCHEDULE
 
 
 def test_the_daily_job_is_told_as_it_is() -> None:

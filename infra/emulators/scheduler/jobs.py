@@ -19,7 +19,7 @@ from infra.emulators.scheduler.retries import Retries
 _PARENT = re.compile(r"projects/[A-Za-z0-9.:-]+/locations/[A-Za-z0-9-]+")
 _NAME = re.compile(rf"({_PARENT.pattern})/jobs/([A-Za-z0-9_-]{{1,500}})")
 _TOPIC = re.compile(r"projects/([A-Za-z0-9.:-]+)/topics/([A-Za-z][A-Za-z0-9._~+%-]{2,254})")
-_LONGEST_DESCRIPTION = 500
+_MAX_DESCRIPTION_CHARS = 500
 _LARGEST = 1024 * 1024
 # Fields that a caller may set; the rest is the scheduler's to say.
 SETTABLE = (
@@ -66,8 +66,10 @@ def completed(job: Any) -> tuple[Any, Cron, Retries]:
         elif job.HasField(field):
             getattr(made, field).CopyFrom(getattr(job, field))
     made.name = check_name(job.name)
-    if len(made.description) > _LONGEST_DESCRIPTION:
-        raise invalid(f"description: found {len(made.description)} characters, expected {_LONGEST_DESCRIPTION} at most")
+    if len(made.description) > _MAX_DESCRIPTION_CHARS:
+        raise invalid(
+            f"description: found {len(made.description)} characters, expected {_MAX_DESCRIPTION_CHARS} at most"
+        )
     if made.ByteSize() > _LARGEST:
         raise invalid(f"job: found {made.ByteSize()} bytes, expected {_LARGEST} at most")
     _check_target(made)
@@ -98,8 +100,8 @@ def _check_target(job: Any) -> None:
 def _retries(job: Any) -> Retries:
     """Check the retries and fill in their defaults; in protobuf a zero can't be told from nothing."""
     config = job.retry_config
-    if not 0 <= config.retry_count <= retries.MOST_RETRIES:
-        raise invalid(f"retry_count: found {config.retry_count}, expected 0 to {retries.MOST_RETRIES}")
+    if not 0 <= config.retry_count <= retries.MAX_RETRIES:
+        raise invalid(f"retry_count: found {config.retry_count}, expected 0 to {retries.MAX_RETRIES}")
     if config.max_doublings < 0:
         raise invalid(f"max_doublings: found {config.max_doublings}, expected 0 or more")
     for field in ("max_retry_duration", "min_backoff_duration", "max_backoff_duration"):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 # https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#RetryConfig
-MOST_RETRIES = 5
+MAX_RETRIES = 5
 DEFAULT_MIN_BACKOFF = timedelta(seconds=5)
 DEFAULT_MAX_BACKOFF = timedelta(hours=1)
 DEFAULT_DOUBLINGS = 5

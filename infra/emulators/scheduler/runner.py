@@ -12,7 +12,7 @@ from google.api_core import exceptions
 from google.rpc import code_pb2
 
 from infra.emulators.scheduler.clock import Clock
-from infra.emulators.scheduler.store import Entry
+from infra.emulators.scheduler.store import JobEntry
 
 _log = logging.getLogger(__name__)
 
@@ -31,31 +31,31 @@ class Runner:
         self._publish = publish
         self._clock = clock
 
-    def start(self, entry: Entry) -> None:
+    def start(self, entry: JobEntry) -> None:
         """Follow a job's schedule from now on; retries of the past are dropped."""
         self._end_keeper(entry)
         if entry.enabled:
             entry.due = entry.cron.next_after(self._clock.now())
             entry.keeper = asyncio.get_running_loop().create_task(self._keep(entry))
 
-    def stop(self, entry: Entry) -> None:
+    def stop(self, entry: JobEntry) -> None:
         """Leave a job alone, also what was asked for by hand and waits for a retry."""
         self._end_keeper(entry)
         for run in entry.runs:
             run.cancel()
 
-    def run(self, entry: Entry) -> None:
+    def run(self, entry: JobEntry) -> None:
         """Execute a job now, even if it is being executed."""
         run = asyncio.get_running_loop().create_task(self._execute(entry))
         entry.runs.add(run)
         run.add_done_callback(entry.runs.discard)
 
-    def _end_keeper(self, entry: Entry) -> None:
+    def _end_keeper(self, entry: JobEntry) -> None:
         if entry.keeper is not None:
             entry.keeper.cancel()
         entry.keeper = entry.due = entry.retry_at = None
 
-    async def _keep(self, entry: Entry) -> None:
+    async def _keep(self, entry: JobEntry) -> None:
         while entry.due is not None:
             await self._clock.sleep_until(entry.due)
             # What came due while the machine slept is made good by one execution; what comes due during this one,
@@ -64,7 +64,7 @@ class Runner:
             entry.due = entry.cron.next_after(started)
             await self._execute(entry)
 
-    async def _execute(self, entry: Entry) -> None:
+    async def _execute(self, entry: JobEntry) -> None:
         """Attempt, and attempt again as the job's retries have it, until the next firing at most."""
         first = self._clock.now()
         following = entry.cron.next_after(first)
@@ -79,7 +79,7 @@ class Runner:
             await self._clock.sleep_until(again)
             entry.retry_at = None
 
-    async def _attempt(self, entry: Entry) -> bool:
+    async def _attempt(self, entry: JobEntry) -> bool:
         """Publish once; returns whether that worked, and leaves the result in the job."""
         job = entry.job
         job.last_attempt_time.FromDatetime(self._clock.now())

@@ -16,7 +16,7 @@ from infra.emulators.scheduler.clock import Clock
 from infra.emulators.scheduler.errors import Refusal, invalid
 from infra.emulators.scheduler.jobs import SETTABLE, check_name, check_parent, completed
 from infra.emulators.scheduler.runner import Runner
-from infra.emulators.scheduler.store import Entry, Store
+from infra.emulators.scheduler.store import JobEntry, Store
 
 _SERVICE = "google.cloud.scheduler.v1.CloudScheduler"
 
@@ -71,7 +71,7 @@ class Service:
             wanted.name = f"{parent}/jobs/{uuid.uuid4().hex}"
         if not check_name(wanted.name).startswith(f"{parent}/jobs/"):
             raise invalid(f"job.name: found {wanted.name}, expected a name below the parent, {parent}")
-        entry = Entry(*completed(wanted))
+        entry = JobEntry(*completed(wanted))
         entry.job.state = Job.State.ENABLED
         entry.job.user_update_time.FromDatetime(self._clock.now())
         self._store.add(entry)
@@ -120,10 +120,10 @@ class Service:
         self._runner.run(entry)
         return entry.view()
 
-    def _entry(self, request: Any) -> Entry:
+    def _entry(self, request: Any) -> JobEntry:
         return self._store.get(check_name(request.name))
 
-    def _in_state(self, request: Any, state: Job.State, verb: str) -> Entry:
+    def _in_state(self, request: Any, state: Job.State, verb: str) -> JobEntry:
         entry = self._entry(request)
         if entry.job.state != state:
             found = Job.State(entry.job.state).name

@@ -17,11 +17,11 @@ from infra.emulators.scheduler.cron import Cron
 from infra.emulators.scheduler.errors import Refusal, invalid
 from infra.emulators.scheduler.retries import Retries
 
-_LARGEST_PAGE = 500
+_MAX_PAGE_SIZE = 500
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class JobEntry:
     """A job and what is going on with it.
 
     Attributes:
@@ -59,38 +59,38 @@ class Store:
     """Jobs by their names."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, JobEntry] = {}
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[JobEntry]:
         return iter(list(self._entries.values()))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: JobEntry) -> None:
         """Keep a new job; Refusal with ALREADY_EXISTS if there is one of that name."""
         name = entry.job.name
         if name in self._entries:
             raise Refusal(grpc.StatusCode.ALREADY_EXISTS, f"Job {name} already exists.")
         self._entries[name] = entry
 
-    def get(self, name: str) -> Entry:
+    def get(self, name: str) -> JobEntry:
         """Return a job; Refusal with NOT_FOUND if there is none."""
         try:
             return self._entries[name]
         except KeyError:
             raise Refusal(grpc.StatusCode.NOT_FOUND, f"Job {name} not found.") from None
 
-    def remove(self, name: str) -> Entry:
+    def remove(self, name: str) -> JobEntry:
         """Forget a job and return it; Refusal with NOT_FOUND if there is none."""
         entry = self.get(name)
         del self._entries[name]
         return entry
 
-    def page(self, parent: str, size: int, token: str) -> tuple[list[Entry], str]:
+    def page(self, parent: str, size: int, token: str) -> tuple[list[JobEntry], str]:
         """Return jobs of a place in the order of their names, and what to ask for the next ones with, "" at the end."""
         if size < 0:
             raise invalid(f"page_size: found {size}, expected 0 or more")
         last = _decode(token)
         names = sorted(name for name in self._entries if name.startswith(f"{parent}/jobs/") and name > last)
-        page = names[: min(size or _LARGEST_PAGE, _LARGEST_PAGE)]
+        page = names[: min(size or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE)]
         more = len(names) > len(page)
         return [self._entries[name] for name in page], _encode(page[-1]) if more else ""
 

@@ -11,11 +11,11 @@ import grpc
 import msgspec
 from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
 from shared.validation.results import Accepted
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 from tests.bench.results import Wrong
 
 _METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
@@ -24,7 +24,7 @@ _FLIGHTS = 4
 
 def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]:
     """Return calls of so many rows, each row with one event, as this project would store them."""
-    judge = Judgement(load_contract(DEFAULT_CONTRACT))
+    judge = Validator(load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
     calls: list[bytes] = []
@@ -32,9 +32,9 @@ def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]
     for number, raw in enumerate(events, 1):
         verdict = judge(raw, now)
         assert isinstance(verdict, Accepted), msgspec.json.encode(verdict)
-        changes = Changes()
-        changes.set_cells("e", [verdict.place], [verdict.value])
-        entries += [entry.wire for entry in changes.entries()]
+        mutations = Mutations()
+        mutations.set_cells("e", [verdict.cell_key], [verdict.value])
+        entries += [entry.wire for entry in mutations.entries()]
         if number % rows == 0:
             calls.append(MutateRowsRequest.serialize(MutateRowsRequest(table_name=table)) + b"".join(entries))
             entries = []

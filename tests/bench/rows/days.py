@@ -23,7 +23,7 @@ from google.cloud.bigtable_admin_v2.types import DropRowRangeRequest
 
 from shared import row_keys
 from shared.bigtable.client import AGGREGATES, EVENTS, STATE, Bigtable
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from shared.config import Settings
 from tests.bench import events, figures
 from tests.bench.filling import fill
@@ -119,7 +119,7 @@ def memory(parts: Parts) -> Result:
     )
 
 
-def _aggregate(parts: Parts, settings: Settings, expected: figures.Figures) -> float:
+def _aggregate(parts: Parts, settings: Settings, expected: figures.ValueMeasures) -> float:
     """Return the seconds that the function takes for the day, of which nothing is aggregated yet."""
     _empty(settings, AGGREGATES, STATE)
     with parts.function("aggregate", AGGREGATE, settings) as function:
@@ -176,7 +176,7 @@ async def _fill_days(settings: Settings, around: int) -> None:
     for event in _records_of_day():
         user, song = event.pop("userId"), event.pop("songId")
         moment = datetime.fromisoformat(event["timestamp"])
-        qualifier = row_keys.event_place(user, event["event_id"], moment, "day").qualifier
+        qualifier = row_keys.cell_key_of(user, event["event_id"], moment, "day").qualifier
         value = events.encode({**event, "user_id": user, "song_id": song})
         stored.setdefault(user, []).append((qualifier, value))
     for ago in range(around + 1):
@@ -195,14 +195,14 @@ async def _fill_days(settings: Settings, around: int) -> None:
 async def _write(settings: Settings, table: str, rows: Iterable[tuple[bytes, list[tuple[bytes, bytes]]]]) -> None:
     """Write (row key, (qualifier, value) pairs) into the family `e`, many rows a call."""
     bigtable = Bigtable(settings)
-    changes = Changes()
+    mutations = Mutations()
     for row_key, cells in rows:
         places = [(row_key, qualifier, _MICROS) for qualifier, _ in cells]
-        changes.set_cells("e", places, [value for _, value in cells])
-        if len(changes) >= _CELLS_A_CALL:
-            await bigtable.write(table, changes)
-            changes = Changes()
-    await bigtable.write(table, changes)
+        mutations.set_cells("e", places, [value for _, value in cells])
+        if len(mutations) >= _CELLS_A_CALL:
+            await bigtable.write(table, mutations)
+            mutations = Mutations()
+    await bigtable.write(table, mutations)
     await bigtable.close()
 
 

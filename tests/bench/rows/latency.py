@@ -16,9 +16,9 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
 from shared.pubsub.publisher import Publisher
-from shared.row_keys import Place
+from shared.row_keys import CellKey
 from shared.validation.results import Accepted
-from shared.validation.validator import Judgement
+from shared.validation.validator import Validator
 from tests.bench import counting, events
 from tests.bench.parts import Parts
 from tests.bench.results import Result, Wrong, most
@@ -65,7 +65,7 @@ async def _measure(stack: Stack) -> tuple[float, float, float, int]:
 
 async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[bytes], rate: float) -> list[float]:
     """Publish evenly, and return how many seconds it took until each of some events could be read."""
-    judge = Judgement(load_contract(DEFAULT_CONTRACT))
+    judge = Validator(load_contract(DEFAULT_CONTRACT))
     bigtable = Bigtable(settings)
     probes: list[asyncio.Task[float]] = []
     published: set[asyncio.Task[object]] = set()
@@ -82,14 +82,14 @@ async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[byte
         if len(probes) < (time.monotonic() - started) * _PROBES:
             verdict = judge(batch[-1], events.NOON)
             assert isinstance(verdict, Accepted)
-            probes.append(asyncio.create_task(_readable(bigtable, verdict.place, time.monotonic())))
+            probes.append(asyncio.create_task(_readable(bigtable, verdict.cell_key, time.monotonic())))
     await asyncio.gather(*published)
     waits = await asyncio.gather(*probes)
     await bigtable.close()
     return waits
 
 
-async def _readable(bigtable: Bigtable, place: Place, published: float) -> float:
+async def _readable(bigtable: Bigtable, place: CellKey, published: float) -> float:
     only = Filter(column_qualifier_regex_filter=place.qualifier)
     while time.monotonic() - published < _PATIENCE:
         async for row in bigtable.read(EVENTS, Scan(keys=[place.row_key], filter=only)):

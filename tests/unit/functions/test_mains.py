@@ -136,7 +136,7 @@ def aggregation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregatio
         fake = FakeAggregation(days, error)
         monkeypatch.setattr(instance, "aggregation", lambda: fake)
         monkeypatch.setattr(instance, "request_days", fake.request_days)
-        monkeypatch.setattr(responses, "_SELDOM", logs.Seldom())
+        monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
         return fake
 
     return make

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.json_nesting import MAX_DEPTH, elements, too_deep
+from shared.json_nesting import MAX_NESTING_DEPTH, elements, too_deep
 
 texts = st.text('[]{},"\\ab')
 values = st.recursive(
@@ -19,11 +19,11 @@ values = st.recursive(
 )
 
 
-@given(values, st.integers(0, 2 * MAX_DEPTH))
+@given(values, st.integers(0, 2 * MAX_NESTING_DEPTH))
 def test_depth_is_counted_outside_of_strings_alone(value: Any, around: int) -> None:
     deep = b"[" * around + json.dumps(value).encode() + b"]" * around
 
-    assert too_deep(deep) is (around + depth(value) > MAX_DEPTH)
+    assert too_deep(deep) is (around + depth(value) > MAX_NESTING_DEPTH)
 
 
 @given(st.lists(values), st.sampled_from(["", " ", "\n\t"]))

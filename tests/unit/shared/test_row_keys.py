@@ -75,7 +75,7 @@ def test_different_events_never_share_a_place(
 ) -> None:
     def place(event: tuple[str, str, datetime]) -> tuple[bytes, bytes]:
         user, identity, time = event
-        return row_keys.event_place(user, row_keys.event_id([identity]), time, bucket)[:2]
+        return row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)[:2]
 
     assert (place(one) == place(other)) == (one == other)
 
@@ -85,14 +85,14 @@ def test_a_place_is_a_function_of_the_event_alone(
     user: str, identity: str, time: datetime, bucket: row_keys.Bucket
 ) -> None:
     # given a process that has seen the user and day, and one that hasn't
-    seen = row_keys.event_place(user, row_keys.event_id([identity]), time, bucket)
+    seen = row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)
 
-    assert row_keys.event_place(user, row_keys.event_id([identity]), time, bucket) == seen
+    assert row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket) == seen
 
 
 @given(texts, texts, times, buckets)
 def test_a_place_tells_user_time_and_id(user: str, identity: str, time: datetime, bucket: row_keys.Bucket) -> None:
-    row_key, qualifier, micros = row_keys.event_place(user, row_keys.event_id([identity]), time, bucket)
+    row_key, qualifier, micros = row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)
 
     assert row_keys.user_of_row(row_key) == user
     assert row_keys.event_time(time.date(), qualifier) == time
@@ -104,8 +104,8 @@ def test_a_place_tells_user_time_and_id(user: str, identity: str, time: datetime
 def test_a_place_is_written_as_the_tables_say() -> None:
     time = datetime(2018, 11, 15, 1, 2, 3, 456_789, tzinfo=UTC)
 
-    by_day = row_keys.event_place("39", "139:7", time, "day")
-    by_hour = row_keys.event_place("39", "139:7", time, "hour")
+    by_day = row_keys.cell_key_of("39", "139:7", time, "day")
+    by_hour = row_keys.cell_key_of("39", "139:7", time, "hour")
 
     # the CRC-32 of "39" is 0xeab7ffc7, whose last six bits are 7; 86,399,999,999 less the 3,723,456,789 since midnight
     assert by_day == (b"07#20181115#39", b"82676543210#139:7", 1_542_243_723_456_000)
@@ -121,8 +121,8 @@ def test_qualifiers_of_a_day_run_from_newest_to_oldest(
     later = earlier + apart
     assume(earlier.date() == later.date())
 
-    old = row_keys.event_place("u", row_keys.event_id([one]), earlier, "day").qualifier
-    new = row_keys.event_place("u", row_keys.event_id([other]), later, "day").qualifier
+    old = row_keys.cell_key_of("u", row_keys.event_id([one]), earlier, "day").qualifier
+    new = row_keys.cell_key_of("u", row_keys.event_id([other]), later, "day").qualifier
 
     assert new < old
     # a bound divides them: below it what is later, behind it the moment itself and what is earlier
@@ -146,7 +146,7 @@ def test_the_rows_of_a_user_are_those_events_go_to_and_lie_in_the_shards(
 ) -> None:
     rows = row_keys.event_rows(user, time.date(), bucket)
 
-    assert row_keys.event_place(user, "1", time, bucket).row_key in rows
+    assert row_keys.cell_key_of(user, "1", time, bucket).row_key in rows
     assert rows == sorted(rows)
     assert sum(rows[0].startswith(prefix) for prefix in row_keys.shard_prefixes(time.date())) == 1
 
@@ -206,7 +206,7 @@ def test_a_value_too_long_for_a_key_is_cut_wherever_that_falls(character: str, s
     one, other = row_keys.aggregate_row("song", day, value), row_keys.aggregate_row("song", day, value + "!")
 
     assert one != other
-    assert max(len(one), len(other)) <= row_keys.MAX_ROW_KEY
+    assert max(len(one), len(other)) <= row_keys.MAX_ROW_KEY_BYTES
     shown = row_keys.value_of_row(one)
     assert shown.endswith("\u2026")
     assert value.startswith(shown[:-1])
@@ -215,7 +215,7 @@ def test_a_value_too_long_for_a_key_is_cut_wherever_that_falls(character: str, s
 
 def test_the_longest_value_that_fits_is_kept_whole() -> None:
     day = date(2024, 1, 15)
-    room = row_keys.MAX_ROW_KEY - len(row_keys.aggregate_prefix("song", day))
+    room = row_keys.MAX_ROW_KEY_BYTES - len(row_keys.aggregate_prefix("song", day))
 
     assert row_keys.value_of_row(row_keys.aggregate_row("song", day, "a" * room)) == "a" * room
     assert row_keys.value_of_row(row_keys.aggregate_row("song", day, "a" * (room + 1))).endswith("a\u2026")

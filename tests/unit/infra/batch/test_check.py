@@ -6,15 +6,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from infra.batch.check import DistinctPlaces
-from shared.row_keys import Bucket, event_place
+from infra.batch.check import DistinctCellKeys
+from shared.row_keys import Bucket, cell_key_of
 
 
 @pytest.mark.parametrize("bucket", ["day", "hour"])
 def test_places_are_counted_once_and_users_once_a_day(bucket: Bucket) -> None:
-    found = DistinctPlaces()
+    found = DistinctCellKeys()
     places = [
-        event_place(user, event_id, datetime(2024, 1, day, hour, tzinfo=UTC), bucket)
+        cell_key_of(user, event_id, datetime(2024, 1, day, hour, tzinfo=UTC), bucket)
         for user, event_id, day, hour in (
             ("a#b", "1", 16, 1),
             ("a#b", "2", 15, 1),

@@ -13,7 +13,7 @@ import pytest
 
 from infra.cli.main import main
 from infra.deploy import cost
-from infra.doctor.local import Finding
+from infra.doctor.local import CheckResult
 
 # Answers every look-up with a number; fails where the file `fails` has a word of the command.
 FAKE = """#!/bin/sh
@@ -159,7 +159,7 @@ def test_without_gcloud_it_is_said_how_to_get_it(
     sluice: Sluice, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("infra.doctor.drift.credentials", lambda: Finding("credentials", ok=True, text="valid"))
+    monkeypatch.setattr("infra.doctor.drift.credentials", lambda: CheckResult("credentials", ok=True, text="valid"))
 
     done = sluice(*arguments)
 
@@ -214,7 +214,9 @@ def test_a_dry_run_of_destroy_prints_a_script_and_does_nothing(sluice: Sluice) -
 def test_without_credentials_of_clients_gcloud_removes_nothing_either(
     sluice: Sluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Finding("application-default credentials", ok=False, text="none; `gcloud auth application-default login`")
+    found = CheckResult(
+        "application-default credentials", ok=False, text="none; `gcloud auth application-default login`"
+    )
     monkeypatch.setattr("infra.doctor.drift.credentials", lambda: found)
 
     done = sluice("destroy", "--yes")

@@ -14,7 +14,7 @@ from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, pol
 from infra.provision.pubsub import is_trigger
 from infra.provision.resources import RESOURCES
 from shared.aggregate import pipeline as aggregation
-from shared.aggregate.pipeline import MOST_MISSED
+from shared.aggregate.pipeline import MAX_MISSED_DAYS
 from shared.ingest import pipeline as ingestion
 from shared.runtime import instance
 from tests.support.samples import ROOT
@@ -228,7 +228,7 @@ def test_days_that_are_made_good_are_no_alert() -> None:
     """All that a request may have missed, each as long as a day may take, and the longest pause between deliveries."""
     [condition] = json.loads(policies()["day-keeps-failing"].read_text())["conditions"]
     function, subscription = load().aggregate, SUBSCRIPTIONS["aggregate"]
-    busy = (MOST_MISSED + 1) * function.timeout / function.max_instances
+    busy = (MAX_MISSED_DAYS + 1) * function.timeout / function.max_instances
 
     longest = busy + subscription.maximum_backoff.total_seconds()
     assert longest < condition["conditionThreshold"]["thresholdValue"] < subscription.retention.total_seconds()

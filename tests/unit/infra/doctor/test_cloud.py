@@ -12,7 +12,7 @@ import pytest
 from infra.deploy.iam import ACCOUNTS, GRANTS
 from infra.deploy.steps import APIS, Target, metrics
 from infra.doctor.cloud import examine
-from infra.doctor.local import Finding
+from infra.doctor.local import CheckResult
 from shared.errors import MissingProgramError, PermanentError
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
@@ -168,6 +168,6 @@ def test_without_credentials_or_a_project_it_looks_no_further(
 
 
 def test_what_googles_clients_see_is_told_too(project: Project) -> None:
-    seen: Callable[[], list[Finding]] = lambda: [Finding("table events", ok=False, text="no permission")]  # noqa: E731
+    seen: Callable[[], list[CheckResult]] = lambda: [CheckResult("table events", ok=False, text="no permission")]  # noqa: E731
 
-    assert Finding("table events", ok=False, text="no permission") in list(examine(TARGET, project, clients=seen))
+    assert CheckResult("table events", ok=False, text="no permission") in list(examine(TARGET, project, clients=seen))

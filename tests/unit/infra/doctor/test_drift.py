@@ -10,9 +10,9 @@ import pytest
 from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
 from infra.doctor import drift
-from infra.doctor.local import Finding, readable_tables
+from infra.doctor.local import CheckResult, readable_tables
 from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table
-from infra.provision.resources import RESOURCES, Collection, Job, Subscription, Table
+from infra.provision.resources import RESOURCES, GcRule, Job, Subscription, Table
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
 
@@ -35,7 +35,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Change] | Sluice
     found: dict[str, list[Change] | SluiceError] = {}
     monkeypatch.setattr(drift, "compare", lambda settings, resources: found.items())
     monkeypatch.setattr("google.auth.default", lambda scopes: (Credentials(), "p"))
-    tables = [Finding(f"table {table.name}", ok=True, text="can be read") for table in RESOURCES.tables]
+    tables = [CheckResult(f"table {table.name}", ok=True, text="can be read") for table in RESOURCES.tables]
     monkeypatch.setattr(drift, "readable_tables", lambda settings: tables)
     return found
 
@@ -43,7 +43,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Change] | Sluice
 def changed(kind: str, **different: Any) -> list[Change]:
     """The changes of what is declared of a kind, found with something else."""
     subscription = Subscription("events-dead-letter-keep", topic="events-dead-letter", retention=timedelta(days=31))
-    table = Table("rejected", {"r": Collection(age=timedelta(days=30))})
+    table = Table("rejected", {"r": GcRule(age=timedelta(days=30))})
     job = Job("aggregate-daily", topic="aggregate-requests", schedule="0 1 * * *", data=b"{}")
     match kind:
         case "subscription":
@@ -79,11 +79,11 @@ def bad(settings: Settings = SETTINGS) -> list[str]:
             "to be made anew, and what it holds unacknowledged is lost",
         ),
         (
-            lambda: changed("table", families={"r": Collection(age=timedelta(days=3))}),
+            lambda: changed("table", families={"r": GcRule(age=timedelta(days=3))}),
             "family r of table rejected: keeps 3 days → 30 days; `sluice provision`",
         ),
         (
-            lambda: changed("table", families={"r": Collection()}),
+            lambda: changed("table", families={"r": GcRule()}),
             "family r of table rejected: keeps everything → 30 days; `sluice provision --force`, and cells that are "
             "kept now are deleted",
         ),
@@ -139,7 +139,7 @@ def test_without_credentials_nothing_else_is_looked_at(
     monkeypatch.setattr("google.auth.default", default)
 
     assert list(drift.examine(SETTINGS)) == [
-        Finding("application-default credentials", ok=False, text=f"{text}; `{LOGIN}`")
+        CheckResult("application-default credentials", ok=False, text=f"{text}; `{LOGIN}`")
     ]
 
 
@@ -153,4 +153,4 @@ def test_tables_that_cant_be_read_without_credentials_name_the_command(monkeypat
 
     [finding] = readable_tables(SETTINGS)
 
-    assert finding == Finding("tables", ok=False, text=f"credentials of Google Cloud: none found; `{LOGIN}`")
+    assert finding == CheckResult("tables", ok=False, text=f"credentials of Google Cloud: none found; `{LOGIN}`")

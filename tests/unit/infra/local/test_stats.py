@@ -15,7 +15,7 @@ from rich.console import Console
 from infra.cli import local
 from infra.cli.local import show_figures
 from infra.local.stack_file import StackFile
-from infra.local.stats import Figures, Follower
+from infra.local.stats import Follower, LiveStats
 
 
 def line(message: str, severity: str = "INFO", **fields: Any) -> str:
@@ -34,7 +34,7 @@ def follower(log: Path) -> Follower:
 def test_before_anything_is_written_all_is_nothing(log: Path) -> None:
     figures = follower(log).look()
 
-    assert figures == Figures()
+    assert figures == LiveStats()
     assert figures.lines() == {
         "ingest": "0 messages: 0 events stored, 0 rejected",
         "aggregate": "days computed: 0",
@@ -106,7 +106,7 @@ def test_a_stack_is_found_by_where_its_bigtable_is(tmp_path: Path, mocker: Mocke
 
 def test_in_a_pipe_changes_are_lines_and_seldom(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:
     clock = mocker.patch.object(local.time, "monotonic", return_value=100.0)
-    figures = Figures()
+    figures = LiveStats()
     with show_figures(Console(force_terminal=False)) as show:
         show(figures)
         assert capsys.readouterr().out == ""
@@ -122,8 +122,8 @@ def test_in_a_pipe_changes_are_lines_and_seldom(mocker: MockerFixture, capsys: p
 
 
 def test_on_a_terminal_they_are_drawn_in_place(capsys: pytest.CaptureFixture[str]) -> None:
-    shown: Callable[[Figures], None]
+    shown: Callable[[LiveStats], None]
     with show_figures(Console(force_terminal=True, width=40)) as shown:
-        shown(Figures(days=7))
+        shown(LiveStats(days=7))
 
     assert "days computed: 7" in capsys.readouterr().out

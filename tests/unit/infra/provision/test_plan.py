@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table, plan_topics
-from infra.provision.resources import Collection, Job, Subscription, Table
+from infra.provision.resources import GcRule, Job, Subscription, Table
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
-TABLE = Table("events", {"e": Collection(versions=1), "f": Collection()})
+TABLE = Table("events", {"e": GcRule(versions=1), "f": GcRule()})
 JOB = Job("daily", topic="requests", schedule="0 1 * * *", data=b"{}")
 
 
@@ -94,7 +94,7 @@ def test_a_shorter_retention_is_refused_apart_from_the_rest() -> None:
 
 
 def test_families() -> None:
-    found = {"e": Collection(versions=1), "x": Collection()}
+    found = {"e": GcRule(versions=1), "x": GcRule()}
 
     assert lines(plan_table(TABLE, found)) == [
         "+ family f of table events: keeps everything",
@@ -106,20 +106,20 @@ def test_families() -> None:
 @pytest.mark.parametrize(
     ("found", "wanted", "loses"),
     [
-        (Collection(versions=1), Collection(versions=2), False),
-        (Collection(versions=2), Collection(versions=1), True),
-        (Collection(), Collection(versions=1), True),
-        (Collection(age=timedelta(1)), Collection(versions=1), True),
-        (Collection(versions=1), Collection(), False),
-        (Collection(age=timedelta(3)), Collection(age=timedelta(30)), False),
-        (Collection(age=timedelta(60)), Collection(age=timedelta(30)), True),
-        (Collection(versions=1), Collection(age=timedelta(30)), True),
-        (Collection(), Collection(age=timedelta(30)), True),
-        (Collection(other="union { ... }"), Collection(versions=1), True),
-        (Collection(other="union { ... }"), Collection(), False),
+        (GcRule(versions=1), GcRule(versions=2), False),
+        (GcRule(versions=2), GcRule(versions=1), True),
+        (GcRule(), GcRule(versions=1), True),
+        (GcRule(age=timedelta(1)), GcRule(versions=1), True),
+        (GcRule(versions=1), GcRule(), False),
+        (GcRule(age=timedelta(3)), GcRule(age=timedelta(30)), False),
+        (GcRule(age=timedelta(60)), GcRule(age=timedelta(30)), True),
+        (GcRule(versions=1), GcRule(age=timedelta(30)), True),
+        (GcRule(), GcRule(age=timedelta(30)), True),
+        (GcRule(other="union { ... }"), GcRule(versions=1), True),
+        (GcRule(other="union { ... }"), GcRule(), False),
     ],
 )
-def test_a_rule_that_deletes_what_is_kept_is_refused(found: Collection, wanted: Collection, loses: bool) -> None:
+def test_a_rule_that_deletes_what_is_kept_is_refused(found: GcRule, wanted: GcRule, loses: bool) -> None:
     [change] = plan_table(Table("t", {"a": wanted}), {"a": found})
 
     assert change.action == "change"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from infra.sources import csv_reader
 from infra.sources.csv_cells import ColumnType
-from infra.sources.csv_reader import MAX_ROW, read_csv
-from infra.sources.records import MAX_QUOTED, Record, Unreadable
+from infra.sources.csv_reader import MAX_ROW_BYTES, read_csv
+from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
 from shared.errors import SourceError
 
 
@@ -202,7 +202,7 @@ def outline(data: bytes) -> list[tuple[int, str | None]]:
 def test_a_row_that_cannot_be_read_costs_itself_only(
     data: bytes, expected: list[tuple[int, str | None]], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_reader, "MAX_ROW", LIMIT)
+    monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", LIMIT)
     first = next(item for item in read(data) if isinstance(item, Unreadable))
 
     assert outline(data) == expected
@@ -210,13 +210,13 @@ def test_a_row_that_cannot_be_read_costs_itself_only(
     assert first.source == "events.csv"
     assert first.raw
     assert first.raw in data
-    assert len(first.raw) <= MAX_QUOTED
+    assert len(first.raw) <= MAX_QUOTED_CHARS
 
 
 def test_a_row_of_exactly_the_limit_is_read() -> None:
-    [record] = read(b"a\n" + b"x" * (MAX_ROW - 1) + b"\n")
+    [record] = read(b"a\n" + b"x" * (MAX_ROW_BYTES - 1) + b"\n")
 
-    assert len(json.loads(record.raw)["a"]) == MAX_ROW - 1
+    assert len(json.loads(record.raw)["a"]) == MAX_ROW_BYTES - 1
 
 
 def test_starting_anew_many_times_does_not_pile_up() -> None:
@@ -235,7 +235,7 @@ def test_starting_anew_many_times_does_not_pile_up() -> None:
         (b"a,\xff\n1,2\n", ["events.csv, line 1", "UTF-8"]),
         (b'a,"b\n1,2\n', ["events.csv, line 1", "never closed"]),
         (b"a\rb\r", ["events.csv, line 1", "carriage return"]),
-        (b"x" * (MAX_ROW + 1), ["events.csv, line 1", "1 MiB"]),
+        (b"x" * (MAX_ROW_BYTES + 1), ["events.csv, line 1", "1 MiB"]),
     ],
 )
 def test_a_header_that_cannot_be_used_is_refused_by_name(data: bytes, words: list[str]) -> None:

@@ -353,7 +353,7 @@ def test_after_a_broken_file_the_next_one_is_read(logs: Path) -> None:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_reader, "MAX_VALUE", 1000)
+    monkeypatch.setattr(json_reader, "MAX_VALUE_BYTES", 1000)
     monkeypatch.setattr(json_reader, "BUFFER", 64)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.aggregate.accumulators import MOST_EXACT, Column, Count, Unique
+from shared.aggregate.accumulators import MAX_EXACT_VALUES, Column, Count, Unique
 from shared.aggregate.numeric_accumulators import Max, Mean, Min, Sum
 
 FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Max, "mean": Mean}
@@ -45,9 +45,9 @@ def exactly(result: Any) -> str:
 def test_any_split_any_order_any_merge_tree(function: str, taken: list[Any], chance: random.Random, most: int) -> None:
     """Whether or not it is worked in at once, and whether or not different values are estimated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shared.aggregate.accumulators.MOST_EXACT", most)
-        patch.setattr("shared.aggregate.accumulators._MOST_HELD", chance.choice([0, 2, 100]))
-        patch.setattr("shared.aggregate.numeric_accumulators._MOST_HELD", chance.choice([0, 2, 100]))
+        patch.setattr("shared.aggregate.accumulators.MAX_EXACT_VALUES", most)
+        patch.setattr("shared.aggregate.accumulators._MAX_HELD_VALUES", chance.choice([0, 2, 100]))
+        patch.setattr("shared.aggregate.numeric_accumulators._MAX_HELD_VALUES", chance.choice([0, 2, 100]))
         # given the values in another order, cut anywhere, each piece taken in in one go, in two, or each by itself
         shuffled = chance.sample(taken, len(taken))
         parts: list[Any] = [FUNCTIONS[function]()]
@@ -91,13 +91,13 @@ def test_slices_of_a_column_have_the_results_that_they_have_by_themselves(
 
 def test_different_values_are_counted_up_to_a_bound_and_estimated_beyond() -> None:
     part = Unique()
-    part.add([f"user-{number}" for number in range(MOST_EXACT)])
-    assert (part.result(), part.error) == (MOST_EXACT, None)
+    part.add([f"user-{number}" for number in range(MAX_EXACT_VALUES)])
+    assert (part.result(), part.error) == (MAX_EXACT_VALUES, None)
 
     part.add(["one more"])
 
     assert part.error == 0.0081
-    assert abs(part.result() - MOST_EXACT) <= 0.0081 * MOST_EXACT
+    assert abs(part.result() - MAX_EXACT_VALUES) <= 0.0081 * MAX_EXACT_VALUES
     assert len(part.held) == 0
 
 

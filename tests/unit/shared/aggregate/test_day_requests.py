@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.provision.scheduler_client import TOPIC as SCHEDULED
-from shared.aggregate.day_requests import MOST_DAYS, TOPIC, day_range, request_for, requested_days
+from shared.aggregate.day_requests import MAX_DAYS_PER_REQUEST, TOPIC, day_range, request_for, requested_days
 from shared.errors import RequestError
 from shared.pubsub.message import Message, receive
 from tests.support.samples import message
@@ -101,14 +101,14 @@ def test_whatever_is_asked_days_or_a_clear_error(asked: Any) -> None:
         text = "expected"
 
     assert "expected" in text
-    assert days is None or len(days) <= MOST_DAYS
+    assert days is None or len(days) <= MAX_DAYS_PER_REQUEST
 
 
 def test_so_many_days_and_no_more() -> None:
     first = date(2024, 1, 1)
-    last = date.fromordinal(first.toordinal() + MOST_DAYS - 1)
+    last = date.fromordinal(first.toordinal() + MAX_DAYS_PER_REQUEST - 1)
 
-    assert len(day_range(first, last)) == MOST_DAYS
+    assert len(day_range(first, last)) == MAX_DAYS_PER_REQUEST
     with pytest.raises(RequestError, match="found 3661 days"):
         day_range(first, date.fromordinal(last.toordinal() + 1))
 

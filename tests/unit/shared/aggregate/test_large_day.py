@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.bigtable.client import AGGREGATES
-from shared.bigtable.mutations import Changes
+from shared.bigtable.mutations import Mutations
 from tests.support.large_day import LargeDay, aggregate
 
 USERS = 5_000
@@ -31,11 +31,11 @@ class Sink(LargeDay):
         self.most_held = 0
         self.open = asyncio.Event()
 
-    async def write(self, table: str, changes: Changes) -> None:
+    async def write(self, table: str, mutations: Mutations) -> None:
         if table == AGGREGATES:
             await self.open.wait()
             self.most_held = max(self.most_held, self.read_rows - self.written["user"])
-        await super().write(table, changes)
+        await super().write(table, mutations)
 
 
 async def test_figures_of_users_are_written_while_others_are_read() -> None:
@@ -67,7 +67,7 @@ async def test_nobody_reads_on_while_nothing_is_written() -> None:
 
 
 async def test_an_estimate_comes_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.aggregate.accumulators.MOST_EXACT", USERS - 1)
+    monkeypatch.setattr("shared.aggregate.accumulators.MAX_EXACT_VALUES", USERS - 1)
     monkeypatch.setattr(
         "shared.aggregate.rollup_runner._cores", lambda: 1
     )  # of which this is the only one to know that

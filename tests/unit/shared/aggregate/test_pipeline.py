@@ -72,7 +72,7 @@ async def test_what_else_takes_too_long_is_another_matter(monkeypatch: pytest.Mo
 
 def row(user: str, *events: tuple[str, datetime, bytes], bucket: row_keys.Bucket = "day") -> Row:
     """Return the row that has these events, (id, time, value), as Bigtable returns it."""
-    places = [(row_keys.event_place(user, identity, time, bucket), value) for identity, time, value in events]
+    places = [(row_keys.cell_key_of(user, identity, time, bucket), value) for identity, time, value in events]
     cells = [Cell("e", place.qualifier, place.micros, value) for place, value in places]
     return of_cells(places[0][0].row_key, sorted(cells, key=lambda cell: cell.qualifier))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.aggregate.rollup import ACCUMULATORS, DayRollup, Figures
+from shared.aggregate.rollup import ACCUMULATORS, DayRollup, ValueMeasures
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
 from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT
@@ -22,7 +22,7 @@ Rows = dict[tuple[str, str], dict[str, Any]]
 def rolled(small: Contract, *users: list[dict[str, Any]], batched: list[Any] | None = None) -> Rows:
     """Return the figures of the events of some users, by dimension and value."""
     rollup = DayRollup(small.user, small.aggregates)
-    found: list[Figures] = []
+    found: list[ValueMeasures] = []
     for some in batched or [[each] for each in users]:
         data = b",".join(json.dumps(event).encode() for events in some for event in events)
         found += rollup.measure(data, list(map(len, some)))

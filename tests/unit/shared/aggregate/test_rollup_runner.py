@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.aggregate.rollup_runner import Measuring, _Elsewhere
+from shared.aggregate.rollup_runner import RollupRunner, _Elsewhere
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
 from tests.support.samples import MUSIC_CONTRACT, ROOT
@@ -57,7 +57,7 @@ def users(count: int) -> list[list[bytes]]:
 async def measured(made: Contract, events: list[list[bytes]]) -> tuple[int, list[Any]]:
     """Return how many events were counted, and all figures, as JSON has them."""
     found: list[Any] = []
-    async with Measuring(made) as measuring:
+    async with RollupRunner(made) as measuring:
         for each in events:
             found += await measuring.add([each])
         async for figures in measuring.finish():
@@ -108,26 +108,26 @@ async def test_more_values_than_one_answer_has(cores: None) -> None:
 
 
 @pytest.fixture
-async def begun(cores: None) -> AsyncIterator[Measuring]:
+async def begun(cores: None) -> AsyncIterator[RollupRunner]:
     """A day that is measured elsewhere already."""
-    async with Measuring(MUSIC) as measuring:
+    async with RollupRunner(MUSIC) as measuring:
         for each in users(20):
             await measuring.add([each])
         assert isinstance(measuring._place, _Elsewhere)
         yield measuring
 
 
-async def ask(measuring: Measuring) -> None:
+async def ask(measuring: RollupRunner) -> None:
     for each in users(20):
         await measuring.add([each])
 
 
-async def three_wait(measuring: Measuring) -> None:
+async def three_wait(measuring: RollupRunner) -> None:
     while len(measuring._place._answers) < 3:  # type: ignore[union-attr]  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
-async def test_whoever_waits_is_told_that_the_process_has_ended(begun: Measuring) -> None:
+async def test_whoever_waits_is_told_that_the_process_has_ended(begun: RollupRunner) -> None:
     process = begun._place._process  # type: ignore[union-attr]
     process.send_signal(signal.SIGSTOP)
     waiting = [asyncio.create_task(ask(begun)) for _ in range(3)]
@@ -142,14 +142,14 @@ async def test_whoever_waits_is_told_that_the_process_has_ended(begun: Measuring
 
 
 async def test_events_that_are_no_json_end_it(cores: None, capfd: pytest.CaptureFixture[str]) -> None:
-    async with Measuring(MUSIC) as measuring:
+    async with RollupRunner(MUSIC) as measuring:
         with pytest.raises(RuntimeError, match="exit code 1"):
             await measuring.add([[b"{" * 2_000]])
 
     assert "msgspec.DecodeError" in capfd.readouterr().err
 
 
-async def test_who_is_cancelled_takes_no_answer_from_others(begun: Measuring) -> None:
+async def test_who_is_cancelled_takes_no_answer_from_others(begun: RollupRunner) -> None:
     process = begun._place._process  # type: ignore[union-attr]
     process.send_signal(signal.SIGSTOP)
     waiting = [asyncio.create_task(begun.add([users(400)[number] * 100])) for number in (1, 2, 3)]
@@ -163,7 +163,7 @@ async def test_who_is_cancelled_takes_no_answer_from_others(begun: Measuring) ->
 
 
 async def test_leaving_ends_the_process(cores: None) -> None:
-    async with Measuring(MUSIC) as measuring:
+    async with RollupRunner(MUSIC) as measuring:
         await ask(measuring)
         process = measuring._place._process  # type: ignore[union-attr]
         assert process.poll() is None
@@ -177,7 +177,7 @@ def test_it_ends_with_the_process_that_reads() -> None:
         "from tests.unit.shared.aggregate.test_rollup_runner import MUSIC, ask\n"
         "m._TOGETHER, m._cores = 1_000, lambda: 2\n"
         "async def main():\n"
-        "    measuring = m.Measuring(MUSIC)\n"
+        "    measuring = m.RollupRunner(MUSIC)\n"
         "    await ask(measuring)\n"
         "    print(measuring._place._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -14,7 +14,7 @@ from grpc import StatusCode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.bigtable.batcher import GroupCommit, Limits
+from shared.bigtable.batcher import Batcher, BatchLimits
 from shared.bigtable.transport import CallError
 from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
 
@@ -69,8 +69,8 @@ def entries(*names: str) -> list[Entry]:
     return [Entry(name) for name in names]
 
 
-def group_commit(store: Store, *, deadline: float = 60, **limits: Any) -> GroupCommit:
-    return GroupCommit(store, "table events", deadline=deadline, limits=Limits(**limits))
+def group_commit(store: Store, *, deadline: float = 60, **limits: Any) -> Batcher:
+    return Batcher(store, "table events", deadline=deadline, limits=BatchLimits(**limits))
 
 
 def first_time(error: Exception, *names: str) -> Answer:
@@ -331,7 +331,7 @@ async def test_an_error_of_the_call_itself_reaches_all_its_callers() -> None:
     async def send(batch: Sequence[Entry], timeout: float) -> list[Exception | None]:
         raise RuntimeError("a bug")
 
-    commit = GroupCommit(send, "table events", deadline=60)
+    commit = Batcher(send, "table events", deadline=60)
 
     outcomes = await asyncio.gather(commit.commit(entries("a")), commit.commit(entries("b")), return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""Changes become the entries that Bigtable takes, and every entry gets the answer that is its own."""
+"""Mutations become the entries that Bigtable takes, and every entry gets the answer that is its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.mutations import MOST_MUTATIONS, UNANSWERED, Changes, Entry, send
+from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNANSWERED, Entry, Mutations, send
 from tests.support.read_rows_answers import failed
 
 
@@ -33,10 +33,10 @@ class FakeCalls:
 
 
 def rows(count: int) -> list[Entry]:
-    changes = Changes()
+    mutations = Mutations()
     for number in range(count):
-        changes.set_cell(b"row %d" % number, "e", b"q", 1_000, b"v")
-    return changes.entries()
+        mutations.set_cell(b"row %d" % number, "e", b"q", 1_000, b"v")
+    return mutations.entries()
 
 
 def read(entries: Sequence[Entry]) -> list[Any]:
@@ -50,12 +50,12 @@ async def answers(calls: FakeCalls, entries: Sequence[Entry]) -> list[str | None
 
 
 def test_changes_are_gathered_by_row() -> None:
-    changes = Changes()
-    changes.set_cell(b"a", "e", b"q1", 1_000, b"v1")
-    changes.set_cell(b"b", "e", b"q", 2_000, b"v")
-    changes.set_cell(b"a", "f", b"q2", 3_000, b"")
-    changes.delete_cells(b"a", "e", b"q3", 4_000, 5_000)
-    changes.delete_row(b"c")
+    mutations = Mutations()
+    mutations.set_cell(b"a", "e", b"q1", 1_000, b"v1")
+    mutations.set_cell(b"b", "e", b"q", 2_000, b"v")
+    mutations.set_cell(b"a", "f", b"q2", 3_000, b"")
+    mutations.delete_cells(b"a", "e", b"q3", 4_000, 5_000)
+    mutations.delete_row(b"c")
 
     first = [
         {"set_cell": {"family_name": "e", "column_qualifier": b"q1", "timestamp_micros": 1_000, "value": b"v1"}},
@@ -70,27 +70,27 @@ def test_changes_are_gathered_by_row() -> None:
     ]
     second = [{"set_cell": {"family_name": "e", "column_qualifier": b"q", "timestamp_micros": 2_000, "value": b"v"}}]
     third = [{"delete_from_row": {}}]
-    assert read(changes.entries()) == [
+    assert read(mutations.entries()) == [
         MutateRowsRequest.Entry(row_key=b"a", mutations=first),
         MutateRowsRequest.Entry(row_key=b"b", mutations=second),
         MutateRowsRequest.Entry(row_key=b"c", mutations=third),
     ]
-    assert len(changes) == 5
+    assert len(mutations) == 5
 
 
 def test_no_changes_are_no_entries() -> None:
-    assert Changes().entries() == []
-    assert len(Changes()) == 0
+    assert Mutations().entries() == []
+    assert len(Mutations()) == 0
 
 
 def test_a_row_of_very_many_changes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.bigtable.mutations.MOST_MUTATIONS", 3)
-    changes = Changes()
+    monkeypatch.setattr("shared.bigtable.mutations.MAX_MUTATIONS_PER_ENTRY", 3)
+    mutations = Mutations()
     for number in range(7):
-        changes.set_cell(b"a", "e", b"%d" % number, 0, b"")
-    changes.set_cell(b"b", "e", b"q", 0, b"")
+        mutations.set_cell(b"a", "e", b"%d" % number, 0, b"")
+    mutations.set_cell(b"b", "e", b"q", 0, b"")
 
-    found = changes.entries()
+    found = mutations.entries()
 
     assert [entry.mutations for entry in found] == [3, 3, 1, 1]
     assert [(entry.row_key, len(entry.mutations)) for entry in read(found)] == [
@@ -122,10 +122,10 @@ lengths = st.sampled_from([0, 1, 127, 128, 2_047, 2_048, 2_060, 16_383, 16_384])
     )
 )
 def test_what_is_written_is_what_google_reads(cells: list[tuple[bytes, str, int, int, int]]) -> None:
-    changes = Changes()
+    mutations = Mutations()
     by_row: dict[bytes, list[Any]] = {}
     for row_key, family, qualifier, micros, value in cells:
-        changes.set_cell(row_key, family, b"q" * qualifier, micros, b"v" * value)
+        mutations.set_cell(row_key, family, b"q" * qualifier, micros, b"v" * value)
         cell = {
             "family_name": family,
             "column_qualifier": b"q" * qualifier,
@@ -134,7 +134,7 @@ def test_what_is_written_is_what_google_reads(cells: list[tuple[bytes, str, int,
         }
         by_row.setdefault(row_key, []).append({"set_cell": cell})
 
-    assert read(changes.entries()) == [
+    assert read(mutations.entries()) == [
         MutateRowsRequest.Entry(row_key=row_key, mutations=mutations) for row_key, mutations in by_row.items()
     ]
 
@@ -182,21 +182,21 @@ async def test_what_is_no_answer_of_bigtable_is_raised() -> None:
 
 
 def test_a_row_of_very_many_changes_is_several_entries() -> None:
-    changes = Changes()
-    for number in range(2 * MOST_MUTATIONS + 1):
-        changes.set_cell(b"row", "e", str(number).encode(), 0, b"")
+    mutations = Mutations()
+    for number in range(2 * MAX_MUTATIONS_PER_ENTRY + 1):
+        mutations.set_cell(b"row", "e", str(number).encode(), 0, b"")
 
-    assert [entry.mutations for entry in changes.entries()] == [MOST_MUTATIONS, MOST_MUTATIONS, 1]
-    assert {entry.row_key for entry in read(changes.entries())} == {b"row"}
+    assert [entry.mutations for entry in mutations.entries()] == [MAX_MUTATIONS_PER_ENTRY, MAX_MUTATIONS_PER_ENTRY, 1]
+    assert {entry.row_key for entry in read(mutations.entries())} == {b"row"}
 
 
 def test_changes_of_one_row_can_be_entries_of_their_own() -> None:
-    changes = Changes()
-    assert changes.entries_one_by_one() == []
+    mutations = Mutations()
+    assert mutations.entries_one_by_one() == []
     for qualifier in (b"1", b"2"):
-        changes.set_cell(b"row", "e", qualifier, 1_000, b"v" + qualifier)
+        mutations.set_cell(b"row", "e", qualifier, 1_000, b"v" + qualifier)
 
-    found = changes.entries_one_by_one()
+    found = mutations.entries_one_by_one()
 
     assert [entry.mutations for entry in found] == [1, 1]
     assert [(entry.row_key, entry.mutations[0].set_cell.value) for entry in read(found)] == [

@@ -13,7 +13,7 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.read_rows import Filter, Scan, read
+from shared.bigtable.read_rows import Filter, Scan, read_rows
 from shared.bigtable.row_merger import InvalidChunkError, Row
 from shared.errors import StoreRefusedError, StoreUnavailableError
 from tests.support.read_rows_answers import answer, chunk, failed
@@ -154,7 +154,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reading(client: FakeCalls, scan: Scan, deadline: float = 60) -> Any:
-    return read(client, TABLE, "profile", scan, deadline=deadline)  # type: ignore[arg-type]
+    return read_rows(client, TABLE, "profile", scan, deadline=deadline)  # type: ignore[arg-type]
 
 
 async def keys_read(client: FakeCalls, scan: Scan, deadline: float = 60) -> list[bytes]:

@@ -50,7 +50,7 @@ def test_waits_double_up_to_the_longest_and_are_never_the_same() -> None:
     tries = [list(itertools.islice(retry.waits(60), 12)) for _ in range(50)]
 
     for number, waited in enumerate(zip(*tries, strict=True)):
-        bound = min(retry.FIRST_WAIT * 2**number, retry.LONGEST_WAIT)
+        bound = min(retry.INITIAL_WAIT_SECONDS * 2**number, retry.MAX_WAIT_SECONDS)
         assert all(0 <= wait <= bound for wait in waited)
         assert max(waited) > bound / 2  # the chance that fifty of them are below it is 2**-50
         assert len(set(waited)) > 1

@@ -36,7 +36,7 @@ async def test_without_credentials_it_is_said_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
 
     with pytest.raises(SettingsError, match=r"^credentials of Google Cloud: .*nowhere.json"):
-        transport.Calls(None)
+        transport.Transport(None)
 
 
 def test_a_function_starts_without_googles_clients() -> None:
@@ -55,7 +55,7 @@ async def test_a_call_to_google_carries_credentials(mocker: MockerFixture) -> No
     default = mocker.patch("google.auth.default", return_value=(AnonymousCredentials(), "project"))
     channel = mocker.spy(grpc.aio, "secure_channel")
 
-    await transport.Calls(None).close()
+    await transport.Transport(None).close()
 
     default.assert_called_once_with(default_scopes=transport._SCOPES)
     (target, credentials), _ = channel.call_args

@@ -10,25 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import OverloadedError
-from shared.ingest.flow_control import Limits, Room
+from shared.ingest.flow_control import FlowControl, FlowLimits
 
-LIMITS = Limits(inside=10, waiting=20)
+LIMITS = FlowLimits(inside=10, waiting=20)
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room(patience=60, limits=LIMITS)
+def room() -> FlowControl:
+    return FlowControl(patience=60, limits=LIMITS)
 
 
 class Guest:
     """Stays until it is told to leave."""
 
-    def __init__(self, room: Room, size: int) -> None:
+    def __init__(self, room: FlowControl, size: int) -> None:
         self.inside = False
         self._leave = asyncio.Event()
         self.task = asyncio.create_task(self._visit(room, size))
 
-    async def _visit(self, room: Room, size: int) -> None:
+    async def _visit(self, room: FlowControl, size: int) -> None:
         async with room.admit(size):
             self.inside = True
             await self._leave.wait()
@@ -44,7 +44,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_who_finds_no_room_waits_for_his_turn(room: Room) -> None:
+async def test_who_finds_no_room_waits_for_his_turn(room: FlowControl) -> None:
     first, second, third, small = (Guest(room, size) for size in (6, 4, 8, 1))
     await settle()
     assert (first.inside, second.inside, third.inside, small.inside) == (True, True, False, False)
@@ -61,7 +61,7 @@ async def test_who_finds_no_room_waits_for_his_turn(room: Room) -> None:
     await asyncio.gather(third.leave(), small.leave())
 
 
-async def test_who_is_alone_is_let_in_whatever_the_size(room: Room) -> None:
+async def test_who_is_alone_is_let_in_whatever_the_size(room: FlowControl) -> None:
     async with room.admit(1_000):
         waiting = Guest(room, 1)
         await settle()
@@ -71,7 +71,7 @@ async def test_who_is_alone_is_let_in_whatever_the_size(room: Room) -> None:
     await waiting.leave()
 
 
-async def test_when_too_much_waits_one_is_sent_away(room: Room) -> None:
+async def test_when_too_much_waits_one_is_sent_away(room: FlowControl) -> None:
     async with room.admit(10):
         guests = [Guest(room, 10), Guest(room, 10)]
         await settle()
@@ -83,7 +83,7 @@ async def test_when_too_much_waits_one_is_sent_away(room: Room) -> None:
 
 
 async def test_who_waits_for_too_long_is_sent_away() -> None:
-    room = Room(patience=0.01, limits=LIMITS)
+    room = FlowControl(patience=0.01, limits=LIMITS)
     async with room.admit(10):
         with pytest.raises(OverloadedError, match=r"no room for 5 bytes within 0\.01 s"):
             async with room.admit(5):
@@ -92,7 +92,7 @@ async def test_who_waits_for_too_long_is_sent_away() -> None:
         pass
 
 
-async def test_who_turns_out_larger_keeps_others_waiting(room: Room) -> None:
+async def test_who_turns_out_larger_keeps_others_waiting(room: FlowControl) -> None:
     async with room.admit(1) as stay:
         room.grow(stay, 9)
         other = Guest(room, 1)
@@ -103,7 +103,7 @@ async def test_who_turns_out_larger_keeps_others_waiting(room: Room) -> None:
     await other.leave()
 
 
-async def test_those_who_wait_come_in_one_by_one_and_grow_before_the_next(room: Room) -> None:
+async def test_those_who_wait_come_in_one_by_one_and_grow_before_the_next(room: FlowControl) -> None:
     async def visit() -> None:
         nonlocal inside, most
         async with room.admit(1) as stay:
@@ -122,7 +122,7 @@ async def test_those_who_wait_come_in_one_by_one_and_grow_before_the_next(room: 
     assert most == 2
 
 
-async def test_behind_a_large_one_that_gives_up_a_small_one_gets_in(room: Room) -> None:
+async def test_behind_a_large_one_that_gives_up_a_small_one_gets_in(room: FlowControl) -> None:
     async with room.admit(5):
         large, small = Guest(room, 9), Guest(room, 3)
         await settle()
@@ -135,7 +135,7 @@ async def test_behind_a_large_one_that_gives_up_a_small_one_gets_in(room: Room) 
 @given(st.lists(st.tuples(st.integers(0, 15), st.sampled_from(["stay", "cancel", "leave"])), max_size=30))
 def test_whoever_is_called_off_the_room_is_empty_in_the_end(visits: list[tuple[int, str]]) -> None:
     async def play() -> None:
-        room = Room(patience=60, limits=Limits(inside=10, waiting=1_000))
+        room = FlowControl(patience=60, limits=FlowLimits(inside=10, waiting=1_000))
         guests: list[Guest] = []
         for size, what in visits:
             guests.append(Guest(room, size))

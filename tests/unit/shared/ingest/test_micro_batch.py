@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.ingest.micro_batch import Gathering
+from shared.ingest.micro_batch import MicroBatch
 
 Together = Sequence[tuple[str, "asyncio.Future[str]"]]
 
@@ -27,7 +27,7 @@ class Server:
         self.done |= dict(together)
 
 
-async def joined(gathering: Gathering[str, str], items: str) -> list[asyncio.Task[str]]:
+async def joined(gathering: MicroBatch[str, str], items: str) -> list[asyncio.Task[str]]:
     tasks = [asyncio.create_task(gathering.join(item)) for item in items]
     await asyncio.sleep(0.01)
     return tasks
@@ -35,7 +35,7 @@ async def joined(gathering: Gathering[str, str], items: str) -> list[asyncio.Tas
 
 async def test_those_of_one_turn_are_served_together_and_later_ones_apart() -> None:
     server = Server()
-    gathering = Gathering(server)
+    gathering = MicroBatch(server)
 
     await joined(gathering, "abc")
     await joined(gathering, "d")
@@ -45,7 +45,7 @@ async def test_those_of_one_turn_are_served_together_and_later_ones_apart() -> N
 
 async def test_nobody_waits_for_the_others_to_be_done() -> None:
     server = Server()
-    slow, quick, failed = await joined(Gathering(server), "abc")
+    slow, quick, failed = await joined(MicroBatch(server), "abc")
 
     server.done["b"].set_result("B")
     server.done["c"].set_exception(ValueError("c"))
@@ -59,7 +59,7 @@ async def test_nobody_waits_for_the_others_to_be_done() -> None:
 
 
 async def test_an_error_of_the_whole_is_everyones() -> None:
-    tasks = await joined(Gathering(Server(error=KeyError("whole"))), "ab")
+    tasks = await joined(MicroBatch(Server(error=KeyError("whole"))), "ab")
 
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -68,7 +68,7 @@ async def test_an_error_of_the_whole_is_everyones() -> None:
 
 async def test_who_is_called_off_harms_nobody() -> None:
     server = Server()
-    first, second = await joined(Gathering(server), "ab")
+    first, second = await joined(MicroBatch(server), "ab")
 
     first.cancel()
     server.done["b"].set_result("B")

@@ -12,7 +12,7 @@ import pytest
 from google.cloud.bigtable_v2.types import MutateRowsRequest
 from grpc import StatusCode
 
-from shared.bigtable.batcher import GroupCommit, Limits
+from shared.bigtable.batcher import BatchLimits, Batcher
 from shared.bigtable.client import Bigtable
 from shared.bigtable.mutations import Entry
 from shared.bigtable.transport import CallError
@@ -37,10 +37,10 @@ class Tables:
         self.held: set[str] = set()
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        commit = GroupCommit(self.send, "table events", deadline=60, limits=Limits(pending_bytes=1_000))
+        commit = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
         monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
         monkeypatch.setattr(ingestion._quarantine, "keep", self.keep)
-        monkeypatch.setattr(ingestion._state, "hold_places", self.nothing)
+        monkeypatch.setattr(ingestion._state, "verify_layout", self.nothing)
         monkeypatch.setattr(ingestion._state, "mark_late", self.nothing)
 
     @property

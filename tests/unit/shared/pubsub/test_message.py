@@ -15,7 +15,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.pubsub.message import FIRST_PUBLISHED, MAX_UNPACKED, Message, UnpackError, pack, receive, split, unpack
+from shared.pubsub.message import (
+    FIRST_PUBLISHED,
+    MAX_UNPACKED_BYTES,
+    Message,
+    UnpackError,
+    pack,
+    receive,
+    split,
+    unpack,
+)
 from tests.support.small_messages import json_values
 
 DATA = Path(__file__).parents[3] / "data"
@@ -326,20 +335,20 @@ def test_an_empty_body_that_says_gzip_is_one_empty_event() -> None:
 
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_the_most_that_may_be_unpacked_is(pieces: int) -> None:
-    filler = b"x" * (MAX_UNPACKED // pieces)
-    filler_rest = b"x" * (MAX_UNPACKED - len(filler) * pieces)
+    filler = b"x" * (MAX_UNPACKED_BYTES // pieces)
+    filler_rest = b"x" * (MAX_UNPACKED_BYTES - len(filler) * pieces)
 
-    assert len(unpack(message(filler * pieces + filler_rest))[0]) == MAX_UNPACKED
+    assert len(unpack(message(filler * pieces + filler_rest))[0]) == MAX_UNPACKED_BYTES
     zipped = gzip.compress(filler, 1) * pieces + gzip.compress(filler_rest, 1)
-    assert len(unpack(message(zipped))[0]) == MAX_UNPACKED
+    assert len(unpack(message(zipped))[0]) == MAX_UNPACKED_BYTES
 
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"x" * (MAX_UNPACKED + 1), "4194305 bytes"),
-        (gzip.compress(b"x" * (MAX_UNPACKED + 1), 1), "gzip of over 4194304 bytes"),
-        (gzip.compress(b"x" * MAX_UNPACKED, 1) + gzip.compress(b"x"), "gzip of over 4194304 bytes"),
+        (b"x" * (MAX_UNPACKED_BYTES + 1), "4194305 bytes"),
+        (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1), 1), "gzip of over 4194304 bytes"),
+        (gzip.compress(b"x" * MAX_UNPACKED_BYTES, 1) + gzip.compress(b"x"), "gzip of over 4194304 bytes"),
     ],
 )
 def test_a_byte_more_is_too_large(data: bytes, found: str) -> None:

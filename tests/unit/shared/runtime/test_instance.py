@@ -20,8 +20,8 @@ from tests.support.samples import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
-    monkeypatch.setattr(instance.ENDING, "listen", lambda *_: None)  # there is no server here that could end
-    monkeypatch.setattr(instance.gc_tuning, "spare", lambda: None)
+    monkeypatch.setattr(instance.SHUTDOWN, "listen", lambda *_: None)  # there is no server here that could end
+    monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
     instance.ingestion.cache_clear()
     instance.aggregation.cache_clear()
     yield

@@ -61,7 +61,7 @@ def loop(mocker: MockerFixture) -> Loop:
 def test_figures_are_added_up_and_told_at_most_so_often(
     clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tally = logs.Tally("taken in", every=5)
+    tally = logs.PeriodicCounter("taken in", every=5)
 
     tally.add(Counter(stored=1))
     clock[0] = 2.0
@@ -84,7 +84,7 @@ def test_figures_are_added_up_and_told_at_most_so_often(
 def test_at_the_end_everything_is_told_at_once(
     clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tally = logs.Tally("taken in", every=5)
+    tally = logs.PeriodicCounter("taken in", every=5)
     tally.add(Counter(stored=1))
     tally.add(Counter(stored=2))
 
@@ -97,7 +97,7 @@ def test_at_the_end_everything_is_told_at_once(
 
 def test_what_is_told_is_recorded(clock: list[float], loop: Loop) -> None:
     recorded: list[Counter[str]] = []
-    tally = logs.Tally("taken in", record=recorded.append)
+    tally = logs.PeriodicCounter("taken in", record=recorded.append)
 
     tally.add(Counter(stored=1))
     tally.add(Counter(stored=2))
@@ -107,7 +107,7 @@ def test_what_is_told_is_recorded(clock: list[float], loop: Loop) -> None:
 
 
 def test_rejected_events_make_it_a_warning(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    tally = logs.Tally("taken in")
+    tally = logs.PeriodicCounter("taken in")
 
     tally.add(Counter(stored=1, rejected=2, type=2))
 
@@ -115,7 +115,7 @@ def test_rejected_events_make_it_a_warning(clock: list[float], capsys: pytest.Ca
 
 
 def test_like_warnings_are_counted_and_told_seldom(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    seldom = logs.Seldom()
+    seldom = logs.RateLimitedLog()
 
     for at in (0.0, 0.3, 0.9, 1.1, 1.2):
         clock[0] = at

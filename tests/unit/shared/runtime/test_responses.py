@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from shared import errors
 from shared.pubsub.message import Message
 from shared.runtime import logs, responses, shutdown
-from shared.runtime.responses import answering
+from shared.runtime.responses import error_responses
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MESSAGE = Message(b"", "77", datetime.now(UTC))
@@ -21,8 +21,8 @@ MESSAGE = Message(b"", "77", datetime.now(UTC))
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "ENDING", shutdown.Ending())
-    monkeypatch.setattr(responses, "_SELDOM", logs.Seldom())
+    monkeypatch.setattr(responses, "SHUTDOWN", shutdown.Shutdown())
+    monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         (errors.StoreRefusedError("no such table"), 500, "ERROR"),
         (errors.ContractError("wrong contract"), 500, "ERROR"),
         (errors.SettingsError("no project"), 500, "ERROR"),
-        (errors.PlacesMovedError("moved"), 500, "ERROR"),
+        (errors.LayoutChangedError("moved"), 500, "ERROR"),
         (errors.PermanentError("never"), 500, "ERROR"),
     ],
 )
 async def test_errors_become_answers(
     error: Exception, status: int, severity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(HTTPException) as caught, answering(MESSAGE):
+    with pytest.raises(HTTPException) as caught, error_responses(MESSAGE):
         raise error
 
     assert caught.value.status_code == status
@@ -52,21 +52,21 @@ async def test_errors_become_answers(
 async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with answering(MESSAGE):
+    with error_responses(MESSAGE):
         raise errors.RequestError("no such day")
 
     assert json.loads(capsys.readouterr().out) == {"severity": "ERROR", "message": "no such day", "message_id": "77"}
 
 
 async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(MESSAGE):
+    with error_responses(MESSAGE):
         pass
 
     assert capsys.readouterr().out == ""
 
 
 def fail_at(day: date, error: Exception) -> None:
-    with answering(MESSAGE) as told:
+    with error_responses(MESSAGE) as told:
         told["day"] = day
         raise error
 
@@ -97,7 +97,7 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def serve() -> None:
-        with answering(MESSAGE):
+        with error_responses(MESSAGE):
             await asyncio.Event().wait()
 
     request = asyncio.create_task(serve())
@@ -108,7 +108,7 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
 
     request = asyncio.create_task(serve())
     await asyncio.sleep(0)
-    responses.ENDING.hand_back()
+    responses.SHUTDOWN.hand_back()
     with pytest.raises(HTTPException) as caught:
         await request
 
@@ -117,7 +117,7 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
 
 
 async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(HTTPException), answering(msgspec.structs.replace(MESSAGE, traceparent=TRACEPARENT)):
+    with pytest.raises(HTTPException), error_responses(msgspec.structs.replace(MESSAGE, traceparent=TRACEPARENT)):
         raise errors.TransientError("later")
 
     line = json.loads(capsys.readouterr().out)
@@ -126,9 +126,9 @@ async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixtur
 
 async def test_in_an_outage_not_every_message_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(100):
-        with pytest.raises(HTTPException), answering(MESSAGE):
+        with pytest.raises(HTTPException), error_responses(MESSAGE):
             raise errors.TransientError("later")
-    with pytest.raises(HTTPException), answering(MESSAGE):
+    with pytest.raises(HTTPException), error_responses(MESSAGE):
         raise errors.OverloadedError("full")
 
     assert [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()] == ["later", "full"]

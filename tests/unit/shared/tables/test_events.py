@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.row_keys import event_id, event_place
-from shared.tables.events import MOST_DAYS, _windows, _within
+from shared.row_keys import cell_key_of, event_id
+from shared.tables.events import MAX_DAYS_PER_SCAN, _windows, _within
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC)) | st.dates(
     datetime(2020, 1, 1).date(), datetime(2026, 1, 1).date()
@@ -22,7 +22,7 @@ def midnight(moment: datetime) -> bool:
 
 @given(moments, moments, st.booleans())
 @example(DAY, DAY, True)
-@example(DAY, DAY + timedelta(days=MOST_DAYS), True)
+@example(DAY, DAY + timedelta(days=MAX_DAYS_PER_SCAN), True)
 @example(DAY, DAY + timedelta(microseconds=1), False)
 def test_windows_cover_the_time_from_new_to_old_without_gap_or_overlap(
     start: datetime, end: datetime, whole: bool
@@ -32,7 +32,7 @@ def test_windows_cover_the_time_from_new_to_old_without_gap_or_overlap(
     expected_end = end
     for first, last in windows:
         assert first < last == expected_end
-        assert last - first <= timedelta(days=MOST_DAYS)
+        assert last - first <= timedelta(days=MAX_DAYS_PER_SCAN)
         # a window is whole days, or lies in one day: only then can one filter cut it
         assert (midnight(first) and midnight(last)) or last - first <= timedelta(days=1)
         assert (last - timedelta(microseconds=1)).date() == first.date() or (midnight(first) and midnight(last))
@@ -63,7 +63,7 @@ def test_the_filter_leaves_what_lies_within(start: datetime, end: datetime, time
 
     chain = _within(start, end, limit=7).chain.filters
 
-    qualifier = event_place("u", event_id([identity]), time, "day").qualifier
+    qualifier = cell_key_of("u", event_id([identity]), time, "day").qualifier
     cut = next((each.column_range_filter for each in chain if each.HasField("column_range_filter")), None)
     passes = cut is None or (
         (not cut.HasField("start_qualifier_closed") or cut.start_qualifier_closed <= qualifier)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
-from shared.row_keys import MAX_ENCODED_ID, MAX_ENCODED_USER, event_id, event_place
+from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_key_of, event_id
 from shared.validation.checks import Checks
 from shared.validation.results import Finding
 from shared.validation.transform import Transform
@@ -227,19 +227,19 @@ def ids_contract() -> Contract:
 @pytest.mark.parametrize(
     ("user", "fits"),
     [
-        ("u" * MAX_ENCODED_USER, True),
-        ("u" * (MAX_ENCODED_USER + 1), False),
-        ("\u00e9" * (MAX_ENCODED_USER // 6), True),  # two bytes, three characters each
-        ("\u00e9" * (MAX_ENCODED_USER // 6 + 1), False),
-        ("\U0001f600" * (MAX_ENCODED_USER // 12), True),
-        ("\U0001f600" * (MAX_ENCODED_USER // 12 + 1), False),
+        ("u" * MAX_ENCODED_USER_BYTES, True),
+        ("u" * (MAX_ENCODED_USER_BYTES + 1), False),
+        ("\u00e9" * (MAX_ENCODED_USER_BYTES // 6), True),  # two bytes, three characters each
+        ("\u00e9" * (MAX_ENCODED_USER_BYTES // 6 + 1), False),
+        ("\U0001f600" * (MAX_ENCODED_USER_BYTES // 12), True),
+        ("\U0001f600" * (MAX_ENCODED_USER_BYTES // 12 + 1), False),
     ],
 )
 def test_a_user_has_to_fit_a_row_key(user: str, fits: bool) -> None:
     found = check(small_contract(), small_event(user=user))
 
-    place = event_place(user, "1", PUBLISHED, "hour")
-    assert (len(place.row_key) <= 4_096) == fits  # the limit is no tighter and no wider than Bigtable's
+    cell_key = cell_key_of(user, "1", PUBLISHED, "hour")
+    assert (len(cell_key.row_key) <= 4_096) == fits  # the limit is no tighter and no wider than Bigtable's
     assert [(finding.rule, finding.field) for finding in found] == ([] if fits else [("length", "user")])
     assert all(finding.expected == "at most 4081 bytes percent-encoded, to fit a row key" for finding in found)
 
@@ -247,22 +247,22 @@ def test_a_user_has_to_fit_a_row_key(user: str, fits: bool) -> None:
 @pytest.mark.parametrize(
     ("identity", "fits"),
     [
-        ("i" * MAX_ENCODED_ID, True),
-        ("i" * (MAX_ENCODED_ID + 1), False),
-        ("\U0001f600" * (MAX_ENCODED_ID // 12), True),
-        ("\U0001f600" * (MAX_ENCODED_ID // 12 + 1), False),
+        ("i" * MAX_ENCODED_ID_BYTES, True),
+        ("i" * (MAX_ENCODED_ID_BYTES + 1), False),
+        ("\U0001f600" * (MAX_ENCODED_ID_BYTES // 12), True),
+        ("\U0001f600" * (MAX_ENCODED_ID_BYTES // 12 + 1), False),
     ],
 )
 def test_an_id_has_to_fit_a_qualifier(identity: str, fits: bool) -> None:
     found = check(small_contract(), small_event(id=identity))
 
-    place = event_place("ann", event_id([identity]), PUBLISHED, "hour")
-    assert (len(place.qualifier) <= 16_384) == fits
+    cell_key = cell_key_of("ann", event_id([identity]), PUBLISHED, "hour")
+    assert (len(cell_key.qualifier) <= 16_384) == fits
     assert [(finding.rule, finding.field) for finding in found] == ([] if fits else [("length", "id")])
 
 
 def test_a_composed_id_has_to_fit_as_a_whole() -> None:
-    part = "i" * (MAX_ENCODED_ID - 2)
+    part = "i" * (MAX_ENCODED_ID_BYTES - 2)
 
     assert check(ids_contract(), small_event(user=1, id=part, n=1)) == []
     (finding,) = check(ids_contract(), small_event(user=1, id=part, n=12))

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.loader import load_contract
-from shared.validation.fast_path import MOST_LEARNT, FastPath
+from shared.validation.fast_path import MAX_LEARNED_FIELDS, FastPath
 from shared.validation.results import Accepted
-from shared.validation.validator import MAX_EVENT, Judgement
+from shared.validation.validator import MAX_EVENT_BYTES, Validator
 from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
 from tests.support.small_messages import PUBLISHED, json_values, small_contract, small_event
 
@@ -44,12 +44,12 @@ CONTRACTS = {
 }
 
 
-def slowly(judge: Judgement, raw: bytes) -> Any:
-    return judge.of_record(msgspec.json.decode(raw), PUBLISHED, raw)
+def slowly(judge: Validator, raw: bytes) -> Any:
+    return judge.validate_record(msgspec.json.decode(raw), PUBLISHED, raw)
 
 
-def is_fast(judge: Judgement, raw: bytes) -> bool:
-    return judge._fast((raw,), (PUBLISHED,), MAX_EVENT)[0] is not None
+def is_fast(judge: Validator, raw: bytes) -> bool:
+    return judge._fast((raw,), (PUBLISHED,), MAX_EVENT_BYTES)[0] is not None
 
 
 names = st.sampled_from(["other", "user_id", "actor", "event_id", "meta", "kind", "tag", "zoë", "a.b", '"', "f0"])
@@ -66,7 +66,7 @@ odd_values = (
 @given(data=st.data())
 def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.DataObject) -> None:
     contract, event = CONTRACTS[which]
-    judge = Judgement(contract, quality=quality)
+    judge = Validator(contract, quality=quality)
     raws = []
     for _ in range(data.draw(st.integers(1, 4))):
         record = dict(event)
@@ -99,7 +99,7 @@ def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.
 )
 @pytest.mark.parametrize("unknown", ["keep", "drop", "reject"])
 def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> None:
-    judge = Judgement(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
+    judge = Validator(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
 
     for _ in range(2):
         assert judge(raw, PUBLISHED) == slowly(judge, raw)
@@ -115,7 +115,7 @@ def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> Non
     ],
 )
 def test_what_is_no_json_in_a_field_that_is_dropped_is_no_json(raw: bytes) -> None:
-    judge = Judgement(small_contract('[checks]\nunknown_fields = "drop"'))
+    judge = Validator(small_contract('[checks]\nunknown_fields = "drop"'))
     judge(msgspec.json.encode(small_event(zz=1)), PUBLISHED)
 
     assert not isinstance(judge(raw, PUBLISHED), Accepted)
@@ -126,7 +126,7 @@ def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) 
     contract, event = CONTRACTS[which]
     if contract.unknown_fields == "reject":
         event = {**event, "actor": {"id": 5}, "meta": {"tag": "t", "more": {"deep": "down"}}}
-    judge = Judgement(contract)
+    judge = Validator(contract)
     raw = msgspec.json.encode(event)
 
     judge(raw, PUBLISHED)
@@ -136,7 +136,7 @@ def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) 
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
 def test_the_real_log_takes_the_fast_path_and_comes_to_the_same() -> None:
-    judge = Judgement(load_contract(SPARKIFY_CONTRACT))
+    judge = Validator(load_contract(SPARKIFY_CONTRACT))
     raws = [msgspec.json.encode(record) for record in sparkify_records()]
 
     verdicts = judge.all(raws, PUBLISHED)
@@ -147,16 +147,16 @@ def test_the_real_log_takes_the_fast_path_and_comes_to_the_same() -> None:
 
 
 def test_an_event_with_a_finding_is_left_to_the_checks() -> None:
-    assert not is_fast(Judgement(MUSIC), msgspec.json.encode(music_event(duration=-1)))
+    assert not is_fast(Validator(MUSIC), msgspec.json.encode(music_event(duration=-1)))
 
 
 def test_only_so_many_names_are_learnt() -> None:
-    judge = Judgement(small_contract())
-    for number in range(MOST_LEARNT + 10):
+    judge = Validator(small_contract())
+    for number in range(MAX_LEARNED_FIELDS + 10):
         judge(msgspec.json.encode(small_event(**{f"x{number}": 1})), PUBLISHED)
 
     assert is_fast(judge, msgspec.json.encode(small_event(x0=1)))
-    late = msgspec.json.encode(small_event(**{f"x{MOST_LEARNT + 9}": 1}))
+    late = msgspec.json.encode(small_event(**{f"x{MAX_LEARNED_FIELDS + 9}": 1}))
     assert not is_fast(judge, late)
     assert judge(late, PUBLISHED) == slowly(judge, late)
 
@@ -166,11 +166,11 @@ def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
     raw = msgspec.json.encode(small_event())
 
     assert fast((raw,), (PUBLISHED,), len(raw) - 1) == [None]
-    assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT) == [None]
+    assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT_BYTES) == [None]
 
 
 def test_a_field_of_a_name_that_needs_escapes_is_left_to_the_checks() -> None:
-    judge = Judgement(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
+    judge = Validator(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
     raw = msgspec.json.encode(small_event(**{'say "a"': "b"}))
 
     assert judge(raw, PUBLISHED) == slowly(judge, raw)

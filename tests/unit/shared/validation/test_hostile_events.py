@@ -15,15 +15,15 @@ from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import judged
 from shared.pubsub.message import _gunzip, receive
 from shared.runtime import logs
-from shared.validation.checks import MAX_UNKNOWN
-from shared.validation.results import QUOTED, Accepted, Rejected
-from shared.validation.validator import Judgement
+from shared.validation.checks import MAX_UNKNOWN_FINDINGS
+from shared.validation.results import MAX_QUOTED_CHARS, Accepted, Rejected
+from shared.validation.validator import Validator
 from tests.support import hostile
 from tests.support.hostile import CASES, GOOD, HUNGRY, OTHER, Case
 from tests.support.samples import MUSIC_CONTRACT
 from tests.support.small_messages import PUBLISHED, small_contract
 
-music = Judgement(load_contract(MUSIC_CONTRACT))
+music = Validator(load_contract(MUSIC_CONTRACT))
 
 
 def by_name(cases: list[Case]) -> pytest.MarkDecorator:
@@ -59,13 +59,13 @@ def test_the_last_of_equal_keys_counts() -> None:
     assert isinstance(verdict, Accepted)
     assert json.loads(verdict.value)["user_id"] == "zoe"
     assert verdict.value.count(b"user_id") == 1
-    assert row_keys.user_of_row(verdict.place.row_key) == "zoe"
+    assert row_keys.user_of_row(verdict.cell_key.row_key) == "zoe"
 
 
 @pytest.mark.parametrize(("fields", "findings"), [(100, 100), (101, 101), (102, 101), (70_000, 101)])
 def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int) -> None:
     """A cell of 40 MB would be refused, or end the instance, at each delivery."""
-    judge = Judgement(small_contract('[checks]\nunknown_fields = "reject"\n'))
+    judge = Validator(small_contract('[checks]\nunknown_fields = "reject"\n'))
     event = {"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", **{f"k{n}": 0 for n in range(fields)}}
 
     verdict = judge(msgspec.json.encode(event), PUBLISHED)
@@ -74,8 +74,8 @@ def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int)
     assert {finding.rule for finding in verdict.findings} == {"unknown_field"}
     assert len(verdict.findings) == findings
     assert verdict.findings[0].field == "k0"
-    if fields > MAX_UNKNOWN:
-        assert (verdict.findings[-1].field, verdict.findings[-1].found) == ("", f"{fields - MAX_UNKNOWN} more")
+    if fields > MAX_UNKNOWN_FINDINGS:
+        assert (verdict.findings[-1].field, verdict.findings[-1].found) == ("", f"{fields - MAX_UNKNOWN_FINDINGS} more")
     assert len(msgspec.json.encode(verdict.findings)) < 20_000
 
 
@@ -111,8 +111,8 @@ PRINTABLE = set(range(0x21, 0x7F))
 def key_parts(identity: str) -> list[bytes]:
     """Return all that is made of an identity: an event's row and qualifier as user, as id, and as a figure's value."""
     at = datetime(2024, 1, 15, 10, tzinfo=UTC)
-    by_hour = row_keys.event_place(identity, row_keys.event_id([identity, identity]), at, "hour")
-    by_day = row_keys.event_place(identity, row_keys.event_id([identity]), at, "day")
+    by_hour = row_keys.cell_key_of(identity, row_keys.event_id([identity, identity]), at, "hour")
+    by_day = row_keys.cell_key_of(identity, row_keys.event_id([identity]), at, "day")
     return [*by_day[:2], *by_hour[:2], row_keys.aggregate_row("user", date(2024, 1, 15), identity)]
 
 
@@ -170,8 +170,11 @@ def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_
     verdict = music(raw, datetime(2024, 1, 16, tzinfo=UTC))
 
     if isinstance(verdict, Accepted):
-        assert set(verdict.place.row_key + verdict.place.qualifier) <= PRINTABLE
-        stored = (row_keys.user_of_row(verdict.place.row_key), row_keys.decode(verdict.place.qualifier[12:].decode()))
+        assert set(verdict.cell_key.row_key + verdict.cell_key.qualifier) <= PRINTABLE
+        stored = (
+            row_keys.user_of_row(verdict.cell_key.row_key),
+            row_keys.decode(verdict.cell_key.qualifier[12:].decode()),
+        )
         # JSON's two escapes of a pair are the character; a lone one is none
         assert stored[field == "event_id"] == identity.encode("utf-16", "surrogatepass").decode("utf-16")
     else:
@@ -179,7 +182,7 @@ def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_
         for finding in verdict.findings:
             assert finding.found.isascii()
             assert finding.found.isprintable()
-            assert len(finding.found) <= QUOTED
+            assert len(finding.found) <= MAX_QUOTED_CHARS
 
 
 # What is told of it

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from shared.validation.results import QUOTED, Finding, quote, rules_broken
+from shared.validation.results import MAX_QUOTED_CHARS, Finding, quote, rules_broken
 from tests.support.small_messages import json_values
 
 
@@ -42,7 +42,7 @@ def test_values_are_quoted(value: Any, shown: str) -> None:
 def test_quotes_are_short_and_printable(value: Any) -> None:
     shown = quote(value)
 
-    assert len(shown) <= QUOTED
+    assert len(shown) <= MAX_QUOTED_CHARS
     assert shown.isascii()
     assert shown.isprintable()
 

@@ -1,4 +1,4 @@
-"""An event's bytes and publication decide its verdict and place, and nothing that comes can break that."""
+"""An event's bytes and publication decide its verdict and cell_key, and nothing that comes can break that."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.loader import load_contract
-from shared.json_nesting import MAX_DEPTH
+from shared.json_nesting import MAX_NESTING_DEPTH
 from shared.validation.results import Accepted, Finding, Rejected
-from shared.validation.validator import Judgement, describe
+from shared.validation.validator import Validator, describe
 from tests.support.samples import MUSIC_CONTRACT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
 from tests.support.small_messages import PUBLISHED, json_values, small_contract, small_event
 
-music = Judgement(load_contract(MUSIC_CONTRACT))
+music = Validator(load_contract(MUSIC_CONTRACT))
 
 
 def judged(raw: bytes) -> Accepted | Rejected:
@@ -41,9 +41,9 @@ def test_a_good_event_is_accepted_in_its_place_as_canonical_json() -> None:
         "duration": 180.25,
         "extra": {"a": [1]},
     }
-    assert verdict.place.row_key.endswith(b"#20240115#user-1")
-    assert verdict.place.qualifier == b"86398999999#evt-000001"
-    assert verdict.place.micros == 1_705_276_801_000_000
+    assert verdict.cell_key.row_key.endswith(b"#20240115#user-1")
+    assert verdict.cell_key.qualifier == b"86398999999#evt-000001"
+    assert verdict.cell_key.micros == 1_705_276_801_000_000
 
 
 def test_an_event_with_warnings_is_stored_with_them() -> None:
@@ -102,23 +102,23 @@ def test_integers_of_any_size_are_kept_where_no_field_names_them() -> None:
 @pytest.mark.parametrize("depth", [98, 99, 100, 900, 5_000, 100_000])
 def test_nesting_has_a_bound_of_its_own(depth: int) -> None:
     """Python 3.11 reads a tenth of the levels that 3.13 reads."""
-    small = Judgement(small_contract('[fields.x]\ntype = "string"\nfrom = "deep.x"\n'))
+    small = Validator(small_contract('[fields.x]\ntype = "string"\nfrom = "deep.x"\n'))
     raw = json.dumps(small_event(deep=0)).replace("0}", '{"a":' * depth + "1" + "}" * depth + "}").encode()
 
     verdict = small(raw, PUBLISHED)
 
-    levels = f"{MAX_DEPTH} levels of arrays and objects"
+    levels = f"{MAX_NESTING_DEPTH} levels of arrays and objects"
     too_deep = Rejected(raw, [Finding("too_large", "", f"over {levels}", f"at most {levels}")])
     assert isinstance(verdict, Accepted) if depth < 100 else verdict == too_deep
 
 
 def test_an_event_that_cannot_be_written_as_json_is_rejected() -> None:
-    small = Judgement(small_contract())
+    small = Validator(small_contract())
     deep: list[Any] = []
     for _ in range(50_000):
         deep = [deep]
 
-    verdict = small.of_record(small_event(deep=deep), PUBLISHED, b"raw")
+    verdict = small.validate_record(small_event(deep=deep), PUBLISHED, b"raw")
 
     expected = "values that JSON and 64-bit integers can hold"
     assert verdict == Rejected(b"raw", [Finding("range", "", "nesting too deep", expected)])
@@ -153,18 +153,18 @@ likely_events = st.fixed_dictionaries(
 def test_judging_twice_gives_the_same_verdict_and_place(record: dict[str, Any]) -> None:
     raw = msgspec.json.encode(record)
 
-    one, other = judged(raw), Judgement(load_contract(MUSIC_CONTRACT))(raw, PUBLISHED)
+    one, other = judged(raw), Validator(load_contract(MUSIC_CONTRACT))(raw, PUBLISHED)
 
     assert one == other
     if isinstance(one, Accepted):
-        assert len(one.place.row_key) <= 4_096
-        assert len(one.place.qualifier) <= 16_384
-        assert one.place.micros >= 0
+        assert len(one.cell_key.row_key) <= 4_096
+        assert len(one.cell_key.qualifier) <= 16_384
+        assert one.cell_key.micros >= 0
 
 
 @given(likely_events)
 def test_a_stored_event_judged_by_its_canonical_form_is_itself(record: dict[str, Any]) -> None:
-    canonical = Judgement(load_contract(MUSIC_CONTRACT).of_canonical_events())
+    canonical = Validator(load_contract(MUSIC_CONTRACT).of_canonical_events())
 
     verdict = judged(msgspec.json.encode(record))
 
@@ -193,16 +193,16 @@ def test_bucket_and_composed_ids_decide_the_place() -> None:
         head='version = 1\nname = "s"\n[event]\nid = ["id", "session"]\nuser = "user"\ntime = "time"\nbucket = "hour"',
     )
 
-    verdict = Judgement(by_hour)(json.dumps(small_event(id="a:b", session=7.0)).encode(), PUBLISHED)
+    verdict = Validator(by_hour)(json.dumps(small_event(id="a:b", session=7.0)).encode(), PUBLISHED)
 
     assert isinstance(verdict, Accepted)
-    assert verdict.place.row_key.endswith(b"#20240115#ann#10")
-    assert verdict.place.qualifier.endswith(b"#a%3Ab:7")
+    assert verdict.cell_key.row_key.endswith(b"#20240115#ann#10")
+    assert verdict.cell_key.qualifier.endswith(b"#a%3Ab:7")
     assert json.loads(verdict.value)["session"] == 7
 
 
 def test_without_quality_checks_only_id_user_and_time_count() -> None:
-    lenient = Judgement(load_contract(MUSIC_CONTRACT), quality=False)
+    lenient = Validator(load_contract(MUSIC_CONTRACT), quality=False)
     raw = json.dumps(music_event(event_type="dance", songId="a b", duration="long")).encode()
 
     verdict = lenient(raw, PUBLISHED)
@@ -215,7 +215,7 @@ def test_without_quality_checks_only_id_user_and_time_count() -> None:
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
 def test_the_real_log_is_judged_as_it_should_be() -> None:
-    sparkify = Judgement(load_contract(SPARKIFY_CONTRACT))
+    sparkify = Validator(load_contract(SPARKIFY_CONTRACT))
     published = datetime(2019, 1, 1, tzinfo=UTC)
 
     verdicts = [sparkify(msgspec.json.encode(record), published) for record in sparkify_records()]
@@ -226,5 +226,5 @@ def test_the_real_log_is_judged_as_it_should_be() -> None:
     assert {tuple((finding.rule, finding.field) for finding in verdict.findings) for verdict in rejected} == {
         (("null", "user_id"),)
     }
-    assert len({verdict.place[:2] for verdict in accepted}) == 7_756
-    assert len({verdict.place.row_key.split(b"#")[1] for verdict in accepted}) == 30
+    assert len({verdict.cell_key[:2] for verdict in accepted}) == 7_756
+    assert len({verdict.cell_key.row_key.split(b"#")[1] for verdict in accepted}) == 30
