@@ -12,7 +12,7 @@ import pytest
 from google.cloud.bigtable_v2.types import MutateRowsRequest
 from grpc import StatusCode
 
-from shared.bigtable.batcher import BatchLimits, Batcher
+from shared.bigtable.batcher import Batcher, BatchLimits
 from shared.bigtable.client import Bigtable
 from shared.bigtable.mutations import Entry
 from shared.bigtable.transport import CallError
