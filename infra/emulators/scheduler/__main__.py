@@ -1,6 +1,6 @@
 """Run the scheduler until SIGTERM or SIGINT.
 
-python -m infra.scheduler --port 8087
+python -m infra.emulators.scheduler --port 8087
 """
 
 from __future__ import annotations
