@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.contracts.model import RESERVED_DIMENSION
 from shared.errors import EventRejectedError
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import MAX_DIMENSION_BYTES, MAX_QUALIFIER_BYTES, encode
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import EventsTable
@@ -52,9 +52,9 @@ class BigTableClient:
         """
         self._settings = settings or Settings.from_environment(project_id=project_id, instance_id=instance_id)
         self._contract = load_contract(self._settings.contract)
-        self._judgement = Validator(self._contract.of_canonical_events())
+        self._validator = Validator(self._contract.of_canonical_events())
         self._bigtable = Bigtable(self._settings)
-        self._ingestion = Ingestion(self._bigtable, self._contract)
+        self._ingestion = IngestPipeline(self._bigtable, self._contract)
         self._events = EventsTable(self._bigtable, self._contract.bucket)
         self._rollups = AggregatesTable(self._bigtable, StateTable(self._bigtable))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -89,7 +89,7 @@ class BigTableClient:
             raise EventRejectedError(
                 f"event_data: found what JSON can't hold ({error}), expected JSON values"
             ) from None
-        verdict = self._judgement(raw, published)
+        verdict = self._validator.validate(raw, published)
         if isinstance(verdict, Rejected):
             raise EventRejectedError(
                 "; ".join(
@@ -97,7 +97,7 @@ class BigTableClient:
                     for each in verdict.findings
                 )
             )
-        self._run(self._ingestion.keep([verdict], published, "write_event"))
+        self._run(self._ingestion.store([verdict], published, "write_event"))
 
     def get_user_events(
         self,

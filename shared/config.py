@@ -7,12 +7,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from shared.errors import SettingsError
 
 _Default = TypeVar("_Default", float, None)
 
+Service = Literal["bigtable", "pubsub", "scheduler"]
+EMULATOR_VARIABLES: dict[Service, str] = {
+    "bigtable": "BIGTABLE_EMULATOR_HOST",
+    "pubsub": "PUBSUB_EMULATOR_HOST",
+    "scheduler": "CLOUD_SCHEDULER_EMULATOR_HOST",
+}
 DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
 
 
@@ -88,6 +94,36 @@ class Settings:
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )
+
+    @property
+    def emulators(self) -> dict[Service, str]:
+        """Addresses of the services that are emulators."""
+        addresses: dict[Service, str | None] = {
+            "bigtable": self.bigtable_emulator,
+            "pubsub": self.pubsub_emulator,
+            "scheduler": self.scheduler_emulator,
+        }
+        return {service: address for service, address in addresses.items() if address}
+
+    def emulated(self, *services: Service) -> bool:
+        """Return whether services are emulators (True) or Google Cloud (False).
+
+        Args:
+            services: that are used together; by default Bigtable and Pub/Sub, and the scheduler if it is an emulator.
+
+        Raises:
+            SettingsError: some are emulators and others are Google Cloud.
+        """
+        found = self.emulators
+        needed = services or ("bigtable", "pubsub", *(("scheduler",) if "scheduler" in found else ()))
+        present = [EMULATOR_VARIABLES[service] for service in needed if service in found]
+        missing = [EMULATOR_VARIABLES[service] for service in needed if service not in found]
+        if present and missing:
+            raise SettingsError(
+                f"found {' and '.join(present)} without {' and '.join(missing)}, expected all of them for emulators or "
+                "none for Google Cloud"
+            )
+        return bool(present)
 
 
 def contract_path(given: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Path:

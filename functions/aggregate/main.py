@@ -1,4 +1,4 @@
-"""Compute the day that a message asks for; where it asks for several, ask for each by a message of its own."""
+"""The function `aggregate`: compute the day that a message requests, or request each of several days separately."""
 
 import functions_framework.aio
 from starlette.requests import Request
@@ -9,17 +9,17 @@ from shared.runtime.cloud_events import ACKNOWLEDGED, receive
 from shared.runtime.responses import error_responses
 
 
-# `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.
+# `http`, not `cloud_event`: shared/runtime/cloud_events.py reads the CloudEvent of a request at less cost.
 @functions_framework.aio.http
 async def aggregate(request: Request) -> Response:
-    """Answer 2xx once the day that is asked for is computed and readable, or every one of several is asked for."""
+    """Respond 2xx once the requested day is computed and readable, or each of several days is requested."""
     message = await receive(request)
-    with error_responses(message) as told:
-        aggregation = instance.aggregation()
-        match await aggregation.days(message):
+    with error_responses(message) as log_fields:
+        pipeline = instance.aggregate_pipeline()
+        match await pipeline.days(message):
             case [day]:
-                told["day"] = day
-                await aggregation.run(day)
+                log_fields["day"] = day
+                await pipeline.run(day)
             case days:
                 await instance.request_days(days)
     return ACKNOWLEDGED

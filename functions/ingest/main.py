@@ -1,4 +1,4 @@
-"""Store the events of a message: unpack → transform → check → place → store; what fails a check is kept apart."""
+"""The function `ingest`: receive a message, unpack it, validate its events, store them, acknowledge the message."""
 
 import functions_framework.aio
 from starlette.requests import Request
@@ -9,11 +9,11 @@ from shared.runtime.cloud_events import ACKNOWLEDGED, receive
 from shared.runtime.responses import error_responses
 
 
-# `http`, not `cloud_event`: a CloudEvent is an HTTP request, and shared/deliveries.py reads it at less cost.
+# `http`, not `cloud_event`: shared/runtime/cloud_events.py reads the CloudEvent of a request at less cost.
 @functions_framework.aio.http
 async def ingest(request: Request) -> Response:
-    """Answer 2xx once every event of the message is in `events` or in `rejected`, and never before."""
+    """Respond 2xx once Bigtable has acknowledged every event of the message, accepted or rejected."""
     message = await receive(request)
     with error_responses(message):
-        await instance.ingestion().take(message)
+        await instance.ingest_pipeline().process(message)
     return ACKNOWLEDGED

@@ -86,13 +86,15 @@ def check_files(
         contract: what to hold them to.
         progress: is told of the figures now and then.
     """
-    judge = Validator(contract)
+    validator = Validator(contract)
     published = datetime.now(UTC)
     report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
     items = iter(reader)
     while batch := list(islice(items, _BATCH)):
         records = readable(batch, report)
-        for record, verdict in zip(records, judge.all([record.raw for record in records], published), strict=True):
+        for record, verdict in zip(
+            records, validator.validate_all([record.raw for record in records], published), strict=True
+        ):
             if isinstance(verdict, Accepted):
                 if cell_keys.add((verdict.cell_key,)):
                     report.stored += 1

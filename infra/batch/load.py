@@ -14,7 +14,7 @@ from infra.sources.files import Record, SourceReader
 from shared import gc_tuning
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
 from shared.validation.results import Accepted, Rejected, Verdict
 
@@ -44,7 +44,7 @@ async def load_files(
         progress: is told of the figures now and then.
     """
     gc_tuning.apply()
-    ingestion = Ingestion(bigtable, contract, quality=quality)
+    ingestion = IngestPipeline(bigtable, contract, quality=quality)
     published = datetime.now(UTC)
     report, places, seen = Report(), DistinctCellKeys(), set[bytes]()
     held = 0
@@ -55,7 +55,7 @@ async def load_files(
         try:
             verdicts = ingestion.validate_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
-            await ingestion.keep(accepted, published, records[0].source)
+            await ingestion.store(accepted, published, records[0].source)
             report.stored += places.add([verdict.cell_key for verdict in accepted])
             if len(accepted) < len(verdicts):
                 await quarantine(records, verdicts)
@@ -68,7 +68,7 @@ async def load_files(
     async def quarantine(records: list[Record], verdicts: list[Verdict]) -> None:
         for record, verdict in zip(records, verdicts, strict=True):
             if isinstance(verdict, Rejected):
-                await ingestion.keep([verdict], published, where(record))
+                await ingestion.store([verdict], published, where(record))
                 row = rejected_row(verdict.raw, published.date())
                 if row not in seen:
                     seen.add(row)

@@ -21,7 +21,7 @@ from shared.bigtable.client import EVENTS, REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.ingest.pipeline import judged
+from shared.ingest.pipeline import validate_message
 from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, pack
 from shared.pubsub.publisher import Publisher
 from shared.tables.events import FAMILY
@@ -83,13 +83,13 @@ async def replay_rejected(
         dry_run: only look.
         patience: seconds to wait until the function has stored them.
     """
-    replay, judge = Replay(), Validator(contract)
+    replay, validator = Replay(), Validator(contract)
     together: list[tuple[RejectedEvent, Accepted]] = []
     async for event in RejectedTable(bigtable).of_day(day, rule=rule):
         if limit is not None and replay.looked_at == limit:
             break
         replay.looked_at += 1
-        verdict = judge(event.raw, _published(event))
+        verdict = validator.validate(event.raw, _published(event))
         if not isinstance(verdict, Accepted):
             replay.failing.update(rules_broken(verdict.findings))
             continue
@@ -120,7 +120,7 @@ async def replay_dead_letters(
         limit: messages at most.
         dry_run: only look, and leave them where they are.
     """
-    replay, judge = Replay(), Validator(contract)
+    replay, validator = Replay(), Validator(contract)
     looked_at: list[str] = []
     while limit is None or replay.looked_at < limit:
         most = _PACKED if limit is None else min(_PACKED, limit - replay.looked_at)
@@ -130,7 +130,7 @@ async def replay_dead_letters(
         for received in batch:
             replay.looked_at += 1
             message = received.message
-            for verdict in judged(judge, _as_received(message)):
+            for verdict in validate_message(validator, _as_received(message)):
                 if isinstance(verdict, Accepted):
                     replay.passing += 1
                 else:

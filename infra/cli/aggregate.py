@@ -12,7 +12,6 @@ import click
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.errors import SettingsError
 
 
 @click.group()
@@ -47,11 +46,7 @@ def trigger_aggregate(
 
     settings = Settings.from_environment(project_id=project_id, instance_id="unused")
     settings = replace(settings, region=region or settings.region)
-    if bool(settings.pubsub_emulator) != bool(settings.scheduler_emulator):
-        raise SettingsError(
-            "found one of PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST, expected both for emulators or none "
-            "for Google Cloud"
-        )
+    settings.emulated("pubsub", "scheduler")
     if day is first is last is None:
         published = run_job(settings)
         if as_json:
@@ -90,7 +85,7 @@ def aggregate(
 
     Example: sluice aggregate --date 2024-01-15
     """
-    from shared.aggregate.pipeline import Aggregation, Summary
+    from shared.aggregate.pipeline import AggregatePipeline, Summary
     from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
@@ -100,7 +95,7 @@ def aggregate(
     async def work() -> list[Summary]:
         bigtable = Bigtable(settings)
         try:
-            aggregation = Aggregation(bigtable, loaded)
+            aggregation = AggregatePipeline(bigtable, loaded)
             return [await _told(await aggregation.run(day), quiet=as_json) for day in days]
         finally:
             await bigtable.close()

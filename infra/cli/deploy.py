@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import options
-from shared.config import Settings, contract_path
+from shared.config import EMULATOR_VARIABLES, Settings, contract_path
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError
 
@@ -91,7 +91,7 @@ def destroy(
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
-    emulated = _emulated(settings)
+    emulated = settings.emulated()
     deployment = load_deployment(config)
     planned = [] if emulated else list(teardown_steps(target(settings, deployment)))
     if dry_run:
@@ -170,30 +170,11 @@ def _confirm(question: str, expected: str) -> None:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
 
 
-def _emulators(settings: Settings) -> dict[str, str | None]:
-    return {
-        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
-        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
-        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
-    }
-
-
-def _emulated(settings: Settings) -> bool:
-    """Return whether the settings lead to emulators alone; SettingsError if they lead to some and to Google Cloud."""
-    found = [variable for variable, value in _emulators(settings).items() if value]
-    if found and not (settings.bigtable_emulator and settings.pubsub_emulator):
-        raise SettingsError(
-            f"found {' and '.join(found)} alone, expected both BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, or "
-            "none: half of it would be removed from Google Cloud"
-        )
-    return bool(found)
-
-
 def not_emulated(settings: Settings) -> None:
-    """Refuse settings that lead to an emulator."""
-    for variable, value in _emulators(settings).items():
-        if value:
-            raise SettingsError(f"{variable}: found {value}, expected none: this is about Google Cloud")
+    """Raise SettingsError if a service is an emulator."""
+    for service, address in settings.emulators.items():
+        variable = EMULATOR_VARIABLES[service]
+        raise SettingsError(f"{variable}: found {address}, expected it unset: this command is for Google Cloud")
 
 
 @click.command()

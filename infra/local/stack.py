@@ -232,7 +232,12 @@ class Stack:
         self._supervisor.start(function, command, env=environment, cwd=self._root, wave=1)
 
     def _start_scheduler(self) -> None:
-        command: list[str | Path] = [sys.executable, "-m", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "infra.emulators.scheduler",
+            f"--port={self.ports['scheduler']}",
+        ]
         environment = {**os.environ, **self.environment}
         self._supervisor.start("scheduler", command, env=environment, cwd=ROOT, wave=1)
 

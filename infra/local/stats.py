@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from shared.runtime.logs import LogEvent
+
 # Of the summary lines of `ingest`: these are figures, what else has a number is a rule.
 _KINDS = ("messages", "stored", "rejected", "duplicate")
-_SUMMARY, _DAY = "events taken in", "a day is aggregated"
-_DAYS = (_DAY, "too many of a day's events are rejected")
 _LONGEST_LINE = 160
 
 
@@ -90,14 +90,14 @@ class Follower:
             entry: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
         except msgspec.DecodeError:
             return  # not ours: a server's own words
-        message, severity = entry.get("message"), entry.get("severity")
-        if message == _SUMMARY:
+        event, severity = entry.get("event"), entry.get("severity")
+        if event == LogEvent.INGEST_SUMMARY:
             counts = Counter({key: value for key, value in entry.items() if type(value) is int})
             self._figures.events.update({kind: counts.pop(kind, 0) for kind in _KINDS})
             self._figures.rules.update(counts)
             return
-        if message in _DAYS:
+        if event == LogEvent.DAY_AGGREGATED:
             self._figures.days += 1
-        if message != _DAY and severity in ("WARNING", "ERROR"):
+        if severity in ("WARNING", "ERROR"):
             self._figures.problems[severity] += 1 + entry.get("left_out", 0)
-            self._figures.last = f"{name}: {message}"[:_LONGEST_LINE]
+            self._figures.last = f"{name}: {entry.get('message')}"[:_LONGEST_LINE]

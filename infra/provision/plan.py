@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection as Group
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Literal
@@ -72,7 +71,7 @@ class FoundJob:
     state: str = "ENABLED"
 
 
-def plan_topics(wanted: Group[str], found: Group[str]) -> list[Change]:
+def plan_topics(wanted: Collection[str], found: Collection[str]) -> list[Change]:
     """Return what is to be done for these topics to be there."""
     return [Change("create", "topic", name) for name in wanted if name not in found]
 
@@ -143,7 +142,7 @@ def table_text(table: Table) -> str:
     return f"with families {', '.join(table.families)}{splits}"
 
 
-def _different(found: object, wanted: object, keys: Group[str]) -> tuple[str, ...]:
+def _different(found: object, wanted: object, keys: Collection[str]) -> tuple[str, ...]:
     return tuple(key for key in keys if getattr(found, key) != getattr(wanted, key))
 
 

@@ -12,7 +12,7 @@ from infra.provision.pubsub import open_pubsub, provision_pubsub
 from infra.provision.resources import RESOURCES, Resources
 from infra.provision.scheduler import open_schedule, provision_schedule
 from shared.config import Settings
-from shared.errors import SettingsError, SluiceError
+from shared.errors import SluiceError
 
 
 def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
@@ -125,18 +125,6 @@ def _without_schedule(settings: Settings) -> str:
     Raises:
         SettingsError: some services would be emulators, and others Google's.
     """
-    emulators = {
-        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
-        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
-        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
-    }
-    found = [name for name, address in emulators.items() if address]
-    if found and not (settings.pubsub_emulator and settings.bigtable_emulator):
-        missing = [name for name in emulators if name not in found]
-        raise SettingsError(
-            f"found {' and '.join(found)} without {' and '.join(missing)}, expected all of them for emulators or none "
-            "for Google Cloud"
-        )
-    if found and not settings.scheduler_emulator:
-        return "left out, since the others are emulators and CLOUD_SCHEDULER_EMULATOR_HOST isn't set"
+    if settings.emulated() and not settings.scheduler_emulator:
+        return "left out, since the other services are emulators and CLOUD_SCHEDULER_EMULATOR_HOST isn't set"
     return ""

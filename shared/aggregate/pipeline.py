@@ -55,7 +55,7 @@ class Summary(msgspec.Struct, frozen=True):
     swept: int
 
 
-class Aggregation:
+class AggregatePipeline:
     """Computes days under one contract."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Notice events that come again soon, without asking the store. Only a figure: a second write changes nothing."""
+"""Detection of recently stored events, for a count; a second write of an event changes nothing."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from shared.row_keys import CellKey
 
 
 class DuplicateDetector:
-    """Remembers the cell_keys of the last events, so many different ones.
+    """Remembers the cell keys of the last different events.
 
-    50,000 cell_keys are about 5 MB, kept as hashes. One goes for each that comes: two sets taking turns would have an
-    instance's memory rise and fall by as much again.
+    50,000 hashes of keys take about 5 MB. One hash is evicted for each new one, so the memory stays level.
     """
 
     def __init__(self, size: int = 50_000) -> None:
         self._size = size
-        self._marks: set[int] = set()
+        self._known: set[int] = set()
         self._order: deque[int] = deque()
 
     def count(self, cell_keys: Iterable[CellKey]) -> int:
-        """Remember the cell_keys; returns how many of them were remembered already."""
-        marks, order = self._marks, self._order
-        known = 0
-        for mark in map(hash, cell_keys):
-            if mark in marks:
-                known += 1
+        """Remember the cell keys; return how many of them were known already."""
+        known, order = self._known, self._order
+        duplicates = 0
+        for digest in map(hash, cell_keys):
+            if digest in known:
+                duplicates += 1
             else:
-                marks.add(mark)
-                order.append(mark)
+                known.add(digest)
+                order.append(digest)
         while len(order) > self._size:
-            marks.remove(order.popleft())
-        return known
+            known.remove(order.popleft())
+        return duplicates

@@ -1,4 +1,4 @@
-"""How much an instance takes on at once, in bytes: who finds no room waits, and when too much waits, is sent away."""
+"""Flow control: bounds the bytes that an instance processes at once, and the bytes that wait for their turn."""
 
 from __future__ import annotations
 
@@ -11,103 +11,110 @@ from shared.errors import OverloadedError
 
 @dataclass(frozen=True, slots=True)
 class FlowLimits:
-    """Bounds of what an instance of 256 MiB can hold; CONTRIBUTING.md says how that is measured.
+    """What an instance of 256 MiB can hold; CONTRIBUTING.md says how it is measured.
 
     Attributes:
-        inside: bytes of events that are being judged and stored. On their way they exist several times over: as the
-            message, as events, as changes, as the call that carries them.
-        waiting: bytes of messages that wait for room.
+        active_bytes: bytes of events that are being validated and stored. Each event exists several times meanwhile: in
+            the message, as an event, as a mutation and in the request.
+        waiting_bytes: bytes of messages that wait for a reservation.
     """
 
-    inside: int = 6 * 1024 * 1024
-    waiting: int = 32 * 1024 * 1024
+    active_bytes: int = 6 * 1024 * 1024
+    waiting_bytes: int = 32 * 1024 * 1024
 
 
 class Reservation:
-    """What one caller occupies while a block runs."""
+    """Bytes that one caller reserves for the length of an `async with` block."""
 
-    __slots__ = ("_room", "size")
+    __slots__ = ("_flow_control", "size")
 
-    def __init__(self, room: FlowControl, size: int) -> None:
-        self._room = room
+    def __init__(self, flow_control: FlowControl, size: int) -> None:
+        self._flow_control = flow_control
         self.size = size
 
     async def __aenter__(self) -> Reservation:
-        await self._room.enter(self.size)
+        await self._flow_control.acquire(self.size)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        self._room.leave(self.size)
+        self._flow_control.release(self.size)
 
 
 class FlowControl:
-    """Admits callers in the order in which they came."""
+    """Grants reservations in the order of arrival."""
 
-    def __init__(self, *, patience: float, limits: FlowLimits | None = None) -> None:
-        """Prepare an empty room in which nobody waits for longer than `patience` seconds."""
-        self._patience = patience
+    def __init__(self, *, max_wait: float, limits: FlowLimits | None = None) -> None:
+        """Start empty.
+
+        Args:
+            max_wait: seconds that a caller waits for its reservation at most.
+            limits: other than the default.
+        """
+        self._max_wait = max_wait
         self._limits = limits or FlowLimits()
-        self._inside = 0
-        self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._active = 0
+        self._waiters: deque[tuple[asyncio.Future[None], int]] = deque()
         self._waiting_bytes = 0
 
-    def admit(self, size: int) -> Reservation:
-        """Reservation inside for the length of an `async with` block; somebody alone is let in whatever the size.
+    def reserve(self, size: int) -> Reservation:
+        """Return the reservation of some bytes, for an `async with` block.
+
+        A lone caller is always admitted; otherwise an oversized message could never succeed.
 
         Args:
             size: bytes.
 
         Raises:
-            OverloadedError: by the block; too much waits already, or it took too long.
+            OverloadedError: on entering the block, if too many bytes wait already or the wait took too long.
         """
         return Reservation(self, size)
 
-    async def enter(self, size: int) -> None:
-        """Come in, now or when there is room; errors as those of `admit`."""
-        if self._waiting or not self._fits(size):
+    async def acquire(self, size: int) -> None:
+        """Reserve bytes, now or when they are available; raises like `reserve`."""
+        if self._waiters or not self._fits(size):
             await self._wait(size)
         else:
-            self._inside += size
+            self._active += size
 
-    def grow(self, stay: Reservation, size: int) -> None:
-        """Take note that a caller turned out larger, or smaller again; who is inside already isn't sent away."""
-        stay.size += size
-        self._inside += size
+    def resize(self, reservation: Reservation, change: int) -> None:
+        """Add bytes to a granted reservation, or subtract them; a granted reservation is never revoked."""
+        reservation.size += change
+        self._active += change
+
+    def release(self, size: int) -> None:
+        """Return reserved bytes."""
+        self._active -= size
+        self._grant_next()
 
     def _fits(self, size: int) -> bool:
-        return not self._inside or self._inside + size <= self._limits.inside
+        return not self._active or self._active + size <= self._limits.active_bytes
 
     async def _wait(self, size: int) -> None:
-        if self._waiting_bytes + size > self._limits.waiting:
-            raise OverloadedError(f"{self._waiting_bytes:,} bytes of messages wait for room already")
+        if self._waiting_bytes + size > self._limits.waiting_bytes:
+            raise OverloadedError(f"at capacity: {self._waiting_bytes:,} bytes of messages are waiting already")
         waiter = (asyncio.get_running_loop().create_future(), size)
-        self._waiting.append(waiter)
+        self._waiters.append(waiter)
         self._waiting_bytes += size
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._max_wait):
                 await waiter[0]
         except BaseException as error:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
                 self._waiting_bytes -= size
-                self._let_in()  # who stood behind may be smaller
+                self._grant_next()  # the next waiter may be smaller
             else:
-                self.leave(size)  # let in and called off at the same moment
+                self.release(size)  # granted and cancelled in the same turn of the event loop
             if isinstance(error, TimeoutError):
-                raise OverloadedError(f"no room for {size:,} bytes within {self._patience:g} s") from None
+                raise OverloadedError(f"at capacity: no room for {size:,} bytes within {self._max_wait:g} s") from None
             raise
 
-    def leave(self, size: int) -> None:
-        """Give room back."""
-        self._inside -= size
-        self._let_in()
-
-    def _let_in(self) -> None:
-        if self._waiting and self._fits(self._waiting[0][1]):
-            admitted, size = self._waiting.popleft()
+    def _grant_next(self) -> None:
+        if self._waiters and self._fits(self._waiters[0][1]):
+            waiter, size = self._waiters.popleft()
             self._waiting_bytes -= size
-            self._inside += size
-            if not admitted.done():  # else it was called off, and gives the room back itself
-                admitted.set_result(None)
-            # The next one only after this one has come in: it may turn out far larger.
-            asyncio.get_running_loop().call_soon(self._let_in)
+            self._active += size
+            if not waiter.done():  # a cancelled waiter releases its bytes itself
+                waiter.set_result(None)
+            # Grant the following one in a later turn: this message may grow when it is unpacked.
+            asyncio.get_running_loop().call_soon(self._grant_next)

@@ -1,4 +1,4 @@
-"""What a function's instance makes once, on its first event: settings, contract, connection; what it asks and tells."""
+"""The objects that a function's instance makes on its first request: settings, contract, connection, pipeline."""
 
 from __future__ import annotations
 
@@ -9,62 +9,60 @@ from functools import cache
 import msgspec
 
 from shared import gc_tuning
-from shared.aggregate.pipeline import Aggregation, Summary
+from shared.aggregate.pipeline import AggregatePipeline, Summary
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.errors import SettingsError
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.runtime import logs, metrics
+from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
 
 
 @cache
-def ingestion() -> Ingestion:
-    """Return this instance's way in."""
+def ingest_pipeline() -> IngestPipeline:
+    """Return the ingest pipeline of this instance."""
     settings = Settings.from_environment()
-    tally = logs.PeriodicCounter("events taken in", record=metrics.recorder(settings.metrics_exporter))
-    loaded = load_contract(settings.contract)
-    made = Ingestion(Bigtable(settings), loaded, report=tally.add)
-    logs.configure(settings.project_id, function="ingest", contract=loaded.name)
-    SHUTDOWN.listen(tally.end)
+    record = metrics.recorder(settings.metrics_exporter)
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "events ingested", record=record)
+    contract = load_contract(settings.contract)
+    pipeline = IngestPipeline(Bigtable(settings), contract, report=counter.add)
+    logs.configure(settings.project_id, function="ingest", contract=contract.name)
+    SHUTDOWN.install(counter.close)
     gc_tuning.apply()
-    return made
+    return pipeline
 
 
 @cache
-def aggregation() -> Aggregation:
-    """Return this instance's aggregation."""
+def aggregate_pipeline() -> AggregatePipeline:
+    """Return the aggregate pipeline of this instance."""
     settings = Settings.from_environment()
-    loaded = load_contract(settings.contract)
-    made = Aggregation(Bigtable(settings), loaded, report=_log_run, deadline=settings.day_deadline)
-    logs.configure(settings.project_id, function="aggregate", contract=loaded.name)
-    SHUTDOWN.listen()
+    contract = load_contract(settings.contract)
+    pipeline = AggregatePipeline(Bigtable(settings), contract, report=_log_run, deadline=settings.day_deadline)
+    logs.configure(settings.project_id, function="aggregate", contract=contract.name)
+    SHUTDOWN.install()
     gc_tuning.apply()
-    return made
+    return pipeline
 
 
 async def request_days(days: Sequence[date]) -> None:
-    """Ask for days by a message for each; returns when Pub/Sub has them all.
+    """Publish a request for each day; return when Pub/Sub has all of them.
 
     Raises:
-        StoreUnavailableError: Pub/Sub didn't answer in time; some days may have been asked for.
-        SettingsError: they can't be asked for.
+        StoreUnavailableError: Pub/Sub didn't respond in time; some days may have been requested.
+        SettingsError: the topic is missing, may not be published to, or only one service is an emulator.
     """
     settings = Settings.from_environment()
-    if bool(settings.bigtable_emulator) != bool(settings.pubsub_emulator):
-        raise SettingsError(
-            "found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected both for emulators or none for "
-            "Google Cloud"
-        )
-    from shared.aggregate.fan_out import request_days  # a second, which a day alone has no need of
+    settings.emulated("bigtable", "pubsub")
+    from shared.aggregate.fan_out import request_days  # imports for 1 s, which a request for one day doesn't need
 
     await request_days(settings, days)
-    logs.info("days are requested, each by a message of its own", days=days)
+    logs.info(LogEvent.DAYS_REQUESTED, "days requested, each by a message of its own", days=days)
 
 
 def _log_run(summary: Summary) -> None:
+    fields = msgspec.to_builtins(summary)
     if summary.too_many_rejected:
-        logs.warning("too many of a day's events are rejected", **msgspec.to_builtins(summary))
+        logs.warning(LogEvent.DAY_AGGREGATED, "day aggregated; too many of its events are rejected", **fields)
     else:
-        logs.info("a day is aggregated", **msgspec.to_builtins(summary))
+        logs.info(LogEvent.DAY_AGGREGATED, "day aggregated", **fields)

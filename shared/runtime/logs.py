@@ -1,4 +1,7 @@
-"""Log lines that Cloud Logging understands: one JSON object each, on standard output."""
+"""Structured log lines for Cloud Logging: one JSON object a line, on standard output.
+
+`LogEvent` names each kind of line. Alerts, `sluice doctor` and the console match these names, never a message text.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-# https://cloud.google.com/logging/docs/structured-logging says which names are taken out of the object.
+# Names that Cloud Logging takes out of the object (https://cloud.google.com/logging/docs/structured-logging).
 _LABELS = "logging.googleapis.com/labels"
 _TRACE, _SPAN, _SAMPLED = (f"logging.googleapis.com/{name}" for name in ("trace", "spanId", "trace_sampled"))
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -23,33 +27,43 @@ _project = ""
 _labels: dict[str, str] = {}
 
 
+class LogEvent(StrEnum):
+    """The field `event` of a log line; its values are stable."""
+
+    INGEST_SUMMARY = "ingest_summary"
+    DAY_AGGREGATED = "day_aggregated"
+    DAYS_REQUESTED = "days_requested"
+    MESSAGE_FAILED = "message_failed"
+    UNEXPECTED_ERROR = "unexpected_error"
+
+
 def configure(project_id: str, **labels: str) -> None:
-    """Say once what every line of this process carries: labels, and the project that traces belong to."""
+    """Set the labels of every line of this process, and the project that its traces belong to."""
     global _project
     _project = project_id
     _labels.update(labels)
 
 
-def info(message: str, **fields: Any) -> None:
-    """Say what was done; `fields` are figures and names, never the content of events."""
-    _write("INFO", message, fields)
+def info(event: LogEvent, message: str, **fields: Any) -> None:
+    """Log what was done; `fields` are counts and names, never the content of user events."""
+    _write("INFO", event, message, fields)
 
 
-def warning(message: str, **fields: Any) -> None:
-    """Say what someone should look at soon."""
-    _write("WARNING", message, fields)
+def warning(event: LogEvent, message: str, **fields: Any) -> None:
+    """Log what an operator should look at soon."""
+    _write("WARNING", event, message, fields)
 
 
-def error(message: str, **fields: Any) -> None:
-    """Say what failed."""
-    _write("ERROR", message, fields)
+def error(event: LogEvent, message: str, **fields: Any) -> None:
+    """Log what failed."""
+    _write("ERROR", event, message, fields)
 
 
 def trace(traceparent: str | None) -> dict[str, Any]:
-    """Return the fields that make a line part of a trace; none without one.
+    """Return the fields that make a line part of a trace; empty without a valid traceparent.
 
     Args:
-        traceparent: W3C's, as it came.
+        traceparent: the W3C header, as received.
     """
     found = _TRACEPARENT(traceparent) if traceparent else None
     if not found:
@@ -60,74 +74,88 @@ def trace(traceparent: str | None) -> dict[str, Any]:
 
 
 class PeriodicCounter:
-    """Adds figures up and logs them at most once in so many seconds.
+    """Sums counts and logs them at most once per interval.
 
-    What comes last is told after that time too, if the instance has CPU then; if it has none between requests, it is
-    told with what comes next, or when the instance is asked to end.
+    A timer logs the last counts of an interval if the instance has CPU at that time. Without CPU between requests,
+    the next counts include them; `close` logs them at shutdown.
     """
 
     def __init__(
-        self, message: str, every: float = 5.0, *, record: Callable[[Counter[str]], None] | None = None
+        self,
+        event: LogEvent,
+        message: str,
+        interval: float = 5.0,
+        *,
+        record: Callable[[Counter[str]], None] | None = None,
     ) -> None:
-        """Begin at nothing; `record` is given the figures of each line too."""
+        """Start empty.
+
+        Args:
+            event: of the log line.
+            message: of the log line.
+            interval: seconds between two lines.
+            record: is called with the counts of each line, too.
+        """
+        self._event = event
         self._message = message
-        self._every = every
+        self._interval = interval
         self._record = record
         self._counts: Counter[str] = Counter()
-        self._last = -every
+        self._last = -interval
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, counts: Mapping[str, int]) -> None:
-        """Add figures; rejected events make the line a warning."""
+        """Add counts; rejected events make the line a warning."""
         for name, count in counts.items():
             self._counts[name] += count
         if self._timer is not None:
             return
-        left = self._last + self._every - time.monotonic()
-        if left <= 0:
-            self.tell()
+        remaining = self._last + self._interval - time.monotonic()
+        if remaining <= 0:
+            self.flush()
         else:
-            self._timer = asyncio.get_running_loop().call_later(left, self.tell)
+            self._timer = asyncio.get_running_loop().call_later(remaining, self.flush)
 
-    def end(self) -> None:
-        """Tell what is left, and from now on everything at once."""
-        self._every = 0.0
-        self.tell()
+    def close(self) -> None:
+        """Log what is left; log every later count at once."""
+        self._interval = 0.0
+        self.flush()
 
-    def tell(self) -> None:
-        """Log what has come together, if anything has."""
+    def flush(self) -> None:
+        """Log the counts since the last line, unless there are none."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._last = time.monotonic()
         counts, self._counts = +self._counts, Counter()
         if counts:
-            (warning if counts["rejected"] else info)(self._message, **counts)
+            (warning if counts["rejected"] else info)(self._event, self._message, **counts)
             if self._record:
                 self._record(counts)
 
 
 class RateLimitedLog:
-    """Logs the first of many like lines at once, and then at most one a second, with how many were left out."""
+    """Logs at most one line of a kind per interval, with the number of lines it left out."""
 
-    def __init__(self, every: float = 1.0) -> None:
-        self._every = every
+    def __init__(self, interval: float = 1.0) -> None:
+        self._interval = interval
         self._last: dict[object, float] = {}
         self._left_out: Counter[object] = Counter()
 
-    def warning(self, kind: object, message: str, **fields: Any) -> None:
-        """Log a warning of some kind, or count it."""
+    def warning(self, kind: object, event: LogEvent, message: str, **fields: Any) -> None:
+        """Log a warning of a kind, or count it."""
         clock = time.monotonic()
-        if clock - self._last.get(kind, -self._every) < self._every:
+        if clock - self._last.get(kind, -self._interval) < self._interval:
             self._left_out[kind] += 1
             return
         self._last[kind] = clock
         left_out = self._left_out.pop(kind, 0)
-        warning(message, **fields, **({"left_out": left_out} if left_out else {}))
+        warning(event, message, **fields, **({"left_out": left_out} if left_out else {}))
 
 
-def _write(severity: str, message: str, fields: dict[str, Any]) -> None:
-    # Not through `logging`: the functions framework disables the loggers it finds when LOG_EXECUTION_ID is set.
-    line = _encode({"severity": severity, "message": message, **fields, **({_LABELS: _labels} if _labels else {})})
+def _write(severity: str, event: LogEvent, message: str, fields: dict[str, Any]) -> None:
+    # Not through `logging`: with LOG_EXECUTION_ID set, functions-framework disables the loggers that exist.
+    labels = {_LABELS: _labels} if _labels else {}
+    line = _encode({"severity": severity, "event": event, "message": message, **fields, **labels})
     sys.stdout.write(line.decode("utf-8", "replace") + "\n")
     sys.stdout.flush()

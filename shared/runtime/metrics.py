@@ -1,54 +1,51 @@
-"""Metrics through OpenTelemetry, for who asks for them; without, nothing is imported and nothing is called."""
+"""Optional OpenTelemetry metrics; without an exporter nothing is imported."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from importlib.metadata import entry_points
 
 from shared.errors import SettingsError
 
-# By the names that OTEL_METRICS_EXPORTER has for them (https://opentelemetry.io/docs/specs/otel/configuration). The
-# exporter for OTLP is for the bundle's requirements to name.
-_EXPORTERS = {
-    "console": ("opentelemetry.sdk.metrics.export", "ConsoleMetricExporter"),
-    "otlp": ("opentelemetry.exporter.otlp.proto.http.metric_exporter", "OTLPMetricExporter"),
-}
-_KINDS = {"stored", "rejected", "duplicate", "messages"}
+# Exporter packages register under this name, which OpenTelemetry's own configuration reads, too
+# (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#exporter-selection).
+_ENTRY_POINTS = "opentelemetry_metrics_exporter"
+_COUNTERS = {"stored", "rejected", "duplicate", "messages"}
 
 
 def recorder(exporter: str) -> Callable[[Counter[str]], None] | None:
-    """Return what turns figures into counters `sluice.<name>`, and rules into one counter with an attribute.
+    """Return a function that adds counts to counters `sluice.<name>`, and rules to one counter with an attribute.
 
     Args:
-        exporter: of `OTEL_METRICS_EXPORTER`; nothing or "none" for no metrics.
+        exporter: of `OTEL_METRICS_EXPORTER`, such as "console" or "otlp"; empty or "none" for no metrics.
 
     Raises:
-        SettingsError: there is no such exporter.
+        SettingsError: no installed package provides the exporter.
     """
     if exporter in ("", "none"):
         return None
-    if exporter not in _EXPORTERS:
-        raise SettingsError(f"OTEL_METRICS_EXPORTER: found {exporter!r}, expected none or {' or '.join(_EXPORTERS)}")
-    module, name = _EXPORTERS[exporter]
-    try:
-        make: Any = getattr(import_module(module), name)
-        sdk, export = import_module("opentelemetry.sdk.metrics"), import_module("opentelemetry.sdk.metrics.export")
-    except ImportError as error:
+    # "otlp" leaves the protocol open. Cloud Run instances can reach collectors over HTTP.
+    found = entry_points(group=_ENTRY_POINTS, name="otlp_proto_http" if exporter == "otlp" else exporter)
+    if not found:
+        installed = sorted(each.name for each in entry_points(group=_ENTRY_POINTS))
         raise SettingsError(
-            f"OTEL_METRICS_EXPORTER: found {exporter!r}, expected its package to be installed: {error}"
-        ) from None
+            f"OTEL_METRICS_EXPORTER: found {exporter!r}, expected none or an exporter whose package is installed: "
+            f"{', '.join(installed)}"
+        )
+    make = next(iter(found)).load()
+    sdk, export = import_module("opentelemetry.sdk.metrics"), import_module("opentelemetry.sdk.metrics.export")
     provider = sdk.MeterProvider(metric_readers=[export.PeriodicExportingMetricReader(make())])
     meter = provider.get_meter("sluice")
-    counters = {kind: meter.create_counter(f"sluice.{kind}") for kind in sorted(_KINDS)}
+    counters = {name: meter.create_counter(f"sluice.{name}") for name in sorted(_COUNTERS)}
     broken = meter.create_counter("sluice.rules_broken")
 
     def record(counts: Counter[str]) -> None:
-        for kind, count in counts.items():
-            if kind in counters:
-                counters[kind].add(count)
+        for name, count in counts.items():
+            if name in counters:
+                counters[name].add(count)
             else:
-                broken.add(count, {"rule": kind})
+                broken.add(count, {"rule": name})
 
     return record

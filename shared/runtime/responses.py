@@ -1,4 +1,4 @@
-"""What a function answers when it fails: a status that makes Pub/Sub deliver again, and one clear log line."""
+"""Error responses of a function: a status that makes Pub/Sub redeliver, and one log line that names the message."""
 
 from __future__ import annotations
 
@@ -9,61 +9,63 @@ from starlette.exceptions import HTTPException
 from shared.errors import OverloadedError, PermanentError, RequestError, StoreUnavailableError, TransientError
 from shared.pubsub.message import Message
 from shared.runtime import logs
+from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
 
 
 class error_responses:  # noqa: N801 - used like a function
-    """Turn our errors, in a `with` block, into answers; nothing is acknowledged that isn't stored.
+    """A context manager that turns errors of the project into HTTP responses; no message is acknowledged unstored.
 
-    An `HTTPException` reaches the caller with its status, where any other exception would log a traceback as well.
+    An `HTTPException` reaches the caller with its status. Any other exception would also log a traceback.
 
-    The block is given the fields that its line in the log has besides those of the message, to add to.
+    Entering returns the fields of the log line, besides those of the message; the block may add to them.
 
     Raises:
-        HTTPException: 429 for more than this instance can hold, 503 for what another try may mend, 500 for what needs
-            a person first. Pub/Sub delivers the message again after each. A request that asks for nothing that could
-            be done is logged and acknowledged.
+        HTTPException: 429 if the instance is at capacity, 503 for a transient error, 500 for an error that needs an
+            operator. Pub/Sub redelivers after each. An impossible aggregate request is logged and acknowledged.
     """
 
     def __init__(self, message: Message) -> None:
-        """Prepare for a message; the log line names it."""
+        """Prepare for a message."""
         self._message = message
-        self._told: dict[str, Any] = {}
-        self._watch = SHUTDOWN.watching()
+        self._log_fields: dict[str, Any] = {}
+        self._request = SHUTDOWN.track()
 
     def __enter__(self) -> dict[str, Any]:
-        self._watch.__enter__()
-        return self._told
+        self._request.__enter__()
+        return self._log_fields
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         try:
-            self._watch.__exit__(kind, error, trace)
-        except StoreUnavailableError as ended:
-            error = ended
-        return error is not None and self._answer(error)
+            self._request.__exit__(kind, error, trace)
+        except StoreUnavailableError as cancelled:
+            error = cancelled
+        return error is not None and self._respond(error)
 
-    def _answer(self, error: BaseException) -> bool:
-        """Answer an error of ours; returns whether the message is done with all the same."""
-        if isinstance(error, OverloadedError):
-            _RATE_LIMITED.warning((429, *self._told.values()), str(error), **self._about())
-            raise HTTPException(429, "too much at once") from error
+    def _respond(self, error: BaseException) -> bool:
+        """Log an error and raise its response; return True if the message is to be acknowledged all the same."""
+        fields = self._all_fields()
         if isinstance(error, TransientError):
-            _RATE_LIMITED.warning((503, *self._told.values()), str(error), **self._about())
-            raise HTTPException(503, "not stored yet") from error
+            overloaded = isinstance(error, OverloadedError)
+            status, detail = (429, "the instance is at capacity") if overloaded else (503, "not stored yet")
+            kind = (status, *self._log_fields.values())
+            _RATE_LIMITED.warning(kind, LogEvent.MESSAGE_FAILED, str(error), **fields)
+            raise HTTPException(status, detail) from error
         if isinstance(error, PermanentError):
-            logs.error(str(error), **self._about())
+            logs.error(LogEvent.MESSAGE_FAILED, str(error), **fields)
             if not isinstance(error, RequestError):
                 raise HTTPException(500, "refused") from error
-            return True  # no delivery would make it right, and nothing is lost by letting it go
+            return True  # a redelivery would fail in the same way, and nothing is lost
         if isinstance(error, Exception):
-            # The framework logs the traceback, which doesn't say of what.
-            logs.error(f"a bug: {type(error).__name__}; the traceback follows", **self._about())
+            # The framework logs the traceback without the message's id.
+            text = f"unexpected {type(error).__name__}; the traceback follows"
+            logs.error(LogEvent.UNEXPECTED_ERROR, text, **fields)
         return False
 
-    def _about(self) -> dict[str, Any]:
+    def _all_fields(self) -> dict[str, Any]:
         message = self._message
-        return {"message_id": message.message_id, **self._told, **logs.trace(message.traceparent)}
+        return {"message_id": message.message_id, **self._log_fields, **logs.trace(message.traceparent)}
 
 
-# In an outage every message fails, and each for the same reason; but of each day it is told.
+# During an outage every message fails for the same reason. Aggregate requests are limited by their day.
 _RATE_LIMITED = logs.RateLimitedLog()

@@ -1,4 +1,4 @@
-"""The end of an instance: what is still under way shortly before it would be killed is handed back instead."""
+"""Shutdown of an instance: cancels the requests that are still running shortly before Cloud Run kills the process."""
 
 from __future__ import annotations
 
@@ -10,76 +10,76 @@ from typing import Any, Final
 
 from shared.errors import StoreUnavailableError
 
-# Seconds between SIGTERM and handing back. Cloud Run kills 10 s after SIGTERM
-# (https://cloud.google.com/run/docs/container-contract#instance-shutdown); the rest is for the answers.
-GRACE = 7.0
+# Seconds between SIGTERM and the cancellation of requests. Cloud Run kills 10 s after SIGTERM
+# (https://cloud.google.com/run/docs/container-contract#instance-shutdown); the rest is for the responses.
+GRACE_SECONDS = 7.0
 
 
 class TrackedRequest:
-    """One request being watched over."""
+    """A context manager that registers the running request for cancellation."""
 
-    __slots__ = ("_ending", "_task")
+    __slots__ = ("_shutdown", "_task")
 
-    def __init__(self, ending: Shutdown) -> None:
-        self._ending = ending
+    def __init__(self, shutdown: Shutdown) -> None:
+        self._shutdown = shutdown
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a request is one
+        assert task is not None  # noqa: S101 - a request runs in a task
         self._task = task
-        self._ending.requests.add(task)
+        self._shutdown.requests.add(task)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._ending.requests.discard(self._task)
-        if isinstance(error, asyncio.CancelledError) and self._ending.handing_back:
+        self._shutdown.requests.discard(self._task)
+        if isinstance(error, asyncio.CancelledError) and self._shutdown.cancelling:
             self._task.uncancel()
-            raise StoreUnavailableError("the instance ends before this is done") from None
+            raise StoreUnavailableError("the instance shuts down before the message is stored") from None
 
 
 class Shutdown:
-    """Watches over the requests of one event loop.
+    """Cancels the running requests of one event loop after SIGTERM.
 
     Attributes:
-        requests: those under way.
-        handing_back: whether they are called off.
+        requests: tasks of the requests that are running.
+        cancelling: whether they have been cancelled.
     """
 
-    def __init__(self, grace: float = GRACE) -> None:
+    def __init__(self, grace: float = GRACE_SECONDS) -> None:
         self._grace = grace
         self.requests: set[asyncio.Task[Any]] = set()
-        self.handing_back = False
+        self.cancelling = False
 
-    def watching(self) -> TrackedRequest:
-        """TrackedRequest over the request that runs a `with` block.
+    def track(self) -> TrackedRequest:
+        """Return a context manager for the code of a request.
 
         Raises:
-            StoreUnavailableError: by the block; the instance ends, and the block was called off.
+            StoreUnavailableError: on leaving the block, if the shutdown cancelled the request.
         """
         return TrackedRequest(self)
 
-    def hand_back(self) -> None:
-        """Call off all that is under way."""
-        self.handing_back = True
+    def cancel_requests(self) -> None:
+        """Cancel all running requests; Pub/Sub delivers their messages again."""
+        self.cancelling = True
         for task in self.requests:
             task.cancel()
 
-    def listen(self, then: Callable[[], None] = lambda: None) -> None:
-        """Hear of SIGTERM beside the server, whose own handler lets nothing more in and waits for what is inside.
+    def install(self, on_signal: Callable[[], None] = lambda: None) -> None:
+        """Handle SIGTERM before the server's own handler, which stops accepting requests and waits for running ones.
 
         Args:
-            then: is called when the signal comes.
+            on_signal: is called in the event loop when the signal arrives.
         """
         loop = asyncio.get_running_loop()
-        server_ends = signal.getsignal(signal.SIGTERM)
-        if not callable(server_ends):
+        server_handler = signal.getsignal(signal.SIGTERM)
+        if not callable(server_handler):
             return  # the signal ends the process at once
 
-        def end(number: int, frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(then)
-            loop.call_soon_threadsafe(loop.call_later, self._grace, self.hand_back)
-            server_ends(number, frame)
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(on_signal)
+            loop.call_soon_threadsafe(loop.call_later, self._grace, self.cancel_requests)
+            server_handler(number, frame)
 
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, handle)
 
 
 SHUTDOWN: Final = Shutdown()

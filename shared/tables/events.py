@@ -21,8 +21,8 @@ from shared.validation.results import Accepted
 
 T = TypeVar("T")
 
-# Events to store, and a future that will have the result behind it when all of them are acknowledged, or an error.
-Group = tuple[Sequence[Accepted], asyncio.Future[T], T]
+# Events to store, a future, and the result that the future gets when all of them are acknowledged.
+StoreRequest = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
 MAX_DAYS_PER_SCAN = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
@@ -41,10 +41,10 @@ class EventsTable:
         """Store events, each in its own cell_key; returns when all of them are acknowledged."""
         await self._bigtable.write(EVENTS, self._changes(events))
 
-    def begin_store(self, groups: Iterable[Group[T]]) -> None:
+    def begin_store(self, groups: Iterable[StoreRequest[T]]) -> None:
         """Begin to store the events of several callers, each of whom waits for his own."""
-        plain: list[Group[T]] = []
-        others: list[Group[T]] = []
+        plain: list[StoreRequest[T]] = []
+        others: list[StoreRequest[T]] = []
         for group in groups:
             (others if any(event.warnings for event in group[0]) else plain).append(group)
         # An event in an entry of its own: so those of all callers are made at once, at an eighth of the cost.

@@ -50,7 +50,7 @@ class RejectedTable:
     def __init__(self, bigtable: Bigtable) -> None:
         self._bigtable = bigtable
 
-    async def keep(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
+    async def store(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
         """Keep rejected events that were published then and came from there; the same bytes again change nothing."""
         mutations = Mutations()
         # The same bytes may come in another message of that day: with the day as their time they replace themselves.

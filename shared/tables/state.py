@@ -1,10 +1,10 @@
-"""The table `state`: which run of a day counts, which days late events have touched, where events belong."""
+"""The table `state`: the run of each day that counts, the days with late events, and the layout of the row keys."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,26 +16,28 @@ from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError
+from shared.row_keys import CellKey
+from shared.timestamps import MICROSECONDS_PER_DAY
 
 FAMILY = "s"
-_RUN, _LATE, _CONTRACT = b"run", b"late", b"cell_keys"
-_CONTRACT_ROW = b"contract"
+_RUN, _LATE, _LAYOUT = b"run", b"late", b"places"
+_LAYOUT_ROW = b"contract"
 
-# A day is marked anew when its mark is this old, in seconds, if more late events come.
-MARK_AGAIN = 60.0
-# A run leaves marks that are younger than its own start less this: an event stored while it was reading may rest on a
-# mark of up to MARK_AGAIN before it was stored, and storing that mark may have taken its deadline (540 s at most).
-CLEAR_MARGIN = timedelta(seconds=MARK_AGAIN + 540)
+# Seconds after which another late event marks its day again.
+REMARK_SECONDS = 60.0
+# A run keeps marks that are younger than its start minus this margin. An event stored during the run may rely
+# on a mark set up to REMARK_SECONDS before, and storing that mark may have taken its deadline (540 s at most).
+CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + 540)
 
 
 class Run(msgspec.Struct, frozen=True):
     """A finished run of a day.
 
     Attributes:
-        micros: its start, which is the time of all its cells.
-        events: how many events it counted.
-        repeated: how many more cells had the id of one of those.
-        dimensions: which it computed.
+        micros: its start in microseconds since 1970, the timestamp of all its cells.
+        events: number of events it counted.
+        repeated: number of further cells with the id of one of those events.
+        dimensions: names of the dimensions it computed.
     """
 
     micros: int
@@ -44,27 +46,33 @@ class Run(msgspec.Struct, frozen=True):
     dimensions: list[str]
 
     def saw_all_of(self, day: date) -> bool:
-        """Return whether it began when its day was over."""
-        over = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        return self.micros >= int(over.timestamp()) * 1_000_000
+        """Return whether the run started after the end of its day."""
+        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        return self.micros >= int(end.timestamp()) * 1_000_000
 
 
 class StateTable:
-    """Knows of runs, late days and the contract."""
+    """Reads and writes runs, late days and the layout.
+
+    Attributes:
+        layout_verified: whether `verify_layout` has succeeded.
+    """
 
     def __init__(self, bigtable: Bigtable) -> None:
         self._bigtable = bigtable
         self._marked: dict[date, float] = {}
         self._marking: dict[date, asyncio.Task[None]] = {}
+        self._verification: asyncio.Task[None] | None = None
+        self.layout_verified = False
 
     async def run(self, day: date) -> Run | None:
-        """Return the run of a day that counts: of the finished ones, that which started last."""
+        """Return the run of a day that counts: the finished run that started last."""
         scan = Scan(keys=[row_keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
         return msgspec.json.decode(rows[0].cells[0].value, type=Run) if rows else None
 
     async def runs(self, first: date, last: date) -> dict[date, Run]:
-        """Return the runs that count of the days from `first` to `last`, of those days that have one."""
+        """Return the run that counts for each day from `first` to `last` that has one."""
         ranges = [(row_keys.state_row("run", first), row_keys.state_row("run", last + timedelta(days=1)))]
         scan = Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
@@ -76,22 +84,34 @@ class StateTable:
         return bool([row async for row in self._bigtable.read(STATE, scan)])
 
     async def finish_run(self, day: date, run: Run) -> None:
-        """Make a run count, unless one that started later does already."""
+        """Write the marker of a run; the run counts unless a run that started later has finished."""
         mutations = Mutations()
-        # The cell's time is the run's start, so the newest cell is the newest run, whoever finishes last.
+        # The cell's timestamp is the run's start, so the newest cell is the newest run whichever finishes last.
         mutations.set_cell(row_keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))
         await self._bigtable.write(STATE, mutations)
 
+    async def mark_late_events(self, cell_keys: Sequence[CellKey]) -> None:
+        """Mark the earlier UTC days of stored events, so that the next scheduled run computes them again."""
+        if not cell_keys:
+            return
+        today = int(time.time() // 86_400)
+        times = [cell_key.micros for cell_key in cell_keys]
+        days = {min(times) // MICROSECONDS_PER_DAY, max(times) // MICROSECONDS_PER_DAY}
+        if len(days) > 1:
+            days = {micros // MICROSECONDS_PER_DAY for micros in times}
+        if days := {day for day in days if day < today}:
+            await self.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
+
     async def mark_late(self, days: Iterable[date]) -> None:
-        """Mark days to be computed again, each at most once in `MARK_AGAIN` seconds; returns when that is stored."""
+        """Mark days, each at most once per `REMARK_SECONDS`; return when the marks are stored."""
         clock = time.monotonic()
-        due = {day for day in days if clock - self._marked.get(day, -MARK_AGAIN) >= MARK_AGAIN}
+        due = {day for day in days if clock - self._marked.get(day, -REMARK_SECONDS) >= REMARK_SECONDS}
         if not due:
             return
-        if fresh := due - self._marking.keys():
-            marking = asyncio.get_running_loop().create_task(self._mark(fresh, clock))
-            self._marking.update(dict.fromkeys(fresh, marking))
-        # Who comes while a day is being marked waits for that mark and makes none of his own.
+        if unmarked := due - self._marking.keys():
+            marking = asyncio.get_running_loop().create_task(self._mark(unmarked, clock))
+            self._marking.update(dict.fromkeys(unmarked, marking))
+        # A caller whose day is being marked waits for that mark.
         await asyncio.gather(*(asyncio.shield(each) for each in {self._marking[day] for day in due}))
 
     async def _mark(self, days: set[date], clock: float) -> None:
@@ -111,33 +131,46 @@ class StateTable:
         return [row_keys.day_of_state_row(row.key) async for row in self._bigtable.read(STATE, Scan.prefix(b"late#"))]
 
     async def clear_late(self, day: date, started: datetime) -> None:
-        """Remove the marks of a day that a run started then has certainly seen the events of."""
+        """Delete the marks of a day whose events a run has certainly read.
+
+        Args:
+            day: of the marks.
+            started: when the run started.
+        """
         end = int((started - CLEAR_MARGIN).timestamp() * 1_000) * 1_000
         mutations = Mutations()
         mutations.delete_cells(row_keys.state_row("late", day), FAMILY, _LATE, 0, end)
         await self._bigtable.write(STATE, mutations)
 
     async def verify_layout(self, contract: Contract) -> None:
-        """See to it that all events go by one idea of where they belong; the first contract sets it.
+        """Verify that the contract gives events the same cell keys as the tables; the first contract sets the layout.
+
+        Concurrent callers share one verification. During an outage each would otherwise wait for the one before.
 
         Raises:
-            LayoutChangedError: this contract would put events elsewhere than the tables have them.
+            LayoutChangedError: the contract would store events under other cell keys.
         """
-        mine = msgspec.json.encode(contract.fingerprint(), order="deterministic")
-        held = await self._places()
-        if held is None:
+        if self._verification is None or self._verification.done():
+            self._verification = asyncio.get_running_loop().create_task(self._verify_layout(contract))
+        await asyncio.shield(self._verification)
+        self.layout_verified = True
+
+    async def _verify_layout(self, contract: Contract) -> None:
+        wanted = msgspec.json.encode(contract.fingerprint(), order="deterministic")
+        stored = await self._stored_layout()
+        if stored is None:
             mutations = Mutations()
-            mutations.set_cell(_CONTRACT_ROW, FAMILY, _CONTRACT, 0, mine)
+            mutations.set_cell(_LAYOUT_ROW, FAMILY, _LAYOUT, 0, wanted)
             await self._bigtable.write(STATE, mutations)
-            held = await self._places()  # of two that began together, the later word holds for both
-        if held != mine:
+            stored = await self._stored_layout()  # of two concurrent first contracts, the later write wins for both
+        if stored != wanted:
             raise LayoutChangedError(
-                f"{contract.path}: this contract would put events elsewhere than the tables have them, so an "
-                "event that comes again would be stored twice. "
-                f"Found {mine.decode()}, expected {(held or b'').decode()}. "
-                "Use the earlier id, user, time and bucket, or an instance of its own for the new ones."
+                f"{contract.path}: this contract changes the row keys or columns of events, so an event that is "
+                "published again would be stored twice. "
+                f"Found {wanted.decode()}, expected {(stored or b'').decode()}. "
+                "Use the earlier id, user, time and bucket, or another Bigtable instance for the new ones."
             )
 
-    async def _places(self) -> bytes | None:
-        row: Any = await self._bigtable.row(STATE, _CONTRACT_ROW)
+    async def _stored_layout(self) -> bytes | None:
+        row: Any = await self._bigtable.row(STATE, _LAYOUT_ROW)
         return row.cells[0].value if row else None

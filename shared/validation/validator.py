@@ -1,4 +1,4 @@
-"""One event's way from bytes to a verdict: decode → transform → check → cell_key. Pure: a redelivery gets the same."""
+"""Validation of an event from its bytes to a verdict: decode, transform, check, cell key. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -16,44 +16,48 @@ from shared.validation.fast_path import FastPath
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
 from shared.validation.transform import Transform
 
-# Bytes of an event. Of a million empty arrays Python makes thirty times the bytes that JSON has, and an instance of
-# 256 MiB has to hold what it makes of one beside all else; only gzip gets an event of over 256 KiB through Eventarc.
+# Of a million empty arrays Python makes thirty times the bytes of their JSON, and an instance of 256 MiB has to hold
+# them. An event of more than 256 KiB reaches a function only as gzip.
 MAX_EVENT_BYTES = 1024 * 1024
 
 
 class Validator:
-    """What a contract makes of events."""
+    """Validates events against a contract.
+
+    Attributes:
+        contract: that the events are validated against.
+    """
 
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
-        """Prepare for a contract; without `quality`, events are only asked for an id, a user and a time."""
+        """Prepare for a contract; with `quality=False` an event only needs an id, a user and a time."""
         self.contract = contract
-        self._fast = FastPath(contract, quality=quality)
+        self._fast_path = FastPath(contract, quality=quality)
         self._transform = Transform(contract)
         self._check = Checks(contract, quality=quality)
         self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
 
-    def __call__(self, raw: bytes, published: datetime) -> Verdict:
-        """Judge the event in `raw`, which was first published at `published`."""
-        return self.all((raw,), published)[0]
+    def validate(self, raw: bytes, published: datetime) -> Verdict:
+        """Return the verdict of one event, like `validate_all`."""
+        return self.validate_all((raw,), published)[0]
 
-    def all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
-        """Judge events, one in each of `raws`.
+    def validate_all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
+        """Return the verdict of each event.
 
         Args:
-            raws: the events.
+            raws: one event in each, as received.
             published: when all of them were first published, or each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
-        quickly = self._fast(raws, times, MAX_EVENT_BYTES)
-        if all(quickly):
-            return cast("list[Verdict]", quickly)
+        accepted = self._fast_path(raws, times, MAX_EVENT_BYTES)
+        if all(accepted):
+            return cast("list[Verdict]", accepted)
         return [
-            self._slowly(raw, moment) if good is None else good
-            for raw, moment, good in zip(raws, times, quickly, strict=True)
+            self._validate_one(raw, time) if verdict is None else verdict
+            for raw, time, verdict in zip(raws, times, accepted, strict=True)
         ]
 
-    def _slowly(self, raw: bytes, published: datetime) -> Verdict:
+    def _validate_one(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT_BYTES:
             return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
         if json_nesting.too_deep(raw):
@@ -67,11 +71,11 @@ class Validator:
             return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
         verdict = self.validate_record(record, published, raw)
         if isinstance(verdict, Accepted):
-            self._fast.learn(record)
+            self._fast_path.learn(record)
         return verdict
 
     def validate_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
-        """Judge an event that is decoded already."""
+        """Return the verdict of a decoded event; `raw` is what a rejected event keeps."""
         event, unknown = self._transform(record)
         findings = self._check(event, published, unknown)
         if findings and any(finding.severity == "reject" for finding in findings):
@@ -83,7 +87,7 @@ class Validator:
         return Accepted(self.cell_key(event), value, tuple(findings))
 
     def cell_key(self, event: dict[str, Any]) -> CellKey:
-        """Return the cell_key of a canonical event that has passed the checks."""
+        """Return the cell key of a canonical event without findings."""
         contract = self.contract
         encoded_id = event_id([event[name] for name in contract.id])
         return cell_key_of(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
@@ -94,5 +98,5 @@ def _rejected(raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
 
 
 def describe(error: Exception) -> str:
-    """Return what a decoder complains of, without quoting what it was given."""
+    """Return the message of a decoder's error without the data that it quotes."""
     return "nesting too deep" if isinstance(error, RecursionError) else str(error).split(" in position")[0][:200]

@@ -10,7 +10,7 @@ from itertools import islice
 from shared.bigtable.client import Bigtable
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 
 _BATCH, _SIDE_BY_SIDE = 1_000, 8
 
@@ -22,13 +22,13 @@ def fill(settings: Settings, raws: Iterable[bytes]) -> None:
 
 async def _fill(settings: Settings, raws: Iterable[bytes]) -> None:
     bigtable = Bigtable(settings)
-    ingestion = Ingestion(bigtable, load_contract(DEFAULT_CONTRACT))
+    ingestion = IngestPipeline(bigtable, load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     left = iter(raws)
 
     async def store() -> None:
         while batch := list(islice(left, _BATCH)):
-            await ingestion.keep(ingestion.validate_all(batch, now), now, "bench")
+            await ingestion.store(ingestion.validate_all(batch, now), now, "bench")
 
     await asyncio.gather(*(store() for _ in range(_SIDE_BY_SIDE)))
     await bigtable.close()

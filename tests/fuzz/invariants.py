@@ -15,7 +15,7 @@ import msgspec
 from shared import row_keys, timestamps
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
-from shared.ingest.pipeline import judged
+from shared.ingest.pipeline import validate_message
 from shared.pubsub.message import (
     CONTENT_ENCODING,
     CONTENT_TYPE,
@@ -52,7 +52,7 @@ class Judges(NamedTuple):
     """What a contract makes of events, and of those that it has stored if it has checked all of each."""
 
     contract: Contract
-    judge: Validator
+    validator: Validator
     stored: Validator | None
 
 
@@ -118,8 +118,8 @@ def hold_for_message(by: Judges, message: Message) -> None:
     """Hold every event of a message, and the ways to pack them, to what is said of them."""
     message.message_id.encode("utf-8", "surrogatepass")
     assert message.published >= EPOCH
-    verdicts = judged(by.judge, message)
-    assert judged(by.judge, message) == verdicts, "the same message gets another verdict"
+    verdicts = validate_message(by.validator, message)
+    assert validate_message(by.validator, message) == verdicts, "the same message gets another verdict"
     try:
         raws = unpack(message)
     except UnpackError:
@@ -133,13 +133,13 @@ def hold_for_message(by: Judges, message: Message) -> None:
 
 def hold_for_packing(by: Judges, events: list[bytes]) -> None:
     """Hold that a verdict isn't a matter of what an event comes with."""
-    alone = [by.judge(event, PUBLISHED) for event in events]
+    alone = [by.validator.validate(event, PUBLISHED) for event in events]
     if not events:
         return
     for cut in {0, 1, len(events) // 2}:
         parts = [part for part in (events[:cut], events[cut:]) if part]
         packed = [Message(b"\n".join(part), "1", PUBLISHED, {CONTENT_TYPE: LINES}) for part in parts]
-        apart = [verdict for message in packed for verdict in judged(by.judge, message)]
+        apart = [verdict for message in packed for verdict in validate_message(by.validator, message)]
         assert apart == alone, "a verdict is a matter of what an event is packed with"
 
 
@@ -184,7 +184,7 @@ def _hold_for_stored(by: Judges, verdict: Accepted, published: datetime) -> None
     """Hold that a stored event, judged by the contract's own names and forms, is itself."""
     if by.stored is None or verdict.warnings:
         return  # what breaks a rule stays as it came, and may be something else in the contract's own form
-    again = by.stored(verdict.value, published)
+    again = by.stored.validate(verdict.value, published)
     assert isinstance(again, Accepted), again
     assert again.cell_key == verdict.cell_key
     assert json.loads(again.value) == json.loads(verdict.value)

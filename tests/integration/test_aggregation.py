@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from shared.aggregate.pipeline import Aggregation
+from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import aggregate_row
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.state import Run, StateTable
@@ -37,9 +37,9 @@ needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real log
 
 
 async def take_in(bigtable: Bigtable, events: list[dict[str, Any]], contract: Path = MUSIC_CONTRACT) -> None:
-    ingestion = Ingestion(bigtable, load_contract(contract))
+    ingestion = IngestPipeline(bigtable, load_contract(contract))
     received = message(lines(events))
-    await ingestion.take(received)
+    await ingestion.process(received)
 
 
 def without_run(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[bytes]]]:
@@ -59,7 +59,7 @@ def rollups(bigtable: Bigtable) -> AggregatesTable:
 async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: AggregatesTable) -> None:
     records = sparkify_records()
     await take_in(bigtable, records, SPARKIFY_CONTRACT)
-    aggregation = Aggregation(bigtable, load_contract(SPARKIFY_CONTRACT))
+    aggregation = AggregatePipeline(bigtable, load_contract(SPARKIFY_CONTRACT))
 
     for day, users, events, songs in ((date(2018, 11, 15), 25, 522, 475), (date(2018, 11, 21), 28, 493, 433)):
         summary = await aggregation.run(day)
@@ -88,7 +88,7 @@ async def test_running_twice_changes_nothing_and_leaves_nothing_of_the_first(
     bigtable: Bigtable, settings: Settings
 ) -> None:
     await take_in(bigtable, [music_event(number) for number in range(200)])
-    aggregation = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
     await aggregation.run(DAY)
     first = without_run(settings)
 
@@ -102,7 +102,7 @@ async def test_a_run_after_more_events_leaves_what_a_fresh_run_would(
     bigtable: Bigtable, settings: Settings, other_settings: Settings
 ) -> None:
     events = [music_event(number, duration=number / 7) for number in range(300)]
-    aggregation = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
     await take_in(bigtable, events[:100])
     await aggregation.run(DAY)
     await take_in(bigtable, events[100:])
@@ -111,7 +111,7 @@ async def test_a_run_after_more_events_leaves_what_a_fresh_run_would(
     fresh = Bigtable(other_settings)
     try:
         await take_in(fresh, events[::-1])
-        await Aggregation(fresh, load_contract(MUSIC_CONTRACT)).run(DAY)
+        await AggregatePipeline(fresh, load_contract(MUSIC_CONTRACT)).run(DAY)
     finally:
         await fresh.close()
 
@@ -122,7 +122,7 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
     bigtable: Bigtable, settings: Settings, rollups: AggregatesTable
 ) -> None:
     await take_in(bigtable, [music_event(1)])
-    aggregation = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
     await aggregation.run(DAY)
 
     unfinished = rollups.begin(DAY, now() + timedelta(milliseconds=5))
@@ -130,7 +130,7 @@ async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
 
     assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
     assert await rollups.of_value("user", "ghost", DAY) == {}
-    later = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
+    later = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
     await _until_after(timedelta(milliseconds=10))
     await later.run(DAY)
     assert aggregate_row("user", DAY, "ghost") not in dump(settings, "aggregates")
@@ -159,7 +159,7 @@ async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(
     await _until_after(timedelta(milliseconds=2))
 
     await take_in(bigtable, [music_event(1)])
-    await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
     assert await rollups.of_value("guess", "x", DAY) == {"by_hand": [1, {"a": 2.5}]}
@@ -197,7 +197,7 @@ async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(
         ],
     )
 
-    summary = await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    summary = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (summary.events, summary.repeated) == (1, 1)
     assert (await rollups.of_value("all", "all", DAY))["listening_seconds"] == 20
@@ -212,7 +212,7 @@ async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: Aggreg
     events.append({**music_event(5), "event_id": "evt-000005"})
 
     await take_in(bigtable, events, hourly)
-    summary = await Aggregation(bigtable, load_contract(hourly)).run(DAY)
+    summary = await AggregatePipeline(bigtable, load_contract(hourly)).run(DAY)
 
     assert (summary.events, summary.repeated) == (len({event["event_id"] for event in events}), 1)
 
@@ -222,20 +222,20 @@ async def test_a_day_that_is_measured_elsewhere_has_the_same_figures(
 ) -> None:
     await take_in(bigtable, [music_event(number * 997, duration=number / 7) for number in range(200)])
     dimensions = ("user", "song", "event_type", "all", "quality")
-    here = await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    here = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
     expected = [await rollups.of_day(dimension, DAY) for dimension in dimensions]
     monkeypatch.setattr("shared.aggregate.rollup_runner._TOGETHER", 5_000)
     monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 2)
     await _until_after(timedelta(milliseconds=2))
 
-    elsewhere = await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    elsewhere = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (elsewhere.events, elsewhere.rows) == (here.events, here.rows)
     assert [await rollups.of_day(dimension, DAY) for dimension in dimensions] == expected
 
 
 async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: AggregatesTable) -> None:
-    summary = await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    summary = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (summary.events, summary.rows) == (0, 2)
     assert (await rollups.of_value("all", "all", DAY)) == {
@@ -249,7 +249,7 @@ async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable,
 
 async def test_an_empty_request_is_yesterday_and_the_marked_days(bigtable: Bigtable) -> None:
     await take_in(bigtable, [music_event(1)])
-    aggregation = Aggregation(bigtable, load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
 
     days = await aggregation.days(message(b"", published=datetime(2024, 3, 2, 1, tzinfo=UTC)))
 
@@ -270,11 +270,11 @@ async def test_a_run_clears_only_marks_that_are_old_enough(bigtable: Bigtable) -
 async def test_dimensions_that_a_contract_gave_up_are_swept(bigtable: Bigtable, settings: Settings) -> None:
     await take_in(bigtable, [music_event(1)])
     contract = load_contract(MUSIC_CONTRACT)
-    await Aggregation(bigtable, contract).run(DAY)
+    await AggregatePipeline(bigtable, contract).run(DAY)
     fewer = parse_contract({**_toml(MUSIC_CONTRACT), "aggregates": {"all": {"total_events": "count"}}}, "fewer.toml")
     await _until_after(timedelta(milliseconds=2))
 
-    await Aggregation(bigtable, fewer).run(DAY)
+    await AggregatePipeline(bigtable, fewer).run(DAY)
 
     assert list(dump(settings, "aggregates")) == [b"all#20240115#all", b"quality#20240115#all"]
     assert json.loads(dump(settings, "state")[b"run#20240115"]["s", b"run"][0][1])["dimensions"] == ["all", "quality"]
@@ -285,7 +285,7 @@ async def test_a_days_quality_is_figures_like_any_other(
 ) -> None:
     strict = tmp_path / "strict.toml"
     strict.write_text(MUSIC_CONTRACT.read_text().replace("[checks]", "[checks]\nmax_rejected = 0.2"))
-    ingestion = Ingestion(bigtable, load_contract(strict))
+    ingestion = IngestPipeline(bigtable, load_contract(strict))
     events = [
         *(music_event(number) for number in range(5)),
         music_event(1, timestamp="2024-01-15T23:00:00Z"),
@@ -294,9 +294,9 @@ async def test_a_days_quality_is_figures_like_any_other(
         music_event(9, userId=""),
     ]
     received = message(lines(events), published=datetime(2024, 1, 15, 23, 30, tzinfo=UTC))
-    await ingestion.take(received)
+    await ingestion.process(received)
 
-    summary = await Aggregation(bigtable, load_contract(strict)).run(DAY)
+    summary = await AggregatePipeline(bigtable, load_contract(strict)).run(DAY)
 
     assert (summary.rejected, summary.share_rejected, summary.too_many_rejected) == (2, 0.25, True)
     assert dict(await rollups.of_day("quality", DAY)) == {
@@ -311,7 +311,7 @@ async def test_a_days_quality_is_figures_like_any_other(
         "warned": {"range": 1},
         "rejected": {"null": 2, "one_of": 1},
     }
-    assert not (await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)).too_many_rejected
+    assert not (await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)).too_many_rejected
 
 
 def _run(started: datetime) -> Run:

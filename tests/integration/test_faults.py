@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from shared.aggregate.pipeline import Aggregation
+from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import StoreRefusedError, StoreUnavailableError
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from tests.faults.proxy import Code, FaultProxy, Faults
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
@@ -47,7 +47,7 @@ async def impatient(settings: Settings, proxy: FaultProxy) -> AsyncIterator[Bigt
 
 async def take(bigtable: Bigtable, events: list[dict[str, Any]], each: int = 10) -> list[BaseException | None]:
     """Take events in, a few to a message, all messages at once."""
-    ingestion = Ingestion(bigtable, load_contract(MUSIC_CONTRACT))
+    ingestion = IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT))
     messages = [message(lines(events[at : at + each])) for at in range(0, len(events), each)]
     return await asyncio.gather(*map(ingestion.take, messages), return_exceptions=True)
 
@@ -183,7 +183,7 @@ async def test_a_day_is_right_though_its_scans_break_off(
     assert set(await take(through, events)) == {None}
     proxy.faults = Faults(calls=0.1, answers=0.3, entries=0.1)
 
-    summary = await Aggregation(through, load_contract(MUSIC_CONTRACT)).run(DAY)
+    summary = await AggregatePipeline(through, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert summary.events == 1_000
     assert proxy.injected["stream broken"] > 0
@@ -197,7 +197,7 @@ async def test_a_day_that_takes_too_long_is_given_up_and_leaves_nothing_that_goe
 ) -> None:
     events = [music_event(number, pad="x" * 9_000) for number in range(300)]  # enough for a process of its own
     assert set(await take(through, events)) == {None}
-    aggregation = Aggregation(through, load_contract(MUSIC_CONTRACT), deadline=1.0)
+    aggregation = AggregatePipeline(through, load_contract(MUSIC_CONTRACT), deadline=1.0)
     proxy.faults = Faults(delay=0.5)  # four rounds of scans
 
     with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 1 s"):
@@ -206,4 +206,4 @@ async def test_a_day_that_takes_too_long_is_given_up_and_leaves_nothing_that_goe
     assert dump(settings, "state", b"run#") == {}
     assert [task for task in asyncio.all_tasks() if "read_shard" in repr(task)] == []
     proxy.faults = Faults()
-    assert (await Aggregation(through, load_contract(MUSIC_CONTRACT)).run(DAY)).events == 300
+    assert (await AggregatePipeline(through, load_contract(MUSIC_CONTRACT)).run(DAY)).events == 300

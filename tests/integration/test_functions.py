@@ -99,7 +99,7 @@ async def test_concurrent_messages_are_stored_together(
     assert len(dump(settings, "rejected")) == 1
     logged = [json.loads(line) for line in log.read_text().splitlines()]
     assert logged
-    assert all(entry["message"] == "events taken in" for entry in logged), logged
+    assert all(entry["event"] == "ingest_summary" for entry in logged), logged
 
 
 async def test_a_missing_table_is_a_500_and_one_log_line(

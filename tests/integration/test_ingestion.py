@@ -14,19 +14,19 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import LayoutChangedError, StoreRefusedError
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump, lines, message, music_event
 
 
 @pytest.fixture
-def ingestion(bigtable: Bigtable) -> Ingestion:
-    return Ingestion(bigtable, load_contract(MUSIC_CONTRACT))
+def ingestion(bigtable: Bigtable) -> IngestPipeline:
+    return IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT))
 
 
-async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, settings: Settings) -> None:
+async def test_an_event_is_stored_where_the_layout_says(ingestion: IngestPipeline, settings: Settings) -> None:
     event = music_event(3, userId="jo#é", timestamp="2024-01-15T10:30:00.123456Z", extra={"kept": True})
 
-    await ingestion.take(message(lines([event])))
+    await ingestion.process(message(lines([event])))
 
     shard = f"{crc32('jo#é'.encode()) % 64:02x}"
     within = ((10 * 60 + 30) * 60) * 1_000_000 + 123_456
@@ -57,8 +57,8 @@ async def test_an_event_is_stored_where_the_layout_says(ingestion: Ingestion, se
         pytest.param(gzip.compress(lines([music_event(1), music_event(2)])), id="gzip"),
     ],
 )
-async def test_every_kind_of_envelope_is_opened(ingestion: Ingestion, settings: Settings, data: bytes) -> None:
-    await ingestion.take(message(data))
+async def test_every_kind_of_envelope_is_opened(ingestion: IngestPipeline, settings: Settings, data: bytes) -> None:
+    await ingestion.process(message(data))
 
     stored = [json.loads(value)["event_id"] for *_, value in cells(dump(settings, "events"), "e")]
     assert sorted(stored) in (["evt-000001"], ["evt-000001", "evt-000002"])
@@ -66,12 +66,12 @@ async def test_every_kind_of_envelope_is_opened(ingestion: Ingestion, settings: 
 
 
 async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
-    ingestion: Ingestion, settings: Settings
+    ingestion: IngestPipeline, settings: Settings
 ) -> None:
     bad = lines([music_event(2, userId="", event_type="dance")])
     published = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
-    await ingestion.take(
+    await ingestion.process(
         message(lines([music_event(1)]) + b"\n" + bad + b"\n{not json\n", message_id="m7", published=published),
     )
 
@@ -90,18 +90,18 @@ async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
     assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
 
 
-async def test_a_large_message_is_kept_part_by_part(ingestion: Ingestion, settings: Settings) -> None:
+async def test_a_large_message_is_kept_part_by_part(ingestion: IngestPipeline, settings: Settings) -> None:
     events = [music_event(number, userId="" if number % 10 == 0 else "u") for number in range(2_345)]
 
-    await ingestion.take(message(lines(events)))
+    await ingestion.process(message(lines(events)))
 
     assert len(list(cells(dump(settings, "events"), "e"))) == 2_110
     assert len(dump(settings, "rejected")) == 235
     assert (ingestion.counts["stored"], ingestion.counts["rejected"]) == (2_110, 235)
 
 
-async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settings: Settings) -> None:
-    await ingestion.take(message(lines([music_event(1, duration=-1), music_event(2)])))
+async def test_a_warning_is_stored_beside_its_event(ingestion: IngestPipeline, settings: Settings) -> None:
+    await ingestion.process(message(lines([music_event(1, duration=-1), music_event(2)])))
 
     table = dump(settings, "events")
     assert len(list(cells(table, "e"))) == 2
@@ -116,49 +116,49 @@ async def test_a_warning_is_stored_beside_its_event(ingestion: Ingestion, settin
     }
 
 
-async def test_a_redelivery_changes_nothing(ingestion: Ingestion, settings: Settings, bigtable: Bigtable) -> None:
+async def test_a_redelivery_changes_nothing(ingestion: IngestPipeline, settings: Settings, bigtable: Bigtable) -> None:
     received = message(lines([music_event(1), music_event(2, userId=""), music_event(3, duration=-5)]))
-    await ingestion.take(received)
+    await ingestion.process(received)
     before = dump(settings, "events"), dump(settings, "rejected")
 
-    await ingestion.take(received)
-    await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(received)
+    await ingestion.process(received)
+    await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(received)
 
     assert (dump(settings, "events"), dump(settings, "rejected")) == before
     assert ingestion.counts["duplicate"] == 2
 
 
-async def test_of_two_bodies_in_one_place_the_last_stays(ingestion: Ingestion, settings: Settings) -> None:
-    await ingestion.take(message(lines([music_event(1, songId="first", mood="good")])))
-    await ingestion.take(message(lines([music_event(1, songId="second")])))
+async def test_of_two_bodies_in_one_place_the_last_stays(ingestion: IngestPipeline, settings: Settings) -> None:
+    await ingestion.process(message(lines([music_event(1, songId="first", mood="good")])))
+    await ingestion.process(message(lines([music_event(1, songId="second")])))
 
     [(_, _, _, value)] = cells(dump(settings, "events"), "e")
     assert json.loads(value)["song_id"] == "second"
     assert "mood" not in json.loads(value)
 
 
-async def test_an_event_of_an_earlier_day_marks_it(ingestion: Ingestion, settings: Settings) -> None:
+async def test_an_event_of_an_earlier_day_marks_it(ingestion: IngestPipeline, settings: Settings) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     events = [music_event(1), music_event(2, timestamp=today.isoformat())]
 
-    await ingestion.take(message(lines(events), published=today + timedelta(days=1)))
+    await ingestion.process(message(lines(events), published=today + timedelta(days=1)))
 
     assert [key for key in dump(settings, "state") if key.startswith(b"late#")] == [b"late#20240115"]
 
 
-async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: Ingestion, bigtable: Bigtable) -> None:
-    await ingestion.take(message(lines([music_event(1)])))
+async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: IngestPipeline, bigtable: Bigtable) -> None:
+    await ingestion.process(message(lines([music_event(1)])))
 
-    other = Ingestion(bigtable, load_contract(SPARKIFY_CONTRACT))
+    other = IngestPipeline(bigtable, load_contract(SPARKIFY_CONTRACT))
     with pytest.raises(LayoutChangedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
-        await other.take(message(b"{}"))
+        await other.process(message(b"{}"))
 
 
 async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty_instance: Settings) -> None:
     bigtable = Bigtable(empty_instance)
     try:
         with pytest.raises(StoreRefusedError, match=r"state.*NOT_FOUND"):
-            await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(message(lines([music_event(1)])))
+            await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines([music_event(1)])))
     finally:
         await bigtable.close()
 
@@ -166,8 +166,8 @@ async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty
 async def test_without_quality_checks_only_what_has_no_place_is_rejected(
     bigtable: Bigtable, settings: Settings
 ) -> None:
-    ingestion = Ingestion(bigtable, load_contract(MUSIC_CONTRACT), quality=False)
+    ingestion = IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT), quality=False)
 
-    await ingestion.take(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
+    await ingestion.process(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
 
     assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 1, "required": 1}

@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pytest_mock import MockerFixture
 
-from shared.aggregate.pipeline import Aggregation
+from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.tables import state
 from shared.tables.state import StateTable
 from tests.faults.proxy import FaultProxy, Faults
@@ -32,7 +32,7 @@ def counted(settings: Settings) -> int:
 
 async def scheduled(bigtable: Bigtable) -> None:
     """Do what comes of an empty request, which the schedule sends."""
-    aggregation = Aggregation(bigtable, CONTRACT)
+    aggregation = AggregatePipeline(bigtable, CONTRACT)
     for day in await aggregation.days(message(b"", published=datetime(2024, 1, 17, 1, tzinfo=UTC))):
         await aggregation.run(day)
 
@@ -40,7 +40,7 @@ async def scheduled(bigtable: Bigtable) -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Marks that come back after a tenth of a second, and the margin that goes with them."""
-    monkeypatch.setattr(state, "MARK_AGAIN", 0.1)
+    monkeypatch.setattr(state, "REMARK_SECONDS", 0.1)
     monkeypatch.setattr(state, "CLEAR_MARGIN", timedelta(seconds=0.1 + 0.5))
 
 
@@ -48,11 +48,11 @@ async def test_events_that_keep_coming_while_runs_keep_running_are_all_counted(
     settings: Settings, bigtable: Bigtable, soon: None
 ) -> None:
     """Every moment of a run is met by some event; a slow connection makes the moments long."""
-    ingestion = Ingestion(bigtable, CONTRACT)
+    ingestion = IngestPipeline(bigtable, CONTRACT)
 
     async def keep_coming() -> None:
         for number in range(600):
-            await ingestion.take(message(lines([music_event(number)])))
+            await ingestion.process(message(lines([music_event(number)])))
             await asyncio.sleep(0.01)  # the pace is the input here
 
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
@@ -76,9 +76,9 @@ async def test_an_event_of_any_moment_of_a_run_is_counted_by_the_next(
     settings: Settings, bigtable: Bigtable, mocker: MockerFixture, moment: str
 ) -> None:
     """Also if its day was marked a while ago, so that its own coming leaves no further mark."""
-    ingestion = Ingestion(bigtable, CONTRACT)
-    await ingestion.take(message(lines([music_event(1)])))
-    aggregation = Aggregation(bigtable, CONTRACT)
+    ingestion = IngestPipeline(bigtable, CONTRACT)
+    await ingestion.process(message(lines([music_event(1)])))
+    aggregation = AggregatePipeline(bigtable, CONTRACT)
     target, name = {
         "read": (aggregation._events, "of_shard"),
         "write": (aggregation._quarantine, "count"),  # what comes by user is written, the rest isn't
@@ -87,7 +87,7 @@ async def test_an_event_of_any_moment_of_a_run_is_counted_by_the_next(
     original = getattr(target, name)
 
     async def late() -> None:
-        await ingestion.take(message(lines([music_event(2)])))
+        await ingestion.process(message(lines([music_event(2)])))
 
     if moment == "read":
 
@@ -115,11 +115,11 @@ async def test_an_event_of_any_moment_of_a_run_is_counted_by_the_next(
 async def test_marks_cost_one_write_a_minute_not_one_an_event(settings: Settings) -> None:
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
         bigtable = Bigtable(replace(settings, bigtable_emulator=proxy.address))
-        ingestion = Ingestion(bigtable, CONTRACT)
-        await ingestion.take(message(lines([music_event(0)])))
+        ingestion = IngestPipeline(bigtable, CONTRACT)
+        await ingestion.process(message(lines([music_event(0)])))
         before = proxy.calls["MutateRows"]
         for number in range(1, 101):
-            await ingestion.take(message(lines([music_event(number)])))
+            await ingestion.process(message(lines([music_event(number)])))
         await bigtable.close()
 
     assert proxy.calls["MutateRows"] - before == 100  # the events themselves
@@ -129,10 +129,10 @@ async def test_of_messages_that_come_together_one_marks_their_day(settings: Sett
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
         proxy.faults = Faults(delay=0.02)
         bigtable = Bigtable(replace(settings, bigtable_emulator=proxy.address))
-        ingestion = Ingestion(bigtable, CONTRACT)
-        await ingestion.take(message(lines([music_event(0, timestamp=datetime.now(UTC).isoformat())])))
+        ingestion = IngestPipeline(bigtable, CONTRACT)
+        await ingestion.process(message(lines([music_event(0, timestamp=datetime.now(UTC).isoformat())])))
         write = mocker.spy(ingestion._state._bigtable, "write")
-        await asyncio.gather(*(ingestion.take(message(lines([music_event(number)]))) for number in range(100)))
+        await asyncio.gather(*(ingestion.process(message(lines([music_event(number)]))) for number in range(100)))
         await bigtable.close()
 
     assert len(list(cells(dump(settings, "state", b"late#"), "s"))) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import judged
+from shared.ingest.pipeline import validate_message
 from shared.pubsub.message import receive
 from shared.validation.results import Accepted
 from shared.validation.validator import Validator
@@ -42,7 +42,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any, **headers: str)
 
 
 async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipeline, http: aiohttp.ClientSession) -> None:
-    judge = Validator(load_contract(MUSIC_CONTRACT))
+    validator = Validator(load_contract(MUSIC_CONTRACT))
     url, settings = pipeline.url("ingest"), pipeline.settings
     events, bad = set(), set()
     # Those on a line, or in an array, beside good ones are a matter of judging alone, and tried there.
@@ -50,7 +50,7 @@ async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipelin
         body = case.body()
         with pipeline.sampling():
             assert await post(http, url, body) == 200, case.name
-        for verdict in judged(judge, receive(body, {"id": "1", "time": PUBLISHED})):
+        for verdict in validate_message(validator, receive(body, {"id": "1", "time": PUBLISHED})):
             if isinstance(verdict, Accepted):
                 events.add((verdict.cell_key.row_key, verdict.cell_key.qualifier))
             else:
@@ -62,7 +62,7 @@ async def test_every_hostile_envelope_is_acknowledged_and_kept(pipeline: Pipelin
     assert pipeline.peak < 256
     logged = pipeline.log("ingest")
     assert SECRET not in logged
-    assert {json.loads(line)["message"] for line in logged.splitlines()} == {"events taken in"}
+    assert {json.loads(line)["event"] for line in logged.splitlines()} == {"ingest_summary"}
 
 
 async def test_what_is_no_cloud_event_is_refused_and_whats_beside_it_isnt(

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from shared.aggregate.pipeline import MAX_MISSED_DAYS, Aggregation
+from shared.aggregate.pipeline import MAX_MISSED_DAYS, AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.contracts.loader import load_contract
 from shared.tables.state import Run, StateTable
@@ -18,7 +18,7 @@ MONDAY = date(2024, 3, 4)
 async def due(bigtable: Bigtable, today: date = MONDAY) -> list[date]:
     """Return what a request of the early morning comes to."""
     published = datetime(today.year, today.month, today.day, 1, tzinfo=UTC)
-    return await Aggregation(bigtable, load_contract(MUSIC_CONTRACT)).days(message(b"{}", published=published))
+    return await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).days(message(b"{}", published=published))
 
 
 async def computed(bigtable: Bigtable, day: date, *, at: datetime | None = None) -> None:

@@ -21,7 +21,7 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.pubsub.message import Message
 from shared.pubsub.publisher import Publisher
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
@@ -36,7 +36,7 @@ class Loop:
     def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
         self.messages: list[PubsubMessage] = []
         self.deliver = True
-        self._ingestion = Ingestion(bigtable, contract)
+        self._ingestion = IngestPipeline(bigtable, contract)
 
     async def publish(self, topic: str, messages: list[PubsubMessage]) -> list[str]:
         assert topic == "events"
@@ -44,7 +44,7 @@ class Loop:
         for published in messages if self.deliver else []:
             first = datetime.fromisoformat(published.attributes["sluice-first-published"])
             received = Message(published.data, "again", first, dict(published.attributes))
-            await self._ingestion.take(received)
+            await self._ingestion.process(received)
         return []
 
 
@@ -61,9 +61,9 @@ def mended() -> Contract:
 
 
 async def take_in(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
-    ingestion = Ingestion(bigtable, contract)
+    ingestion = IngestPipeline(bigtable, contract)
     received = message(lines(events), published=PUBLISHED)
-    await ingestion.take(received)
+    await ingestion.process(received)
 
 
 async def test_what_passes_now_comes_back_and_the_rest_stays(
@@ -140,9 +140,9 @@ async def test_another_event_in_the_same_place_is_no_proof(
 async def test_an_event_with_newlines_comes_back_alone(
     bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
 ) -> None:
-    ingestion = Ingestion(bigtable, strict)
+    ingestion = IngestPipeline(bigtable, strict)
     received = message(json.dumps(music_event(1), indent=2).encode(), published=PUBLISHED)
-    await ingestion.take(received)
+    await ingestion.process(received)
     loop: Any = Loop(bigtable, mended)
 
     assert (await replay_rejected(bigtable, loop, mended)).stored == 1

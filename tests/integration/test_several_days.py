@@ -18,7 +18,7 @@ from shared.aggregate.day_requests import TOPIC
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.pubsub.message import FIRST_PUBLISHED
 from shared.pubsub.publisher import Publisher
 from shared.tables.state import StateTable
@@ -49,7 +49,7 @@ async def state(empty_instance: Settings, pipeline: Pipeline) -> AsyncIterator[S
     """The state of an instance with an event of each of the late days."""
     bigtable = Bigtable(empty_instance)
     events = [music_event(day.day, timestamp=f"{day}T12:00:00Z") for day in LATE]
-    await Ingestion(bigtable, load_contract(MUSIC_CONTRACT)).take(message(lines(events)))
+    await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines(events)))
     yield StateTable(bigtable)
     await bigtable.close()
 

@@ -29,11 +29,11 @@ from infra.provision.pubsub import provision_pubsub
 from infra.provision.scheduler import provision_schedule
 from infra.provision.scheduler_client import daily_job, scheduler_client
 from shared.aggregate.fan_out import request_days
-from shared.aggregate.pipeline import Aggregation
+from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import Ingestion
+from shared.ingest.pipeline import IngestPipeline
 from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, receive
 from shared.pubsub.publisher import Publisher
 from shared.tables.aggregates import AggregatesTable
@@ -56,7 +56,7 @@ class Week:
         self.settings, self.clock = settings, clock
         self.state, self.rollups = StateTable(bigtable), AggregatesTable(bigtable, StateTable(bigtable))
         self.ran: list[tuple[str, list[int]]] = []
-        self._ingestion, self._aggregation = Ingestion(bigtable, CONTRACT), Aggregation(bigtable, CONTRACT)
+        self._ingestion, self._aggregation = IngestPipeline(bigtable, CONTRACT), AggregatePipeline(bigtable, CONTRACT)
         self._publisher = publish
 
     async def publish(self, records: Records) -> None:

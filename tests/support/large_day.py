@@ -23,7 +23,7 @@ from zlib import crc32
 import msgspec
 
 from shared import row_keys
-from shared.aggregate.pipeline import Aggregation, Summary
+from shared.aggregate.pipeline import AggregatePipeline, Summary
 from shared.bigtable.bigtable_pb2 import MutateRowsRequest
 from shared.bigtable.client import AGGREGATES, EVENTS
 from shared.bigtable.mutations import Mutations
@@ -107,7 +107,7 @@ def _name(user: int) -> bytes:
 
 async def aggregate(day: LargeDay) -> Summary:
     """Aggregate it under the music contract."""
-    return await Aggregation(day, load_contract(DEFAULT_CONTRACT)).run(DAY)  # type: ignore[arg-type]
+    return await AggregatePipeline(day, load_contract(DEFAULT_CONTRACT)).run(DAY)  # type: ignore[arg-type]
 
 
 def _peaks() -> tuple[float, float]:

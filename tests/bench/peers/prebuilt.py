@@ -24,13 +24,13 @@ _FLIGHTS = 4
 
 def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]:
     """Return calls of so many rows, each row with one event, as this project would store them."""
-    judge = Validator(load_contract(DEFAULT_CONTRACT))
+    validator = Validator(load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
     calls: list[bytes] = []
     entries: list[bytes] = []
     for number, raw in enumerate(events, 1):
-        verdict = judge(raw, now)
+        verdict = validator.validate(raw, now)
         assert isinstance(verdict, Accepted), msgspec.json.encode(verdict)
         mutations = Mutations()
         mutations.set_cells("e", [verdict.cell_key], [verdict.value])

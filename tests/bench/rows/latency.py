@@ -65,7 +65,7 @@ async def _measure(stack: Stack) -> tuple[float, float, float, int]:
 
 async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[bytes], rate: float) -> list[float]:
     """Publish evenly, and return how many seconds it took until each of some events could be read."""
-    judge = Validator(load_contract(DEFAULT_CONTRACT))
+    validator = Validator(load_contract(DEFAULT_CONTRACT))
     bigtable = Bigtable(settings)
     probes: list[asyncio.Task[float]] = []
     published: set[asyncio.Task[object]] = set()
@@ -80,7 +80,7 @@ async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[byte
         call = asyncio.create_task(publisher.publish("events", [PubsubMessage(data=raw) for raw in batch]))
         published.add(call)
         if len(probes) < (time.monotonic() - started) * _PROBES:
-            verdict = judge(batch[-1], events.NOON)
+            verdict = validator.validate(batch[-1], events.NOON)
             assert isinstance(verdict, Accepted)
             probes.append(asyncio.create_task(_readable(bigtable, verdict.cell_key, time.monotonic())))
     await asyncio.gather(*published)

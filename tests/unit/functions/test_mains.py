@@ -18,7 +18,7 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import ContractError, OverloadedError, RequestError, StoreRefusedError, StoreUnavailableError
-from shared.ingest.pipeline import Ingestion, judged
+from shared.ingest.pipeline import IngestPipeline, validate_message
 from shared.pubsub.message import Message
 from shared.runtime import instance, logs, responses
 from shared.validation.results import Accepted, Rejected, Verdict
@@ -77,7 +77,7 @@ def framework(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     return lambda name: create_asgi_app(name, str(MAINS[name]), "cloudevent")
 
 
-class FakeIngestion(Ingestion):
+class FakeIngestPipeline(IngestPipeline):
     """Judges for real, stores nothing, and fails as a test says."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -85,10 +85,10 @@ class FakeIngestion(Ingestion):
         self.kept: list[tuple[list[Verdict], datetime, str]] = []
         self._error = error
 
-    async def _take_small(self, message: Message) -> dict[str, int]:
-        return await self._keep(judged(self._judgement, message), message.published, message.message_id)
+    async def _process_small(self, message: Message) -> dict[str, int]:
+        return await self._store(validate_message(self._validator, message), message.published, message.message_id)
 
-    async def _keep(self, verdicts: Any, published: datetime, source: str) -> dict[str, int]:
+    async def _store(self, verdicts: Any, published: datetime, source: str) -> dict[str, int]:
         await asyncio.sleep(0)
         if self._error:
             raise self._error
@@ -96,7 +96,7 @@ class FakeIngestion(Ingestion):
         return {}
 
 
-class FakeAggregation:
+class FakeAggregatePipeline:
     """Knows which days a message asks for, and notes those that are computed or requested, unless it fails."""
 
     def __init__(self, days: list[date], error: Exception | None = None) -> None:
@@ -124,17 +124,17 @@ class FakeAggregation:
 
 
 @pytest.fixture
-def ingestion(monkeypatch: pytest.MonkeyPatch) -> FakeIngestion:
-    fake = FakeIngestion()
-    monkeypatch.setattr(instance, "ingestion", lambda: fake)
+def ingestion(monkeypatch: pytest.MonkeyPatch) -> FakeIngestPipeline:
+    fake = FakeIngestPipeline()
+    monkeypatch.setattr(instance, "ingest_pipeline", lambda: fake)
     return fake
 
 
 @pytest.fixture
-def aggregation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregation]:
-    def make(days: list[date], error: Exception | None = None) -> FakeAggregation:
-        fake = FakeAggregation(days, error)
-        monkeypatch.setattr(instance, "aggregation", lambda: fake)
+def aggregation(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregatePipeline]:
+    def make(days: list[date], error: Exception | None = None) -> FakeAggregatePipeline:
+        fake = FakeAggregatePipeline(days, error)
+        monkeypatch.setattr(instance, "aggregate_pipeline", lambda: fake)
         monkeypatch.setattr(instance, "request_days", fake.request_days)
         monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
         return fake
@@ -160,7 +160,7 @@ def test_a_function_starts_without_what_it_seldom_needs(name: str) -> None:
 # ingest
 
 
-async def test_a_message_is_judged_and_kept(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+async def test_a_message_is_judged_and_kept(framework: Callable[[str], Any], ingestion: FakeIngestPipeline) -> None:
     headers, body = cloud_event(
         lines([music_event(1), music_event(2, userId="")]), message_id="77", published="2024-01-15T12:00:00Z"
     )
@@ -173,7 +173,7 @@ async def test_a_message_is_judged_and_kept(framework: Callable[[str], Any], ing
     assert (published, source) == (datetime(2024, 1, 15, 12, 0, tzinfo=UTC), "77")
 
 
-async def test_what_eventarc_sends(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+async def test_what_eventarc_sends(framework: Callable[[str], Any], ingestion: FakeIngestPipeline) -> None:
     headers, _ = cloud_event(b"", message_id="ce")
 
     answer = await post(framework("ingest"), headers, PAYLOAD.read_bytes())
@@ -197,7 +197,7 @@ async def test_what_eventarc_sends(framework: Callable[[str], Any], ingestion: F
     ],
 )
 async def test_what_cannot_be_an_event_is_quarantined_and_acknowledged(
-    framework: Callable[[str], Any], ingestion: FakeIngestion, body: bytes, rule: str
+    framework: Callable[[str], Any], ingestion: FakeIngestPipeline, body: bytes, rule: str
 ) -> None:
     headers, _ = cloud_event(b"", message_id="ce", published="2024-01-15T12:00:00Z")
 
@@ -217,8 +217,8 @@ async def test_what_is_not_stored_is_not_acknowledged(
     error: Exception,
     status: int,
 ) -> None:
-    fake = FakeIngestion(error)
-    monkeypatch.setattr(instance, "ingestion", lambda: fake)
+    fake = FakeIngestPipeline(error)
+    monkeypatch.setattr(instance, "ingest_pipeline", lambda: fake)
 
     answer = await post(framework("ingest"), *cloud_event(lines([music_event()]), message_id="77"))
 
@@ -232,7 +232,7 @@ async def test_an_instance_that_cannot_be_made_is_told_in_a_line(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
-    instance.ingestion.cache_clear()
+    instance.ingest_pipeline.cache_clear()
 
     answer = await post(framework("ingest"), *cloud_event(lines([music_event()])))
 
@@ -241,7 +241,9 @@ async def test_an_instance_that_cannot_be_made_is_told_in_a_line(
     assert "GCP_PROJECT_ID" in json.loads(line)["message"]
 
 
-async def test_messages_are_taken_in_side_by_side(framework: Callable[[str], Any], ingestion: FakeIngestion) -> None:
+async def test_messages_are_taken_in_side_by_side(
+    framework: Callable[[str], Any], ingestion: FakeIngestPipeline
+) -> None:
     app = framework("ingest")
 
     answers = await asyncio.gather(
@@ -256,7 +258,7 @@ async def test_messages_are_taken_in_side_by_side(framework: Callable[[str], Any
 
 
 async def test_a_day_that_is_asked_for_alone_is_computed_at_once(
-    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation]
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregatePipeline]
 ) -> None:
     fake = aggregation([date(2024, 1, 15)])
 
@@ -268,7 +270,7 @@ async def test_a_day_that_is_asked_for_alone_is_computed_at_once(
 
 
 async def test_several_days_are_asked_for_again_and_none_is_computed(
-    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation]
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregatePipeline]
 ) -> None:
     fake = aggregation([date(2024, 1, 15), date(2024, 1, 16)])
 
@@ -281,7 +283,7 @@ async def test_several_days_are_asked_for_again_and_none_is_computed(
 @pytest.mark.parametrize(("error", "status"), ERRORS)
 async def test_a_day_that_fails_fails_its_request_and_is_named(
     framework: Callable[[str], Any],
-    aggregation: Callable[..., FakeAggregation],
+    aggregation: Callable[..., FakeAggregatePipeline],
     capsys: pytest.CaptureFixture[str],
     error: Exception,
     status: int,
@@ -297,7 +299,7 @@ async def test_a_day_that_fails_fails_its_request_and_is_named(
 
 @pytest.mark.parametrize(("error", "status"), ERRORS)
 async def test_days_that_cant_be_asked_for_fail_the_request(
-    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregation], error: Exception, status: int
+    framework: Callable[[str], Any], aggregation: Callable[..., FakeAggregatePipeline], error: Exception, status: int
 ) -> None:
     aggregation([date(2024, 1, 15), date(2024, 1, 16)], error)
 
@@ -309,10 +311,10 @@ async def test_days_that_cant_be_asked_for_fail_the_request(
 async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def aggregation() -> FakeAggregation:
+    def aggregation() -> FakeAggregatePipeline:
         raise RequestError("message 77: found what isn't JSON")
 
-    monkeypatch.setattr(instance, "aggregation", aggregation)
+    monkeypatch.setattr(instance, "aggregate_pipeline", aggregation)
 
     answer = await post(framework("aggregate"), *cloud_event(b"nonsense", message_id="77"))
 
@@ -336,8 +338,8 @@ async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledg
 async def test_what_is_no_cloud_event_is_refused_before_our_code(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, name: str, headers: dict[str, str], body: bytes
 ) -> None:
-    monkeypatch.setattr(instance, "ingestion", None)
-    monkeypatch.setattr(instance, "aggregation", None)
+    monkeypatch.setattr(instance, "ingest_pipeline", None)
+    monkeypatch.setattr(instance, "aggregate_pipeline", None)
 
     answer = await post(framework(name), headers, body)
 

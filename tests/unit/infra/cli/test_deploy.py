@@ -130,7 +130,7 @@ def test_with_emulators_nothing_is_deployed(sluice: Sluice, monkeypatch: pytest.
     done = sluice("deploy")
 
     assert (done.code, calls()) == (1, [])
-    assert f"{variable}: found 127.0.0.1:1, expected none" in done.err
+    assert f"{variable}: found 127.0.0.1:1, expected it unset" in done.err
 
 
 @pytest.mark.parametrize(

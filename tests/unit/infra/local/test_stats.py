@@ -18,8 +18,11 @@ from infra.local.stack_file import StackFile
 from infra.local.stats import Follower, LiveStats
 
 
-def line(message: str, severity: str = "INFO", **fields: Any) -> str:
-    return json.dumps({"severity": severity, "message": message, **fields, "labels": {"function": "x"}}) + "\n"
+def line(event: str, message: str = "", severity: str = "INFO", **fields: Any) -> str:
+    return (
+        json.dumps({"severity": severity, "event": event, "message": message, **fields, "labels": {"function": "x"}})
+        + "\n"
+    )
 
 
 @pytest.fixture
@@ -44,12 +47,12 @@ def test_before_anything_is_written_all_is_nothing(log: Path) -> None:
 
 def test_summaries_are_added_up_as_they_come(log: Path) -> None:
     following = follower(log)
-    log.write_text(line("events taken in", stored=90, rejected=0, duplicate=4, messages=2))
+    log.write_text(line("ingest_summary", stored=90, rejected=0, duplicate=4, messages=2))
     assert following.look().events == {"stored": 90, "rejected": 0, "duplicate": 4, "messages": 2}
 
     with log.open("a") as file:
-        file.write(line("events taken in", "WARNING", stored=1_910, rejected=3, null=2, type=2, messages=1))
-    log.with_name("aggregate.log").write_text(line("a day is aggregated", day="2024-01-15", events=5))
+        file.write(line("ingest_summary", severity="WARNING", stored=1_910, rejected=3, null=2, type=2, messages=1))
+    log.with_name("aggregate.log").write_text(line("day_aggregated", day="2024-01-15", events=5))
     log.with_name("relay.json").write_text('{"a": {"delivered": 3}, "b": {"delivered": 1, "failed": 2}}')
 
     assert following.look().lines() == {
@@ -61,7 +64,7 @@ def test_summaries_are_added_up_as_they_come(log: Path) -> None:
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(log: Path) -> None:
     following = follower(log)
-    whole = line("events taken in", stored=1, messages=1)
+    whole = line("ingest_summary", stored=1, messages=1)
     log.write_text(whole + whole[:20])
     assert following.look().events["stored"] == 1
 
@@ -72,12 +75,12 @@ def test_a_line_that_is_being_written_is_read_when_it_is_whole(log: Path) -> Non
 
 def test_warnings_and_errors_are_counted_and_the_last_is_told(log: Path) -> None:
     log.write_text(
-        line("bigtable is away", "WARNING")
-        + line("bigtable is away", "WARNING", left_out=40)
+        line("message_failed", "bigtable is away", "WARNING")
+        + line("message_failed", "bigtable is away", "WARNING", left_out=40)
         + "[notice] a server's own words\n"
-        + line("too many of a day's events are rejected", "WARNING", day="2024-01-15")
-        + line("days are requested, each by a message of its own", days=["2024-01-15"])
-        + line("x" * 1_000, "ERROR", day="2024-01-16")
+        + line("day_aggregated", "too many rejected", "WARNING", day="2024-01-15")
+        + line("days_requested", days=["2024-01-15"])
+        + line("message_failed", "x" * 1_000, "ERROR", day="2024-01-16")
     )
 
     figures = follower(log).look()

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from shared import row_keys
-from shared.aggregate.pipeline import Aggregation, _by_user, _each_id_once
+from shared.aggregate.pipeline import AggregatePipeline, _by_user, _each_id_once
 from shared.bigtable.client import Bigtable
 from shared.bigtable.row_merger import Cell, Row
 from shared.config import Settings
@@ -28,7 +28,7 @@ def request(data: bytes) -> Message:
 async def test_an_empty_message_means_the_day_before_its_publication_and_the_marked_days(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    aggregation = Aggregation(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
     marked = [date(2024, 1, 3), date(2024, 1, 15)]
 
     async def late_days() -> list[date]:
@@ -48,7 +48,7 @@ async def test_an_empty_message_means_the_day_before_its_publication_and_the_mar
 
 
 async def test_a_day_ends_with_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    aggregation = Aggregation(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT), deadline=0.01)
+    aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT), deadline=0.01)
     monkeypatch.setattr(aggregation._state, "run", lambda _: asyncio.Event().wait())
 
     with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 0\.01 s"):
@@ -56,7 +56,7 @@ async def test_a_day_ends_with_its_deadline(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_what_else_takes_too_long_is_another_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    aggregation = Aggregation(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
+    aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
 
     async def state(_: date) -> None:
         raise TimeoutError("a connection")

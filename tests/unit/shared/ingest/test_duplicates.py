@@ -34,7 +34,7 @@ def test_just_the_last_ones_are_remembered() -> None:
     for number in range(1_000):
         recent.count(cell_keys(number))
 
-    assert len(recent._marks) == len(recent._order) == 10
+    assert len(recent._known) == len(recent._order) == 10
     assert recent.count(cell_keys(*range(990, 1_000))) == 10
     assert recent.count(cell_keys(*range(100))) == 0
 

@@ -19,7 +19,8 @@ from shared.bigtable.transport import CallError
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
-from shared.ingest.pipeline import Ingestion, _is_small
+from shared.ingest.micro_batch import is_small
+from shared.ingest.pipeline import IngestPipeline
 from shared.validation.results import Rejected
 from tests.support.samples import MUSIC_CONTRACT, lines, message, music_event
 
@@ -30,7 +31,7 @@ PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 class Tables:
     """Stands for the tables: remembers what was sent and kept apart, refuses rows and holds them up as a test says."""
 
-    def __init__(self, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, ingestion: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[list[str]] = []
         self.kept: list[tuple[str, int]] = []
         self.refused: set[str] = set()
@@ -39,7 +40,7 @@ class Tables:
         self.error: Exception | None = None
         commit = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
         monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
-        monkeypatch.setattr(ingestion._quarantine, "keep", self.keep)
+        monkeypatch.setattr(ingestion._rejected, "store", self.keep)
         monkeypatch.setattr(ingestion._state, "verify_layout", self.nothing)
         monkeypatch.setattr(ingestion._state, "mark_late", self.nothing)
 
@@ -72,12 +73,12 @@ def ids_in(entry: Entry) -> list[str]:
 
 
 @pytest.fixture
-def ingestion() -> Ingestion:
-    return Ingestion(Bigtable(Settings("project", "instance")), MUSIC)
+def ingestion() -> IngestPipeline:
+    return IngestPipeline(Bigtable(Settings("project", "instance")), MUSIC)
 
 
 @pytest.fixture
-def tables(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> Tables:
+def tables(ingestion: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> Tables:
     return Tables(ingestion, monkeypatch)
 
 
@@ -85,12 +86,12 @@ def of(*events: dict[str, Any], message_id: str = "1") -> Any:
     return message(lines(events), message_id=message_id, published=PUBLISHED)
 
 
-async def take(ingestion: Ingestion, *messages: Any) -> list[type]:
-    outcomes = await asyncio.gather(*map(ingestion.take, messages), return_exceptions=True)
+async def take(ingestion: IngestPipeline, *messages: Any) -> list[type]:
+    outcomes = await asyncio.gather(*map(ingestion.process, messages), return_exceptions=True)
     return [type(outcome) for outcome in outcomes]
 
 
-async def test_events_of_several_messages_go_in_one_call(ingestion: Ingestion, tables: Tables) -> None:
+async def test_events_of_several_messages_go_in_one_call(ingestion: IngestPipeline, tables: Tables) -> None:
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2), music_event(3)), of(music_event(4)))
 
     assert outcomes == [type(None)] * 3
@@ -99,7 +100,7 @@ async def test_events_of_several_messages_go_in_one_call(ingestion: Ingestion, t
     assert ingestion.counts == {"stored": 4, "messages": 3}
 
 
-async def test_a_bad_event_is_kept_with_its_own_message(ingestion: Ingestion, tables: Tables) -> None:
+async def test_a_bad_event_is_kept_with_its_own_message(ingestion: IngestPipeline, tables: Tables) -> None:
     bad = of(music_event(2), music_event(3, userId=""), message_id="77")
 
     outcomes = await take(ingestion, of(music_event(1)), bad, of(music_event(4)))
@@ -110,7 +111,7 @@ async def test_a_bad_event_is_kept_with_its_own_message(ingestion: Ingestion, ta
     assert ingestion.counts == {"stored": 3, "rejected": 1, "null": 1, "messages": 3}
 
 
-async def test_each_event_is_judged_by_its_own_publication(ingestion: Ingestion, tables: Tables) -> None:
+async def test_each_event_is_judged_by_its_own_publication(ingestion: IngestPipeline, tables: Tables) -> None:
     event = music_event(1, timestamp="2024-01-15T12:00:00Z")
     early = message(lines([event]), message_id="early", published=datetime(2024, 1, 15, 11, tzinfo=UTC))
 
@@ -120,7 +121,9 @@ async def test_each_event_is_judged_by_its_own_publication(ingestion: Ingestion,
     assert tables.stored == ["evt-000001", "evt-000002"]
 
 
-async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(ingestion: Ingestion, tables: Tables) -> None:
+async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(
+    ingestion: IngestPipeline, tables: Tables
+) -> None:
     tables.refused = {"evt-000002"}
 
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)), of(music_event(3)))
@@ -129,19 +132,19 @@ async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(ingestion:
     assert tables.stored == ["evt-000001", "evt-000003"]
 
 
-async def test_what_is_slow_holds_up_nobody_who_comes_later(ingestion: Ingestion, tables: Tables) -> None:
+async def test_what_is_slow_holds_up_nobody_who_comes_later(ingestion: IngestPipeline, tables: Tables) -> None:
     tables.held = {"evt-000001"}
-    slow = asyncio.create_task(ingestion.take(of(music_event(1))))
+    slow = asyncio.create_task(ingestion.process(of(music_event(1))))
     await asyncio.sleep(0.01)
 
-    await ingestion.take(of(music_event(2)))
+    await ingestion.process(of(music_event(2)))
 
     assert not slow.done()
     tables.open.set()
     await slow
 
 
-async def test_what_goes_wrong_is_told_to_every_message(ingestion: Ingestion, tables: Tables) -> None:
+async def test_what_goes_wrong_is_told_to_every_message(ingestion: IngestPipeline, tables: Tables) -> None:
     tables.error = StoreUnavailableError("not acknowledged within 60 s")
 
     outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)))
@@ -150,7 +153,7 @@ async def test_what_goes_wrong_is_told_to_every_message(ingestion: Ingestion, ta
     assert ingestion.counts == {}
 
 
-async def test_an_event_and_its_warning_are_stored_together(ingestion: Ingestion, tables: Tables) -> None:
+async def test_an_event_and_its_warning_are_stored_together(ingestion: IngestPipeline, tables: Tables) -> None:
     tables.refused = {"evt-000003"}
     warned = of(music_event(1, duration=-1))
 
@@ -160,7 +163,7 @@ async def test_an_event_and_its_warning_are_stored_together(ingestion: Ingestion
     assert tables.stored == ["evt-000001", "evt-000001", "evt-000002"]
 
 
-async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: Ingestion, tables: Tables) -> None:
+async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: IngestPipeline, tables: Tables) -> None:
     large = of(music_event(2, pad="x" * 2_000))
 
     outcomes = await take(ingestion, of(music_event(1)), large, of(music_event(3)))
@@ -182,4 +185,4 @@ async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: In
     ],
 )
 def test_what_may_hold_many_events_is_taken_in_alone(data: bytes, small: bool) -> None:
-    assert _is_small(message(data)) is small
+    assert is_small(message(data)) is small

@@ -20,51 +20,51 @@ from tests.support.samples import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
-    monkeypatch.setattr(instance.SHUTDOWN, "listen", lambda *_: None)  # there is no server here that could end
+    monkeypatch.setattr(instance.SHUTDOWN, "install", lambda *_: None)  # there is no server here that could end
     monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
-    instance.ingestion.cache_clear()
-    instance.aggregation.cache_clear()
+    instance.ingest_pipeline.cache_clear()
+    instance.aggregate_pipeline.cache_clear()
     yield
-    instance.ingestion.cache_clear()
-    instance.aggregation.cache_clear()
+    instance.ingest_pipeline.cache_clear()
+    instance.aggregate_pipeline.cache_clear()
 
 
 def test_both_are_made_once() -> None:
-    assert instance.ingestion() is instance.ingestion()
-    assert instance.aggregation() is instance.aggregation()
+    assert instance.ingest_pipeline() is instance.ingest_pipeline()
+    assert instance.aggregate_pipeline() is instance.aggregate_pipeline()
 
 
 def test_the_environment_says_which_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_CONTRACT", str(SPARKIFY_CONTRACT))
 
-    assert instance.ingestion()._contract.name == "sparkify"
-    assert instance.aggregation()._contract.name == "sparkify"
+    assert instance.ingest_pipeline()._contract.name == "sparkify"
+    assert instance.aggregate_pipeline()._contract.name == "sparkify"
 
 
 def test_the_environment_says_how_long_a_day_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_DAY_DEADLINE", "513")
 
-    assert instance.aggregation()._deadline == 513
+    assert instance.aggregate_pipeline()._deadline == 513
 
 
 def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
-    for make in (instance.ingestion, instance.aggregation):
+    for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
         with pytest.raises(SettingsError, match="BIGTABLE_INSTANCE"):
             make()
 
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
     monkeypatch.setenv("SLUICE_CONTRACT", "nowhere.toml")
-    for make in (instance.ingestion, instance.aggregation):
+    for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
         with pytest.raises(ContractError, match=r"nowhere\.toml: can't be read"):
             make()
 
     monkeypatch.delenv("SLUICE_CONTRACT")
-    assert instance.ingestion() is instance.ingestion()
+    assert instance.ingest_pipeline() is instance.ingest_pipeline()
 
 
 def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    ingestion, aggregation = instance.ingestion(), instance.aggregation()
+    ingestion, aggregation = instance.ingest_pipeline(), instance.aggregate_pipeline()
     assert ingestion._report is not None
     assert aggregation._report is not None
     figures: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
@@ -72,20 +72,22 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     for too_many in (False, True):
         aggregation._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **figures))
 
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {line.pop("logging.googleapis.com/labels")["contract"] for line in told} == {"music"}
-    assert told == [
-        {"severity": "INFO", "message": "events taken in", "stored": 2},
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line.pop("logging.googleapis.com/labels")["contract"] for line in logged} == {"music"}
+    assert logged == [
+        {"severity": "INFO", "event": "ingest_summary", "message": "events ingested", "stored": 2},
         {
             "severity": "INFO",
-            "message": "a day is aggregated",
+            "event": "day_aggregated",
+            "message": "day aggregated",
             "day": "2024-01-15",
             "too_many_rejected": False,
             **figures,
         },
         {
             "severity": "WARNING",
-            "message": "too many of a day's events are rejected",
+            "event": "day_aggregated",
+            "message": "day aggregated; too many of its events are rejected",
             "day": "2024-01-15",
             "too_many_rejected": True,
             **figures,
@@ -101,5 +103,8 @@ async def test_a_function_on_an_emulator_asks_google_cloud_for_nothing(
         monkeypatch.setenv(name, "127.0.0.1:9")
     monkeypatch.delenv(missing)
 
-    with pytest.raises(SettingsError, match="found one of BIGTABLE_EMULATOR_HOST and PUBSUB_EMULATOR_HOST, expected b"):
+    with pytest.raises(
+        SettingsError,
+        match=f"found [A-Z_]+ without {missing}, expected all of them for emulators or none for Google Cloud",
+    ):
         await instance.request_days([date(2024, 1, 15), date(2024, 1, 16)])

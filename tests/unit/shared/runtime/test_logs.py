@@ -13,6 +13,7 @@ import pytest
 from pytest_mock import MockerFixture
 
 from shared.runtime import logs
+from shared.runtime.logs import LogEvent
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -21,13 +22,21 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("log", "severity"), [(logs.info, "INFO"), (logs.warning, "WARNING"), (logs.error, "ERROR")])
 def test_a_line_is_an_object(log: Any, severity: str, capsys: pytest.CaptureFixture[str]) -> None:
-    log("two\nlines \u00e9", message_id="77", count=3)
+    log(LogEvent.DAYS_REQUESTED, "two\nlines \u00e9", message_id="77", count=3)
 
-    assert logged(capsys) == [{"severity": severity, "message": "two\nlines \u00e9", "message_id": "77", "count": 3}]
+    assert logged(capsys) == [
+        {
+            "severity": severity,
+            "event": "days_requested",
+            "message": "two\nlines \u00e9",
+            "message_id": "77",
+            "count": 3,
+        }
+    ]
 
 
-def test_what_json_does_not_know_is_told_as_text(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.info("read", path=Path("a/b"))
+def test_a_value_that_json_cannot_hold_is_logged_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.info(LogEvent.DAYS_REQUESTED, "read", path=Path("a/b"))
 
     assert logged(capsys)[0]["path"] == "a/b"
 
@@ -58,74 +67,76 @@ def loop(mocker: MockerFixture) -> Loop:
     return loop
 
 
-def test_figures_are_added_up_and_told_at_most_so_often(
+def test_counts_are_summed_and_logged_once_per_interval(
     clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tally = logs.PeriodicCounter("taken in", every=5)
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", interval=5)
 
-    tally.add(Counter(stored=1))
+    counter.add(Counter(stored=1))
     clock[0] = 2.0
-    tally.add(Counter(stored=2))
-    tally.add(Counter(stored=3, duplicate=1))
-    [(seconds, tell)] = loop.later
+    counter.add(Counter(stored=2))
+    counter.add(Counter(stored=3, duplicate=1))
+    [(seconds, flush)] = loop.later
     clock[0] = 5.0
-    tell()
+    flush()
     clock[0] = 11.0
-    tally.add(Counter(stored=4, rejected=0))
+    counter.add(Counter(stored=4, rejected=0))
 
     assert seconds == 3.0
     assert logged(capsys) == [
-        {"severity": "INFO", "message": "taken in", "stored": 1},
-        {"severity": "INFO", "message": "taken in", "stored": 5, "duplicate": 1},
-        {"severity": "INFO", "message": "taken in", "stored": 4},
+        {"severity": "INFO", "event": "ingest_summary", "message": "ingested", "stored": 1},
+        {"severity": "INFO", "event": "ingest_summary", "message": "ingested", "stored": 5, "duplicate": 1},
+        {"severity": "INFO", "event": "ingest_summary", "message": "ingested", "stored": 4},
     ]
 
 
-def test_at_the_end_everything_is_told_at_once(
-    clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tally = logs.PeriodicCounter("taken in", every=5)
-    tally.add(Counter(stored=1))
-    tally.add(Counter(stored=2))
+def test_a_closed_counter_logs_at_once(clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", interval=5)
+    counter.add(Counter(stored=1))
+    counter.add(Counter(stored=2))
 
-    tally.end()
-    tally.add(Counter(stored=3))
-    tally.end()
+    counter.close()
+    counter.add(Counter(stored=3))
+    counter.close()
 
     assert [line["stored"] for line in logged(capsys)] == [1, 2, 3]
 
 
-def test_what_is_told_is_recorded(clock: list[float], loop: Loop) -> None:
+def test_logged_counts_are_recorded(clock: list[float], loop: Loop) -> None:
     recorded: list[Counter[str]] = []
-    tally = logs.PeriodicCounter("taken in", record=recorded.append)
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", record=recorded.append)
 
-    tally.add(Counter(stored=1))
-    tally.add(Counter(stored=2))
-    tally.tell()
+    counter.add(Counter(stored=1))
+    counter.add(Counter(stored=2))
+    counter.flush()
 
     assert recorded == [Counter(stored=1), Counter(stored=2)]
 
 
-def test_rejected_events_make_it_a_warning(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    tally = logs.PeriodicCounter("taken in")
+def test_rejected_events_make_the_line_a_warning(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested")
 
-    tally.add(Counter(stored=1, rejected=2, type=2))
+    counter.add(Counter(stored=1, rejected=2, type=2))
 
-    assert logged(capsys) == [{"severity": "WARNING", "message": "taken in", "stored": 1, "rejected": 2, "type": 2}]
+    assert logged(capsys) == [
+        {"severity": "WARNING", "event": "ingest_summary", "message": "ingested", "stored": 1, "rejected": 2, "type": 2}
+    ]
 
 
-def test_like_warnings_are_counted_and_told_seldom(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
-    seldom = logs.RateLimitedLog()
+def test_repeated_warnings_are_counted_and_logged_once_per_interval(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = logs.RateLimitedLog()
 
     for at in (0.0, 0.3, 0.9, 1.1, 1.2):
         clock[0] = at
-        seldom.warning("dark", f"at {at}")
-        seldom.warning(at, "of another kind")
+        log.warning("dark", LogEvent.MESSAGE_FAILED, f"at {at}")
+        log.warning(at, LogEvent.MESSAGE_FAILED, "of another kind")
 
-    told = [line for line in logged(capsys) if line["message"] != "of another kind"]
-    assert told == [
-        {"severity": "WARNING", "message": "at 0.0"},
-        {"severity": "WARNING", "message": "at 1.1", "left_out": 2},
+    warnings = [line for line in logged(capsys) if line["message"] != "of another kind"]
+    assert warnings == [
+        {"severity": "WARNING", "event": "message_failed", "message": "at 0.0"},
+        {"severity": "WARNING", "event": "message_failed", "message": "at 1.1", "left_out": 2},
     ]
 
 
@@ -133,11 +144,12 @@ def test_every_line_carries_the_labels_of_the_process(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("my-project", function="ingest", contract="music")
-    logs.info("hello", **logs.trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+    logs.info(LogEvent.DAYS_REQUESTED, "hello", **logs.trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
 
     assert logged(capsys) == [
         {
             "severity": "INFO",
+            "event": "days_requested",
             "message": "hello",
             "logging.googleapis.com/trace": "projects/my-project/traces/4bf92f3577b34da6a3ce929d0e0e4736",
             "logging.googleapis.com/spanId": "00f067aa0ba902b7",
@@ -148,5 +160,5 @@ def test_every_line_carries_the_labels_of_the_process(
 
 
 @pytest.mark.parametrize("traceparent", [None, "", "nonsense", "00-xyz-00f067aa0ba902b7-01", "00-" + "1" * 10_000])
-def test_what_is_no_trace_leaves_none(traceparent: str | None) -> None:
+def test_an_invalid_traceparent_adds_no_fields(traceparent: str | None) -> None:
     assert logs.trace(traceparent) == {}

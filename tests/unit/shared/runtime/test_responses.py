@@ -1,4 +1,4 @@
-"""Our errors become the statuses that make Pub/Sub deliver again, and one log line each."""
+"""Errors become statuses that make Pub/Sub redeliver, and one log line each."""
 
 from __future__ import annotations
 
@@ -38,27 +38,37 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         (errors.PermanentError("never"), 500, "ERROR"),
     ],
 )
-async def test_errors_become_answers(
+async def test_an_error_becomes_a_response_and_a_log_line(
     error: Exception, status: int, severity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(HTTPException) as caught, error_responses(MESSAGE):
         raise error
 
     assert caught.value.status_code == status
-    assert str(error) not in caught.value.detail  # who posts is told no more than has to be
-    assert json.loads(capsys.readouterr().out) == {"severity": severity, "message": str(error), "message_id": "77"}
+    assert str(error) not in caught.value.detail  # the caller learns no detail
+    assert json.loads(capsys.readouterr().out) == {
+        "severity": severity,
+        "event": "message_failed",
+        "message": str(error),
+        "message_id": "77",
+    }
 
 
-async def test_a_request_for_nothing_that_could_be_done_is_logged_and_acknowledged(
+async def test_an_impossible_aggregate_request_is_logged_and_acknowledged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with error_responses(MESSAGE):
         raise errors.RequestError("no such day")
 
-    assert json.loads(capsys.readouterr().out) == {"severity": "ERROR", "message": "no such day", "message_id": "77"}
+    assert json.loads(capsys.readouterr().out) == {
+        "severity": "ERROR",
+        "event": "message_failed",
+        "message": "no such day",
+        "message_id": "77",
+    }
 
 
-async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_success_logs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with error_responses(MESSAGE):
         pass
 
@@ -66,12 +76,12 @@ async def test_success_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def fail_at(day: date, error: Exception) -> None:
-    with error_responses(MESSAGE) as told:
-        told["day"] = day
+    with error_responses(MESSAGE) as log_fields:
+        log_fields["day"] = day
         raise error
 
 
-async def test_a_bug_stays_one_and_the_line_before_its_traceback_says_of_what(
+async def test_an_unexpected_error_is_logged_with_its_message_and_propagates(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(ZeroDivisionError):
@@ -79,13 +89,14 @@ async def test_a_bug_stays_one_and_the_line_before_its_traceback_says_of_what(
 
     assert json.loads(capsys.readouterr().out) == {
         "severity": "ERROR",
-        "message": "a bug: ZeroDivisionError; the traceback follows",
+        "event": "unexpected_error",
+        "message": "unexpected ZeroDivisionError; the traceback follows",
         "message_id": "77",
         "day": "2024-01-15",
     }
 
 
-async def test_of_each_day_that_fails_at_once_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_each_failing_day_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     for day in (15, 16, 15):
         with pytest.raises(HTTPException):
             fail_at(date(2024, 1, day), errors.StoreUnavailableError("away"))
@@ -93,7 +104,7 @@ async def test_of_each_day_that_fails_at_once_it_is_told(capsys: pytest.CaptureF
     assert [json.loads(line)["day"] for line in capsys.readouterr().out.splitlines()] == ["2024-01-15", "2024-01-16"]
 
 
-async def test_what_is_called_off_at_the_end_is_delivered_again(
+async def test_a_request_cancelled_by_shutdown_is_redelivered(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def serve() -> None:
@@ -102,18 +113,18 @@ async def test_what_is_called_off_at_the_end_is_delivered_again(
 
     request = asyncio.create_task(serve())
     await asyncio.sleep(0)
-    request.cancel()  # by anybody else, it stays what it is
+    request.cancel()  # a cancellation by any other code propagates
     with pytest.raises(asyncio.CancelledError):
         await request
 
     request = asyncio.create_task(serve())
     await asyncio.sleep(0)
-    responses.SHUTDOWN.hand_back()
+    responses.SHUTDOWN.cancel_requests()
     with pytest.raises(HTTPException) as caught:
         await request
 
     assert caught.value.status_code == 503
-    assert json.loads(capsys.readouterr().out)["message"] == "the instance ends before this is done"
+    assert json.loads(capsys.readouterr().out)["message"] == "the instance shuts down before the message is stored"
 
 
 async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +135,7 @@ async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixtur
     assert line["logging.googleapis.com/trace"] == "projects//traces/4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-async def test_in_an_outage_not_every_message_has_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_outage_logs_one_line_a_second(capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(100):
         with pytest.raises(HTTPException), error_responses(MESSAGE):
             raise errors.TransientError("later")

@@ -44,12 +44,12 @@ CONTRACTS = {
 }
 
 
-def slowly(judge: Validator, raw: bytes) -> Any:
-    return judge.validate_record(msgspec.json.decode(raw), PUBLISHED, raw)
+def slowly(validator: Validator, raw: bytes) -> Any:
+    return validator.validate_record(msgspec.json.decode(raw), PUBLISHED, raw)
 
 
-def is_fast(judge: Validator, raw: bytes) -> bool:
-    return judge._fast((raw,), (PUBLISHED,), MAX_EVENT_BYTES)[0] is not None
+def is_fast(validator: Validator, raw: bytes) -> bool:
+    return validator._fast_path((raw,), (PUBLISHED,), MAX_EVENT_BYTES)[0] is not None
 
 
 names = st.sampled_from(["other", "user_id", "actor", "event_id", "meta", "kind", "tag", "zoë", "a.b", '"', "f0"])
@@ -66,7 +66,7 @@ odd_values = (
 @given(data=st.data())
 def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.DataObject) -> None:
     contract, event = CONTRACTS[which]
-    judge = Validator(contract, quality=quality)
+    validator = Validator(contract, quality=quality)
     raws = []
     for _ in range(data.draw(st.integers(1, 4))):
         record = dict(event)
@@ -82,7 +82,7 @@ def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.
 
     # twice: what is unknown the first time is learnt for the second
     for _ in range(2):
-        assert judge.all(raws, PUBLISHED) == [slowly(judge, raw) for raw in raws]
+        assert validator.validate_all(raws, PUBLISHED) == [slowly(validator, raw) for raw in raws]
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.
 )
 @pytest.mark.parametrize("unknown", ["keep", "drop", "reject"])
 def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> None:
-    judge = Validator(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
+    validator = Validator(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
 
     for _ in range(2):
-        assert judge(raw, PUBLISHED) == slowly(judge, raw)
+        assert validator.validate(raw, PUBLISHED) == slowly(validator, raw)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> Non
     ],
 )
 def test_what_is_no_json_in_a_field_that_is_dropped_is_no_json(raw: bytes) -> None:
-    judge = Validator(small_contract('[checks]\nunknown_fields = "drop"'))
-    judge(msgspec.json.encode(small_event(zz=1)), PUBLISHED)
+    validator = Validator(small_contract('[checks]\nunknown_fields = "drop"'))
+    validator.validate(msgspec.json.encode(small_event(zz=1)), PUBLISHED)
 
-    assert not isinstance(judge(raw, PUBLISHED), Accepted)
+    assert not isinstance(validator.validate(raw, PUBLISHED), Accepted)
 
 
 @pytest.mark.parametrize("which", CONTRACTS)
@@ -126,24 +126,24 @@ def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) 
     contract, event = CONTRACTS[which]
     if contract.unknown_fields == "reject":
         event = {**event, "actor": {"id": 5}, "meta": {"tag": "t", "more": {"deep": "down"}}}
-    judge = Validator(contract)
+    validator = Validator(contract)
     raw = msgspec.json.encode(event)
 
-    judge(raw, PUBLISHED)
+    validator.validate(raw, PUBLISHED)
 
-    assert is_fast(judge, raw)
+    assert is_fast(validator, raw)
 
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
 def test_the_real_log_takes_the_fast_path_and_comes_to_the_same() -> None:
-    judge = Validator(load_contract(SPARKIFY_CONTRACT))
+    validator = Validator(load_contract(SPARKIFY_CONTRACT))
     raws = [msgspec.json.encode(record) for record in sparkify_records()]
 
-    verdicts = judge.all(raws, PUBLISHED)
+    verdicts = validator.validate_all(raws, PUBLISHED)
 
-    assert verdicts == [slowly(judge, raw) for raw in raws]
+    assert verdicts == [slowly(validator, raw) for raw in raws]
     accepted = [raw for raw, verdict in zip(raws, verdicts, strict=True) if isinstance(verdict, Accepted)]
-    assert sum(is_fast(judge, raw) for raw in accepted) == len(accepted)
+    assert sum(is_fast(validator, raw) for raw in accepted) == len(accepted)
 
 
 def test_an_event_with_a_finding_is_left_to_the_checks() -> None:
@@ -151,14 +151,14 @@ def test_an_event_with_a_finding_is_left_to_the_checks() -> None:
 
 
 def test_only_so_many_names_are_learnt() -> None:
-    judge = Validator(small_contract())
+    validator = Validator(small_contract())
     for number in range(MAX_LEARNED_FIELDS + 10):
-        judge(msgspec.json.encode(small_event(**{f"x{number}": 1})), PUBLISHED)
+        validator.validate(msgspec.json.encode(small_event(**{f"x{number}": 1})), PUBLISHED)
 
-    assert is_fast(judge, msgspec.json.encode(small_event(x0=1)))
+    assert is_fast(validator, msgspec.json.encode(small_event(x0=1)))
     late = msgspec.json.encode(small_event(**{f"x{MAX_LEARNED_FIELDS + 9}": 1}))
-    assert not is_fast(judge, late)
-    assert judge(late, PUBLISHED) == slowly(judge, late)
+    assert not is_fast(validator, late)
+    assert validator.validate(late, PUBLISHED) == slowly(validator, late)
 
 
 def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
@@ -170,8 +170,8 @@ def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
 
 
 def test_a_field_of_a_name_that_needs_escapes_is_left_to_the_checks() -> None:
-    judge = Validator(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
+    validator = Validator(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
     raw = msgspec.json.encode(small_event(**{'say "a"': "b"}))
 
-    assert judge(raw, PUBLISHED) == slowly(judge, raw)
-    assert b'"odd":"b"' in judge(raw, PUBLISHED)[1]
+    assert validator.validate(raw, PUBLISHED) == slowly(validator, raw)
+    assert b'"odd":"b"' in validator.validate(raw, PUBLISHED)[1]

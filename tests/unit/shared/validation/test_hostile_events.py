@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from shared import row_keys
 from shared.contracts.loader import load_contract
-from shared.ingest.pipeline import judged
+from shared.ingest.pipeline import validate_message
 from shared.pubsub.message import _gunzip, receive
 from shared.runtime import logs
+from shared.runtime.logs import LogEvent
 from shared.validation.checks import MAX_UNKNOWN_FINDINGS
 from shared.validation.results import MAX_QUOTED_CHARS, Accepted, Rejected
 from shared.validation.validator import Validator
@@ -36,14 +37,14 @@ def test_every_case_has_a_name_of_its_own() -> None:
 
 @by_name(CASES + HUNGRY)
 def test_a_hostile_envelope_gets_its_verdicts(case: Case) -> None:
-    verdicts = judged(music, receive(case.body()))
+    verdicts = validate_message(music, receive(case.body()))
 
     accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
     rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
     assert len(accepted) == case.stored
     assert [verdict.findings[0].rule for verdict in rejected] == list(case.rejected)
     if accepted and rejected:  # the good ones are those that would have come alone
-        assert accepted == [music(event, datetime(2024, 1, 16, tzinfo=UTC)) for event in (GOOD, OTHER)]
+        assert accepted == [music.validate(event, datetime(2024, 1, 16, tzinfo=UTC)) for event in (GOOD, OTHER)]
 
 
 def test_the_bomb_is_honest_gzip() -> None:
@@ -54,7 +55,9 @@ def test_the_bomb_is_honest_gzip() -> None:
 
 
 def test_the_last_of_equal_keys_counts() -> None:
-    [verdict] = judged(music, receive(hostile.envelope_of(GOOD[:-1] + b', "userId": "eve", "userId": "zoe"}')))
+    [verdict] = validate_message(
+        music, receive(hostile.envelope_of(GOOD[:-1] + b', "userId": "eve", "userId": "zoe"}'))
+    )
 
     assert isinstance(verdict, Accepted)
     assert json.loads(verdict.value)["user_id"] == "zoe"
@@ -65,10 +68,10 @@ def test_the_last_of_equal_keys_counts() -> None:
 @pytest.mark.parametrize(("fields", "findings"), [(100, 100), (101, 101), (102, 101), (70_000, 101)])
 def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int) -> None:
     """A cell of 40 MB would be refused, or end the instance, at each delivery."""
-    judge = Validator(small_contract('[checks]\nunknown_fields = "reject"\n'))
+    validator = Validator(small_contract('[checks]\nunknown_fields = "reject"\n'))
     event = {"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", **{f"k{n}": 0 for n in range(fields)}}
 
-    verdict = judge(msgspec.json.encode(event), PUBLISHED)
+    verdict = validator.validate(msgspec.json.encode(event), PUBLISHED)
 
     assert isinstance(verdict, Rejected)
     assert {finding.rule for finding in verdict.findings} == {"unknown_field"}
@@ -167,7 +170,7 @@ def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_
 ) -> None:
     raw = json.dumps({**json.loads(GOOD), field: identity}).encode()
 
-    verdict = music(raw, datetime(2024, 1, 16, tzinfo=UTC))
+    verdict = music.validate(raw, datetime(2024, 1, 16, tzinfo=UTC))
 
     if isinstance(verdict, Accepted):
         assert set(verdict.cell_key.row_key + verdict.cell_key.qualifier) <= PRINTABLE
@@ -198,12 +201,12 @@ def utf_8(text: str) -> bool:
     ids=[n for n, e in IDENTITIES.items() if utf_8(e)],
 )
 def test_a_log_line_stays_one_line_whatever_is_in_it(identity: str, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.warning(identity, message_id=identity)
-    logs.info("next", **{"traced": identity, **logs.trace(identity)})
+    logs.warning(LogEvent.MESSAGE_FAILED, identity, message_id=identity)
+    logs.info(LogEvent.DAYS_REQUESTED, "next", **{"traced": identity, **logs.trace(identity)})
 
     out = capsys.readouterr().out
     assert [json.loads(line) for line in out.removesuffix("\n").split("\n")] == [
-        {"severity": "WARNING", "message": identity, "message_id": identity},
-        {"severity": "INFO", "message": "next", "traced": identity},
+        {"severity": "WARNING", "event": "message_failed", "message": identity, "message_id": identity},
+        {"severity": "INFO", "event": "days_requested", "message": "next", "traced": identity},
     ]
     assert not [character for character in out if ord(character) < 0x20 and character != "\n"]

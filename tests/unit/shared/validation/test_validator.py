@@ -21,14 +21,14 @@ from tests.support.small_messages import PUBLISHED, json_values, small_contract,
 music = Validator(load_contract(MUSIC_CONTRACT))
 
 
-def judged(raw: bytes) -> Accepted | Rejected:
-    return music(raw, PUBLISHED)
+def validated(raw: bytes) -> Accepted | Rejected:
+    return music.validate(raw, PUBLISHED)
 
 
 def test_a_good_event_is_accepted_in_its_place_as_canonical_json() -> None:
     event = music_event(1, event_type=" CLICK ", extra={"a": [1]})
 
-    verdict = judged(json.dumps(event).encode())
+    verdict = validated(json.dumps(event).encode())
 
     assert isinstance(verdict, Accepted)
     assert verdict.warnings == ()
@@ -47,7 +47,7 @@ def test_a_good_event_is_accepted_in_its_place_as_canonical_json() -> None:
 
 
 def test_an_event_with_warnings_is_stored_with_them() -> None:
-    verdict = judged(json.dumps(music_event(duration=-1)).encode())
+    verdict = validated(json.dumps(music_event(duration=-1)).encode())
 
     assert isinstance(verdict, Accepted)
     assert verdict.warnings == (Finding("range", "duration", "-1", "at least 0 and at most 86400", "warn"),)
@@ -71,7 +71,7 @@ def test_an_event_with_warnings_is_stored_with_them() -> None:
     ],
 )
 def test_what_is_no_json_object_is_rejected_as_it_came(raw: bytes, rule: str, found: str) -> None:
-    verdict = judged(raw)
+    verdict = validated(raw)
 
     assert isinstance(verdict, Rejected)
     assert verdict.raw == raw
@@ -93,7 +93,7 @@ def test_what_a_decoder_complains_of_quotes_nothing_of_the_event() -> None:
 
 
 def test_integers_of_any_size_are_kept_where_no_field_names_them() -> None:
-    verdict = judged(json.dumps(music_event(extra=10**100)).encode())
+    verdict = validated(json.dumps(music_event(extra=10**100)).encode())
 
     assert isinstance(verdict, Accepted)
     assert json.loads(verdict.value)["extra"] == 10**100
@@ -105,7 +105,7 @@ def test_nesting_has_a_bound_of_its_own(depth: int) -> None:
     small = Validator(small_contract('[fields.x]\ntype = "string"\nfrom = "deep.x"\n'))
     raw = json.dumps(small_event(deep=0)).replace("0}", '{"a":' * depth + "1" + "}" * depth + "}").encode()
 
-    verdict = small(raw, PUBLISHED)
+    verdict = small.validate(raw, PUBLISHED)
 
     levels = f"{MAX_NESTING_DEPTH} levels of arrays and objects"
     too_deep = Rejected(raw, [Finding("too_large", "", f"over {levels}", f"at most {levels}")])
@@ -126,9 +126,9 @@ def test_an_event_that_cannot_be_written_as_json_is_rejected() -> None:
 
 @given(st.binary() | json_values.map(msgspec.json.encode))
 def test_any_bytes_get_a_verdict_and_the_same_again(raw: bytes) -> None:
-    verdict = judged(raw)
+    verdict = validated(raw)
 
-    assert judged(raw) == verdict
+    assert validated(raw) == verdict
     assert isinstance(verdict, Rejected)
     assert verdict.raw == raw
     assert verdict.findings
@@ -153,7 +153,7 @@ likely_events = st.fixed_dictionaries(
 def test_judging_twice_gives_the_same_verdict_and_place(record: dict[str, Any]) -> None:
     raw = msgspec.json.encode(record)
 
-    one, other = judged(raw), Validator(load_contract(MUSIC_CONTRACT))(raw, PUBLISHED)
+    one, other = validated(raw), Validator(load_contract(MUSIC_CONTRACT)).validate(raw, PUBLISHED)
 
     assert one == other
     if isinstance(one, Accepted):
@@ -166,7 +166,7 @@ def test_judging_twice_gives_the_same_verdict_and_place(record: dict[str, Any]) 
 def test_a_stored_event_judged_by_its_canonical_form_is_itself(record: dict[str, Any]) -> None:
     canonical = Validator(load_contract(MUSIC_CONTRACT).of_canonical_events())
 
-    verdict = judged(msgspec.json.encode(record))
+    verdict = validated(msgspec.json.encode(record))
 
     if isinstance(verdict, Accepted):
         assert canonical(verdict.value, PUBLISHED) == verdict
@@ -175,8 +175,8 @@ def test_a_stored_event_judged_by_its_canonical_form_is_itself(record: dict[str,
 def test_the_verdict_goes_by_the_publication_not_by_a_clock() -> None:
     raw = json.dumps(music_event(timestamp="2024-01-15T12:05:01Z")).encode()
 
-    early = music(raw, datetime(2024, 1, 15, 12, 0, tzinfo=UTC))
-    late = music(raw, datetime(2024, 1, 15, 12, 1, tzinfo=UTC))
+    early = music.validate(raw, datetime(2024, 1, 15, 12, 0, tzinfo=UTC))
+    late = music.validate(raw, datetime(2024, 1, 15, 12, 1, tzinfo=UTC))
 
     assert isinstance(early, Rejected)
     assert [finding.rule for finding in early.findings] == ["future"]
@@ -193,7 +193,7 @@ def test_bucket_and_composed_ids_decide_the_place() -> None:
         head='version = 1\nname = "s"\n[event]\nid = ["id", "session"]\nuser = "user"\ntime = "time"\nbucket = "hour"',
     )
 
-    verdict = Validator(by_hour)(json.dumps(small_event(id="a:b", session=7.0)).encode(), PUBLISHED)
+    verdict = Validator(by_hour).validate(json.dumps(small_event(id="a:b", session=7.0)).encode(), PUBLISHED)
 
     assert isinstance(verdict, Accepted)
     assert verdict.cell_key.row_key.endswith(b"#20240115#ann#10")
@@ -205,11 +205,11 @@ def test_without_quality_checks_only_id_user_and_time_count() -> None:
     lenient = Validator(load_contract(MUSIC_CONTRACT), quality=False)
     raw = json.dumps(music_event(event_type="dance", songId="a b", duration="long")).encode()
 
-    verdict = lenient(raw, PUBLISHED)
+    verdict = lenient.validate(raw, PUBLISHED)
 
     assert isinstance(verdict, Accepted)
     assert verdict.warnings == ()
-    assert isinstance(lenient(json.dumps(music_event(userId="")).encode(), PUBLISHED), Rejected)
+    assert isinstance(lenient.validate(json.dumps(music_event(userId="")).encode(), PUBLISHED), Rejected)
     assert isinstance(lenient(b"nonsense", PUBLISHED), Rejected)
 
 
@@ -218,7 +218,7 @@ def test_the_real_log_is_judged_as_it_should_be() -> None:
     sparkify = Validator(load_contract(SPARKIFY_CONTRACT))
     published = datetime(2019, 1, 1, tzinfo=UTC)
 
-    verdicts = [sparkify(msgspec.json.encode(record), published) for record in sparkify_records()]
+    verdicts = [sparkify.validate(msgspec.json.encode(record), published) for record in sparkify_records()]
 
     accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
     rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
