@@ -199,7 +199,7 @@ def _messages(events: Iterable[RejectedEvent]) -> Iterator[PubsubMessage]:
             together[event.published].append(event.raw)
     for published, raws in together.items():
         attributes = {FIRST_PUBLISHED: published, CONTENT_TYPE: LINES}
-        for batch in pack(raws, most=_PACKED):
+        for batch in pack(raws, max_events=_PACKED):
             yield PubsubMessage(data=b"\n".join(batch), attributes=attributes)
 
 

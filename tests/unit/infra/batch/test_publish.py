@@ -36,7 +36,7 @@ def test_a_message_is_filled_to_its_bytes_and_the_rest_goes_into_the_next() -> N
 
     messages, report = packed(b"".join(event + b"\n" for event in events), 5)
 
-    assert messages == [(b"\n".join(batch), len(batch)) for batch in pack(events, most=5)]
+    assert messages == [(b"\n".join(batch), len(batch)) for batch in pack(events, max_events=5)]
     assert [events for _, events in messages] == [3, 5, 5, 1, 1, 1]
     assert report.unreadable_count == 0
 

@@ -69,7 +69,7 @@ def entries(*names: str) -> list[Entry]:
     return [Entry(name) for name in names]
 
 
-def group_commit(store: Store, *, deadline: float = 60, **limits: Any) -> Batcher:
+def batcher_of(store: Store, *, deadline: float = 60, **limits: Any) -> Batcher:
     return Batcher(store, "table events", deadline=deadline, limits=BatchLimits(**limits))
 
 
@@ -137,7 +137,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_a_lone_write_leaves_at_once() -> None:
     store = Store()
 
-    await group_commit(store).commit(entries("a", "b"))
+    await batcher_of(store).write(entries("a", "b"))
 
     assert store.calls == [["a", "b"]]
 
@@ -145,16 +145,16 @@ async def test_a_lone_write_leaves_at_once() -> None:
 async def test_nothing_to_store_is_no_call() -> None:
     store = Store()
 
-    await group_commit(store).commit([])
+    await batcher_of(store).write([])
 
     assert store.calls == []
 
 
 async def test_callers_of_the_same_moment_share_a_call() -> None:
     store = Store()
-    commit = group_commit(store)
+    batcher = batcher_of(store)
 
-    await asyncio.gather(commit.commit(entries("a")), commit.commit(entries("b", "c")), commit.commit(entries("d")))
+    await asyncio.gather(batcher.write(entries("a")), batcher.write(entries("b", "c")), batcher.write(entries("d")))
 
     assert store.calls == [["a", "b", "c", "d"]]
 
@@ -162,12 +162,12 @@ async def test_callers_of_the_same_moment_share_a_call() -> None:
 async def test_what_gathers_while_calls_are_under_way_is_one_batch() -> None:
     store = Store()
     store.open.clear()
-    commit = group_commit(store, flights=1)
-    first = asyncio.create_task(commit.commit(entries("first")))
+    batcher = batcher_of(store, in_flight=1)
+    first = asyncio.create_task(batcher.write(entries("first")))
     await settled()
 
     # given a call that is under way, when many more come
-    more = [asyncio.create_task(commit.commit(entries(f"{number}"))) for number in range(100)]
+    more = [asyncio.create_task(batcher.write(entries(f"{number}"))) for number in range(100)]
     await settled()
     assert store.calls == [["first"]]
 
@@ -177,19 +177,19 @@ async def test_what_gathers_while_calls_are_under_way_is_one_batch() -> None:
     assert store.calls == [["first"], [f"{number}" for number in range(100)]]
 
 
-@pytest.mark.parametrize("flights", [1, 2, 4])
-async def test_so_many_calls_are_under_way_at_once(flights: int) -> None:
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+async def test_so_many_calls_are_under_way_at_once(in_flight: int) -> None:
     store = Store()
     store.open.clear()
-    commit = group_commit(store, flights=flights, mutations=1)
-    tasks = [asyncio.create_task(commit.commit(entries(f"{number}"))) for number in range(10)]
+    batcher = batcher_of(store, in_flight=in_flight, mutations=1)
+    tasks = [asyncio.create_task(batcher.write(entries(f"{number}"))) for number in range(10)]
     await settled(50)
 
-    assert store.under_way == flights
+    assert store.under_way == in_flight
 
     store.open.set()
     await asyncio.gather(*tasks)
-    assert store.most_under_way == flights
+    assert store.most_under_way == in_flight
     assert sorted(store.stored.elements()) == sorted(f"{number}" for number in range(10))
 
 
@@ -206,7 +206,7 @@ async def test_so_many_calls_are_under_way_at_once(flights: int) -> None:
 async def test_batches_have_bounds(limits: dict[str, int], sizes: list[tuple[int, int]], batches: list[int]) -> None:
     store = Store()
 
-    await group_commit(store, flights=1, **limits).commit(
+    await batcher_of(store, in_flight=1, **limits).write(
         [Entry(f"{number}", size, mutations) for number, (size, mutations) in enumerate(sizes)]
     )
 
@@ -220,8 +220,8 @@ async def test_batches_have_bounds(limits: dict[str, int], sizes: list[tuple[int
 async def test_only_what_failed_is_sent_again_and_nobody_waits_for_it(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
     store = Store(first_time(BUSY, "b"))
-    commit = group_commit(store)
-    good, bad = (asyncio.create_task(commit.commit(entries(*names))) for names in (["a"], ["b", "c"]))
+    batcher = batcher_of(store)
+    good, bad = (asyncio.create_task(batcher.write(entries(*names))) for names in (["a"], ["b", "c"]))
 
     await good
     await clock.advance(0.9)
@@ -236,11 +236,11 @@ async def test_only_what_failed_is_sent_again_and_nobody_waits_for_it(clock: Clo
 async def test_a_retry_takes_up_no_flight(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
     store = Store(first_time(BUSY, "slow"))
-    commit = group_commit(store, flights=1)
-    slow = asyncio.create_task(commit.commit(entries("slow")))
+    batcher = batcher_of(store, in_flight=1)
+    slow = asyncio.create_task(batcher.write(entries("slow")))
     await settled()
 
-    await commit.commit(entries("fresh"))
+    await batcher.write(entries("fresh"))
     assert not slow.done()
 
     await clock.advance(1)
@@ -252,7 +252,7 @@ async def test_waits_grow_from_try_to_try(clock: Clock, waits: list[float]) -> N
     waits[:] = [0.1, 0.2, 0.4]
     failures = itertools.count()
     store = Store(lambda entry, batch: BUSY if next(failures) < 4 else None)
-    caller = asyncio.create_task(group_commit(store).commit(entries("a")))
+    caller = asyncio.create_task(batcher_of(store).write(entries("a")))
 
     await clock.advance(2)
 
@@ -262,10 +262,10 @@ async def test_waits_grow_from_try_to_try(clock: Clock, waits: list[float]) -> N
 
 async def test_what_is_refused_for_good_fails_its_own_caller_alone() -> None:
     store = Store(lambda entry, batch: NO_TABLE if entry.name == "b" else None)
-    commit = group_commit(store)
+    batcher = batcher_of(store)
 
     outcomes = await asyncio.gather(
-        commit.commit(entries("a")), commit.commit(entries("b", "c")), return_exceptions=True
+        batcher.write(entries("a")), batcher.write(entries("b", "c")), return_exceptions=True
     )
 
     assert outcomes[0] is None
@@ -278,7 +278,7 @@ async def test_the_first_of_several_errors_is_the_callers() -> None:
     answers = {"a": NO_TABLE, "b": CallError(StatusCode.PERMISSION_DENIED, "no")}
 
     with pytest.raises(StoreRefusedError, match="NOT_FOUND"):
-        await group_commit(Store(lambda entry, batch: answers[entry.name])).commit(entries("a", "b"))
+        await batcher_of(Store(lambda entry, batch: answers[entry.name])).write(entries("a", "b"))
 
 
 async def test_an_entry_that_fails_for_good_doesnt_end_the_others_way() -> None:
@@ -286,7 +286,7 @@ async def test_an_entry_that_fails_for_good_doesnt_end_the_others_way() -> None:
     store = Store(lambda entry, batch: answers[entry.name].pop(0))
 
     with pytest.raises(StoreRefusedError):
-        await group_commit(store).commit(entries("a", "b"))
+        await batcher_of(store).write(entries("a", "b"))
 
     assert store.calls == [["a", "b"], ["b"], ["b"]]
 
@@ -297,10 +297,10 @@ async def test_a_refused_batch_is_split_until_the_guilty_entry_stands_alone(coun
         return INVALID if any(each.name == "bad" for each in batch) else None
 
     store = Store(answer)
-    commit = group_commit(store, flights=2)
+    batcher = batcher_of(store, in_flight=2)
     names = [f"{number}" for number in range(count)]
 
-    outcomes = await asyncio.gather(*(commit.commit(entries(name)) for name in [*names, "bad"]), return_exceptions=True)
+    outcomes = await asyncio.gather(*(batcher.write(entries(name)) for name in [*names, "bad"]), return_exceptions=True)
 
     assert outcomes[:-1] == [None] * count
     assert isinstance(outcomes[-1], StoreRefusedError)
@@ -315,10 +315,10 @@ async def test_halves_of_a_refused_batch_are_not_mixed_with_others() -> None:
 
     store = Store(answer)
     store.open.clear()
-    commit = group_commit(store, flights=1)
-    first = [asyncio.create_task(commit.commit(entries(name))) for name in ("a", "bad")]
+    batcher = batcher_of(store, in_flight=1)
+    first = [asyncio.create_task(batcher.write(entries(name))) for name in ("a", "bad")]
     await settled()
-    later = asyncio.create_task(commit.commit(entries("later")))
+    later = asyncio.create_task(batcher.write(entries("later")))
     await settled()
 
     store.open.set()
@@ -331,9 +331,9 @@ async def test_an_error_of_the_call_itself_reaches_all_its_callers() -> None:
     async def send(batch: Sequence[Entry], timeout: float) -> list[Exception | None]:
         raise RuntimeError("a bug")
 
-    commit = Batcher(send, "table events", deadline=60)
+    batcher = Batcher(send, "table events", deadline=60)
 
-    outcomes = await asyncio.gather(commit.commit(entries("a")), commit.commit(entries("b")), return_exceptions=True)
+    outcomes = await asyncio.gather(batcher.write(entries("a")), batcher.write(entries("b")), return_exceptions=True)
 
     assert [str(outcome) for outcome in outcomes] == ["a bug", "a bug"]
 
@@ -344,8 +344,8 @@ async def test_an_error_of_the_call_itself_reaches_all_its_callers() -> None:
 async def test_after_the_deadline_an_entry_is_given_up(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
     store = Store(lambda entry, batch: BUSY if entry.name == "bad" else None)
-    commit = group_commit(store, deadline=2.5)
-    good, bad = (asyncio.create_task(commit.commit(entries(name))) for name in ("good", "bad"))
+    batcher = batcher_of(store, deadline=2.5)
+    good, bad = (asyncio.create_task(batcher.write(entries(name))) for name in ("good", "bad"))
 
     await clock.advance(2.5)
     assert not bad.done()
@@ -365,7 +365,7 @@ async def test_a_call_may_take_no_longer_than_its_entries_have(
 ) -> None:
     store = Store()
 
-    await group_commit(store, deadline=deadline, call_timeout=call_timeout).commit(entries("a"))
+    await batcher_of(store, deadline=deadline, call_timeout=call_timeout).write(entries("a"))
 
     assert most * 0.9 <= store.timeouts[0] <= most
 
@@ -376,25 +376,25 @@ async def test_a_call_may_take_no_longer_than_its_entries_have(
 async def test_more_than_may_wait_is_refused() -> None:
     store = Store()
     store.open.clear()
-    commit = group_commit(store, pending_bytes=30)
-    waiting = asyncio.create_task(commit.commit(entries("a", "b")))
+    batcher = batcher_of(store, pending_bytes=30)
+    waiting = asyncio.create_task(batcher.write(entries("a", "b")))
     await settled()
 
-    with pytest.raises(OverloadedError, match="table events: 20 bytes are waiting to be stored already"):
-        await commit.commit(entries("c", "d"))
-    fits = asyncio.create_task(commit.commit(entries("e")))
+    with pytest.raises(OverloadedError, match="table events: at capacity, 20 bytes are pending already"):
+        await batcher.write(entries("c", "d"))
+    fits = asyncio.create_task(batcher.write(entries("e")))
 
     # once that is stored there is room again
     store.open.set()
     await asyncio.gather(waiting, fits)
-    await commit.commit(entries("c", "d"))
+    await batcher.write(entries("c", "d"))
     assert store.stored == Counter("abecd")
 
 
 async def test_a_caller_alone_is_let_in_whatever_its_size() -> None:
     store = Store()
 
-    await group_commit(store, pending_bytes=30, batch_bytes=5).commit([Entry("a", 1_000)])
+    await batcher_of(store, pending_bytes=30, batch_bytes=5).write([Entry("a", 1_000)])
 
     assert store.stored == Counter("a")
 
@@ -402,11 +402,11 @@ async def test_a_caller_alone_is_let_in_whatever_its_size() -> None:
 @pytest.mark.parametrize("outcome", [BUSY, NO_TABLE])
 async def test_what_failed_makes_room(outcome: Exception) -> None:
     store = Store(lambda entry, batch: outcome if entry.name == "a" else None)
-    commit = group_commit(store, deadline=0, pending_bytes=10)
+    batcher = batcher_of(store, deadline=0, pending_bytes=10)
     with pytest.raises((StoreUnavailableError, StoreRefusedError)):
-        await commit.commit(entries("a"))
+        await batcher.write(entries("a"))
 
-    await commit.commit(entries("b"))
+    await batcher.write(entries("b"))
 
     assert store.stored == Counter("b")
 
@@ -417,10 +417,10 @@ async def test_what_failed_makes_room(outcome: Exception) -> None:
 async def test_a_cancelled_caller_harms_nobody() -> None:
     store = Store()
     store.open.clear()
-    commit = group_commit(store, flights=1, pending_bytes=30)
-    cancelled, other = (asyncio.create_task(commit.commit(entries(name))) for name in "ab")
+    batcher = batcher_of(store, in_flight=1, pending_bytes=30)
+    cancelled, other = (asyncio.create_task(batcher.write(entries(name))) for name in "ab")
     await settled()
-    queued = asyncio.create_task(commit.commit(entries("c")))
+    queued = asyncio.create_task(batcher.write(entries("c")))
     await settled()
 
     cancelled.cancel()
@@ -435,12 +435,12 @@ async def test_a_cancelled_caller_harms_nobody() -> None:
     await settled()
     assert store.calls == [["a", "b"]]
     # and its room is free
-    await commit.commit(entries("d", "e", "f"))
+    await batcher.write(entries("d", "e", "f"))
 
 
 async def test_what_nobody_waits_for_is_not_tried_again(clock: Clock) -> None:
     store = Store(lambda entry, batch: BUSY)
-    caller = asyncio.create_task(group_commit(store).commit(entries("a")))
+    caller = asyncio.create_task(batcher_of(store).write(entries("a")))
     await settled()
 
     caller.cancel()
@@ -452,11 +452,11 @@ async def test_what_nobody_waits_for_is_not_tried_again(clock: Clock) -> None:
 async def test_drained_waits_for_the_calls_under_way() -> None:
     store = Store()
     store.open.clear()
-    commit = group_commit(store)
-    await commit.drained()
-    caller = asyncio.create_task(commit.commit(entries("a")))
+    batcher = batcher_of(store)
+    await batcher.drain()
+    caller = asyncio.create_task(batcher.write(entries("a")))
     await settled()
-    drained = asyncio.create_task(commit.drained())
+    drained = asyncio.create_task(batcher.drain())
     await settled()
     assert not drained.done()
 
@@ -474,7 +474,7 @@ async def test_drained_waits_for_the_calls_under_way() -> None:
 @given(
     callers=st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=5), min_size=1, max_size=12),
     limits=st.fixed_dictionaries(
-        {"flights": st.integers(1, 4), "mutations": st.integers(1, 6), "batch_bytes": st.integers(1, 200)}
+        {"in_flight": st.integers(1, 4), "mutations": st.integers(1, 6), "batch_bytes": st.integers(1, 200)}
     ),
     seed=st.integers(0, 2**32),
 )
@@ -491,11 +491,11 @@ def test_success_means_stored_and_every_caller_gets_an_answer(
 
     async def run() -> tuple[Store, list[Any]]:
         store = Store(answer)
-        commit = group_commit(store, **limits)
+        batcher = batcher_of(store, **limits)
         tasks = []
         for number, sizes in enumerate(callers):
             batch = [Entry(f"{number}-{index}", size) for index, size in enumerate(sizes)]
-            tasks.append(asyncio.ensure_future(commit.commit(batch)))
+            tasks.append(asyncio.ensure_future(batcher.write(batch)))
             for _ in range(chance.randint(0, 3)):
                 await asyncio.sleep(0)
         return store, await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
@@ -512,4 +512,4 @@ def test_success_means_stored_and_every_caller_gets_an_answer(
         else:
             assert outcome is None
             assert all(store.stored[f"{number}-{index}"] == 1 for index in range(len(sizes)))
-    assert store.most_under_way <= limits["flights"]
+    assert store.most_under_way <= limits["in_flight"]

@@ -12,7 +12,7 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNANSWERED, Entry, Mutations, send
+from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNMENTIONED, Entry, Mutations, mutate_rows
 from tests.support.read_rows_answers import failed
 
 
@@ -45,7 +45,7 @@ def read(entries: Sequence[Entry]) -> list[Any]:
 
 
 async def answers(calls: FakeCalls, entries: Sequence[Entry]) -> list[str | None]:
-    results = await send(calls, "tables/events", "profile", entries, 2.5)  # type: ignore[arg-type]
+    results = await mutate_rows(calls, "tables/events", "profile", entries, 2.5)  # type: ignore[arg-type]
     return [None if result is None else result.code.name for result in results]  # type: ignore[attr-defined]
 
 
@@ -158,16 +158,16 @@ async def test_every_entry_has_its_own_answer() -> None:
 
 
 async def test_an_entry_the_answer_does_not_mention_is_not_stored() -> None:
-    results = await send(FakeCalls({1: 0}), "t", "", rows(3), 1)  # type: ignore[arg-type]
+    results = await mutate_rows(FakeCalls({1: 0}), "t", "", rows(3), 1)  # type: ignore[arg-type]
 
-    assert results == [UNANSWERED, None, UNANSWERED]
-    assert UNANSWERED.code is StatusCode.UNAVAILABLE
+    assert results == [UNMENTIONED, None, UNMENTIONED]
+    assert UNMENTIONED.code is StatusCode.UNAVAILABLE
 
 
 async def test_a_call_that_fails_fails_for_all() -> None:
     assert await answers(FakeCalls(failed(StatusCode.DEADLINE_EXCEEDED)), rows(2)) == ["DEADLINE_EXCEEDED"] * 2
     gone = ConnectionResetError("gone")
-    assert await send(FakeCalls(gone), "t", "", rows(2), 1) == [gone, gone]  # type: ignore[arg-type]
+    assert await mutate_rows(FakeCalls(gone), "t", "", rows(2), 1) == [gone, gone]  # type: ignore[arg-type]
 
 
 async def test_what_was_answered_before_the_stream_broke_counts() -> None:
@@ -178,7 +178,7 @@ async def test_what_was_answered_before_the_stream_broke_counts() -> None:
 
 async def test_what_is_no_answer_of_bigtable_is_raised() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
-        await send(FakeCalls(RuntimeError("a bug")), "t", "", rows(1), 1)  # type: ignore[arg-type]
+        await mutate_rows(FakeCalls(RuntimeError("a bug")), "t", "", rows(1), 1)  # type: ignore[arg-type]
 
 
 def test_a_row_of_very_many_changes_is_several_entries() -> None:
@@ -192,11 +192,11 @@ def test_a_row_of_very_many_changes_is_several_entries() -> None:
 
 def test_changes_of_one_row_can_be_entries_of_their_own() -> None:
     mutations = Mutations()
-    assert mutations.entries_one_by_one() == []
+    assert mutations.single_entries() == []
     for qualifier in (b"1", b"2"):
         mutations.set_cell(b"row", "e", qualifier, 1_000, b"v" + qualifier)
 
-    found = mutations.entries_one_by_one()
+    found = mutations.single_entries()
 
     assert [entry.mutations for entry in found] == [1, 1]
     assert [(entry.row_key, entry.mutations[0].set_cell.value) for entry in read(found)] == [

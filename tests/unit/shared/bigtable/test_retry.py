@@ -26,7 +26,7 @@ from shared.errors import StoreRefusedError, StoreUnavailableError
 )
 def test_what_another_try_may_mend(error: Exception) -> None:
     assert retry.is_transient(error)
-    assert isinstance(retry.translated(error, "writing"), StoreUnavailableError)
+    assert isinstance(retry.translate(error, "writing"), StoreUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_what_another_try_may_mend(error: Exception) -> None:
 )
 def test_what_no_try_will_mend(error: Exception) -> None:
     assert not retry.is_transient(error)
-    assert isinstance(retry.translated(error, "writing"), StoreRefusedError)
+    assert isinstance(retry.translate(error, "writing"), StoreRefusedError)
 
 
 def test_waits_double_up_to_the_longest_and_are_never_the_same() -> None:
@@ -71,4 +71,4 @@ def test_a_short_deadline_has_short_waits() -> None:
     ],
 )
 def test_errors_tell_what_was_done_and_what_happened(error: Exception, text: str) -> None:
-    assert str(retry.translated(error, "writing to table events")) == text
+    assert str(retry.translate(error, "writing to table events")) == text

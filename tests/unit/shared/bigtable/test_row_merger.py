@@ -177,7 +177,7 @@ def test_rows_cut_into_chunks_anyhow_come_out_whole(rows: list[Any], piece: int,
 
 @pytest.mark.parametrize("terse", [False, True], ids=["as the emulator", "as Bigtable"])
 def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch, terse: bool) -> None:
-    monkeypatch.setattr(RowMerger, "_one_by_one", None)
+    monkeypatch.setattr(RowMerger, "_merge_chunks", None)
     told: dict[str, Any] = {} if terse else {"key": b"b", "family": "e"}
     answers = [
         [chunk(b"b", commit=False, value=b"1", timestamp_micros=5)],
@@ -199,7 +199,7 @@ def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff"])
 def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    with pytest.raises(InvalidChunkError, match="not an answer"):
+    with pytest.raises(InvalidChunkError, match="not a response"):
         list(RowMerger().add(data))
 
 
@@ -250,7 +250,7 @@ def outcome(answers: list[bytes]) -> tuple[list[Any], str]:
     st.lists(plain_chunks | odd_chunks, min_size=1, max_size=5) | st.lists(plain_chunks, min_size=1), st.integers(1, 5)
 )
 @example([{"key": b"a", "family": "e", "qualifier": b"q", "timestamp_micros": 5, "value": b"v", "commit": True}] * 2, 2)
-def test_columns_say_what_chunks_say_one_by_one(made: list[dict[str, Any]], together: int) -> None:
+def test_columns_say_what_chunks_say_merge_chunks(made: list[dict[str, Any]], together: int) -> None:
     chunks = [chunk(**{**each, "commit": each["commit"] and "reset_row" not in each}) for each in made]
     answers = [answer(chunks=chunks[start : start + together]) for start in range(0, len(chunks), together)]
 

@@ -38,8 +38,8 @@ class Tables:
         self.held: set[str] = set()
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        commit = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
-        monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
+        batcher = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
+        monkeypatch.setattr(ingestion._events._bigtable, "_batcher", lambda _table: batcher)
         monkeypatch.setattr(ingestion._rejected, "store", self.keep)
         monkeypatch.setattr(ingestion._state, "verify_layout", self.nothing)
         monkeypatch.setattr(ingestion._state, "mark_late", self.nothing)

@@ -266,7 +266,7 @@ def test_events_are_split(data: bytes, events: list[bytes]) -> None:
 
 @given(st.lists(objects, min_size=1, max_size=8), st.booleans())
 def test_packed_events_come_out_the_same(events: list[bytes], zipped: bool) -> None:
-    for batch in pack(events, most=3):
+    for batch in pack(events, max_events=3):
         joined = b"\n".join(batch)
         sent = message(gzip.compress(joined), content_encoding="gzip") if zipped else message(joined)
 
@@ -280,7 +280,7 @@ def test_an_array_has_the_events_that_lines_have(events: list[bytes]) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=20), st.integers(1, 5), st.integers(1, 60))
 def test_packing_loses_nothing_and_keeps_its_bounds(events: list[bytes], most: int, max_bytes: int) -> None:
-    batches = list(pack(events, most=most, max_bytes=max_bytes))
+    batches = list(pack(events, max_events=most, max_bytes=max_bytes))
 
     assert [event for batch in batches for event in batch] == events
     for batch in batches:

@@ -80,7 +80,7 @@ async def test_what_another_try_may_mend_is_tried_again(service: tuple[Service, 
         (StatusCode.NOT_FOUND, SettingsError, "found none, expected it to exist; `sluice provision` makes it"),
         (StatusCode.PERMISSION_DENIED, SettingsError, "may not be published to: on purpose"),
         (StatusCode.UNAUTHENTICATED, SettingsError, "may not be published to: on purpose"),
-        (StatusCode.UNKNOWN, StoreUnavailableError, "Pub/Sub didn't take the messages: "),
+        (StatusCode.UNKNOWN, StoreUnavailableError, "Pub/Sub didn't accept the messages: "),
         (StatusCode.INVALID_ARGUMENT, PermanentError, "on purpose"),
     ],
 )
@@ -105,7 +105,7 @@ async def test_an_outage_ends_in_time_for_the_function_to_answer(
     topics.codes = [StatusCode.UNAVAILABLE] * 1_000
     monkeypatch.setattr(publisher, "_TIMEOUT", 0.2)
 
-    with pytest.raises(StoreUnavailableError, match="Pub/Sub didn't take the messages"):
+    with pytest.raises(StoreUnavailableError, match="Pub/Sub didn't accept the messages"):
         await request_days(settings, [date(2024, 1, 15)])
 
 

@@ -210,7 +210,7 @@ def test_without_quality_checks_only_id_user_and_time_count() -> None:
     assert isinstance(verdict, Accepted)
     assert verdict.warnings == ()
     assert isinstance(lenient.validate(json.dumps(music_event(userId="")).encode(), PUBLISHED), Rejected)
-    assert isinstance(lenient(b"nonsense", PUBLISHED), Rejected)
+    assert isinstance(lenient.validate(b"nonsense", PUBLISHED), Rejected)
 
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
