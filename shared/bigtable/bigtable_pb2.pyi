@@ -200,6 +200,14 @@ class FeatureFlags(_message.Message):
     reverse_scans: bool
     def __init__(self, reverse_scans: _Optional[bool] = ...) -> None: ...
 
+class PingAndWarmRequest(_message.Message):
+    __slots__ = ("name", "app_profile_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    app_profile_id: str
+    def __init__(self, name: _Optional[str] = ..., app_profile_id: _Optional[str] = ...) -> None: ...
+
 class Answer(_message.Message):
     __slots__ = ("chunks", "last_scanned_row_key")
     CHUNKS_FIELD_NUMBER: _ClassVar[int]

@@ -99,5 +99,5 @@ class Bigtable:
 
     def _connected(self) -> Transport:
         if self._transport is None:
-            self._transport = Transport(self._settings.bigtable_emulator)
+            self._transport = Transport(self._settings.bigtable_emulator, self._instance)
         return self._transport

@@ -13,7 +13,6 @@ from operator import add
 from typing import NamedTuple
 
 from grpc import StatusCode
-from grpc.aio import AioRpcError
 
 from shared.bigtable.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Outcome, Outcomes, Times
 from shared.bigtable.transport import CallError, Transport
@@ -201,8 +200,7 @@ async def mutate_rows(
             for entry in MutateRowsResponse.FromString(response).entries:
                 status = entry.status
                 results[entry.index] = CallError(_CODES[status.code], status.message) if status.code else None
-    except (AioRpcError, ConnectionError) as caught:
-        error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
+    except (CallError, ConnectionError) as error:
         return [error if result is UNMENTIONED else result for result in results]
     return results
 

@@ -6,8 +6,6 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
-from grpc.aio import AioRpcError
-
 from shared.bigtable import retry
 from shared.bigtable.bigtable_pb2 import FeatureFlags, ReadRowsRequest, RowFilter
 from shared.bigtable.row_merger import InvalidChunkError, Row, RowMerger
@@ -120,8 +118,7 @@ async def read_rows(
                 raise end
             merger.finish()
             return
-        except (AioRpcError, ConnectionError, InvalidChunkError) as caught:
-            error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
+        except (CallError, ConnectionError, InvalidChunkError) as error:
             if merger.last_key is not None:
                 remaining = remaining.after(merger.last_key, count)
                 give_up = loop.time() + deadline
@@ -131,7 +128,7 @@ async def read_rows(
             broken = isinstance(error, InvalidChunkError) or retry.is_transient(error)
             wait = next(waits)
             if not broken or loop.time() + wait > give_up:
-                raise retry.translate(error, f"reading {table.rpartition('/')[2]}") from caught
+                raise retry.translate(error, f"reading {table.rpartition('/')[2]}") from error
             await asyncio.sleep(wait)
         finally:
             stream.cancel()  # the reader may have stopped early
