@@ -15,7 +15,7 @@ from shared.contracts.model import Contract
 from shared.ingest.duplicates import DuplicateDetector
 from shared.ingest.flow_control import FlowControl, Reservation
 from shared.ingest.micro_batch import MicroBatch, is_small
-from shared.pubsub.message import Message, UnpackError, unpack
+from shared.pubsub.message import Message, UnpackError, is_gzip, unpack
 from shared.tables.events import EventsTable
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable
@@ -26,6 +26,8 @@ Report = Callable[[Mapping[str, int]], None]
 
 # Events and bytes of a large message that are validated and stored at once.
 _CHUNK_EVENTS, _CHUNK_BYTES = 500, 128 * 1024
+# Plain bytes of a message that is unpacked in the event loop.
+_MAX_INLINE_BYTES = 64 * 1024
 # Bytes that an event and a finding take as Python objects besides their text, roughly.
 _EVENT_OVERHEAD, _FINDING_OVERHEAD = 64, 512
 
@@ -73,14 +75,29 @@ class IngestPipeline:
         if is_small(message):
             self._count({**await self._process_small(message), "messages": 1})
             return
-        counts: dict[str, int] = {}
         async with self._flow_control.reserve(len(message.data)) as reservation:
-            for verdicts in self._validate(message, reservation):
-                if counts:
-                    self._count(counts)
-                counts = await self._store(verdicts, message.published, message.message_id)
-        counts["messages"] = 1
-        self._count(counts)
+            await self._process_large(message, reservation)
+
+    async def _process_large(self, message: Message, reservation: Reservation) -> None:
+        """Process a message chunk by chunk; the reservation follows the bytes that its events and findings take."""
+        rejected: Rejected | None = None
+        try:
+            events = await _unpack(message)
+        except UnpackError as error:
+            rejected = _reject_message(message, error)
+        if rejected:  # outside of `except`: the error would keep the unpacked bytes in memory
+            counts = await self._store([rejected], message.published, message.message_id)
+            self._count({**counts, "messages": 1})
+            return
+        unpacked = sum(map(len, events)) + len(events) * _EVENT_OVERHEAD
+        self._flow_control.resize(reservation, unpacked - reservation.size)
+        for chunk in _chunks(events):
+            verdicts = self._validator.validate_all(chunk, message.published)
+            findings = _FINDING_OVERHEAD * sum([len(each.findings) for each in verdicts if type(each) is Rejected])
+            self._flow_control.resize(reservation, findings)
+            self._count(await self._store(verdicts, message.published, message.message_id))
+            self._flow_control.resize(reservation, -findings)
+        self._count({"messages": 1})
 
     async def _process_small(self, message: Message) -> dict[str, int]:
         if not self._state.layout_verified:
@@ -94,24 +111,6 @@ class IngestPipeline:
     def validate_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Validate events that are in no message."""
         return self._validator.validate_all(raws, published)
-
-    def _validate(self, message: Message, reservation: Reservation) -> Iterator[list[Verdict]]:
-        """Yield the verdicts of a message chunk by chunk, and adjust the reservation to the bytes they take."""
-        try:
-            events = unpack(message)
-        except UnpackError as error:
-            rejected = _reject_message(message, error)
-        else:
-            unpacked = sum(map(len, events)) + len(events) * _EVENT_OVERHEAD
-            self._flow_control.resize(reservation, unpacked - reservation.size)
-            for chunk in _chunks(events):
-                verdicts = self._validator.validate_all(chunk, message.published)
-                findings = _FINDING_OVERHEAD * sum([len(each.findings) for each in verdicts if type(each) is Rejected])
-                self._flow_control.resize(reservation, findings)
-                yield verdicts
-                self._flow_control.resize(reservation, -findings)
-            return
-        yield [rejected]  # outside of `except`: the error would keep the unpacked bytes in memory
 
     async def store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> None:
         """Store accepted and rejected events; return when Bigtable has acknowledged all of them.
@@ -163,6 +162,13 @@ def validate_message(validator: Validator, message: Message) -> list[Verdict]:
     except UnpackError as error:
         return [_reject_message(message, error)]
     return validator.validate_all(events, message.published)
+
+
+async def _unpack(message: Message) -> list[bytes]:
+    """Unpack a message, in a thread if that could hold up the event loop for long."""
+    if len(message.data) <= _MAX_INLINE_BYTES and not is_gzip(message):
+        return unpack(message)
+    return await asyncio.to_thread(unpack, message)
 
 
 def _reject_message(message: Message, error: UnpackError) -> Rejected:

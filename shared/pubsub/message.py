@@ -32,6 +32,10 @@ MAX_PACKED_BYTES = 256 * 1024
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024
 # A hundred events per message already make it cheap; ten thousand take less than a second to process.
 MAX_EVENTS_PER_MESSAGE = 10_000
+# Members of a gzip message; publishers send one, and concatenated logs a few hundred.
+MAX_GZIP_MEMBERS = 1_000
+# Compressed bytes that are decompressed at once.
+_GUNZIP_SLICE_BYTES = 16 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _read_time = timestamps.reader(None, None)
@@ -145,7 +149,7 @@ def unpack(message: Message) -> list[bytes]:
         raise UnpackError("not_json", "something else", message.problem)
     data = message.data
     lines = message.attributes.get(CONTENT_TYPE) == LINES
-    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip" or (data.startswith(_GZIP_MAGIC) and not lines):
+    if is_gzip(message):
         data = _gunzip(data)
     elif len(data) > MAX_UNPACKED_BYTES:
         raise UnpackError("too_large", f"{len(data)} bytes", f"at most {MAX_UNPACKED_BYTES} bytes")
@@ -153,6 +157,13 @@ def unpack(message: Message) -> list[bytes]:
     if len(events) > MAX_EVENTS_PER_MESSAGE:
         raise UnpackError("too_large", f"{len(events)} events or more", f"at most {MAX_EVENTS_PER_MESSAGE} events")
     return events
+
+
+def is_gzip(message: Message) -> bool:
+    """Return whether the data of a message is to be decompressed."""
+    if message.attributes.get(CONTENT_ENCODING, "").lower() == "gzip":
+        return True
+    return message.data.startswith(_GZIP_MAGIC) and message.attributes.get(CONTENT_TYPE) != LINES
 
 
 def split(data: bytes) -> list[bytes]:
@@ -221,24 +232,39 @@ def _is_json(data: bytes) -> bool:
 
 
 def _gunzip(data: bytes) -> bytes:
-    """Decompress all members, up to the limit."""
-    parts = []
+    """Decompress up to `MAX_GZIP_MEMBERS` members and `MAX_UNPACKED_BYTES`, in time linear in the data."""
+    parts: list[bytes] = []
     room = MAX_UNPACKED_BYTES
-    while data:
-        member = zlib.decompressobj(wbits=31)
-        try:
-            part = member.decompress(data, room + 1)
-        except zlib.error as error:
-            raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
-        if len(part) > room:
-            raise UnpackError(
-                "too_large", f"gzip of over {MAX_UNPACKED_BYTES} bytes", f"at most {MAX_UNPACKED_BYTES} bytes"
-            )
-        if not member.eof:
-            raise UnpackError("not_json", "gzip that ends too early", "gzip")
-        parts.append(part)
-        room -= len(part)
-        data = member.unused_data.lstrip(b"\0")  # padding may follow a member
+    members = 0
+    member: Any = None
+    position = 0
+    # What a member leaves unused is copied, so a slice is small.
+    while position < len(data):
+        left = data[position : position + _GUNZIP_SLICE_BYTES]
+        position += len(left)
+        while left:
+            if member is None:
+                left = left.lstrip(b"\0")  # padding may follow a member
+                if not left:
+                    break
+                members += 1
+                if members > MAX_GZIP_MEMBERS:
+                    expected = f"at most {MAX_GZIP_MEMBERS} gzip members"
+                    raise UnpackError("too_large", f"over {MAX_GZIP_MEMBERS} gzip members", expected)
+                member = zlib.decompressobj(wbits=31)
+            try:
+                part = member.decompress(left, room + 1)
+            except zlib.error as error:
+                raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
+            if len(part) > room:
+                found = f"gzip of over {MAX_UNPACKED_BYTES} bytes"
+                raise UnpackError("too_large", found, f"at most {MAX_UNPACKED_BYTES} bytes")
+            parts.append(part)
+            room -= len(part)
+            left = member.unused_data
+            member = None if member.eof else member
+    if member is not None:
+        raise UnpackError("not_json", "gzip that ends too early", "gzip")
     return b"".join(parts)
 
 
