@@ -136,6 +136,7 @@ class IngestPipeline:
             return await self._after_store(accepted)
         rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
         await asyncio.gather(self._events.store(accepted), self._rejected.store(rejected, published, source))
+        await self._state.mark_late_rejected(published)
         broken = Counter(rule for event in rejected for rule in rules_broken(event.findings))
         return {**await self._after_store(accepted), **broken, "rejected": len(rejected)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -25,9 +26,13 @@ _LAYOUT_ROW = b"contract"
 
 # Seconds after which another late event marks its day again.
 REMARK_SECONDS = 60.0
-# A run keeps marks that are younger than its start minus this margin. An event stored during the run may rely
-# on a mark set up to REMARK_SECONDS before, and storing that mark may have taken its deadline (540 s at most).
-CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + 540)
+# Seconds that a mark may be old when it is stored; an older one is stored again with the current time.
+MARK_DELAY_SECONDS = 540.0
+# Seconds by which the clocks of two instances may differ.
+MAX_CLOCK_SKEW_SECONDS = 300.0
+# A run keeps marks that are younger than its start minus this margin. An event stored during the run may rely on a mark
+# set up to REMARK_SECONDS before. The mark may be MARK_DELAY_SECONDS old when it is stored, by another clock.
+CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + MARK_DELAY_SECONDS + MAX_CLOCK_SKEW_SECONDS)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -94,34 +99,44 @@ class StateTable:
         """Mark the earlier UTC days of stored events, so that the next scheduled run computes them again."""
         if not cell_keys:
             return
-        today = int(time.time() // 86_400)
         times = [cell_key.micros for cell_key in cell_keys]
         days = {min(times) // MICROSECONDS_PER_DAY, max(times) // MICROSECONDS_PER_DAY}
         if len(days) > 1:
             days = {micros // MICROSECONDS_PER_DAY for micros in times}
-        if days := {day for day in days if day < today}:
+        if days := {day for day in days if day < _today()}:
             await self.mark_late(datetime.fromtimestamp(day * 86_400, UTC).date() for day in days)
+
+    async def mark_late_rejected(self, published: datetime) -> None:
+        """Mark the day on which rejected events were published, if it is an earlier one; `quality` counts them."""
+        if int(published.timestamp()) // 86_400 < _today():
+            await self.mark_late([published.date()])
 
     async def mark_late(self, days: Iterable[date]) -> None:
         """Mark days, each at most once per `REMARK_SECONDS`; return when the marks are stored."""
-        clock = time.monotonic()
-        due = {day for day in days if clock - self._marked.get(day, -REMARK_SECONDS) >= REMARK_SECONDS}
+        # Wall time: the monotonic clock of a frozen instance may stand still.
+        now = time.time()
+        due = {day for day in days if abs(now - self._marked.get(day, -REMARK_SECONDS)) >= REMARK_SECONDS}
         if not due:
             return
         if unmarked := due - self._marking.keys():
-            marking = asyncio.get_running_loop().create_task(self._mark(unmarked, clock))
+            marking = asyncio.get_running_loop().create_task(self._mark(unmarked))
             self._marking.update(dict.fromkeys(unmarked, marking))
         # A caller whose day is being marked waits for that mark.
         await asyncio.gather(*(asyncio.shield(each) for each in {self._marking[day] for day in due}))
 
-    async def _mark(self, days: set[date], clock: float) -> None:
-        mutations = Mutations()
-        micros = int(time.time() * 1_000) * 1_000
-        for day in days:
-            mutations.set_cell(row_keys.state_row("late", day), FAMILY, _LATE, micros, b"1")
+    async def _mark(self, days: set[date]) -> None:
         try:
-            await self._bigtable.write(STATE, mutations)
-            self._marked.update(dict.fromkeys(days, clock))
+            delay = math.inf
+            while not 0 <= delay <= MARK_DELAY_SECONDS:
+                marked = time.time()
+                mutations = Mutations()
+                for day in days:
+                    row_key, micros = row_keys.state_row("late", day), int(marked * 1_000) * 1_000
+                    mutations.set_cell(row_key, FAMILY, _LATE, micros, b"1")
+                await self._bigtable.write(STATE, mutations)
+                # A run may have cleared a mark whose storage took long, for example over a freeze of the instance.
+                delay = time.time() - marked
+            self._marked.update(dict.fromkeys(days, marked))
         finally:
             for day in days:
                 del self._marking[day]
@@ -174,3 +189,8 @@ class StateTable:
     async def _stored_layout(self) -> bytes | None:
         row: Any = await self._bigtable.row(STATE, _LAYOUT_ROW)
         return row.cells[0].value if row else None
+
+
+def _today() -> int:
+    """Return the current UTC day as a number since 1970, by a clock that may be `MAX_CLOCK_SKEW_SECONDS` slow."""
+    return int((time.time() + MAX_CLOCK_SKEW_SECONDS) // 86_400)
