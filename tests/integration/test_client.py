@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -188,6 +189,4 @@ async def test_the_client_works_in_a_running_event_loop(settings: Settings) -> N
 
 
 def _with_contract(settings: Settings, contract: Path) -> Settings:
-    from dataclasses import replace
-
     return replace(settings, contract=contract)

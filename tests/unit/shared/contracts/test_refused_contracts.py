@@ -97,7 +97,8 @@ DAY = '[aggregates.day]\nn = "count"\n'
         ("[aggregates]\nx = 5", "aggregates.x: found 5, expected a table"),
         (
             '[aggregates.quality]\nn = "count"',
-            "aggregates: found 'quality', expected a name other than 'quality', of 1 to 1024 bytes percent-encoded, that doesn't begin with '_'",
+            "aggregates: found 'quality', expected a name other than 'quality', of 1 to 1024 bytes percent-encoded,"
+            " that doesn't begin with '_'",
         ),
         ('[aggregates._x]\nn = "count"', "aggregates: found '_x', expected a name other than"),
         ('[aggregates.""]\nn = "count"', "aggregates: found '', expected a name other than"),
@@ -138,7 +139,8 @@ DAY = '[aggregates.day]\nn = "count"\n'
         ),
         (
             DAY + 'u = "unique(user)"\nu_error = "count"',
-            "aggregates.day.u_error: found 'count', expected another name: this one is reserved for the error bound of the estimate u",
+            "aggregates.day.u_error: found 'count', expected another name: "
+            "this one is reserved for the error bound of the estimate u",
         ),
         (DAY + '"" = "count"', "aggregates.day: found '', expected a measure's name"),
         # top-level keys

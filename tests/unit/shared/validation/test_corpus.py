@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.invariants import CORPUS, hold_for_input, subject
+from tests.fuzz.invariants import CORPUS, check_input, subject
 from tests.fuzz.seeds import seeds
 
 INPUTS = sorted(CORPUS.iterdir())
@@ -19,12 +19,12 @@ def test_the_corpus_exists_and_is_small() -> None:
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.name[:12])
 def test_an_input_of_the_corpus_holds(path: Path) -> None:
-    hold_for_input(path.read_bytes())
+    check_input(path.read_bytes())
 
 
 def test_the_seeds_of_the_fuzzer_hold() -> None:
     for seed in seeds():
-        hold_for_input(seed)
+        check_input(seed)
 
 
 def test_the_fuzzer_has_eight_different_contracts() -> None:

@@ -20,7 +20,7 @@ from shared.validation.checks import MAX_UNKNOWN_FINDINGS
 from shared.validation.results import MAX_QUOTED_CHARS, Accepted, Rejected
 from shared.validation.validator import Validator
 from tests.support import hostile
-from tests.support.hostile import CASES, GOOD, HUNGRY, OTHER, Case
+from tests.support.hostile import CASES, GOOD, MEMORY_HEAVY, OTHER, Case
 from tests.support.samples import MUSIC_CONTRACT
 from tests.support.small_messages import PUBLISHED, small_contract
 
@@ -32,10 +32,10 @@ def by_name(cases: list[Case]) -> pytest.MarkDecorator:
 
 
 def test_every_case_has_a_unique_name() -> None:
-    assert len({case.name for case in CASES + HUNGRY}) == len(CASES + HUNGRY)
+    assert len({case.name for case in CASES + MEMORY_HEAVY}) == len(CASES + MEMORY_HEAVY)
 
 
-@by_name(CASES + HUNGRY)
+@by_name(CASES + MEMORY_HEAVY)
 def test_a_hostile_message_gets_the_expected_verdicts(case: Case) -> None:
     verdicts = validate_message(music, receive(case.body()))
 
