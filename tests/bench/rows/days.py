@@ -102,7 +102,7 @@ def memory(parts: Parts) -> Result:
     """Row 12."""
     command = [sys.executable, "-m", "tests.support.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
     outcome = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
-    whole = outcome["figures"]["all all"]
+    whole = outcome["measures"]["all all"]
     users, error = whole["active_users"], whole["active_users_error"]
     if (outcome["events"], outcome["rows"]["user"]) != (_LARGE_EVENTS, _LARGE_USERS):
         raise Wrong(f"{outcome['events']:,} events and {outcome['rows']['user']:,} users were counted")

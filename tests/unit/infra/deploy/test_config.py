@@ -75,7 +75,10 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
     ("text", "expected"),
     [
         ("[ingest]\nmemroy = '1Gi'", "ingest.memroy: found '1Gi', expected only the keys cpu, memory, concurrency"),
-        ("[functions]\ncpu = '1'", "functions: found {'cpu': '1'}, expected only aggregate, alerts, all, ingest"),
+        (
+            "[functions]\ncpu = '1'",
+            "functions: found {'cpu': '1'}, expected only the top-level keys aggregate, alerts, all, ingest",
+        ),
         ("ingest = 3", "ingest: found 3, expected a table [ingest]"),
         ("[ingest]\nmemory = 512", "ingest.memory: found 512, expected text"),
         ("[ingest]\nmemory = '512MB'", "ingest.memory: found '512MB', expected 128Mi to 4Gi, since cpu is 1"),

@@ -34,7 +34,7 @@ class Sink(LargeDay):
     async def write(self, table: str, mutations: Mutations) -> None:
         if table == AGGREGATES:
             await self.open.wait()
-            self.most_held = max(self.most_held, self.read_rows - self.written["user"])
+            self.most_held = max(self.most_held, self.rows_read - self.written["user"])
         await super().write(table, mutations)
 
 
@@ -46,19 +46,19 @@ async def test_figures_of_users_are_written_while_others_are_read() -> None:
 
     assert day.most_held <= MOST_HELD
     assert day.written["user"] == USERS
-    assert summary.events == day.figures["all all"]["total_events"] == 2 * USERS
-    assert day.figures["all all"]["active_users"] == USERS
+    assert summary.events == day.measures["all all"]["total_events"] == 2 * USERS
+    assert day.measures["all all"]["active_users"] == USERS
 
 
 async def test_nobody_reads_on_while_nothing_is_written() -> None:
     day = Sink()
     running = asyncio.create_task(aggregate(day))
     last = -1
-    while day.read_rows != last or not last:
-        last = day.read_rows
+    while day.rows_read != last or not last:
+        last = day.rows_read
         await asyncio.sleep(0.2)  # as long as another process may take for a batch
 
-    assert 0 < day.read_rows <= MOST_HELD
+    assert 0 < day.rows_read <= MOST_HELD
     assert not running.done()
 
     day.open.set()
@@ -76,7 +76,7 @@ async def test_an_estimate_comes_with_its_error(monkeypatch: pytest.MonkeyPatch)
 
     await aggregate(day)
 
-    figures: dict[str, Any] = day.figures["all all"]
-    assert figures["active_users_error"] == 0.0081
-    assert abs(figures["active_users"] - USERS) <= 0.0081 * USERS
-    assert "unique_songs_error" in figures or figures["unique_songs"] < USERS
+    measures: dict[str, Any] = day.measures["all all"]
+    assert measures["active_users_error"] == 0.0081
+    assert abs(measures["active_users"] - USERS) <= 0.0081 * USERS
+    assert "unique_songs_error" in measures or measures["unique_songs"] < USERS
