@@ -61,7 +61,7 @@ class Count:
         self.total = 0
 
     def add(self, values: Sequence[Any]) -> None:
-        """Count the values, whatever they are."""
+        """Count the values, including null."""
         self.total += len(values)
 
     @classmethod

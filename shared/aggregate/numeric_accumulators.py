@@ -174,7 +174,7 @@ class Min(_NumericAccumulator):
         if not numbers:
             return
         extreme = type(self)._extreme(numbers) + 0  # turns -0.0 into 0.0
-        # Of equal numbers such as 1 and 1.0 the integer wins, whatever the order.
+        # Of equal numbers such as 1 and 1.0 the integer wins, regardless of the order.
         if self.value is None or (extreme == self.value and not floats):
             self.value = extreme
         else:
