@@ -23,6 +23,7 @@ from infra.local.ports import free_port
 from infra.local.supervisor import Supervisor
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
+from tests.support import interpreters
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
 pytestmark = pytest.mark.timeout(600)
@@ -34,12 +35,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {made.name: made for made in make_bundles(folder, contract=MUSIC_CONTRACT)}
 
 
-@pytest.fixture(scope="session", params=runtimes.PROMISED)
+@pytest.fixture(scope="session", params=runtimes.SUPPORTED)
 def environments(
     request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Install the requirements of each bundle into a new virtual environment."""
-    python = runtimes.find(request.param)
+    python = interpreters.find(request.param)
     if python is None:
         missing = f"Python {request.param} isn't installed here, and the docs promise that the bundles run under it"
         if os.environ.get("CI"):
@@ -128,13 +129,13 @@ def test_the_vendored_copy_is_the_one_imported(
         check=True,
     )
     origin, *path = result.stdout.splitlines()
-    assert Path(origin) == bundles[function] / "shared" / "keys.py"
+    assert Path(origin) == bundles[function] / "shared" / "row_keys.py"
     repository = str(Path(__file__).parents[2])
     assert not [entry for entry in path if entry.startswith(repository)]
 
 
 def test_the_running_python_and_the_deployed_one_are_among_those_promised() -> None:
     """Those that aren't installed are skipped; the one that runs is there, so it is always tried."""
-    assert runtimes.find(runtimes.RUNNING) == Path(sys.executable)
-    assert runtimes.RUNNING in runtimes.PROMISED
-    assert runtimes.DEPLOYED in runtimes.PROMISED
+    assert interpreters.find(interpreters.RUNNING) == Path(sys.executable)
+    assert interpreters.RUNNING in runtimes.SUPPORTED
+    assert runtimes.DEPLOYED in runtimes.SUPPORTED

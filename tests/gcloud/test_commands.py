@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from infra.deploy.config import Alerts, load
-from infra.deploy.gcloud import Ask, Command, Do, Step, gcloud
-from infra.deploy.iam import ACCOUNTS, given
+from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
+from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
 from infra.doctor.cloud import examine
@@ -49,7 +49,7 @@ def all_steps() -> list[Step]:
     told = load()
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
     told = type(told)(told.all, told.ingest, told.aggregate, channels)
-    others = given({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
+    others = configured_grants({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
     lent = structs.replace(TARGET, accounts=(), grants=others)
     return [
         *deploy_steps(TARGET, load()),
@@ -114,7 +114,7 @@ def test_no_step_uses_what_none_before_it_has_asked_for() -> None:
         known: set[str] = set()
         for step in steps:
             used = {word.split("}")[0] for part in step.command for word in part.split("${")[1:]}
-            used |= {name for name in (step.found, step.missing if isinstance(step, Do) else "") if name}
+            used |= {name for name in (step.if_set, step.if_empty if isinstance(step, Action) else "") if name}
             assert used <= known
-            if isinstance(step, Ask):
-                known.add(step.into)
+            if isinstance(step, Lookup):
+                known.add(step.variable)

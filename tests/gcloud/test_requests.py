@@ -132,7 +132,7 @@ def test_destroying_what_was_never_deployed_asks_for_nothing_of_an_api_that_isnt
 
 def test_the_role_of_an_account_on_a_table_that_stays_is_taken_back(run: Gcloud, cloud: FakeCloud) -> None:
     reader, somebody = "serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com", "user:me@example.com"
-    steps = [step for step in teardown_steps(TARGET) if "sluice-aggregate on table events" in step.why]
+    steps = [step for step in teardown_steps(TARGET) if "sluice-aggregate on table events" in step.title]
     [asking, taking] = [step.command for step in steps if any("iam-policy" in word for word in step.command)]
     binding = {"role": "roles/bigtable.reader", "members": [somebody]}
 

@@ -11,16 +11,17 @@ import pytest
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
-from infra.doctor.drift import differences
+from infra.doctor.drift import drift
 from infra.local.ports import free_port
 from infra.provision.bigtable import Tables, open_bigtable
-from infra.provision.provisioner import Provisioning, provision
+from infra.provision.provisioner import Provisioning
 from infra.provision.pubsub import PubSub, open_pubsub
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule, open_schedule
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 from tests.support.emulators import running
+from tests.support.provisioning import provision
 
 (JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification
@@ -187,7 +188,7 @@ def test_a_subscription_whose_topic_was_deleted_is_made_anew_only_by_force(place
     """It may hold messages: they would go with it."""
     pubsub.publisher.delete_topic(topic=f"projects/{place.project_id}/topics/events")
     text = "subscription events-ingest: topic: _deleted-topic_ → events"
-    refusal = "it has to be made anew, and what it holds unacknowledged is lost"
+    refusal = "it must be recreated, and its unacknowledged messages are lost"
 
     assert planned(place) == ["+ topic events", f"! {text}; refused without --force: {refusal}"]
     assert applied(place) == ["+ topic events"]
@@ -262,14 +263,14 @@ def test_a_table_changed_by_hand_is_put_right(
             Modification(id="e", update=ColumnFamily()),
             "family e of table events: keeps everything → 1 version",
             "~",
-            "cells that are kept now are deleted",
+            "existing cells are deleted",
         ),
         (
             "rejected",
             Modification(id="r", update=ColumnFamily(gc_rule=GcRule(max_age=timedelta(days=60)))),
             "family r of table rejected: keeps 60 days → 30 days",
             "~",
-            "cells that are kept now are deleted",
+            "existing cells are deleted",
         ),
     ],
 )
@@ -344,7 +345,7 @@ def test_a_refusal_doesnt_hold_up_the_rest(place: Settings, tables: Tables) -> N
 def test_the_doctor_tells_what_was_changed_by_hand(
     place: Settings, pubsub: PubSub, tables: Tables, schedule: Schedule
 ) -> None:
-    assert [finding.ok for finding in differences(place)] == [True, True, True]
+    assert [finding.ok for finding in drift(place)] == [True, True, True]
 
     keep = f"projects/{place.project_id}/subscriptions/events-dead-letter-keep"
     altered = UpdateSubscriptionRequest(
@@ -355,13 +356,13 @@ def test_the_doctor_tells_what_was_changed_by_hand(
     tables.admin.modify_column_families(name=_table(tables, place, "rejected").name, modifications=[rule])
     schedule.client.pause_job(name=_job(schedule, place).name)
 
-    assert [f"{finding.what}: {finding.text}" for finding in differences(place) if not finding.ok] == [
+    assert [f"{finding.what}: {finding.text}" for finding in drift(place) if not finding.ok] == [
         "subscription events-dead-letter-keep: ack deadline: 20 s → 600 s; `sluice provision`",
         "family r of table rejected: keeps 3 days → 30 days; `sluice provision`",
         "job aggregate-daily: state: paused → enabled; `sluice provision`",
     ]
     applied(place)
-    assert [finding.ok for finding in differences(place)] == [True, True, True]
+    assert [finding.ok for finding in drift(place)] == [True, True, True]
 
 
 @pytest.mark.parametrize("after", [1, 4, 8, 10])
@@ -410,7 +411,7 @@ def test_emulators_and_google_cloud_arent_mixed(empty_instance: Settings, missin
 def test_without_a_local_scheduler_the_job_is_left_out(empty_instance: Settings) -> None:
     with Provisioning(replace(empty_instance, scheduler_emulator=None)) as provisioning:
         assert [note.split(":")[0] for note in provisioning.notes] == ["job aggregate-daily"]
-        assert not [change for change in provisioning.changes if change.thing == "job"]
+        assert not [change for change in provisioning.changes if change.kind == "job"]
 
 
 def test_a_service_that_doesnt_answer_is_named(empty_instance: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,7 +421,7 @@ def test_a_service_that_doesnt_answer_is_named(empty_instance: Settings, monkeyp
         provision(nowhere)
     with pytest.raises(StoreUnavailableError, match="topic events: the service doesn't answer"):
         planned(nowhere)
-    [unanswered, *others] = [finding.text for finding in differences(nowhere)]
+    [unanswered, *others] = [finding.text for finding in drift(nowhere)]
     assert unanswered.startswith("topic events: the service doesn't answer")
     assert others == ["missing; `sluice provision`"] * 5
 

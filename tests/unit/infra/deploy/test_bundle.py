@@ -92,9 +92,9 @@ def test_links_are_copied_as_what_they_lead_to(tmp_path: Path) -> None:
 
 def test_what_cant_be_done_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SourceError, match="file: the bundle can't be made"):
+    with pytest.raises(SourceError, match="file: the bundle can't be built"):
         bundle.make_bundles(tmp_path / "file", contract=MUSIC_CONTRACT)
-    with pytest.raises(SourceError, match=r"main\.py: the bundle can't be made: No such file"):
+    with pytest.raises(SourceError, match=r"main\.py: the bundle can't be built: No such file"):
         bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=tmp_path)
     (tmp_path / "wrong.toml").write_text("version = 2")
     with pytest.raises(ContractError, match=r"wrong\.toml"):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from infra.deploy import cloud_run_limits, runtimes
-from infra.deploy.config import SHIPPED, load
-from infra.deploy.iam import ACCOUNTS, GRANTS, given, made
+from infra.deploy.config import DEFAULTS, load
+from infra.deploy.iam import ACCOUNTS, GRANTS, configured_accounts, configured_grants
 from shared.config import Settings
 from shared.errors import SettingsError
 from shared.toml_tables import Problem
@@ -40,7 +40,7 @@ def test_the_defaults_fit_what_the_functions_are() -> None:
 
 def test_every_default_has_its_reason_beside_it() -> None:
     """Each of them, in every table: the line before it is a comment."""
-    shipped = SHIPPED.read_text()
+    shipped = DEFAULTS.read_text()
     lines = [line for line in shipped.splitlines() if line]
     keys = [(lines[number - 1], line) for number, line in enumerate(lines) if re.match(r"\w+ = ", line)]
 
@@ -57,9 +57,13 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
 
     accounts = load(file).accounts
 
-    assert {account.name for account in made(accounts)} == {"sluice-aggregate", "my-trigger", "sluice-build"}
-    assert len(given(accounts)) == len(GRANTS)
-    pairs = [(was, now) for was, now in zip(GRANTS, given(accounts), strict=True) if was != now]
+    assert {account.name for account in configured_accounts(accounts)} == {
+        "sluice-aggregate",
+        "my-trigger",
+        "sluice-build",
+    }
+    assert len(configured_grants(accounts)) == len(GRANTS)
+    pairs = [(was, now) for was, now in zip(GRANTS, configured_grants(accounts), strict=True) if was != now]
     assert {(was.account, now.account) for was, now in pairs} == {
         ("sluice-ingest", there),
         ("sluice-trigger", "my-trigger"),
@@ -68,7 +72,7 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         f"serviceAccount:{there}",
         "serviceAccount:my-trigger@p.iam.gserviceaccount.com",
     }
-    assert (made(load().accounts), given(load().accounts)) == (ACCOUNTS, GRANTS)
+    assert (configured_accounts(load().accounts), configured_grants(load().accounts)) == (ACCOUNTS, GRANTS)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         ("[ingest]\nmemory = '8Gi'", "ingest.memory: found '8Gi', expected 128Mi to 4Gi, since cpu is 1"),
         ("[ingest]\ncpu = '3'", "ingest.cpu: found '3', expected one of 1, 2, 4, 6, 8, or 0.08 to 0.999"),
         ("[ingest]\ncpu = '0.07'", "ingest.cpu: found '0.07', expected one of"),
-        ("[ingest]\ncpu = '0.5'", "ingest.cpu: found '0.5', expected 1 or more, since less than a CPU takes one"),
+        ("[ingest]\ncpu = '0.5'", "ingest.cpu: found '0.5', expected 1 or more: less than one CPU allows one"),
         ("[ingest]\ncpu = '4'", "ingest.memory: found '512Mi', expected 2Gi to 16Gi, since cpu is 4"),
         ("[aggregate]\ncpu = '0.4'", "aggregate.memory: found '1Gi', expected 128Mi to 512Mi, since cpu is 0.4"),
         ("[ingest]\nretry = 'yes'", "ingest.retry: found 'yes', expected true or false"),
@@ -95,25 +99,28 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         ("[ingest]\ntrigger_topic = 'projects/p/topics/t'", "ingest.trigger_topic: found 'projects/p/topics/t'"),
         (
             "[aggregate]\ntrigger_topic = 'mine'",
-            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, where the daily job",
+            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, the topic of the daily job",
         ),
         (
             "[ingest]\ntrigger_topic = 'aggregate-requests'",
-            "ingest.trigger_topic: found 'aggregate-requests', expected another one than that of aggregate",
+            "ingest.trigger_topic: found 'aggregate-requests', expected a topic other than that of aggregate",
         ),
         ("[ingest]\nservice_account = 'me@example.com'", "ingest.service_account: found 'me@example.com', expected a"),
         ("[all]\nbuild_service_account = 'Build'", "all.build_service_account: found 'Build', expected a name"),
         ("[all]\nallow_unauthenticated = true", "all.allow_unauthenticated: found True, expected only the keys"),
         ("[ingest]\nconcurrency = 0", "ingest.concurrency: found 0, expected 1 to 1000"),
-        ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1, since a message is a day's work"),
+        ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1: each message is a whole day"),
         ("[ingest]\nmin_instances = 5\nmax_instances = 4", "ingest.max_instances: found 4, expected 5 to 1000"),
         ("[aggregate]\ntimeout = 3600", "aggregate.timeout: found 3600, expected 1 to 540"),
-        ("[all]\nruntime = 'python310'", "all.runtime: found 'python310', expected one that bundles are tested under"),
+        (
+            "[all]\nruntime = 'python310'",
+            "all.runtime: found 'python310', expected a runtime that bundles are tested on",
+        ),
         ("[ingest.environment]\nGCP_PROJECT_ID = 'x'", "ingest.environment.GCP_PROJECT_ID: found 'x', expected"),
         ("[ingest.environment]\n'A B' = 'x'", "ingest.environment.A B: found 'x', expected a variable"),
         ("[ingest.environment]\nA = 'x${NUMBER}'", "ingest.environment.A: found 'x${NUMBER}', expected text without"),
         ("[alerts]\nnotification_channels = ['me']", "alerts.notification_channels: found 'me', expected projects/"),
-        ("[ingest", "found what isn't TOML"),
+        ("[ingest", "found invalid TOML"),
     ],
 )
 def test_what_is_wrong_is_refused_with_file_key_found_and_expected(tmp_path: Path, text: str, expected: str) -> None:

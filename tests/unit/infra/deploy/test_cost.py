@@ -116,7 +116,9 @@ def test_nodes_are_for_the_busiest_second_or_for_the_storage(events_per_day: flo
 def test_storage_is_of_all_events_that_are_kept() -> None:
     # 2^20 events a day for 64 days, 1,000 bytes and 24 more: 64 GiB.
     assert dollars(Workload(2**20, 1000, 100))["Bigtable: storage"] == pytest.approx(128)
-    assert dollars(Workload(2**20, 1000, 100), cost.for_days(ROUND, 32))["Bigtable: storage"] == pytest.approx(64)
+    assert dollars(Workload(2**20, 1000, 100), cost.with_days_stored(ROUND, 32))["Bigtable: storage"] == pytest.approx(
+        64
+    )
 
 
 def test_a_line_is_logged_for_each_message_or_as_often_as_an_instance_may() -> None:

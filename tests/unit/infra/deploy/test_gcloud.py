@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.config import load
-from infra.deploy.gcloud import Ask, Do, Step, gcloud, pairs, perform, run, script
+from infra.deploy.gcloud import Action, Lookup, Step, gcloud, pairs, perform, run, script
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
 from shared.errors import MissingProgramError, PermanentError
@@ -40,8 +40,8 @@ def test_the_script_that_is_printed_does_what_is_done(tmp_path: Path, name: str,
     """Through bash with a gcloud that only writes down how it is called."""
     steps = list(deploy_steps(TARGET, load()) if name == "deploy" else teardown_steps(TARGET))
     if not answer:  # what is needed has to be there; what may be missing, is
-        steps = [step for step in steps if not (isinstance(step, Ask) and step.needed)]
-        asked = {step.into for step in steps if isinstance(step, Ask)}
+        steps = [step for step in steps if not (isinstance(step, Lookup) and step.error)]
+        asked = {step.variable for step in steps if isinstance(step, Lookup)}
         steps = [step for step in steps if not _uses(step) - asked]
     fake = tmp_path / "gcloud"
     fake.write_text(FAKE)
@@ -78,9 +78,9 @@ def test_values_with_commas_are_separated_by_something_else(values: dict[str, st
 
 def test_what_was_asked_for_decides_what_is_done() -> None:
     steps: list[Step] = [
-        Ask("look", "IT", ("gcloud", "list", "--format=x")),
-        Do("make", ("gcloud", "create"), missing="IT"),
-        Do("change", ("gcloud", "update", "${IT}"), found="IT"),
+        Lookup("look", "IT", ("gcloud", "list", "--format=x")),
+        Action("make", ("gcloud", "create"), if_empty="IT"),
+        Action("change", ("gcloud", "update", "${IT}"), if_set="IT"),
     ]
 
     assert performed(steps, "") == [["list", "--format=x"], ["create"]]
@@ -89,9 +89,9 @@ def test_what_was_asked_for_decides_what_is_done() -> None:
 
 def test_where_something_isnt_there_nothing_is_asked_of_it() -> None:
     steps: list[Step] = [
-        Ask("look", "PLACE", ("gcloud", "places", "--format=x")),
-        Ask("look", "IT", ("gcloud", "list", "${PLACE}", "--format=x"), found="PLACE"),
-        Do("change", ("gcloud", "update", "${IT}"), found="IT"),
+        Lookup("look", "PLACE", ("gcloud", "places", "--format=x")),
+        Lookup("look", "IT", ("gcloud", "list", "${PLACE}", "--format=x"), if_set="PLACE"),
+        Action("change", ("gcloud", "update", "${IT}"), if_set="IT"),
     ]
 
     assert performed(steps, "") == [["places", "--format=x"]]
@@ -99,7 +99,10 @@ def test_where_something_isnt_there_nothing_is_asked_of_it() -> None:
 
 
 def test_what_is_needed_and_isnt_there_ends_it() -> None:
-    steps: list[Step] = [Ask("look", "IT", ("gcloud", "list"), needed="deploy it first"), Do("x", ("gcloud", "y"))]
+    steps: list[Step] = [
+        Lookup("look", "IT", ("gcloud", "list"), error="deploy it first"),
+        Action("x", ("gcloud", "y")),
+    ]
 
     with pytest.raises(PermanentError, match="gcloud list: found nothing; deploy it first"):
         performed(steps, "")

@@ -6,12 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from infra.deploy import iam
 from infra.deploy.config import Alerts, All, Deployment, Function, load
-from infra.deploy.gcloud import Command, Do
-from infra.deploy.iam import ACCOUNTS, GRANTS
-from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, roles
-from infra.provision.pubsub import is_trigger
+from infra.deploy.gcloud import Action, Command
+from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
+from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, role_steps
+from infra.provision.pubsub import is_eventarc_subscription
 from infra.provision.resources import RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
 from shared.runtime.logs import LogEvent
@@ -139,8 +138,8 @@ def test_roles_on_what_a_function_has_come_after_it() -> None:
 
     assert first["functions deploy ingest"] < first["run.inv"]
     assert sum("add-iam-policy-binding" in line for line in order) == len(GRANTS)
-    told = [step.why for step in roles(TARGET, "")]
-    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to put dead letters there" in told
+    titles = [step.title for step in role_steps(TARGET, "")]
+    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to publish dead letters" in titles
 
 
 def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
@@ -174,8 +173,15 @@ def test_what_is_declared_is_what_calls_the_functions() -> None:
 
 def test_the_docs_have_every_role() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    lines = ["| account | role | on | in order to |", "| --- | --- | --- | --- |"]
+    for grant in GRANTS:
+        on = {"": "the project", "${INGEST_SUBSCRIPTION}": "the subscription of `ingest`"}.get(
+            grant.resource, f"{grant.kind} `{grant.resource}`"
+        )
+        account = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else f"`{grant.account}`"
+        lines.append(f"| {account} | `{grant.role}` | {on} | {grant.purpose} |")
 
-    assert iam.table() in text
+    assert "\n".join(lines) in text
 
 
 def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
@@ -186,7 +192,7 @@ def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
 
     updates = [step for step in steps if "update" in step.command and "policies" in step.command]
     assert len(updates) == len(policies())
-    assert all(isinstance(step, Do) and step.found == "POLICY" for step in updates)
+    assert all(isinstance(step, Action) and step.if_set == "POLICY" for step in updates)
     assert {step.command[-2:] for step in updates} == {
         ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
     }
@@ -218,7 +224,7 @@ def test_alerts_watch_what_is_declared_and_made() -> None:
     patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
     for function in SUBSCRIPTIONS:
         name = f"eventarc-us-central1-{function}-123456-sub-789"
-        assert is_trigger(name, function, "us-central1")
+        assert is_eventarc_subscription(name, function, "us-central1")
         assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
 
 

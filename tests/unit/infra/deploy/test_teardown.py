@@ -13,7 +13,7 @@ from google.api_core import exceptions
 from msgspec import structs
 
 from infra.deploy.gcloud import perform
-from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT, given, made
+from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT, configured_accounts, configured_grants
 from infra.deploy.steps import Target
 from infra.deploy.teardown import teardown_steps
 from infra.provision import teardown
@@ -47,7 +47,7 @@ def test_every_role_on_what_stays_is_taken_back_before_its_account_goes() -> Non
         [deleted] = [n for n, line in enumerate(changes) if f"delete {account.name}@" in line]
         for grant in GRANTS:
             if grant.account == account.name and grant.kind in ("table", "project", "topic"):
-                [taken] = [n for n, line in enumerate(changes) if line == " ".join(grant.take_back(*PLACE))]
+                [taken] = [n for n, line in enumerate(changes) if line == " ".join(grant.revoke_command(*PLACE))]
                 assert taken < deleted
     assert PUBSUB_AGENT not in " ".join(changes)
 
@@ -72,9 +72,11 @@ def test_what_isnt_there_is_passed_over_and_the_rest_removed(missing: str, gone:
 
 
 def test_an_account_of_others_stays_without_its_roles() -> None:
-    instead = {"sluice-ingest": "x@other.iam.gserviceaccount.com"}
+    replacements = {"sluice-ingest": "x@other.iam.gserviceaccount.com"}
 
-    changes = done(structs.replace(TARGET, accounts=made(instead), grants=given(instead)))
+    changes = done(
+        structs.replace(TARGET, accounts=configured_accounts(replacements), grants=configured_grants(replacements))
+    )
 
     theirs = [line for line in changes if "x@other" in line]
     assert len(theirs) == sum(grant.account == "sluice-ingest" for grant in GRANTS)
@@ -104,8 +106,8 @@ def test_an_api_that_isnt_enabled_doesnt_stop_the_rest(monkeypatch: pytest.Monke
 
     lines = remove_resources(Settings("my-project", "my-instance"), tables=True)
 
-    [passed] = [line for line in lines if line.startswith("passed over")]
-    assert "isn't enabled in my-project. Try:\n  gcloud services enable" in passed
+    [skipped] = [line for line in lines if line.startswith("skipped")]
+    assert "isn't enabled in my-project. Try:\n  gcloud services enable" in skipped
     others = {
         "jobs": {job.name for job in RESOURCES.jobs},
         "topics": {*RESOURCES.topics, *(each.name for each in RESOURCES.subscriptions)},

@@ -78,9 +78,9 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
     findings = list(examine(TARGET, project))
 
     assert [finding for finding in findings if not finding.ok] == []
-    looked_at = {finding.what for finding in findings}
-    assert {"APIs", "accounts", "metrics", "roles on project"} <= looked_at
-    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= looked_at
+    checked = {finding.what for finding in findings}
+    assert {"APIs", "accounts", "metrics", "roles on project"} <= checked
+    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= checked
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
         (
             "run services get-iam-policy ingest",
             "{}",
-            "roles on service ingest: roles/run.invoker is missing, to call it; `gcloud run services add-iam-policy",
+            "roles on service ingest: roles/run.invoker is missing, to call the function; `gcloud run services add-iam-policy",
         ),
         (
             "get-iam-policy aggregate-requests",
             "{}",
-            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to ask for each of several days by "
-            "itself; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
+            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to request each of several days "
+            "separately; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
             "--member=serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com",
         ),
         (
@@ -149,7 +149,7 @@ def test_what_is_missing_comes_with_what_mends_it(
 @pytest.mark.parametrize(
     ("part", "answer", "expected"),
     [
-        ("auth list", "", "credentials: gcloud knows nobody; `gcloud auth login"),
+        ("auth list", "", "credentials: gcloud has no active account; `gcloud auth login"),
         ("auth list", PermanentError("ERROR: expired"), "credentials: ERROR: expired; `gcloud auth login"),
         ("auth list", MissingProgramError("the Google Cloud CLI isn't installed"), "gcloud: the Google Cloud CLI"),
         ("projects describe", PermanentError("ERROR: denied"), "project: ERROR: denied; `gcloud projects list`"),

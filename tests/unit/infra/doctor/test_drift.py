@@ -11,7 +11,7 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
 from infra.doctor import drift
 from infra.doctor.local import CheckResult, readable_tables
-from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table
+from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Job, Subscription, Table
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
@@ -51,7 +51,7 @@ def changed(kind: str, **different: Any) -> list[Change]:
         case "table":
             return plan_table(table, different["families"])
         case _:
-            return plan_job(job, FoundJob(job, **different))
+            return plan_job(job, ExistingJob(job, **different))
 
 
 def _fields(thing: Any) -> dict[str, Any]:
@@ -75,8 +75,8 @@ def bad(settings: Settings = SETTINGS) -> list[str]:
         ),
         (
             lambda: changed("subscription", filter="attributes.a"),
-            "subscription events-dead-letter-keep: filter: attributes.a → none; `sluice provision --force`, and it has "
-            "to be made anew, and what it holds unacknowledged is lost",
+            "subscription events-dead-letter-keep: filter: attributes.a → none; `sluice provision --force`, and it must "
+            "be recreated, and its unacknowledged messages are lost",
         ),
         (
             lambda: changed("table", families={"r": GcRule(age=timedelta(days=3))}),
@@ -84,8 +84,8 @@ def bad(settings: Settings = SETTINGS) -> list[str]:
         ),
         (
             lambda: changed("table", families={"r": GcRule()}),
-            "family r of table rejected: keeps everything → 30 days; `sluice provision --force`, and cells that are "
-            "kept now are deleted",
+            "family r of table rejected: keeps everything → 30 days; `sluice provision --force`, and existing "
+            "cells are deleted",
         ),
         (lambda: changed("table", families=None), "table rejected: missing; `sluice provision`"),
         (lambda: changed("job", state="PAUSED"), "job aggregate-daily: state: paused → enabled; `sluice provision`"),

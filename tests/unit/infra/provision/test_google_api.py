@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from infra.provision.google_api import BIGTABLE, PUBSUB, SCHEDULER, Api, Caller, explained
+from infra.provision.google_api import BIGTABLE, PUBSUB, SCHEDULER, Api, Caller, translated_error
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 
@@ -99,7 +99,7 @@ MEMBER = '--member="user:$(gcloud config get-value account)"'
     ],
 )
 def test_errors_as_grpc_brings_them(api: Api, error: Failed, problem: str, command: str) -> None:
-    ours = explained(exceptions.from_grpc_error(error), "topic events", SETTINGS, api)
+    ours = translated_error(exceptions.from_grpc_error(error), "topic events", SETTINGS, api)
 
     assert isinstance(ours, SettingsError)
     assert str(ours) == f"topic events: {problem}. Try:\n  {command}"
@@ -163,7 +163,7 @@ def test_errors_as_grpc_brings_them(api: Api, error: Failed, problem: str, comma
     ],
 )
 def test_errors_without_details(api: Api, error: Exception, problem: str, command: str) -> None:
-    ours = explained(error, "it", SETTINGS, api)
+    ours = translated_error(error, "it", SETTINGS, api)
 
     assert isinstance(ours, SettingsError)
     assert str(ours) == f"it: {problem}. Try:\n  {command}"
@@ -178,14 +178,14 @@ def test_errors_without_details(api: Api, error: Exception, problem: str, comman
     ],
 )
 def test_a_service_that_doesnt_answer(error: Exception) -> None:
-    ours = explained(error, "topic events", SETTINGS, PUBSUB)
+    ours = translated_error(error, "topic events", SETTINGS, PUBSUB)
 
     assert isinstance(ours, StoreUnavailableError)
     assert str(ours) == "topic events: the service doesn't answer: failed to connect"
 
 
 def test_other_refusals_are_told_as_they_are() -> None:
-    ours = explained(exceptions.InvalidArgument("out of bounds"), "subscription s", SETTINGS, PUBSUB)
+    ours = translated_error(exceptions.InvalidArgument("out of bounds"), "subscription s", SETTINGS, PUBSUB)
 
     assert str(ours) == "subscription s: refused: out of bounds"
 
@@ -219,5 +219,5 @@ def test_a_missing_instance_isnt_a_missing_table() -> None:
 def test_what_exists_isnt_made() -> None:
     caller = Caller(SETTINGS, PUBSUB)
 
-    assert caller.make("topic events", _raising(exceptions.AlreadyExists("exists"))) is False
-    assert caller.make("topic events", lambda **_: None) is True
+    assert caller.create("topic events", _raising(exceptions.AlreadyExists("exists"))) is False
+    assert caller.create("topic events", lambda **_: None) is True

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table, plan_topics
+from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table, plan_topics
 from infra.provision.resources import GcRule, Job, Subscription, Table
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
@@ -28,7 +28,7 @@ def test_what_is_as_wanted_needs_nothing() -> None:
     assert plan_topics(("a",), {"a"}) == []
     assert plan_subscription(SUBSCRIPTION, SUBSCRIPTION) == []
     assert plan_table(TABLE, dict(TABLE.families)) == []
-    assert plan_job(JOB, FoundJob(JOB)) == []
+    assert plan_job(JOB, ExistingJob(JOB)) == []
 
 
 def test_what_is_missing_is_made() -> None:
@@ -77,7 +77,7 @@ def test_what_is_fixed_needs_another_subscription_which_is_refused(altered: dict
     assert change.action == "replace"
     assert change.line().startswith("! subscription s: ")
     assert change.line().endswith(
-        "; refused without --force: it has to be made anew, and what it holds unacknowledged is lost"
+        "; refused without --force: it must be recreated, and its unacknowledged messages are lost"
     )
     assert change.line(force=True).startswith("± subscription s: ")
     assert "refused" not in change.line(force=True)
@@ -89,7 +89,7 @@ def test_a_shorter_retention_is_refused_apart_from_the_rest() -> None:
     assert lines(plan_subscription(SUBSCRIPTION, found)) == [
         "~ subscription s: delivery attempts: 5 → 100",
         "! subscription s: retention: 31 days → 7 days; refused without --force: "
-        "messages that wait for longer than that are lost",
+        "older unacknowledged messages are lost",
     ]
 
 
@@ -139,7 +139,7 @@ def test_a_rule_that_deletes_what_is_kept_is_refused(found: GcRule, wanted: GcRu
     ],
 )
 def test_differences_of_a_job(altered: dict[str, Any], line: str) -> None:
-    [change] = plan_job(JOB, FoundJob(replace(JOB, **altered)))
+    [change] = plan_job(JOB, ExistingJob(replace(JOB, **altered)))
 
     assert change.keys == tuple(altered)
     assert change.line() == f"~ job daily: {line}"
@@ -147,7 +147,7 @@ def test_differences_of_a_job(altered: dict[str, Any], line: str) -> None:
 
 @pytest.mark.parametrize(("state", "key"), [("PAUSED", "paused"), ("DISABLED", "state"), ("UPDATE_FAILED", "state")])
 def test_a_job_that_doesnt_run_is_set_going(state: str, key: str) -> None:
-    [change] = plan_job(JOB, FoundJob(replace(JOB, retries=1), state))
+    [change] = plan_job(JOB, ExistingJob(replace(JOB, retries=1), state))
 
     assert change.keys == ("retries", key)
     assert change.line() == f"~ job daily: retries: 1 → 5, state: {state.lower()} → enabled"

@@ -9,7 +9,7 @@ from google.cloud.bigtable_admin_v2.types import GcRule
 
 from infra.deploy.iam import ACCOUNTS, GRANTS
 from infra.provision.bigtable import table_message
-from infra.provision.pubsub import PubSub, is_trigger
+from infra.provision.pubsub import PubSub, is_eventarc_subscription
 from infra.provision.resources import LOCAL, RESOURCES, Subscription
 from infra.provision.scheduler_client import job_message
 from shared.config import Settings
@@ -35,7 +35,7 @@ def test_subscriptions_stay_within_the_limits_of_pubsub(wanted: Subscription) ->
 
 
 def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
-    message = PUBSUB.message(SUBSCRIPTIONS["events-ingest"])
+    message = PUBSUB.subscription_message(SUBSCRIPTIONS["events-ingest"])
 
     assert message.name == "projects/p/subscriptions/events-ingest"
     assert message.dead_letter_policy.dead_letter_topic == "projects/p/topics/events-dead-letter"
@@ -55,7 +55,7 @@ def test_an_outage_of_hours_dead_letters_nothing() -> None:
 
 
 def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires() -> None:
-    message = PUBSUB.message(SUBSCRIPTIONS["events-dead-letter-keep"])
+    message = PUBSUB.subscription_message(SUBSCRIPTIONS["events-dead-letter-keep"])
 
     assert message.message_retention_duration == timedelta(days=31)
     assert "expiration_policy" in message
@@ -65,7 +65,7 @@ def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires(
 
 def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
     by_name = {each.name: each for each in LOCAL.subscriptions}
-    message = PUBSUB.message(by_name["aggregate-run"])
+    message = PUBSUB.subscription_message(by_name["aggregate-run"])
 
     assert message.retry_policy.minimum_backoff == timedelta(seconds=1)
     assert message.retry_policy.maximum_backoff == timedelta(seconds=60)
@@ -75,7 +75,7 @@ def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
 
 @pytest.mark.parametrize("wanted", RESOURCES.subscriptions, ids=lambda each: each.name)
 def test_no_subscription_ends_because_nothing_came_for_a_month(wanted: Subscription) -> None:
-    message = PUBSUB.message(wanted)
+    message = PUBSUB.subscription_message(wanted)
 
     assert "expiration_policy" in message
     assert "ttl" not in message.expiration_policy
@@ -143,4 +143,4 @@ def test_roles_are_of_and_on_what_is_declared() -> None:
     ],
 )
 def test_a_triggers_subscription_is_known_by_its_name(subscription: str, expected: bool) -> None:
-    assert is_trigger(subscription, "ingest", "us-central1") is expected
+    assert is_eventarc_subscription(subscription, "ingest", "us-central1") is expected

@@ -105,7 +105,7 @@ def test_a_function_that_isnt_deployed_has_no_subscription_yet() -> None:
 
 
 def test_no_subscription_is_made_that_nobody_would_read() -> None:
-    assert [change.name for change in connected(Cloud()).plan_unseen()] == ["events-dead-letter-keep"]
+    assert [change.name for change in connected(Cloud()).plan_creation()] == ["events-dead-letter-keep"]
 
 
 @pytest.mark.parametrize("name", ["somebody-elses", "eventarc-europe-west1-ingest-123456-sub-789"])

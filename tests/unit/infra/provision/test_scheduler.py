@@ -10,10 +10,11 @@ from google.cloud.scheduler_v1.types import HttpTarget, Job
 
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule
-from infra.provision.scheduler_client import daily_job
+from infra.provision.scheduler_client import job_message
 from shared.config import Settings
 
 SETTINGS = Settings("p", "i", region="europe-west1")
+(DECLARED,) = RESOURCES.jobs
 NAME = "projects/p/locations/europe-west1/jobs/aggregate-daily"
 
 
@@ -34,7 +35,7 @@ class Cloud:
         self.asked.append(("create", parent, job.name))
 
     def update_job(self, *, request: Any, **_: Any) -> None:
-        self.asked.append(("update", list(request.update_mask.paths), request.job == daily_job(SETTINGS)))
+        self.asked.append(("update", list(request.update_mask.paths), request.job == job_message(SETTINGS, DECLARED)))
 
     def resume_job(self, *, name: str, **_: Any) -> None:
         self.asked.append(("resume", name))
@@ -50,7 +51,7 @@ def asked_for(job: Job | None) -> tuple[list[str], list[Any]]:
 
 
 def altered(**different: Any) -> Job:
-    job = daily_job(SETTINGS)
+    job = job_message(SETTINGS, DECLARED)
     job.state = Job.State.ENABLED
     for key, value in different.items():
         setattr(job, key, value)

@@ -114,7 +114,7 @@ def test_time_goes_on_whatever_clocks_do(zone: str, schedule: str, moment: datet
         ("0 0 L * *", "expected five fields"),
         ("0 0 * * MON#2", "expected five fields"),
         ("0 0 30 2 *", "Bad day-of-month"),
-        ("every 5 minutes", "schedules in words, such as 'every 5 minutes', aren't known here"),
+        ("every 5 minutes", "schedules in words, such as 'every 5 minutes', aren't supported"),
         ("@daily", "schedules in words"),
         ("a b c d e", "expected five fields"),
     ],

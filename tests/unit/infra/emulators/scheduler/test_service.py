@@ -107,7 +107,7 @@ RETRY = "retry_config"
     [
         ({"schedule": None}, "Schedule or time zone is invalid. schedule: found ''"),
         ({"schedule": "61 * * * *"}, "Schedule or time zone is invalid. schedule: found '61 .*Bad minute"),
-        ({"schedule": "every 5 minutes"}, "Schedule or time zone is invalid. .*aren't known here"),
+        ({"schedule": "every 5 minutes"}, "Schedule or time zone is invalid. .*aren't supported"),
         ({"time_zone": "Mars/Olympus"}, "Schedule or time zone is invalid. time zone: found 'Mars/Olympus'"),
         ({"pubsub_target": None}, "target: found none"),
         ({"pubsub_target": {"topic_name": "requests", "data": b"x"}}, "topic_name: found 'requests'"),

@@ -16,10 +16,10 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from infra.cli.main import main
-from infra.provision.provisioner import provision
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler_client import location, scheduler_client
 from shared.config import Settings
+from tests.support.provisioning import provision
 
 TOPICS = sorted(RESOURCES.topics)
 SUBSCRIPTIONS = sorted(each.name for each in RESOURCES.subscriptions)
@@ -153,7 +153,7 @@ def test_a_dry_run_only_tells(destroy: Destroy, settings: Settings) -> None:
 
     assert done.code == 0
     assert "# subscription events-ingest\n" in done.out
-    assert "# table events with all that is in it\n" in done.out
+    assert "# table events with all its data\n" in done.out
     assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
