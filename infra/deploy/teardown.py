@@ -68,7 +68,7 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
         condition: the variable that says whether the account exists; "" if that isn't looked up.
     """
     grants = [grant for grant in target.grants if grant.account == account and grant.kind in _REMAINING_KINDS]
-    place = (target.project, target.instance, target.region)
+    scope = (target.project, target.instance, target.region)
     where = {"format": "value(name)", "project": target.project}
     if any(grant.kind == "table" for grant in grants):
         instances = gcloud("bigtable", "instances", "list", filter=f"name~/instances/{target.instance}$", **where)
@@ -85,10 +85,10 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
             exists = "TOPIC"
             yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)
         policy = grant.policy_command(
-            *place,
+            *scope,
             flatten="bindings[].members",
             filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
             format="value(bindings.role)",
         )
         yield Lookup(title, "ROLE", policy, if_set=exists)
-        yield Action(title, grant.revoke_command(*place), if_set="ROLE")
+        yield Action(title, grant.revoke_command(*scope), if_set="ROLE")

@@ -140,9 +140,9 @@ def _grants_by_resource(target: Target) -> list[list[Grant]]:
 def _check_grants(target: Target, query: Query, number: str, grants: list[Grant]) -> Iterator[CheckResult]:
     """Check the grants on one resource; `number` is the project number."""
     what = f"roles on {grants[0].kind} {grants[0].resource}".strip()
-    place = target.project, target.instance, target.region
+    scope = target.project, target.instance, target.region
     try:
-        bindings = json.loads(query(grants[0].policy_command(*place, format="json")) or "{}").get("bindings", [])
+        bindings = json.loads(query(grants[0].policy_command(*scope, format="json")) or "{}").get("bindings", [])
     except SluiceError as error:
         yield CheckResult(what, ok=False, text=str(error))
         return
@@ -151,7 +151,7 @@ def _check_grants(target: Target, query: Query, number: str, grants: list[Grant]
         grant for grant in grants if (grant.role, grant.member(target.project).replace("${NUMBER}", number)) not in held
     ]
     for grant in missing:
-        remedy = _format_command(_substitute(grant.grant_command(*place), {"NUMBER": number}))
+        remedy = _format_command(_substitute(grant.grant_command(*scope), {"NUMBER": number}))
         yield CheckResult(what, ok=False, text=f"{grant.role} is missing, to {grant.purpose}; `{remedy}`")
     if not missing:
         yield CheckResult(what, ok=True, text=f"{len(grants)} of {len(grants)}")

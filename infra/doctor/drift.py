@@ -25,7 +25,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
     yield valid
     if not valid.ok:
         return
-    results = list(drift(settings))
+    results = list(find_drift(settings))
     yield from results
     reported = {result.what for result in results}
     yield from (result for result in readable_tables(settings) if result.what not in reported)
@@ -42,7 +42,7 @@ def credentials() -> CheckResult:
     return CheckResult(what, ok=True, text="valid")
 
 
-def drift(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
+def find_drift(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
     """Compare topics, subscriptions, tables and the job with their declaration, as `sluice provision` does."""
     for what, outcome in compare(settings, resources):
         if isinstance(outcome, SluiceError):

@@ -56,7 +56,9 @@ def next_attempt(config: Retries, retry: int, *, after: float = 0, next_firing: 
         (retries(count=5, duration=20), 3, 30, 70),
     ],
 )
-def test_retries_end_when_count_and_duration_are_exhausted(config: Retries, retry: int, after: float, due: float | None) -> None:
+def test_retries_end_when_count_and_duration_are_exhausted(
+    config: Retries, retry: int, after: float, due: float | None
+) -> None:
     assert next_attempt(config, retry, after=after) == due
 
 
