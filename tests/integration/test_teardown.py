@@ -165,5 +165,8 @@ def test_settings_that_mix_emulators_and_google_cloud_delete_nothing(
     done = destroy("--yes")
 
     assert done.code == 1
-    assert "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST alone, expected both" in done.err
+    assert (
+        "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST without BIGTABLE_EMULATOR_HOST, "
+        "expected all of them for emulators or none for Google Cloud"
+    ) in done.err
     assert existing(settings)[0] == TOPICS
