@@ -11,11 +11,11 @@ from google.cloud.scheduler_v1.types import CreateJobRequest, Job
 from infra.deploy.config import load
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
-from infra.emulators.scheduler.jobs import completed
+from infra.emulators.scheduler.jobs import complete_job
 from infra.provision.plan import plan_job, plan_table, plan_topics
 from infra.provision.pubsub import PubSub
 from infra.provision.resources import RESOURCES
-from infra.provision.scheduler_client import JOB, TOPIC, daily_job
+from infra.provision.scheduler_client import JOB, TOPIC, job_message
 from shared import json_nesting
 from shared.aggregate.pipeline import MAX_MISSED_DAYS
 from shared.config import Settings
@@ -57,7 +57,8 @@ def test_limits_are_told_as_they_are() -> None:
 
 
 def test_the_daily_job_is_told_as_it_is() -> None:
-    job = daily_job(Settings("p", "i"))
+    [declared] = RESOURCES.jobs
+    job = job_message(Settings("p", "i"), declared)
 
     assert (job.schedule, job.time_zone) == ("0 1 * * *", "Etc/UTC")
     assert f"One job of Cloud Scheduler, `{JOB}`, publishes `{{}}` to the topic `{TOPIC}` at 01:00 UTC" in SCHEDULE
@@ -73,7 +74,7 @@ def test_the_lines_that_lead_to_the_local_scheduler_do() -> None:
     names["client"] = SimpleNamespace(create_job=lambda **request: called.append(CreateJobRequest(request)))
     exec("client.create_job" + calling, names)
 
-    assert completed(Job.pb(called[0].job))
+    assert complete_job(Job.pb(called[0].job))
 
 
 def test_what_is_declared_is_told() -> None:
@@ -100,7 +101,7 @@ def test_what_provisioning_prints_on_google_cloud_is_told() -> None:
     pubsub = PubSub(Settings("p", "i"), RESOURCES, None, None)
     changes = [
         *plan_topics(RESOURCES.topics, ()),
-        *pubsub.plan_unseen(),
+        *pubsub.plan_creation(),
         *(change for table in RESOURCES.tables for change in plan_table(table, None)),
         *(change for job in RESOURCES.jobs for change in plan_job(job, None)),
     ]
@@ -113,11 +114,11 @@ def test_what_deploying_and_destroying_print_is_told() -> None:
     target = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
     steps = [*deploy_steps(target, load()), *teardown_steps(target)]
     # "the" alone begins too many other lines.
-    kinds = {step.why.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
+    kinds = {step.title.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
 
     told = re.findall(rf"^ +((?:{'|'.join(kinds)}).*)$", DEPLOY, re.MULTILINE)
 
     assert len(told) > 10
     assert {line for line in told if not line.startswith(("the tables", "the instance"))} <= {
-        step.why for step in steps
+        step.title for step in steps
     }
