@@ -26,7 +26,7 @@ FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
 @contextmanager
 def running(function: str, settings: Settings, log: Path, **extra: str) -> Iterator[str]:
-    """Run a function as the README says; yields its address."""
+    """Run a function as docs/functions.md does; yield its address."""
     with running_process(function, settings, log, **extra) as (url, _):
         yield url
 
@@ -148,7 +148,7 @@ async def test_when_asked_to_end_it_hands_back_what_isnt_stored(
 
     assert set(given) == {(503, "not stored yet")}
     assert took < 10  # what Cloud Run gives, and far below the deadline of a write
-    assert "the instance ends before this is done" in log.read_text()
+    assert "the instance shuts down before the message is stored" in log.read_text()
 
 
 async def test_a_wrong_contract_is_a_500_that_names_the_key(
