@@ -67,9 +67,9 @@ def day(parts: Parts) -> Result:
         ratios={"events/s": ours, "A": ours / found["A"], "C": ours / found["C"]},
         targets={"events/s": least(120_000), "A": least(25), "C": least(5)},
         how=f"the function aggregates a day of {_EVENTS:,} events of {events.USERS:,} users under the music contract, "
-        "table to table, on a new instance each time, with nothing aggregated before; every figure is held to plain "
-        f"Python's. A computes the same of {_BY_HAND:,} of these events from a table of a row an event, C of "
-        f"{_BEAM:,} from a file, their start-up left out, and neither stores what it found; the limit reads the same "
+        "table to table, on a new instance each time, with nothing aggregated before; every measure is compared with "
+        f"plain Python's. A computes the same of {_BY_HAND:,} of these events from a table with a row per event, C of "
+        f"{_BEAM:,} from a file, without their start-up, and neither stores its result; the limit reads the same "
         "scans and parses nothing; median of three rounds in turn",
     )
 
@@ -114,9 +114,9 @@ def memory(parts: Parts) -> Result:
         unit="MiB",
         ratios={"MiB": outcome["peak_mib"]},
         targets={"MiB": most(512)},
-        how=f"most memory resident in the two processes that aggregate a day of {_LARGE_EVENTS:,} events of "
-        f"{_LARGE_USERS:,} users under the music contract; no emulator holds that much, so rows are made as the reader "
-        f"yields them and what is written is counted. It estimated {users:,} users, with an error of {error:.2%}",
+        how=f"peak resident memory of the two processes that aggregate a day of {_LARGE_EVENTS:,} events of "
+        f"{_LARGE_USERS:,} users under the music contract; no emulator holds that much, so rows are generated as the "
+        f"reader yields them, and the writes are counted. It estimated {users:,} users, with an error of {error:.2%}",
     )
 
 
