@@ -260,7 +260,7 @@ def test_limits_are_documented() -> None:
 
 
 def test_the_daily_job_is_documented() -> None:
-    job = daily_job(Settings("p", "i"))
+    job = job_message(Settings("p", "i"), RESOURCES.jobs[0])
     text = page("schedule.md")
 
     assert (job.schedule, job.time_zone) == ("0 1 * * *", "Etc/UTC")
