@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate protos requirements clean
+.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs protos requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ lint: $(READY) ## style, formatting, types, imports
 fmt: $(READY) ## put the formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## generate docs/behaviours.md from tests/behaviours.toml
+	@$(BIN)/python -m tests.support.behaviours --write
 
 bundle: $(READY) ## build/ingest and build/aggregate, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')

@@ -139,11 +139,11 @@ def cost(
 
     Example: sluice cost --events-per-day 10000000 --bytes 250
     """
-    from infra.deploy.cost import PRICES, Workload, for_days, load, month, total
+    from infra.deploy.cost import PRICES, Workload, load, month, total, with_days_stored
 
     prices = load(file or PRICES)
     if days_stored is not None:
-        prices = for_days(prices, days_stored)
+        prices = with_days_stored(prices, days_stored)
     packed, alone = (month(prices, Workload(events_per_day, size, each)) for each in (batch_size, 1))
     saved = total(alone) - total(packed)
     if as_json:

@@ -40,7 +40,7 @@ def doctor(
     if in_cloud:
         from infra.cli.deploy import not_emulated
         from infra.deploy.config import load as load_deployment
-        from infra.deploy.gcloud import answer
+        from infra.deploy.gcloud import query
         from infra.deploy.steps import target
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
@@ -49,7 +49,7 @@ def doctor(
         settings = replace(settings, region=region or settings.region)
         not_emulated(settings)
         where = target(settings, load_deployment(config))
-        findings = list(examine_cloud(where, answer, clients=lambda: examine_by_clients(settings)))
+        findings = list(examine_cloud(where, query, clients=lambda: examine_by_clients(settings)))
     else:
         from infra.doctor.local import examine
 

@@ -37,7 +37,7 @@ def provision(
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
     with Provisioning(settings, declared(settings)) as provisioning:
-        refused = provisioning.refused(force=force)
+        refused = provisioning.skipped(force=force)
         if dry_run:
             _tell(provisioning.changes, force=force, as_json=as_json)
         elif as_json:

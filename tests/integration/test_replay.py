@@ -221,7 +221,7 @@ def test_the_whole_story(settings: Settings, strict: Contract, mended: Contract)
 
     sluice = Path(sys.executable).with_name("sluice")
     backoff = timedelta(milliseconds=100), timedelta(seconds=10)
-    provision_pubsub(settings, RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=10)))
+    provision_pubsub(settings, RESOURCES.with_fast_redelivery(backoff=backoff, ack_deadline=timedelta(seconds=10)))
 
     def run(environment: dict[str, str], *arguments: str, stdin: bytes | None = None) -> Any:
         command = [str(sluice), *arguments, "--json"]

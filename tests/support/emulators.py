@@ -1,4 +1,4 @@
-"""Google's emulators and the local scheduler, without the functions, for as long as a fixture wants them."""
+"""Google's emulators and the local scheduler, without the functions, for a fixture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.errors import MissingProgramError
 
 
 def running() -> Iterator[Settings]:
-    """Yield the settings to reach them; without the programs the test is skipped, or fails where CI is set."""
+    """Yield the settings of running emulators; without their programs skip the test, or fail it if CI is set."""
     try:
         with Stack(functions=False) as stack:
             stack.make_schedule()

@@ -43,7 +43,7 @@ def ingest(servers: Servers) -> Result:
         ratios={name: ours / other for name, other in found.items()},
         targets={"B": least(6), "C": least(12)},
         how=f"`sluice ingest` of a file of {_OURS:,} JSON lines from start to exit, checks and transforms on; B and C "
-        f"write {_PEERS:,} of these events as rows without a check, their start-up left out; median of two rounds in "
+        f"write {_PEERS:,} of these events as rows without checks, start-up excluded; median of two rounds in "
         "turn",
     )
 
@@ -66,8 +66,8 @@ def publish(servers: Servers) -> Result:
         ratios={"publisher": ours / publisher, "CSV to publisher": found["CSV"] / publisher},
         targets={"publisher": least(15), "CSV to publisher": least(8)},
         how=f"`sluice publish` of files of {_OURS:,} events, JSON lines and CSV, from start to exit; the publisher is "
-        f"Google's client with its default batching, {_PEERS:,} of these events in a message each, its start-up left "
-        "out; median of three rounds in turn",
+        f"Google's client with its default batching, {_PEERS:,} of these events in a message each, without its "
+        "start-up; median of three rounds in turn",
     )
 
 
@@ -87,8 +87,8 @@ def cost(servers: Servers) -> Result:
         },
         ratios={"bytes billed": bytes_billed, "invocations a million": invocations},
         targets={"bytes billed": most(1.1), "invocations a million": most(10_000)},
-        how="bytes that Pub/Sub bills for delivering what `sluice publish` sent, by what was pulled back: data, "
-        "attributes, id and 20 bytes of time, at least 1,000 bytes a request, and a push request a message "
+        how="bytes that Pub/Sub bills for delivering what `sluice publish` sent, computed from the pulled messages: "
+        "data, attributes, id and 20 bytes of time, at least 1,000 bytes per request, one push request per message "
         f"(https://cloud.google.com/pubsub/pricing); events of {ours.payload / ours.events:.0f} bytes",
     )
 

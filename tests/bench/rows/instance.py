@@ -61,8 +61,8 @@ def cold_start(servers: Servers) -> Result:
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": most(1.7), "A": most(0.6)},
         how="from the process's start until the first event is stored (for the no-op: until the first answer), "
-        "the event being posted again and again until the server takes it; median of five rounds in turn, files in the "
-        "system's cache. An emulator asks for no credentials; what importing google-auth takes stands beside it",
+        "the event being posted repeatedly until the server accepts it; median of five rounds in turn, files in the "
+        "system's cache. An emulator needs no credentials; the import time of google-auth is listed separately",
     )
 
 
@@ -91,8 +91,8 @@ def memory(servers: Servers) -> Result:
         ratios={"growth after the first 100,000": late / early, "no-op": late / noop},
         targets={"growth after the first 100,000": most(1.02), "no-op": most(2)},
         how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, "
-        f"64 at a time, looked at after each {_BETWEEN * _PACKED:,}; as it goes up and down by some MiB, the median "
-        "from 100,000 to 500,000 and that of the second half; the no-op's and A's after 2,000 messages of one event. "
+        f"64 at a time, sampled after each {_BETWEEN * _PACKED:,}; because it fluctuates by some MiB, the median from "
+        "100,000 to 500,000 and that of the second half; the no-op's and A's after 2,000 messages of one event. "
         "Growth of up to 2 % counts as none",
     )
 

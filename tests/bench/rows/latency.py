@@ -43,7 +43,7 @@ def until_readable(_servers: Servers) -> Result:
         targets={"p50 in ms": most(50), "p99 in ms": most(250)},
         how="messages of one event, published evenly at half the rate at which the local stack (Pub/Sub's emulator, "
         f"relay, function, Bigtable's emulator) took {_FULL:,} at once, for {_SECONDS} s; every tenth of a second one "
-        "event is looked for from its publication until it can be read",
+        "event is read repeatedly from its publication until it is found",
     )
 
 

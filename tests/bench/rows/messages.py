@@ -55,7 +55,7 @@ def packed(servers: Servers) -> Result:
         figures=found,
         ratios={name: ours / other for name, other in found.items()},
         targets={"A": least(150), "limit": least(0.5)},
-        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A takes one event a message; "
+        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A takes one event per message; "
         "the limit is a client that sends prebuilt MutateRows calls of 100 rows, four at a time",
     )
 

@@ -48,8 +48,8 @@ def user_day(servers: Servers) -> Result:
         ratios={"bare ReadRows": value / limit},
         targets={"bare ReadRows": most(2)},
         how=f"`get_user_events` of the day of each of {_READS:,} users, one after the other, in a table of {_EVENTS:,} "
-        f"events of {events.USERS:,} users; the limit reads the same rows with the generated client and looks "
-        f"at nothing; {_ROUNDS} rounds in turn",
+        f"events of {events.USERS:,} users; the limit reads the same rows with the generated client and "
+        f"ignores them; {_ROUNDS} rounds in turn",
     )
 
 

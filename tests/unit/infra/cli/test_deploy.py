@@ -103,7 +103,7 @@ def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
 
     assert done.code == 0, done.err
     assert "a whole policy" not in done.out
-    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs that all of it needs\n")
+    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs of the pipeline\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
         ["functions", "deploy", "ingest"],
@@ -174,7 +174,7 @@ def test_the_doctor_without_credentials_says_so_and_looks_no_further(sluice: Slu
 
     assert done.code == 1
     assert done.out == (
-        "BAD  credentials: gcloud knows nobody; `gcloud auth login && gcloud auth application-default login`\n"
+        "BAD  credentials: gcloud has no active account; `gcloud auth login && gcloud auth application-default login`\n"
     )
     assert len(calls()) == 1
 
