@@ -1,13 +1,13 @@
-"""What is measured, row by row."""
+"""The rows of the benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench.parts import Parts
 from tests.bench.results import Result
 from tests.bench.rows import days, files, instance, latency, messages, reading
+from tests.bench.servers import Servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,12 @@ class Row:
     """One row of the table."""
 
     work: str
-    measure: Callable[[Parts], Result]
+    measure: Callable[[Servers], Result]
 
 
 ROWS = {
     1: Row("messages of one event", messages.single),
-    2: Row("messages of a hundred events", messages.envelopes),
+    2: Row("messages of a hundred events", messages.packed),
     3: Row("a file of a million events into the store", files.ingest),
     4: Row("a file of a million events into the topic", files.publish),
     5: Row("aggregating a day of a million events", days.day),

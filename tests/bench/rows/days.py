@@ -25,14 +25,14 @@ from shared import row_keys
 from shared.bigtable.client import AGGREGATES, EVENTS, STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.config import Settings
-from tests.bench import events, figures
-from tests.bench.filling import fill
-from tests.bench.parts import AGGREGATE, PEERS, ROOT, Function, Parts, variables
+from tests.bench import events, measures
+from tests.bench.fill_events import fill_events
 from tests.bench.peers import unparsed
-from tests.bench.peers.tables import make_table
-from tests.bench.results import Result, Wrong, alternate, least, most
+from tests.bench.peers.tables import create_table
+from tests.bench.results import MeasurementError, Result, alternate, least, most
 from tests.bench.rows.files import beam_python
 from tests.bench.rows.instance import HEADERS
+from tests.bench.servers import AGGREGATE, PEERS, ROOT, Function, Servers, environment_of
 
 _EVENTS, _BY_HAND, _BEAM = 1_000_000, 50_000, 100_000
 _EVENTS_OF_DAY, _USERS_OF_DAY, _DAYS_AROUND = 200_000, 10_000, 10
@@ -41,20 +41,20 @@ _CELLS_PER_CALL = 5_000
 _MICROS = 1_705_276_800_000_000  # cell timestamp; no measurement depends on it
 
 
-def day(parts: Parts) -> Result:
+def day(servers: Servers) -> Result:
     """Measure row 5: events per second of a day's aggregation."""
     python = beam_python()
-    expected = figures.of_events(events.records(_EVENTS))
-    with parts.bigtable() as settings, parts.bigtable(tables=False) as by_hand:
-        fill(settings, events.lines(_EVENTS))
-        make_table(by_hand, "rows")
+    expected = measures.of_events(events.records(_EVENTS))
+    with servers.bigtable() as settings, servers.bigtable(tables=False) as by_hand:
+        fill_events(settings, events.lines(_EVENTS))
+        create_table(by_hand, "rows")
         asyncio.run(_fill_rows(by_hand, _BY_HAND))
-        file = events.write_json_lines(parts.folder / "day.jsonl", _BEAM)
+        file = events.write_json_lines(servers.folder / "day.jsonl", _BEAM)
         found = alternate(
             {
-                "ours": lambda: _EVENTS / _aggregate(parts, settings, expected),
-                "A": partial(_peer, parts, _BY_HAND, [sys.executable, PEERS / "read_rows.py"], by_hand),
-                "C": partial(_peer, parts, _BEAM, [python, PEERS / "beam_figures.py", file], None),
+                "ours": lambda: _EVENTS / _aggregate(servers, settings, expected),
+                "A": partial(_peer, servers, _BY_HAND, [sys.executable, PEERS / "client_aggregate.py"], by_hand),
+                "C": partial(_peer, servers, _BEAM, [python, PEERS / "beam_aggregate.py", file], None),
                 "limit": lambda: _EVENTS / unparsed.read_all(settings, events.DAY),
             },
             rounds=3,
@@ -74,16 +74,16 @@ def day(parts: Parts) -> Result:
     )
 
 
-def history(parts: Parts) -> Result:
+def history(servers: Servers) -> Result:
     """Measure row 6: seconds of a day's aggregation amid other days of the table."""
-    expected = figures.of_events(_records_of_day())
-    with parts.bigtable() as alone, parts.bigtable() as among:
+    expected = measures.of_events(_records_of_day())
+    with servers.bigtable() as alone, servers.bigtable() as among:
         asyncio.run(_fill_days(alone, 0))
         asyncio.run(_fill_days(among, _DAYS_AROUND))
         found = alternate(
             {
-                "alone": partial(_aggregate, parts, alone, expected),
-                "among": partial(_aggregate, parts, among, expected),
+                "alone": partial(_aggregate, servers, alone, expected),
+                "among": partial(_aggregate, servers, among, expected),
             },
             rounds=5,
         )
@@ -98,7 +98,7 @@ def history(parts: Parts) -> Result:
     )
 
 
-def memory(parts: Parts) -> Result:
+def memory(servers: Servers) -> Result:
     """Measure row 12: peak memory of the aggregation of a large day."""
     command = [sys.executable, "-m", "tests.support.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
     outcome = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
@@ -106,9 +106,11 @@ def memory(parts: Parts) -> Result:
     users, error = whole["active_users"], whole["active_users_error"]
     if (outcome["events"], outcome["rows"]["user"]) != (_LARGE_EVENTS, _LARGE_USERS):
         counted = f"{outcome['events']:,} events of {outcome['rows']['user']:,} users"
-        raise Wrong(f"counted {counted}, expected {_LARGE_EVENTS:,} of {_LARGE_USERS:,}")
+        raise MeasurementError(f"counted {counted}, expected {_LARGE_EVENTS:,} of {_LARGE_USERS:,}")
     if abs(users - _LARGE_USERS) > error * _LARGE_USERS:
-        raise Wrong(f"estimated {users:,} users, expected {_LARGE_USERS:,} within a relative error of {error}")
+        raise MeasurementError(
+            f"estimated {users:,} users, expected {_LARGE_USERS:,} within a relative error of {error}"
+        )
     return Result(
         value=outcome["peak_mib"],
         unit="MiB",
@@ -120,15 +122,15 @@ def memory(parts: Parts) -> Result:
     )
 
 
-def _aggregate(parts: Parts, settings: Settings, expected: figures.Figures) -> float:
+def _aggregate(servers: Servers, settings: Settings, expected: measures.ValueMeasures) -> float:
     """Return the seconds that the function takes for a day without aggregates."""
     _empty(settings, AGGREGATES, STATE)
-    with parts.function("aggregate", AGGREGATE, settings) as function:
+    with servers.function("aggregate", AGGREGATE, settings) as function:
         _request_day(function, events.DAY - timedelta(days=400))  # opens the connections
         started = time.perf_counter()
         _request_day(function, events.DAY)
         seconds = time.perf_counter() - started
-    figures.expect_stored(settings, events.DAY, expected)
+    measures.verify_stored(settings, events.DAY, expected)
     return seconds
 
 
@@ -139,22 +141,22 @@ def _request_day(function: Function, day: date) -> None:
     status = connection.getresponse().status
     connection.close()
     if not 200 <= status < 300:
-        raise Wrong(f"aggregate answered {status}: {function.child.last_words()}")
+        raise MeasurementError(f"aggregate answered {status}: {function.child.last_words()}")
 
 
-def _peer(parts: Parts, count: int, command: list[Any], settings: Settings | None) -> float:
+def _peer(servers: Servers, count: int, command: list[Any], settings: Settings | None) -> float:
     """Return the events per second that a peer aggregates."""
-    target = parts.folder / "figures.json"
-    environment = variables(settings) if settings else {}
+    target = servers.folder / "measures.json"
+    environment = environment_of(settings) if settings else {}
     ran = subprocess.run(
-        [*command, target], env={**os.environ, **environment}, capture_output=True, check=False, cwd=parts.folder
+        [*command, target], env={**os.environ, **environment}, capture_output=True, check=False, cwd=servers.folder
     )
     if ran.returncode:
-        raise Wrong(f"{Path(command[1]).name}: exit code {ran.returncode}: {ran.stderr.decode()[-500:]}")
+        raise MeasurementError(f"{Path(command[1]).name}: exit code {ran.returncode}: {ran.stderr.decode()[-500:]}")
     seconds = float(ran.stdout)
     found = json.loads(target.read_text())
-    for dimension, values in figures.of_events(events.records(count)).items():
-        figures.compare(dimension, found[dimension], values, within=1e-9)
+    for dimension, values in measures.of_events(events.records(count)).items():
+        measures.compare(dimension, found[dimension], values, within=1e-9)
     return count / seconds
 
 
