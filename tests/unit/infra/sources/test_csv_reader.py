@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from infra.sources import csv_reader
 from infra.sources.csv_cells import ColumnType
 from infra.sources.csv_reader import MAX_ROW_BYTES, read_csv
-from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.errors import SourceError
 
 
@@ -210,7 +210,7 @@ def test_a_row_that_cannot_be_read_costs_itself_only(
     assert first.source == "events.csv"
     assert first.raw
     assert first.raw in data
-    assert len(first.raw) <= MAX_QUOTED_CHARS
+    assert len(first.raw) <= MAX_QUOTED_BYTES
 
 
 def test_a_row_of_exactly_the_limit_is_read() -> None:

@@ -276,7 +276,7 @@ def test_lines_are_passed_on_as_they_are(data: bytes, expected: list[tuple[int, 
 def test_lines_come_back_wherever_the_reads_fall(lines: list[bytes], end: bytes, buffer: int) -> None:
     first = b'{"a":0}'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
         found = outline(read(b"\n".join([first, *lines]) + end, "json"))
 
     lines = [line.strip(b"\r") for line in lines]
@@ -317,7 +317,7 @@ def test_values_keep_the_spelling_of_numbers_and_lose_blanks() -> None:
         (
             b'[{"n":1}\n{"n":2}]',
             [(1, b'{"n":1}'), (2, None)],
-            "found { after an array's element, expected a comma or ]",
+            "found { after an array element, expected a comma or ]",
         ),
         (b'[{"n":1},{"n":2', [(1, b'{"n":1}'), (2, None)], "expected a complete JSON value"),
         (b'[{"n":1}', [(1, b'{"n":1}'), (2, None)], "the end of the file"),
@@ -354,7 +354,7 @@ def test_after_a_broken_file_the_next_one_is_read(logs: Path) -> None:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_reader, "MAX_VALUE_BYTES", 1000)
-    monkeypatch.setattr(json_reader, "BUFFER", 64)
+    monkeypatch.setattr(json_reader, "BUFFER_BYTES", 64)
 
 
 @pytest.mark.usefixtures("small_limits")
@@ -401,7 +401,7 @@ def test_an_array_comes_back_wherever_the_reads_fall(
 ) -> None:
     data = json.dumps(array, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
 
         assert values(data) == array
 
@@ -413,7 +413,7 @@ def test_an_array_comes_back_wherever_the_reads_fall(
 def test_pretty_printed_objects_come_back_wherever_the_reads_fall(objects: list[Any], buffer: int) -> None:
     data = "\n".join(json.dumps(item, indent=2) for item in objects).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
 
         assert values(data) == objects
 
