@@ -111,7 +111,7 @@ def test_rejected_events_can_be_looked_at(sluice: Sluice) -> None:
     assert "required" in text
     assert "\x1b" not in text
     assert len(sluice("rejected", "--limit", "1", "--json").json) == 1
-    assert sluice("rejected", "--date", "2024-01-15").err.startswith("nothing rejected")
+    assert sluice("rejected", "--date", "2024-01-15").err.startswith("no rejected events")
 
 
 def test_no_quality_checks_stores_what_has_a_place(sluice: Sluice, settings: Settings) -> None:

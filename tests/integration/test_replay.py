@@ -111,7 +111,7 @@ async def test_an_interrupted_replay_goes_on_without_loss_or_double(
     await take_in(bigtable, strict, *(music_event(number) for number in range(30)))
     loop: Any = Loop(bigtable, mended)
     loop.deliver = False  # published, and interrupted before anything arrives
-    first = await replay_rejected(bigtable, loop, mended, patience=0)
+    first = await replay_rejected(bigtable, loop, mended, max_wait=0)
     assert (first.stored, first.waiting, len(dump(settings, "rejected"))) == (0, 30, 30)
     loop.deliver = True
     await take_in(bigtable, mended, *(music_event(number) for number in range(10)))  # some of it arrives meanwhile
@@ -132,7 +132,7 @@ async def test_another_event_in_the_same_place_is_no_proof(
     loop: Any = Loop(bigtable, mended)
     loop.deliver = False
 
-    replay = await replay_rejected(bigtable, loop, mended, patience=0)
+    replay = await replay_rejected(bigtable, loop, mended, max_wait=0)
 
     assert (replay.stored, replay.waiting, len(dump(settings, "rejected"))) == (0, 1, 1)
 

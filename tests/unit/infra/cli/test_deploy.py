@@ -109,7 +109,7 @@ def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
     ]
-    assert done.out.endswith("deployed; `sluice doctor --cloud` looks whether all is there\n")
+    assert done.out.endswith("deployed; `sluice doctor --cloud` checks the deployment\n")
 
 
 def test_deploy_ends_where_gcloud_fails(sluice: Sluice) -> None:
