@@ -284,6 +284,7 @@ def test_a_block_without_quotes_yields_the_same_rows_as_the_parser(body: list[by
     data = b"".join([*body, b"x\n"])
     columns: dict[str, ColumnType] = {"n": "number", "i": "integer"}
 
+    # The block with the header always goes through the parser.
     parsed = list(read_csv([header + b"\n" + data + b"y\n"], "events.csv", columns))
     assert list(read_csv([header + b"\n", data, b"y\n"], "events.csv", columns)) == parsed
 
