@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
@@ -86,22 +87,22 @@ def check_files(
     validator = Validator(contract)
     published = datetime.now(UTC)
     report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
-    items = iter(reader)
-    while batch := list(islice(items, _BATCH_SIZE)):
-        records = readable(batch, report)
-        for record, verdict in zip(
-            records, validator.validate_all([record.raw for record in records], published), strict=True
-        ):
-            if isinstance(verdict, Accepted):
-                if cell_keys.add((verdict.cell_key,)):
-                    report.stored += 1
-                continue
-            row = rejected_row(verdict.raw, published.date())
-            if row not in seen:
-                seen.add(row)
-                report.reject(verdict.findings, position(record))
-        report.published += len(records)
-        progress(report)
+    with closing(iter(reader)) as items:
+        while batch := list(islice(items, _BATCH_SIZE)):
+            records = readable(batch, report)
+            for record, verdict in zip(
+                records, validator.validate_all([record.raw for record in records], published), strict=True
+            ):
+                if isinstance(verdict, Accepted):
+                    if cell_keys.add((verdict.cell_key,)):
+                        report.stored += 1
+                    continue
+                row = rejected_row(verdict.raw, published.date())
+                if row not in seen:
+                    seen.add(row)
+                    report.reject(verdict.findings, position(record))
+            report.published += len(records)
+            progress(report)
     report.days = cell_keys.days()
     return report
 

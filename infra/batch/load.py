@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -73,16 +74,16 @@ async def load_files(
                     seen.add(row)
                     report.reject(verdict.findings, position(record))
 
-    async with task_group() as batches:
-        items = iter(reader)
-        while batch := list(islice(items, batch_size)):
-            if not (records := readable(batch, report)):
-                continue
-            size = max(sum(len(record.raw) for record in records), _MAX_BYTES // _MAX_BATCHES)
-            while bytes_in_memory and bytes_in_memory + size > _MAX_BYTES:
-                batch_done.clear()
-                await batch_done.wait()
-            bytes_in_memory += size
-            batches.create_task(store(records, size))
+    with closing(iter(reader)) as items:
+        async with task_group() as batches:
+            while batch := list(islice(items, batch_size)):
+                if not (records := readable(batch, report)):
+                    continue
+                size = max(sum(len(record.raw) for record in records), _MAX_BYTES // _MAX_BATCHES)
+                while bytes_in_memory and bytes_in_memory + size > _MAX_BYTES:
+                    batch_done.clear()
+                    await batch_done.wait()
+                bytes_in_memory += size
+                batches.create_task(store(records, size))
     report.days = cell_keys.days()
     return report

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import accumulate, islice
 
 from google.pubsub_v1.types import PubsubMessage
@@ -57,20 +58,23 @@ async def publish_files(
         report.published += events
         progress(report)
 
-    async with task_group() as calls:
-        for messages, events in _calls(_messages(reader, report, batch_size), single=rate is not None):
-            if rate is not None:
-                await asyncio.sleep(started + event_count / rate - time.monotonic())
-            await slots.acquire()
-            calls.create_task(send(messages, events))
-            message_count += len(messages)
-            event_count += events
+    with closing(iter(reader)) as items:
+        async with task_group() as calls:
+            for messages, events in _calls(_messages(items, report, batch_size), single=rate is not None):
+                if rate is not None:
+                    await asyncio.sleep(started + event_count / rate - time.monotonic())
+                await slots.acquire()
+                calls.create_task(send(messages, events))
+                message_count += len(messages)
+                event_count += events
     return report, message_count
 
 
-def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator[tuple[PubsubMessage, int]]:
+def _messages(
+    items: Iterable[Record | Unreadable], report: Report, batch_size: int
+) -> Iterator[tuple[PubsubMessage, int]]:
     """Yield messages of packed events, each with its number of events; report events that fit into no message."""
-    events = _events(reader, report)
+    events = _events(items, report)
     batch: list[bytes] = []
     while batch := [*batch, *islice(events, batch_size - len(batch))]:
         fit = _fit(batch)
@@ -82,9 +86,9 @@ def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator
         batch = batch[fit:]
 
 
-def _events(reader: SourceReader, report: Report) -> Iterator[bytes]:
+def _events(items: Iterable[Record | Unreadable], report: Report) -> Iterator[bytes]:
     """Yield the events that fit into a message; report the others and the unreadable items."""
-    for item in reader:
+    for item in items:
         if isinstance(item, Unreadable):
             report.add_unreadable(item.source, item.line, item.problem)
         elif len(item.raw) <= MAX_PACKED_BYTES or _fits_compressed(item):

@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -114,8 +114,10 @@ class SourceReader:
         self.bytes_read = 0
         self._sources, self._format, self._columns, self._stdin = sources, format, columns, stdin
 
-    def __iter__(self) -> Iterator[Record | Unreadable]:
+    def __iter__(self) -> Generator[Record | Unreadable, None, None]:
         """Yield the events of every source in order, and the pieces that can't be read.
+
+        Close the generator if it isn't read to its end; that closes the current file.
 
         Raises:
             SourceError: a file has disappeared, or the header of a CSV file is invalid.
@@ -190,11 +192,12 @@ class _Raw(io.RawIOBase):
 
 
 def _decompressed(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
-    file: io.BufferedReader = io.BufferedReader(_Raw(read), json_reader.BUFFER_BYTES)
+    """Return a buffered file of the decompressed data; the stack closes it."""
+    file: io.BufferedReader = stack.enter_context(io.BufferedReader(_Raw(read), json_reader.BUFFER_BYTES))
     if file.peek(2).startswith(_GZIP_MAGIC):
         # At damaged data, read would discard the bytes before the damage; read1 returns them.
         decompress = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
-        file = io.BufferedReader(_Raw(decompress), json_reader.BUFFER_BYTES)
+        file = stack.enter_context(io.BufferedReader(_Raw(decompress), json_reader.BUFFER_BYTES))
     return file
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import io
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
+from google.pubsub_v1.types import PubsubMessage
 
-from infra.batch.publish import _messages
+from infra.batch.publish import _messages, publish_files
 from infra.batch.report import Report
 from infra.sources.files import SourceReader
+from shared.errors import PermanentError
 from shared.pubsub.message import MAX_PACKED_BYTES, pack
+from tests.support.open_files import open_files
 
 
 def packed(data: bytes, batch_size: int) -> tuple[list[tuple[bytes, int]], Report]:
@@ -54,3 +59,18 @@ def test_an_event_above_the_size_limit_is_compressed_or_reported() -> None:
         b"2",
     ]
     assert report.unreadable == [f"stdin:3: found {len(incompressible):,} bytes, expected an event of at most 262,144"]
+
+
+async def test_a_failed_call_closes_the_source_file(tmp_path: Path) -> None:
+    class FailingPublisher:
+        async def publish(self, topic: str, messages: list[PubsubMessage]) -> None:
+            raise PermanentError("no")
+
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"n":1}\n' * 100_000)
+    publisher: Any = FailingPublisher()
+
+    with pytest.raises(PermanentError) as raised:
+        await publish_files(SourceReader([path]), publisher, "events", batch_size=1)
+
+    assert (open_files(tmp_path), raised.type) == ([], PermanentError)  # `raised` keeps the frames alive

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from infra.sources import json_reader
 from infra.sources.files import Record, SourceReader, Unreadable, find_sources
 from shared.errors import SourceError
+from tests.support.open_files import open_files
 
 Format = Literal["auto", "csv", "json"]
 
@@ -180,6 +181,20 @@ def test_events_of_a_pipe_are_yielded_as_they_arrive() -> None:
         for number in range(3):
             pipe.write(b'{"n":%d}\n' % number)
             assert next(events) == Record(b'{"n":%d}' % number, "stdin", number + 1)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", ["array.json", "lines.jsonl", "rows.csv"])
+def test_an_abandoned_reader_closes_its_file(tmp_path: Path, name: str, pack: Any) -> None:
+    layout = {"array.json": "array", "lines.jsonl": "lines", "rows.csv": "csv"}[name]
+    (tmp_path / name).write_bytes(pack(LAYOUTS[layout][0]))
+    items = iter(SourceReader([tmp_path / name]))
+    next(items)
+    assert open_files(tmp_path) == [tmp_path / name]
+
+    items.close()
+
+    assert open_files(tmp_path) == []
 
 
 def test_a_named_pipe_is_opened_once_and_has_no_size(tmp_path: Path) -> None:
