@@ -6,9 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import pytest
 
-import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from tests.support.emulators import running

@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import aiohttp
 import click
 import grpc

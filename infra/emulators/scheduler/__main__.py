@@ -9,6 +9,8 @@ import asyncio
 import logging
 import signal
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import click
 
 from infra.emulators.scheduler.clock import SystemClock

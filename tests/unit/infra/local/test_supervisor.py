@@ -348,7 +348,16 @@ def test_free_ports_are_different_ones() -> None:
     assert len(set(free_ports(200))) == 200
 
 
-@pytest.mark.parametrize("module", ["infra.cli.main", "infra.local.end_to_end", "tests.conftest"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "infra.cli.main",
+        "infra.local.end_to_end",
+        "infra.local.relay",
+        "infra.emulators.scheduler.__main__",
+        "tests.conftest",
+    ],
+)
 def test_grpc_knows_before_it_is_imported_that_processes_are_started(module: str) -> None:
     code = f"""
         import {module}
