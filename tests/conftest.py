@@ -1,4 +1,4 @@
-"""Fixtures that several tiers share: Google's emulators, started once, and instances of one's own in them."""
+"""Fixtures of several tiers: Google's emulators, started once a process, and empty instances in them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,41 @@ import pytest
 import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from tests.support.emulators import running
+from tests.support.emulators import running_emulators
+
+# Workers take tests in this order, so that the last ones to end are short.
+_ORDER = ("slow", "bundle", "gcloud", "integration")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests that share a module's fixture, for `--dist loadgroup`, and order all by duration."""
+    for item in items:
+        if _shares_a_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_rank)
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    """Return whether a test uses a fixture of its module: separate workers would each make their own."""
+    info = getattr(item, "_fixtureinfo", None)
+    definitions = info.name2fixturedefs.values() if info else ()
+    return any(each.scope == "module" for every in definitions for each in every)
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, name in enumerate(_ORDER) if item.get_closest_marker(name)), len(_ORDER))
 
 
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
     """Run emulators and scheduler for the whole session; without them tests are skipped, or fail where CI is set."""
-    yield from running()
+    yield from running_emulators()
 
 
 @pytest.fixture
 def new_instance(emulators: Settings) -> Callable[[], Settings]:
-    """Make settings of a project and an instance that nobody else uses, without anything in them."""
+    """Return a function that returns the settings of an empty project and instance, unused by other tests."""
 
     def make() -> Settings:
         name = uuid.uuid4().hex[:12]

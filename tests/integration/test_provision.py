@@ -20,7 +20,7 @@ from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule, open_schedule
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
-from tests.support.emulators import running
+from tests.support.emulators import running_emulators
 
 (JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification
@@ -32,7 +32,7 @@ def emulators() -> Iterator[Settings]:
 
     Where others write quarantined events of 2024, those would be gone in a second.
     """
-    yield from running()
+    yield from running_emulators()
 
 
 @pytest.fixture
