@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from infra.cli import options
-from infra.local.stats import LiveStats
+from infra.local.stats import StackCounts
 from shared.config import contract_path
 from shared.contracts.loader import load_contract
 
@@ -32,14 +32,14 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
     from rich.console import Console
 
     from infra.batch.progress import Bar
-    from infra.local.end_to_end import run_loop
+    from infra.local.end_to_end import run_end_to_end
 
     loaded = load_contract(contract_path(contract))
     reader = options.open_source(source or str(ROOT / "data"), form, loaded)
     options.writable(report)
     console = options.console()
     with Bar(Console(stderr=True), "starting", None) as bar:
-        run_loop(reader, loaded, console, bar, report)
+        run_end_to_end(reader, loaded, console, bar, report)
 
 
 @click.command()
@@ -86,21 +86,21 @@ _LINES_EVERY = 5.0
 
 
 @contextmanager
-def show_figures(console: Console | None = None) -> Iterator[Callable[[LiveStats], None]]:
+def show_figures(console: Console | None = None) -> Iterator[Callable[[StackCounts], None]]:
     """Return what shows figures: in place on a terminal, in a pipe as lines, when they have changed."""
     console = console or Console()
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
 
-            def draw(figures: LiveStats) -> None:
+            def draw(figures: StackCounts) -> None:
                 text = "\n".join(f"{what:<20} {line}" for what, line in figures.lines().items())
                 live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
 
             yield draw
         return
-    told, told_at = LiveStats().lines(), 0.0
+    told, told_at = StackCounts().lines(), 0.0
 
-    def write(figures: LiveStats) -> None:
+    def write(figures: StackCounts) -> None:
         nonlocal told, told_at
         lines = figures.lines()
         if lines != told and time.monotonic() - told_at >= _LINES_EVERY:

@@ -19,10 +19,10 @@ import pytest
 
 from infra.deploy import runtimes
 from infra.deploy.bundle import make_bundles
-from infra.local.ports import free_port
 from infra.local.supervisor import Supervisor
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
+from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
 pytestmark = pytest.mark.timeout(600)
@@ -128,7 +128,7 @@ def test_the_vendored_copy_is_the_one_imported(
         check=True,
     )
     origin, *path = result.stdout.splitlines()
-    assert Path(origin) == bundles[function] / "shared" / "keys.py"
+    assert Path(origin) == bundles[function] / "shared" / "row_keys.py"
     repository = str(Path(__file__).parents[2])
     assert not [entry for entry in path if entry.startswith(repository)]
 

@@ -17,12 +17,12 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra.local.ports import free_port
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
+from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
 ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}

@@ -20,6 +20,7 @@ import pytest
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from tests.integration.conftest import requests
+from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, ROOT, cells, cloud_event, dump, lines, music_event
 
 FRAMEWORK = Path(sys.executable).parent / "functions-framework"
@@ -37,8 +38,6 @@ def running_process(
     function: str, settings: Settings, log: Path, **extra: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Do the same, and yield the process too."""
-    from infra.local.ports import free_port
-
     port = free_port()
     environment = {
         **os.environ,
@@ -118,8 +117,6 @@ async def test_a_missing_table_is_a_500_and_one_log_line(
 async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
     nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}", "SLUICE_STORE_DEADLINE": "1"}
     with running("ingest", settings, tmp_path / "log", **nowhere) as url:
         status, text = await post(http, url, lines([music_event()]))
@@ -130,8 +127,6 @@ async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
 async def test_when_asked_to_end_it_hands_back_what_isnt_stored(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
     log = tmp_path / "log"
     nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}"}
     with running_process("ingest", settings, log, **nowhere) as (url, process):

@@ -12,7 +12,6 @@ from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyCol
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
 from infra.doctor.drift import differences
-from infra.local.ports import free_port
 from infra.provision.bigtable import Tables, open_bigtable
 from infra.provision.provisioner import Provisioning, provision
 from infra.provision.pubsub import PubSub, open_pubsub
@@ -21,6 +20,7 @@ from infra.provision.scheduler import Schedule, open_schedule
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 from tests.support.emulators import running_emulators
+from tests.support.processes import free_port
 
 (JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification

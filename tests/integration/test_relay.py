@@ -25,6 +25,7 @@ from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
 from shared.pubsub.publisher import Publisher
+from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
 
@@ -164,8 +165,6 @@ async def test_what_never_succeeds_rests_in_the_dead_letters_and_holds_up_nothin
 async def test_a_function_that_is_away_for_a_while_misses_nothing(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
     receiver, _ = function
     port = free_port()
     away = f"http://127.0.0.1:{port}/"

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.ports import free_port
 from infra.local.stack import Stack
+from tests.support.processes import free_port
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump
 
 SLUICE = Path(sys.executable).with_name("sluice")

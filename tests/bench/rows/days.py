@@ -138,7 +138,7 @@ def _ask(function: Function, day: date) -> None:
     status = connection.getresponse().status
     connection.close()
     if not 200 <= status < 300:
-        raise Wrong(f"aggregate answered {status}: {function.child.last_words()}")
+        raise Wrong(f"aggregate answered {status}: {function.child.log_tail()}")
 
 
 def _peer(parts: Parts, count: int, command: list[Any], settings: Settings | None) -> float:

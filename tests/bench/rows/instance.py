@@ -120,8 +120,8 @@ def _first_answer(parts: Parts, target: str, source: Path, settings: Settings) -
             finally:
                 connection.close()
             if not 200 <= status < 300:
-                raise Wrong(f"{target} answered {status}: {function.child.last_words()}")
+                raise Wrong(f"{target} answered {status}: {function.child.log_tail()}")
             return time.monotonic() - started
-        raise Wrong(f"{target} didn't answer within {_LONGEST_START:g} s: {function.child.last_words()}")
+        raise Wrong(f"{target} didn't answer within {_LONGEST_START:g} s: {function.child.log_tail()}")
     finally:
         parts.forget(function)
