@@ -13,28 +13,37 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from tests.support.emulators import running_emulators
 
-# Workers take tests in this order, so that the last ones to end are short.
-_ORDER = ("slow", "bundle", "gcloud", "integration")
+# Workers take tests in this order after the slow ones, so that the last ones to end are short.
+_TIERS = ("bundle", "gcloud", "integration", "unit")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests that share a module's fixture, for `--dist loadgroup`, and order all by duration."""
+    """Group the tests that share a costly fixture, for `--dist loadgroup`; put slow tests and slow tiers first."""
     for item in items:
-        if _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_rank)
 
 
-def _shares_a_fixture(item: pytest.Item) -> bool:
-    """Return whether a test uses a fixture of its module: separate workers would each make their own."""
-    info = getattr(item, "_fixtureinfo", None)
-    definitions = info.name2fixturedefs.values() if info else ()
-    return any(each.scope == "module" for every in definitions for each in every)
+def _group(item: pytest.Item) -> str:
+    """Return the group of a test, "" for none.
+
+    Tests with a fixture of their module form a group, and those with the same parameter of a session's fixture:
+    separate workers would each set it up.
+    """
+    if not isinstance(item, pytest.Function):
+        return ""
+    fixtures = {name: {each.scope for each in found} for name, found in item._fixtureinfo.name2fixturedefs.items()}
+    if any("module" in scopes for scopes in fixtures.values()):
+        return item.path.stem
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return "-".join(f"{name}-{value}" for name, value in parameters.items() if "session" in fixtures.get(name, ()))
 
 
-def _rank(item: pytest.Item) -> int:
-    return next((rank for rank, name in enumerate(_ORDER) if item.get_closest_marker(name)), len(_ORDER))
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    is_slow = item.get_closest_marker("slow") is not None
+    return not is_slow, next((rank for rank, tier in enumerate(_TIERS) if tier in item.path.parts), len(_TIERS))
 
 
 @pytest.fixture(scope="session")
