@@ -25,14 +25,14 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
     from rich.console import Console
 
     from infra.batch.progress import Bar
-    from infra.local.end_to_end import run_loop
+    from infra.local.end_to_end import run_end_to_end
 
     loaded = load_contract(contract_path(contract))
     reader = options.open_source(source or str(ROOT / "data"), form, loaded)
     options.check_writable(report)
     console = options.console()
     with Bar(Console(stderr=True), "starting", None) as bar:
-        run_loop(reader, loaded, console, bar, report)
+        run_end_to_end(reader, loaded, console, bar, report)
 
 
 @click.command()

@@ -14,7 +14,6 @@ from grpc.aio import AioRpcError
 
 from infra.local import emulators
 from infra.local.stack_file import StackFile
-from infra.local.stats import Follower
 from infra.provision.google_api import LOGIN
 from infra.provision.resources import RESOURCES
 from shared.bigtable.client import Bigtable
@@ -71,7 +70,7 @@ def _stack_results(settings: Settings) -> list[CheckResult]:
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None:
         return []
-    counts = Follower(stack.logs, stack.stats).look()
+    counts = stack.reader().read()
     return [
         CheckResult(what, ok=what != "problems" or not counts.problems["ERROR"], text=text)
         for what, text in counts.lines().items()

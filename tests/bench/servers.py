@@ -13,10 +13,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from infra.local import emulators
-from infra.local.ports import accepts, free_port
+from infra.local.ports import accepts
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from shared.config import Settings
+from tests.support.processes import end_child, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).with_name("peers")
@@ -46,7 +47,7 @@ class Servers:
                 provision_bigtable(settings)
             yield settings
         finally:
-            self._supervisor.forget(child)
+            end_child(self._supervisor, child)
 
     @contextmanager
     def pubsub(self) -> Iterator[str]:
@@ -57,7 +58,7 @@ class Servers:
             self._supervisor.wait_until(partial(accepts, port), "the Pub/Sub emulator doesn't answer")
             yield f"127.0.0.1:{port}"
         finally:
-            self._supervisor.forget(child)
+            end_child(self._supervisor, child)
 
     @contextmanager
     def function(self, target: str, source: Path, settings: Settings | None = None) -> Iterator[Function]:
@@ -67,7 +68,7 @@ class Servers:
             self._supervisor.wait_until(function.responds, f"function {target} doesn't answer")
             yield function
         finally:
-            self._supervisor.forget(function.child)
+            end_child(self._supervisor, function.child)
 
     def start_function(self, target: str, source: Path, settings: Settings | None = None) -> Function:
         """Start a function without waiting until it responds."""
@@ -85,12 +86,12 @@ class Servers:
         took = time.monotonic() - started
         self._supervisor.children.remove(child)
         if code:
-            raise RuntimeError(f"{name} ended with exit code {code}; its last words:\n{child.last_words()}")
+            raise RuntimeError(f"{name} ended with exit code {code}; its log ends with:\n{child.log_tail()}")
         return took
 
     def forget(self, function: Function) -> None:
         """End a function."""
-        self._supervisor.forget(function.child)
+        end_child(self._supervisor, function.child)
 
 
 class Function:

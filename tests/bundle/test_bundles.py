@@ -17,11 +17,11 @@ import pytest
 
 from infra.deploy import runtimes
 from infra.deploy.bundle import make_bundles
-from infra.local.ports import free_port
 from infra.local.supervisor import Supervisor
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from tests.support import interpreters
+from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
 pytestmark = pytest.mark.timeout(600)

@@ -12,7 +12,6 @@ from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyCol
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
 from infra.doctor.drift import find_drift
-from infra.local.ports import free_port
 from infra.provision.bigtable import Tables, open_bigtable
 from infra.provision.provisioner import Provisioning
 from infra.provision.pubsub import PubSub, open_pubsub
@@ -20,7 +19,8 @@ from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule, open_schedule
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
-from tests.support.emulators import running
+from tests.support.emulators import running_emulators
+from tests.support.processes import free_port
 from tests.support.provisioning import provision
 
 (JOB,) = RESOURCES.jobs
@@ -33,7 +33,7 @@ def emulators() -> Iterator[Settings]:
 
     Rejected events of 2024 that other tests write would be deleted within a second.
     """
-    yield from running()
+    yield from running_emulators()
 
 
 @pytest.fixture

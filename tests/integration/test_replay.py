@@ -24,6 +24,7 @@ from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.pubsub.message import Message
 from shared.pubsub.publisher import Publisher
+from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 DAY = date(2024, 1, 15)
@@ -184,7 +185,7 @@ def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, s
     import os
     import sys
 
-    from infra.local.ports import accepts, free_port
+    from infra.local.ports import accepts
     from infra.local.supervisor import Supervisor
     from tests.support.samples import ROOT
 

@@ -141,7 +141,7 @@ def _request_day(function: Function, day: date) -> None:
     status = connection.getresponse().status
     connection.close()
     if not 200 <= status < 300:
-        raise MeasurementError(f"aggregate answered {status}: {function.child.last_words()}")
+        raise MeasurementError(f"aggregate answered {status}: {function.child.log_tail()}")
 
 
 def _peer(servers: Servers, count: int, command: list[Any], settings: Settings | None) -> float:

@@ -121,8 +121,8 @@ def _first_answer(servers: Servers, target: str, source: Path, settings: Setting
             finally:
                 connection.close()
             if not 200 <= status < 300:
-                raise MeasurementError(f"{target} answered {status}: {function.child.last_words()}")
+                raise MeasurementError(f"{target} answered {status}: {function.child.log_tail()}")
             return time.monotonic() - started
-        raise MeasurementError(f"{target} didn't answer within {_START_TIMEOUT:g} s: {function.child.last_words()}")
+        raise MeasurementError(f"{target} didn't answer within {_START_TIMEOUT:g} s: {function.child.log_tail()}")
     finally:
         servers.forget(function)
