@@ -136,7 +136,7 @@ class AggregatesTable:
         return {}
 
     async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
-        """Return the values with the highest results of a measure, highest first, with all their measures."""
+        """Return the dimension values with the highest `measure`, highest first, with all their measures."""
         rows = await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
         ranked = [row for row in rows if isinstance(row[1].get(measure), int | float)]
         return heapq.nsmallest(limit, ranked, key=lambda row: (-row[1][measure], row[0]))

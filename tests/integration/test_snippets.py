@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from infra.local.ports import accepts, free_port
+from infra.local.ports import accepts
 from infra.provision.bigtable import provision_bigtable
 from shared.config import EMULATOR_VARIABLES, Settings
+from tests.support.processes import free_port
 from tests.support.samples import ROOT, cells, dump
 
 SNIPPETS = ROOT / "docs" / "snippets"

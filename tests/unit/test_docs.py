@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from infra.cli.main import sluice
+from infra.cli.commands import sluice
 from infra.deploy.config import load
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps

@@ -314,11 +314,11 @@ def test_an_unknown_encoding_is_read_as_plain() -> None:
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b'{"a":1}', "broken gzip"),
-        (b"\x1f\x8bnonsense", "broken gzip"),
-        (gzip.compress(b'{"a":1}')[:-4], "gzip that ends too early"),
-        (gzip.compress(b'{"a":1}') + b"tail", "broken gzip"),
-        (gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8, "broken gzip"),  # the check sum is wrong
+        (b'{"a":1}', "invalid gzip"),
+        (b"\x1f\x8bnonsense", "invalid gzip"),
+        (gzip.compress(b'{"a":1}')[:-4], "truncated gzip"),
+        (gzip.compress(b'{"a":1}') + b"tail", "invalid gzip"),
+        (gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8, "invalid gzip"),  # the check sum is wrong
     ],
 )
 def test_invalid_gzip(data: bytes, found: str) -> None:
