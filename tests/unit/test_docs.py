@@ -103,7 +103,7 @@ def test_no_other_page_names_a_test_function() -> None:
 
 def test_every_scenario_is_a_behaviour() -> None:
     source = (ROOT / "tests" / "faults" / "scenarios.py").read_text("utf-8")
-    scenarios = set(re.findall(r"^def (\w+)\(chaos: Chaos\)", source, re.MULTILINE))
+    scenarios = set(re.findall(r"^def (\w+)\(injector: Injector\)", source, re.MULTILINE))
     listed = {test for each in behaviours.load() for test in each.tests}
 
     assert len(scenarios) == 5

@@ -270,7 +270,7 @@ def test_events_are_split(data: bytes, events: list[bytes]) -> None:
 def test_packed_events_unpack_unchanged(events: list[bytes], zipped: bool) -> None:
     for batch in pack(events, max_events=3):
         joined = b"\n".join(batch)
-        sent = message(gzip.compress(joined), content_encoding="gzip") if zipped else message(joined)
+        sent = message(gzip.compress(joined, mtime=0), content_encoding="gzip") if zipped else message(joined)
 
         assert unpack(sent) == batch
 
@@ -298,11 +298,11 @@ def test_packing_keeps_all_events_and_its_limits(events: list[bytes], max_events
 @pytest.mark.parametrize("data", [b'{"a":1}', b'{"a":1}\n{"a":2}', b'[{"a":1}]'])
 @pytest.mark.parametrize("attributes", [{}, {"content_encoding": "gzip"}, {"content_encoding": "GZIP"}])
 def test_gzip_is_unpacked_with_and_without_its_encoding_attribute(data: bytes, attributes: dict[str, str]) -> None:
-    assert unpack(message(gzip.compress(data), **attributes)) == unpack(message(data))
+    assert unpack(message(gzip.compress(data, mtime=0), **attributes)) == unpack(message(data))
 
 
 def test_gzip_may_have_several_members_and_padding() -> None:
-    data = gzip.compress(b'{"a":1}\n') + b"\0\0" + gzip.compress(b'{"a":2}\n') + b"\0\0\0"
+    data = gzip.compress(b'{"a":1}\n', mtime=0) + b"\0\0" + gzip.compress(b'{"a":2}\n', mtime=0) + b"\0\0\0"
 
     assert unpack(message(data)) == [b'{"a":1}', b'{"a":2}']
 
@@ -316,9 +316,9 @@ def test_an_unknown_encoding_is_read_as_plain() -> None:
     [
         (b'{"a":1}', "invalid gzip"),
         (b"\x1f\x8bnonsense", "invalid gzip"),
-        (gzip.compress(b'{"a":1}')[:-4], "truncated gzip"),
-        (gzip.compress(b'{"a":1}') + b"tail", "invalid gzip"),
-        (gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8, "invalid gzip"),  # the check sum is wrong
+        (gzip.compress(b'{"a":1}', mtime=0)[:-4], "truncated gzip"),
+        (gzip.compress(b'{"a":1}', mtime=0) + b"tail", "invalid gzip"),
+        (gzip.compress(b'{"a":1}', mtime=0)[:-8] + b"\0" * 8, "invalid gzip"),  # the check sum is wrong
     ],
 )
 def test_invalid_gzip(data: bytes, found: str) -> None:
@@ -341,7 +341,7 @@ def test_data_of_the_maximum_size_is_unpacked(pieces: int) -> None:
     filler_rest = b"x" * (MAX_UNPACKED_BYTES - len(filler) * pieces)
 
     assert len(unpack(message(filler * pieces + filler_rest))[0]) == MAX_UNPACKED_BYTES
-    zipped = gzip.compress(filler, 1) * pieces + gzip.compress(filler_rest, 1)
+    zipped = gzip.compress(filler, 1, mtime=0) * pieces + gzip.compress(filler_rest, 1, mtime=0)
     assert len(unpack(message(zipped))[0]) == MAX_UNPACKED_BYTES
 
 
@@ -349,8 +349,11 @@ def test_data_of_the_maximum_size_is_unpacked(pieces: int) -> None:
     ("data", "found"),
     [
         (b"x" * (MAX_UNPACKED_BYTES + 1), "4194305 bytes"),
-        (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1), 1), "gzip of over 4194304 bytes"),
-        (gzip.compress(b"x" * MAX_UNPACKED_BYTES, 1) + gzip.compress(b"x"), "gzip of over 4194304 bytes"),
+        (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1), 1, mtime=0), "gzip of over 4194304 bytes"),
+        (
+            gzip.compress(b"x" * MAX_UNPACKED_BYTES, 1, mtime=0) + gzip.compress(b"x", mtime=0),
+            "gzip of over 4194304 bytes",
+        ),
     ],
 )
 def test_data_above_the_maximum_size_is_refused(data: bytes, found: str) -> None:
