@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test unit soak fuzz bench lint fmt bundle provision deploy publish aggregate protos requirements clean
+.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs protos requirements clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,11 +30,19 @@ run: $(READY) ## the whole loop once on the emulators (SOURCE=, CONTRACT=, REPOR
 up: $(READY) ## the local stack until Ctrl-C (CONTRACT=)
 	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)')
 
-test: $(READY) ## all tests, with the coverage of shared/ and functions/
-	$(BIN)/pytest --cov=shared --cov=functions --cov-branch --cov-report=term --cov-fail-under=95
+# Two processes share the tests; each has emulators of its own. Tests of one group stay in one process.
+PARALLEL := -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder
 
-unit: $(READY) ## the unit tests alone
-	$(BIN)/pytest tests/unit -q
+test: $(READY) ## all tests, with coverage (WORKERS=)
+	$(BIN)/pytest $(PARALLEL) --durations=20 --cov --cov-report=term --cov-fail-under=90
+	@$(BIN)/coverage report --include='shared/*,functions/*' --fail-under=95 --format=total >/dev/null || \
+		{ echo "found less than 95 % coverage of shared/ and functions/, expected at least that" >&2; exit 1; }
+
+quick: $(READY) ## all tests but the slow ones (WORKERS=)
+	$(BIN)/pytest $(PARALLEL) -q -m 'not slow'
+
+unit: $(READY) ## the unit tests alone (WORKERS=)
+	$(BIN)/pytest $(PARALLEL) -q tests/unit
 
 soak: $(READY) ## kill and break everything under load, then compare the tables with the log (ARGS=)
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -65,6 +73,9 @@ lint: $(READY) ## style, formatting, types, imports
 fmt: $(READY) ## put the formatting right
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## generate docs/behaviours.md from tests/behaviours.toml
+	@$(BIN)/python -m tests.support.behaviours --write
 
 bundle: $(READY) ## build/ingest and build/aggregate, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')

@@ -1,4 +1,4 @@
-"""Fixtures that several tiers share: Google's emulators, started once, and instances of one's own in them."""
+"""Fixtures of several tiers: Google's emulators, started once a process, and empty instances in them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,56 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import pytest
 
-import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from tests.support.emulators import running
+from tests.support.emulators import running_emulators
+
+# Workers take tests in this order after the slow ones, so that the last ones to end are short.
+_TIERS = ("bundle", "gcloud", "integration", "unit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests that share a costly fixture, for `--dist loadgroup`; put slow tests and slow tiers first."""
+    for item in items:
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_rank)
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the group of a test, "" for none.
+
+    Tests with a fixture of their module form a group, and those with the same parameter of a session's fixture:
+    separate workers would each set it up.
+    """
+    if not isinstance(item, pytest.Function):
+        return ""
+    fixtures = {name: {each.scope for each in found} for name, found in item._fixtureinfo.name2fixturedefs.items()}
+    if any("module" in scopes for scopes in fixtures.values()):
+        return item.path.stem
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return "-".join(f"{name}-{value}" for name, value in parameters.items() if "session" in fixtures.get(name, ()))
+
+
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    is_slow = item.get_closest_marker("slow") is not None
+    return not is_slow, next((rank for rank, tier in enumerate(_TIERS) if tier in item.path.parts), len(_TIERS))
 
 
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
     """Run emulators and scheduler for the whole session; without them tests are skipped, or fail where CI is set."""
-    yield from running()
+    yield from running_emulators()
 
 
 @pytest.fixture
 def new_instance(emulators: Settings) -> Callable[[], Settings]:
-    """Make settings of a project and an instance that nobody else uses, without anything in them."""
+    """Return a function that returns the settings of an empty project and instance, unused by other tests."""
 
     def make() -> Settings:
         name = uuid.uuid4().hex[:12]

@@ -1,4 +1,4 @@
-"""What Eventarc makes of a Pub/Sub message for a function. Pure."""
+"""The CloudEvent that Eventarc makes of a Pub/Sub message. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def cloud_event(received: Any, subscription: str, source: str) -> tuple[dict[str
 
     Args:
         received: a protobuf `ReceivedMessage`.
-        subscription: full name of the one that it was pulled from.
-        source: the topic, as CloudEvents name their source.
+        subscription: full name of the subscription of the message.
+        source: `ce-source`, which names the topic.
     """
     message = received.message
     published = message.publish_time.ToJsonString()

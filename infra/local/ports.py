@@ -1,4 +1,4 @@
-"""Free ports of this machine, and whether one answers."""
+"""Free ports of this machine, and checks of ports."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ import socket
 from shared.errors import StackError
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    return free_ports(1)[0]
-
-
 def free_ports(count: int) -> list[int]:
-    """Return different ports that were free a moment ago."""
+    """Return distinct ports that are free at this moment."""
     with contextlib.ExitStack() as probes:
         found = [probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in found:
@@ -22,19 +17,18 @@ def free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in found]
 
 
-def claim_port(part: str, port: int) -> int:
-    """Return the port that a person asked for; StackError if it is taken."""
+def require_free(part: str, port: int) -> None:
+    """Raise StackError if the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise StackError(f"{part}: found port {port} taken ({error.strerror}), expected it free") from None
-    return port
 
 
 def accepts(port: int) -> bool:
-    """Return whether something on this machine accepts connections on the port."""
+    """Return whether a server on this machine accepts connections on the port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0

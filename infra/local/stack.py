@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: both emulators, the scheduler, both functions, and the relay between them."""
+"""The whole pipeline on one machine: emulators, scheduler, functions, and the relay between them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Self
 import msgspec
 
 from infra.local import emulators
-from infra.local.ports import accepts, claim_port, free_ports
+from infra.local.ports import accepts, free_ports, require_free
 from infra.local.stack_file import StackFile
-from infra.local.stats import Follower, LiveStats
+from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
 from infra.provision.resources import LOCAL
 from shared.config import DEFAULT_CONTRACT, Settings
@@ -26,47 +26,37 @@ from shared.errors import SluiceError, StackError
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
-# A day at a time, as on an instance of the deployed function: several at once would share this machine's memory.
+# `aggregate` gets one day at a time, like an instance of the deployed function: several days at once would share the
+# memory of this machine.
 FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests:1"}
 _PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
 _ATTEMPTS = 3
-_STATS = "relay.json"
-_WATCH = 0.5
+_RELAY_COUNTS = "relay.json"
+_WATCH_EVERY = 0.5  # seconds
 
 
 class Stack:
-    """The local stack; everything runs inside its `with` block and nothing after it.
+    """The local stack: all of it runs inside the `with` block, nothing after it.
 
     Attributes:
-        environment: the variables by which other programs find it.
-        ports: of each part.
+        environment: the variables by which other programs find the stack.
+        ports: the port of each part.
     """
 
     def __init__(
-        self,
-        *,
-        contract: Path = DEFAULT_CONTRACT,
-        ports: Mapping[str, int] | None = None,
-        root: Path = ROOT,
-        functions: bool = True,
-        extra: Mapping[str, str] | None = None,
+        self, *, contract: Path = DEFAULT_CONTRACT, ports: Mapping[str, int] | None = None, functions: bool = True
     ) -> None:
         """Prepare a stack.
 
         Args:
-            contract: for both functions.
-            ports: that parts have to have; the others get free ones.
-            root: where `functions/` is.
-            functions: False starts the emulators and the scheduler alone.
-            extra: more variables for the functions.
+            contract: contract file of both functions.
+            ports: required ports by part; other parts get free ones.
+            functions: False starts only the emulators and the scheduler.
         """
-        self._asked = dict(ports or {})
-        self._root = root
-        self._functions = functions
-        self._extra = dict(extra or {})
+        self._required_ports = dict(ports or {})
+        self._functions = tuple(FUNCTIONS) if functions else ()
         self._supervisor = Supervisor()
-        self._stats: Path | None = None
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
             "GCP_PROJECT_ID": PROJECT,
@@ -76,11 +66,11 @@ class Stack:
         }
 
     def __enter__(self) -> Self:
-        for part, port in self._asked.items():
-            claim_port(part, port)
-        if len(set(self._asked.values())) < len(self._asked):
-            raise StackError(f"ports: found {self._asked}, expected a different one for each part")
-        # Found before anything is started: a missing part is told at once.
+        for part, port in self._required_ports.items():
+            require_free(part, port)
+        if len(set(self._required_ports.values())) < len(self._required_ports):
+            raise StackError(f"ports: found {self._required_ports}, expected a different one for each part")
+        # Look for all programs before any of them starts.
         emulators.find_bigtable(), emulators.find_java(), emulators.find_pubsub()
         try:
             self._supervisor.__enter__()
@@ -109,76 +99,71 @@ class Stack:
         self._supervisor.check()
 
     def make_schedule(self) -> None:
-        """Wait for the scheduler and make the daily job in it.
+        """Wait for the scheduler and create the daily job in it.
 
-        Apart from the rest, since the scheduler is needed last: a short run needn't wait for its imports.
+        Separate from the start of the stack: a short run needs the scheduler last, and needn't wait for its imports.
         """
         self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
         from infra.provision.scheduler import provision_schedule
 
         provision_schedule(self.settings)
 
-    def wait(self, show: Callable[[LiveStats], None]) -> None:
-        """Wait for the end: by a signal, or with StackError because a part has ended.
-
-        Args:
-            show: is given the figures again and again.
-        """
-        file = self._file
-        follower = Follower(file.logs, file.stats)
+    def wait(self, show: Callable[[StackCounts], None]) -> None:
+        """Wait until a signal ends the process; StackError if a part ends. Call `show` with the counts repeatedly."""
+        reader = self._stack_file.reader()
         while True:
             self.check()
-            show(follower.look())
-            time.sleep(_WATCH)
+            show(reader.read())
+            time.sleep(_WATCH_EVERY)
 
     def relayed(self, subscription: str) -> dict[str, int]:
-        """Return what the relay counts of a subscription: delivered, acknowledged, failed, handed back."""
-        if self._stats is None:
-            return {}
+        """Return the counts of the relay for a subscription: delivered, acknowledged, failed, nacked."""
         try:
-            counts: dict[str, dict[str, int]] = msgspec.json.decode(self._stats.read_bytes())
+            text = (self._supervisor.folder / _RELAY_COUNTS).read_bytes()
         except FileNotFoundError:
             return {}
+        counts: dict[str, dict[str, int]] = msgspec.json.decode(text)
         return counts.get(subscription, {})
 
     def describe(self) -> str:
-        """Return how to reach each part, with lines to paste into a shell."""
+        """Return the address and log of each part, and lines to paste into a shell."""
         logs = {child.name: child.log for child in self._supervisor.children}
         rows = [
             ("Bigtable emulator", f"127.0.0.1:{self.ports['bigtable']}", "bigtable-emulator"),
             ("Pub/Sub emulator", f"127.0.0.1:{self.ports['pubsub']}", "pubsub-emulator"),
             ("Cloud Scheduler", f"127.0.0.1:{self.ports['scheduler']}", "scheduler"),
-            *((f"function {name}", self.url(name), name) for name in FUNCTIONS if self._functions),
+            *((f"function {name}", self.url(name), name) for name in self._functions),
             *([("relay", "Pub/Sub → functions", "relay")] if self._functions else []),
         ]
-        lines = [f"{what:<20} {where:<26} {logs[name]}" for what, where, name in rows]
+        lines = [f"{title:<20} {address:<26} {logs[name]}" for title, address, name in rows]
         exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return "\n".join([*lines, "", *exports])
 
     def _start_on_free_ports(self) -> None:
-        """Start on other ports if somebody takes one between our choice and our use of it."""
-        for left in reversed(range(_ATTEMPTS)):
+        """Start all parts; try again if another program takes one of the chosen ports before the part binds it."""
+        for attempts_left in reversed(range(_ATTEMPTS)):
             self._choose_ports()
             try:
                 self._start()
                 return
             except SluiceError:
                 self._supervisor.stop()
-                if not left or not self._lost_a_port():
+                if not attempts_left or not self._has_lost_a_port():
                     raise
 
     def _choose_ports(self) -> None:
-        free = [port for port in free_ports(2 * len(_PARTS)) if port not in self._asked.values()]
-        self.ports = {part: self._asked.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
+        required = self._required_ports
+        free = [port for port in free_ports(2 * len(_PARTS)) if port not in required.values()]
+        self.ports = {part: required.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
         self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
         self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
         self.environment["CLOUD_SCHEDULER_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['scheduler']}"
 
-    def _lost_a_port(self) -> bool:
+    def _has_lost_a_port(self) -> bool:
         try:
             for part, port in self.ports.items():
-                if part not in self._asked:
-                    claim_port(part, port)
+                if part not in self._required_ports:
+                    require_free(part, port)
         except StackError:
             return True
         return False
@@ -187,10 +172,9 @@ class Stack:
         supervisor = self._supervisor
         emulators.start_bigtable(supervisor, self.ports["bigtable"])
         emulators.start_pubsub(supervisor, self.ports["pubsub"])
-        if self._functions:
-            for function in FUNCTIONS:
-                self._start_function(function)
-        # Seconds of imports, which go on while the servers start.
+        for function in self._functions:
+            self._start_function(function)
+        # These imports take seconds, during which the servers start.
         from infra.provision.bigtable import provision_bigtable
         from infra.provision.pubsub import provision_pubsub
 
@@ -201,57 +185,40 @@ class Stack:
         provision_pubsub(settings, LOCAL)
         if self._functions:
             self._start_relay()
-            for function in FUNCTIONS:
-                # Not `accepts`: gunicorn listens before it has a worker that could answer.
-                supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
-        self._start_scheduler()
+        for function in self._functions:
+            # Not `accepts`: gunicorn listens before it has a worker that could answer.
+            supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+        self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         supervisor.check()
-        self._file.write(supervisor.folder)
+        self._stack_file.write(supervisor.folder)
 
     @property
-    def _file(self) -> StackFile:
+    def _stack_file(self) -> StackFile:
         logs = {child.name: child.log for child in self._supervisor.children if child.name in FUNCTIONS}
-        return StackFile(self.environment, logs, self._supervisor.folder / _STATS)
+        return StackFile(self.environment, logs, self._supervisor.folder / _RELAY_COUNTS)
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")
-        source = self._root / "functions" / function / "main.py"
-        port = str(self.ports[function])
-        command: list[str | Path] = [
-            framework,
-            "--target",
-            function,
-            "--source",
-            source,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            port,
-        ]
-        environment = {**os.environ, **self.environment, "PYTHONPATH": str(self._root), **self._extra}
-        self._supervisor.start(function, command, env=environment, cwd=self._root, wave=1)
-
-    def _start_scheduler(self) -> None:
-        command: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "infra.emulators.scheduler",
-            f"--port={self.ports['scheduler']}",
-        ]
-        environment = {**os.environ, **self.environment}
-        self._supervisor.start("scheduler", command, env=environment, cwd=ROOT, wave=1)
+        source = ROOT / "functions" / function / "main.py"
+        command: list[str | Path] = [framework, "--target", function, "--source", source, "--host", "127.0.0.1"]
+        command += ["--port", str(self.ports[function])]
+        environment = {**os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
+        self._supervisor.start(function, command, env=environment, cwd=ROOT, wave=1)
 
     def _start_relay(self) -> None:
         routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
-        command: list[str | Path] = [sys.executable, "-m", "infra.local.relay", "--project", PROJECT, *routes]
-        command.append(f"--lease={LOCAL.subscriptions[0].ack_deadline.total_seconds():.0f}")
-        self._stats = self._supervisor.folder / _STATS
+        lease = LOCAL.subscriptions[0].ack_deadline.total_seconds()
+        counts = self._supervisor.folder / _RELAY_COUNTS
+        options = ["--project", PROJECT, *routes, f"--lease={lease:.0f}", "--stats", str(counts)]
+        self._start_python("relay", "infra.local.relay", *options, wave=2)
+
+    def _start_python(self, name: str, module: str, *options: str, wave: int) -> None:
         environment = {**os.environ, **self.environment}
-        self._supervisor.start("relay", [*command, "--stats", self._stats], env=environment, cwd=ROOT, wave=2)
+        self._supervisor.start(name, [sys.executable, "-m", module, *options], env=environment, cwd=ROOT, wave=wave)
 
 
 def _answers(port: int) -> bool:
-    """Return whether a server answers HTTP, whatever it says: a function has nothing to say to a GET."""
+    """Return whether a server answers HTTP, with any status: a function has no answer to a GET."""
     connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
     try:
         connection.request("GET", "/")

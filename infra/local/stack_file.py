@@ -1,4 +1,4 @@
-"""The file by which commands find the local stack that is running."""
+"""The file by which commands find the running local stack."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from infra.local.stats import StackCountsReader
 from infra.provision.resources import LOCAL, RESOURCES, Resources
 from shared.config import Settings
 
@@ -15,12 +16,12 @@ STACK_FILE = "stack.json"
 
 
 class StackFile(msgspec.Struct, frozen=True):
-    """Where a running stack is found, as it writes it into its own folder.
+    """The location of a running stack, written into the folder of that stack.
 
     Attributes:
-        environment: the variables by which other programs find it.
-        logs: of its functions, by name.
-        stats: what the relay counts.
+        environment: the variables by which other programs find the stack.
+        logs: log files of its functions, by function.
+        stats: file of the relay's counts.
     """
 
     environment: dict[str, str]
@@ -28,26 +29,30 @@ class StackFile(msgspec.Struct, frozen=True):
     stats: Path
 
     def write(self, folder: Path) -> None:
-        """Put it into the stack's folder."""
-        beside = folder / "stack.new"
-        beside.write_bytes(msgspec.json.encode(self, enc_hook=str))
-        beside.replace(folder / STACK_FILE)  # a reader sees all of it or nothing
+        """Write the file into the folder of the stack."""
+        temporary = folder / "stack.new"
+        temporary.write_bytes(msgspec.json.encode(self, enc_hook=str))
+        temporary.replace(folder / STACK_FILE)  # atomic: a reader never sees a partial file
+
+    def reader(self) -> StackCountsReader:
+        """Return a reader of the counts of this stack."""
+        return StackCountsReader(self.logs, self.stats)
 
     @classmethod
     def find(cls, bigtable_emulator: str) -> Self | None:
-        """Return the file of the stack whose Bigtable is at that address; None if none of this machine's is."""
+        """Return the file of the stack on this machine whose Bigtable has that address; None if there is none."""
         for path in sorted(Path(tempfile.gettempdir()).glob(f"sluice-*/{STACK_FILE}")):
             try:
                 found = msgspec.json.decode(path.read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text))
             except (OSError, msgspec.DecodeError):
-                continue  # it ends at this moment, or belongs to somebody else
+                continue  # the stack is ending, or belongs to another user
             if found.environment.get("BIGTABLE_EMULATOR_HOST") == bigtable_emulator:
                 return found
         return None
 
 
 def declared(settings: Settings) -> Resources:
-    """Return what is declared for the place that the settings lead to: the local stack delivers again sooner."""
+    """Return the declared resources of a project: the local stack's, which redeliver sooner, or those of the cloud."""
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     local = stack is not None and stack.environment.get("GCP_PROJECT_ID") == settings.project_id
     return LOCAL if local else RESOURCES

@@ -1,4 +1,4 @@
-"""Child processes that are never left behind: started together, watched, and ended whatever happens to their parent."""
+"""Child processes that end with their parent, whatever ends it: an error, a signal or kill -9."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 from shared.errors import StackError
 
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GRACE = 8.0  # seconds between asking a process to end and making it; Cloud Run gives 10
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GRACE = 8.0  # seconds between SIGTERM and SIGKILL; Cloud Run gives 10
 _POLL = 0.02
-# Seconds in which further signals say the same: a terminal that closes sends several at once, and a second exception at
-# the first instruction of __exit__ would skip it.
+# Seconds after a signal in which further ones are ignored. A terminal that closes sends several at once, and a second
+# exception at the first instruction of __exit__ would skip it.
 _BURST = 1.0
-_LAST_LINES = 20
+_LOG_TAIL_LINES = 20
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may wait for a lock
+_LIBC = ctypes.CDLL(None)  # loaded at import: nothing may wait for a lock between fork and exec
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running part.
+    """A running process.
 
     Attributes:
-        log: what it writes, both streams.
-        wave: a higher one stands on the lower ones, and ends before them.
+        log: file of its standard output and standard error.
+        wave: processes of a higher wave depend on those of lower ones, and end before them.
     """
 
     name: str
@@ -46,29 +48,34 @@ class Child:
     log: Path
     wave: int
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the last lines of its log."""
         lines = self.log.read_text("utf-8", "replace").splitlines()
-        return "\n".join(lines[-_LAST_LINES:]) or "(it wrote nothing)"
+        return "\n".join(lines[-_LOG_TAIL_LINES:]) or "(the log is empty)"
 
 
 class Supervisor:
-    """Starts processes, and ends them all when its `with` block ends: by an error, Ctrl-C, SIGTERM or SIGHUP too."""
+    """Starts processes, and ends all of them when its `with` block ends.
+
+    Inside the block SIGINT, SIGTERM and SIGHUP end the block too. An inherited SIG_IGN of SIGHUP stays: `nohup` sets it
+    so that a command outlives its terminal.
+    """
 
     def __init__(self) -> None:
         self.children: list[Child] = []
         self._folder: Path | None = None
-        self._before: dict[signal.Signals, Any] = {}
-        self._holding = False
-        self._held: int | None = None
-        self._deaf_until = 0.0
+        self._previous_handlers: dict[signal.Signals, Any] = {}
+        self._deferring = False
+        self._deferred: int | None = None
+        self._ignore_until = 0.0
 
     def __enter__(self) -> Self:
-        # Who ignores SIGHUP was started to outlive its terminal (nohup).
-        taken = [number for number in _ENDINGS if (number, signal.getsignal(number)) != (signal.SIGHUP, signal.SIG_IGN)]
-        self._before = {number: signal.getsignal(number) for number in taken}
+        handlers = {number: signal.getsignal(number) for number in _END_SIGNALS}
+        if handlers[signal.SIGHUP] == signal.SIG_IGN:
+            del handlers[signal.SIGHUP]
+        self._previous_handlers = handlers
         try:
-            for number in taken:
+            for number in handlers:
                 signal.signal(number, self._end)
             self._folder = _make_folder()
         except BaseException:
@@ -79,23 +86,23 @@ class Supervisor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # From here on nothing may interrupt: a second Ctrl-C would leave processes behind.
-        self._holding = True
+        # Signals are deferred from here on: a second Ctrl-C would leave processes behind.
+        self._deferring = True
         try:
             self.stop()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
         finally:
-            for number, handler in self._before.items():
+            for number, handler in self._previous_handlers.items():
                 signal.signal(number, handler)
-            held, self._held, self._holding = self._held, None, False
-        if held is not None and error is None:
-            signal.raise_signal(held)  # whoever comes next shouldn't go on as if nothing had been asked
+            deferred, self._deferred, self._deferring = self._deferred, None, False
+        if deferred is not None and error is None:
+            signal.raise_signal(deferred)  # the caller has to end as well
 
     @property
     def folder(self) -> Path:
-        """A folder for logs and the like, which is gone when the processes are."""
+        """A folder for logs and other files, deleted after the processes end."""
         if self._folder is None:
             raise StackError("the supervisor has no folder outside its `with` block")
         return self._folder
@@ -109,21 +116,21 @@ class Supervisor:
         cwd: Path | None = None,
         wave: int = 0,
     ) -> Child:
-        """Start a process in a group of its own. Call it from the main thread: its children end when that thread does.
+        """Start a process in a group of its own. Call it in the main thread: the process ends when that thread does.
 
         Args:
             name: for messages and the log file.
-            command: what to run.
-            env: its environment; ours by default.
-            cwd: its working directory; ours by default.
+            command: the program and its arguments.
+            env: its environment; that of this process by default.
+            cwd: its working directory; that of this process by default.
             wave: processes of a higher wave end before those of a lower one, which they need to finish their work.
 
         Raises:
-            StackError: it can't be started.
+            StackError: the program can't be started.
         """
         log = self.folder / f"{name}.log"
-        # A signal between the fork and the list would leave a process that nobody knows of.
-        with self._signals_held():
+        # A signal between the fork and `append` would leave a process behind.
+        with self._deferred_signals():
             try:
                 with log.open("ab") as out:
                     process = subprocess.Popen(  # noqa: S603 - the commands are ours
@@ -134,7 +141,7 @@ class Supervisor:
                         stdout=out,
                         stderr=out,
                         start_new_session=True,
-                        preexec_fn=partial(_in_child, os.getpid()),
+                        preexec_fn=partial(_end_with_parent, os.getpid()),
                     )
             except OSError as error:
                 raise StackError(f"{name}: {command[0]} can't be started: {error.strerror}") from None
@@ -142,17 +149,18 @@ class Supervisor:
             self.children.append(child)
         return child
 
-    def wait_until(self, ready: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
+    def wait_until(self, ready: Callable[[], bool], failure: str, *, seconds: float = 60.0) -> None:
         """Wait for a condition.
 
         Raises:
-            StackError: a process ended meanwhile, or it takes longer than `seconds`.
+            StackError: a process ended meanwhile, or `failure` after so many seconds.
         """
-        give_up = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while not ready():
             self.check()
-            if time.monotonic() > give_up:
-                raise StackError(f"{what} after {seconds:g} s; the last words:\n{self._all_last_words()}")
+            if time.monotonic() > deadline:
+                tails = "\n".join(f"--- {child.name}\n{child.log_tail()}" for child in self.children)
+                raise StackError(f"{failure} after {seconds:g} s; the logs end with:\n{tails}")
             time.sleep(_POLL)
 
     def check(self) -> None:
@@ -160,12 +168,7 @@ class Supervisor:
         for child in self.children:
             code = child.process.poll()
             if code is not None:
-                raise StackError(f"{child.name} ended with exit code {code}; its last words:\n{child.last_words()}")
-
-    def forget(self, child: Child) -> None:
-        """End one process, and don't expect it to run any more."""
-        _terminate([child])
-        self.children.remove(child)
+                raise StackError(f"{child.name} ended with exit code {code}; its log ends with:\n{child.log_tail()}")
 
     def stop(self) -> None:
         """End all processes, the highest wave first."""
@@ -174,60 +177,58 @@ class Supervisor:
         self.children.clear()
 
     @contextlib.contextmanager
-    def _signals_held(self) -> Iterator[None]:
-        """Hold signals back for a moment.
+    def _deferred_signals(self) -> Iterator[None]:
+        """Defer signals until the block ends.
 
-        Not by a signal mask: another thread takes what the main thread masks, and Python then runs the handler in the
-        main thread all the same.
+        A signal mask can't do this: another thread takes a signal that the main thread masks, and Python then runs the
+        handler in the main thread.
         """
-        self._holding = True
+        self._deferring = True
         try:
             yield
         finally:
-            self._holding = False
-            held, self._held = self._held, None
-            if held is not None:
-                self._end(held, None)
+            self._deferring = False
+            deferred, self._deferred = self._deferred, None
+            if deferred is not None:
+                self._end(deferred, None)
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal: raise KeyboardInterrupt or SystemExit in the main thread."""
         now = time.monotonic()
-        if self._holding:
-            self._held = number
-        elif now >= self._deaf_until:
-            first, self._deaf_until = not self._deaf_until, now + _BURST
-            ending = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        if self._deferring:
+            self._deferred = number
+        elif now >= self._ignore_until:
+            is_first, self._ignore_until = not self._ignore_until, now + _BURST
+            exception = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
-                raise ending from None
-            if not first:  # the loop didn't come to it
-                raise ending
-            # Amid some task or callback it would be reported as theirs; from the loop itself it ends the loop.
-            loop.call_soon_threadsafe(_throw, ending)
-
-    def _all_last_words(self) -> str:
-        return "\n".join(f"--- {child.name}\n{child.last_words()}" for child in self.children)
+                raise exception from None
+            if not is_first:  # the loop is blocked and didn't run the callback of the first signal
+                raise exception
+            # Raised inside a task or callback, asyncio would report it as theirs. Raised by the loop, it ends the loop.
+            loop.call_soon_threadsafe(_raise, exception)
 
 
 def _terminate(children: list[Child]) -> None:
-    """End processes and all that they started: ask, then make them."""
+    """End processes and their descendants: SIGTERM first, SIGKILL after the grace period."""
     for child in children:
-        _signal(child, signal.SIGTERM)
-    give_up = time.monotonic() + _GRACE
+        _signal_group(child, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
     for child in children:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(max(give_up - time.monotonic(), 0))
+            child.process.wait(max(deadline - time.monotonic(), 0))
     for child in children:
-        _signal(child, signal.SIGKILL)  # also what a process that ended left in its group
+        _signal_group(child, signal.SIGKILL)  # also ends what an ended process left in its group
         child.process.wait()
 
 
-def _signal(child: Child, number: signal.Signals) -> None:
+def _signal_group(child: Child, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, number)
 
 
-def _throw(error: BaseException) -> None:
+def _raise(error: BaseException) -> None:
     raise error
 
 
@@ -235,14 +236,14 @@ def _make_folder() -> Path:
     try:
         return Path(tempfile.mkdtemp(prefix="sluice-"))
     except OSError as error:
-        where = tempfile.tempdir or "TMPDIR"  # without one, every place that may be used was tried in vain
+        where = tempfile.tempdir or "TMPDIR"  # unset if no candidate of TMPDIR is usable
         raise StackError(f"{where}: no folder for logs can be made: {error.strerror}") from None
 
 
-def _in_child(parent: int) -> None:
-    """On Linux, end when the parent does, even by kill -9."""
+def _end_with_parent(parent: int) -> None:
+    """Have Linux end this process when its parent ends, even by kill -9. Runs in the child before exec."""
     if sys.platform == "linux":
-        # SIGTERM, so that a server which has workers of its own ends them too: uvicorn's don't look for their master.
+        # SIGTERM, so that a server ends its workers too: uvicorn's don't watch their parent.
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we asked
+        if os.getppid() != parent:  # the parent ended before prctl
             os._exit(1)

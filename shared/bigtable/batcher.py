@@ -54,7 +54,7 @@ class Batcher:
             send: takes entries and a timeout in seconds; returns an error or None for each entry.
             what: for error texts, such as "table events".
             deadline: seconds until a write that isn't acknowledged fails.
-            limits: other than the default.
+            limits: None for the defaults.
         """
         self._send = send
         self._what = what

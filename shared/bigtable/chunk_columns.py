@@ -106,7 +106,7 @@ def _family(wrapped: bytes) -> str:
 
 
 def _unwrapped(wrapped: list[bytes]) -> list[bytes]:
-    """Return the contents of BytesValue messages, which follow the tag and a length of one byte if below 128 bytes."""
+    """Return the contents of serialized BytesValues; below 128 bytes they follow two bytes, tag and length."""
     if max(map(len, wrapped)) < 130:
         return [each[2:] for each in wrapped]
     return [BytesValue.FromString(each).value for each in wrapped]

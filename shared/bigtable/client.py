@@ -66,7 +66,7 @@ class Bigtable:
                     yield row
 
     def read_batches(self, table: str, scan: Scan) -> AsyncGenerator[list[Row]]:
-        """Yield rows in batches as they arrive, the cheaper way to read very many; raises like `read_rows`."""
+        """Yield rows in batches as they arrive, cheaper than `read` for many rows; raises like `read_rows`."""
         return read_rows(
             self._connected(),
             self._name(table),

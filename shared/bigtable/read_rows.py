@@ -163,5 +163,5 @@ def _complete_rows(merger: RowMerger, data: bytes) -> tuple[list[Row], Exception
 
 
 def prefix_end(prefix: bytes) -> bytes:
-    """Return the first key after all keys with a prefix, whose last byte has to be below 255."""
+    """Return the first key after all keys with a prefix; the prefix must not end in the byte 255."""
     return prefix[:-1] + bytes([prefix[-1] + 1])

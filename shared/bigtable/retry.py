@@ -11,7 +11,7 @@ from shared.bigtable.transport import CallError
 from shared.errors import SluiceError, StoreRefusedError, StoreUnavailableError
 
 _TRANSIENT = {
-    StatusCode.UNAVAILABLE,  # a lost connection, too
+    StatusCode.UNAVAILABLE,  # includes lost connections
     StatusCode.INTERNAL,
     StatusCode.DEADLINE_EXCEEDED,
     StatusCode.RESOURCE_EXHAUSTED,
@@ -22,7 +22,7 @@ _TRANSIENT = {
 INITIAL_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.05, 5.0
 
 # The largest share of a deadline that one wait takes, so that the last attempt is close to the deadline.
-_SHARE = 0.1
+_MAX_WAIT_SHARE = 0.1
 
 
 def is_transient(error: Exception) -> bool:
@@ -36,7 +36,7 @@ def waits(deadline: float) -> Iterator[float]:
     Args:
         deadline: seconds of all attempts together.
     """
-    longest = min(MAX_WAIT_SECONDS, deadline * _SHARE)
+    longest = min(MAX_WAIT_SECONDS, deadline * _MAX_WAIT_SHARE)
     bound = INITIAL_WAIT_SECONDS
     while True:
         yield random.uniform(0, min(bound, longest))  # noqa: S311 - jitter, no secret
@@ -44,7 +44,7 @@ def waits(deadline: float) -> Iterator[float]:
 
 
 def translate(error: Exception, doing: str) -> SluiceError:
-    """Return the error of the project for an error of a call.
+    """Return the project's error for the error of a call.
 
     Args:
         error: of the call.

@@ -30,7 +30,7 @@ class Cell(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """A complete row: its cells as columns, by family (in no order), by qualifier, newest first.
+    """A complete row. Its cells are columns: grouped by family (in any order), sorted by qualifier, newest first.
 
     A day has millions of cells; a reader of the columns needs no object per cell.
     """

@@ -1,7 +1,7 @@
 """The calls MutateRows and ReadRows as serialized bytes, on a connection that is replaced when it is dead.
 
-Google's generated client takes 0.6 s of CPU to import and holds 20 MiB. The rest of a function takes 1.2 s with its
-framework. This module does what that client does for the two calls: routing headers and timeouts.
+Google's generated client takes 0.6 s of CPU to import and holds 20 MiB. The rest of a function takes 1.2 s,
+framework included. This module does what that client does for the two calls: routing headers and timeouts.
 
 A connection can die without a sign, for example while an instance has no CPU between requests. Two checks detect it:
 

@@ -28,7 +28,7 @@ Report = Callable[[Mapping[str, int]], None]
 _CHUNK_EVENTS, _CHUNK_BYTES = 500, 128 * 1024
 # Plain bytes of a message that is unpacked in the event loop.
 _MAX_INLINE_BYTES = 64 * 1024
-# Bytes that an event and a finding take as Python objects besides their text, roughly.
+# Approximate bytes of an event and of a finding as Python objects, without their text.
 _EVENT_OVERHEAD, _FINDING_OVERHEAD = 64, 512
 
 

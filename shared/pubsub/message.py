@@ -1,4 +1,4 @@
-"""A Pub/Sub message: reads it from the body of a request, unpacks its events, and packs events into messages. Pure."""
+"""A Pub/Sub message: reads it from the body of a request, unpacks its events, and packs events into messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRACEPARENT = "googclient_traceparent"
 MAX_PACKED_BYTES = 256 * 1024
 # Unpacked bytes of a message. Gzip reduces JSON logs to about a tenth.
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024
-# A hundred events per message already make it cheap; ten thousand take less than a second to process.
+# A hundred events per message already make an event cheap. Ten thousand are processed in less than a second.
 MAX_EVENTS_PER_MESSAGE = 10_000
 # Members of a gzip message; publishers send one, and concatenated logs a few hundred.
 MAX_GZIP_MEMBERS = 1_000
@@ -61,7 +61,7 @@ class Message(msgspec.Struct, frozen=True):
     Attributes:
         published: when it was first published.
         traceparent: the W3C header of its trace, if it has one.
-        problem: what was expected where the body is no Pub/Sub message; `data` is then the body.
+        problem: what was expected, if the body or its data is invalid. `data` is then the invalid part as bytes.
     """
 
     data: bytes
@@ -87,7 +87,7 @@ _decode_push = msgspec.json.Decoder(_Push).decode
 
 
 def receive_json(body: bytes, traceparent: str | None = None) -> Message | None:
-    """Return the Pub/Sub message in a JSON body; None if `receive` has to read it.
+    """Return the Pub/Sub message in a JSON body; None for an unusual body, which `receive` accepts.
 
     Args:
         body: JSON.
@@ -197,7 +197,7 @@ def pack(events: Iterable[bytes], *, max_events: int, max_bytes: int = MAX_PACKE
         yield batch
 
 
-# Commas or newlines above which data isn't parsed at once: an instance hasn't the memory for millions of elements.
+# Data with more commas or newlines isn't parsed in one call: an instance lacks the memory for millions of elements.
 _MAX_SEPARATORS = 20 * MAX_EVENTS_PER_MESSAGE
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
@@ -255,7 +255,7 @@ def _gunzip(data: bytes) -> bytes:
             try:
                 part = member.decompress(left, room + 1)
             except zlib.error as error:
-                raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
+                raise UnpackError("not_json", "invalid gzip", f"gzip ({error})") from None
             if len(part) > room:
                 found = f"gzip of over {MAX_UNPACKED_BYTES} bytes"
                 raise UnpackError("too_large", found, f"at most {MAX_UNPACKED_BYTES} bytes")
@@ -264,7 +264,7 @@ def _gunzip(data: bytes) -> bytes:
             left = member.unused_data
             member = None if member.eof else member
     if member is not None:
-        raise UnpackError("not_json", "gzip that ends too early", "gzip")
+        raise UnpackError("not_json", "truncated gzip", "gzip")
     return b"".join(parts)
 
 

@@ -1,6 +1,6 @@
 """Publishing to the topics of a project.
 
-The import takes 1 s, so functions import this module on use.
+The import takes 1 s, so functions import this module lazily.
 """
 
 from __future__ import annotations

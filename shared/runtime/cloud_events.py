@@ -20,7 +20,7 @@ ACKNOWLEDGED: Final = Response("OK")
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body. It nearly always arrives in one piece, which Starlette reads in four times as long."""
+    """Return the body. Nearly every body arrives in one piece, which takes Starlette four times as long."""
     piece = await request.receive()
     if not piece.get("more_body") and piece["type"] == "http.request":
         return bytes(piece.get("body", b""))

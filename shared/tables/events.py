@@ -25,7 +25,7 @@ T = TypeVar("T")
 StoreRequest = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
-MAX_DAYS_PER_SCAN = 512  # one request names their rows, 12,288 keys with hourly buckets
+MAX_DAYS_PER_SCAN = 512  # one request lists their row keys: 12,288 with hourly buckets
 
 _encode_findings = msgspec.json.Encoder().encode
 
@@ -118,7 +118,7 @@ class EventsTable:
 def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[datetime, datetime]]:
     """Yield windows of [start, end), newest first: partial days alone, whole days in windows of 1, 2, 4, 8 ... days.
 
-    A read without a limit (`whole`) gets windows of as many days as one request should name rows.
+    A read without a limit (`whole`) gets windows of `MAX_DAYS_PER_SCAN` days.
     """
     days = MAX_DAYS_PER_SCAN if whole else 1
     while start < end:

@@ -40,7 +40,7 @@ class RejectedEvent(msgspec.Struct, frozen=True):
 
     @property
     def rules(self) -> list[str]:
-        """The broken rules in the order of their names, without those that only warn."""
+        """Names of the broken rules, sorted; rules that only warn are excluded."""
         return sorted(rules_broken(self.findings))
 
 
@@ -51,7 +51,7 @@ class RejectedTable:
         self._bigtable = bigtable
 
     async def store(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
-        """Write rejected events; the same bytes on the same day replace themselves.
+        """Write rejected events; identical bytes published on the same day overwrite the same row.
 
         Args:
             rejected: the events.

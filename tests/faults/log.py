@@ -1,4 +1,4 @@
-"""An event log to hold the pipeline to, and what has to come of it, worked out by nothing but the standard library."""
+"""A random log of events, and its expected tables, computed with the standard library alone."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _MIDNIGHT = datetime(2024, 1, 15, tzinfo=UTC)
 
 
 def write(path: Path, *, events: int, users: int, days: int = 3, bad: float = 0.01, seed: int = 0) -> None:
-    """Write a log of so many events, a share of them bad, one on each line."""
-    chance = random.Random(seed)
+    """Write a log with one event on each line; `bad` is the share of invalid ones."""
+    rng = random.Random(seed)
     with path.open("wb") as file:
         for number in range(events):
             event: dict[str, Any] = {
                 "event_id": f"e{number:07d}",
-                "userId": f"user-{int(users * chance.random() ** 2):05d}",  # some do more than others
-                "timestamp": (_MIDNIGHT + timedelta(seconds=round(chance.random() * 86_400 * days, 3))).isoformat(),
-                "event_type": chance.choice([*TYPES, " Click "]),
-                "songId": f"song-{chance.randrange(200)}",
-                "duration": chance.randrange(0, 2_400) / 8,
-                "device": chance.choice(["phone", "web", "desk"]),
+                "userId": f"user-{int(users * rng.random() ** 2):05d}",  # some users have more events than others
+                "timestamp": (_MIDNIGHT + timedelta(seconds=round(rng.random() * 86_400 * days, 3))).isoformat(),
+                "event_type": rng.choice([*TYPES, " Click "]),
+                "songId": f"song-{rng.randrange(200)}",
+                "duration": rng.randrange(0, 2_400) / 8,
+                "device": rng.choice(["phone", "web", "desk"]),
             }
             line = json.dumps(event).encode()
-            if chance.random() < bad:
-                line = chance.choice(
+            if rng.random() < bad:
+                line = rng.choice(
                     [
                         json.dumps({**event, "userId": None}).encode(),
                         json.dumps({**event, "event_type": "dance"}).encode(),
@@ -49,12 +49,12 @@ def write(path: Path, *, events: int, users: int, days: int = 3, bad: float = 0.
 
 @dataclass
 class Expected:
-    """What has to be in the tables.
+    """The expected content of the tables.
 
     Attributes:
-        events: the stored event by its row key and qualifier.
-        bad: the bytes in quarantine.
-        aggregates: figures by dimension, day and value.
+        events: stored event by row key and qualifier.
+        bad: bytes of the rejected events.
+        aggregates: measures by dimension, day and value.
     """
 
     events: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -67,11 +67,11 @@ class Expected:
 
 
 def expected(path: Path) -> Expected:
-    """Read a log and say what has to come of it."""
+    """Return the expected tables of a log."""
     result = Expected()
     by_value: dict[tuple[str, date, str], list[dict[str, Any]]] = defaultdict(list)
     for line in path.read_bytes().splitlines():
-        event = _good(line)
+        event = _stored(line)
         if event is None:
             result.bad.add(line)
             continue
@@ -84,12 +84,12 @@ def expected(path: Path) -> Expected:
         for dimension, value in _dimensions(event):
             by_value[dimension, moment.date(), value].append(event)
     for key, events in by_value.items():
-        result.aggregates[key] = _figures(key[0], events)
+        result.aggregates[key] = _measures(key[0], events)
     return result
 
 
-def _good(line: bytes) -> dict[str, Any] | None:
-    """Return the event as it has to be stored; None of one that has to be rejected."""
+def _stored(line: bytes) -> dict[str, Any] | None:
+    """Return the event as it must be stored; None if it must be rejected."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -116,7 +116,7 @@ def _dimensions(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "song", event["song_id"]
 
 
-def _figures(dimension: str, events: list[dict[str, Any]]) -> dict[str, Any]:
+def _measures(dimension: str, events: list[dict[str, Any]]) -> dict[str, Any]:
     users = len({event["user_id"] for event in events})
     songs = len({event["song_id"] for event in events})
     seconds = [event["duration"] for event in events]
@@ -138,14 +138,14 @@ def _figures(dimension: str, events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def messages(path: Path, *, again: float, largest: int = 40, seed: int = 0) -> Iterable[bytes]:
-    """Pack a log into messages of 1 to `largest` lines, in any order; a share of the events comes twice."""
-    chance = random.Random(seed)
+    """Return a log as messages of 1 to `largest` lines in random order; `again` is the share of repeated events."""
+    rng = random.Random(seed)
     lines = path.read_bytes().splitlines()
-    lines += chance.sample(lines, int(len(lines) * again))
-    chance.shuffle(lines)
-    packed, at = [], 0
-    while at < len(lines):
-        size = chance.randint(1, largest)
-        packed.append(b"\n".join(lines[at : at + size]))
-        at += size
+    lines += rng.sample(lines, int(len(lines) * again))
+    rng.shuffle(lines)
+    packed, start = [], 0
+    while start < len(lines):
+        size = rng.randint(1, largest)
+        packed.append(b"\n".join(lines[start : start + size]))
+        start += size
     return packed

@@ -1,4 +1,4 @@
-"""The real parts as processes that can be killed at any time: both functions, and the relay that delivers to them."""
+"""Both functions and the relay as processes that a test can kill at any time."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra.local.ports import free_port
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
+from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
 ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
-# Seconds, the shortest there are: what a killed relay held comes again after that.
+# Seconds until the messages of a killed relay are redelivered; 10 is the least that Pub/Sub accepts.
 _LEASE = 10
 _FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
 
 class Pipeline:
-    """Use it as a context manager, in the main thread; what it starts ends with it.
+    """Runs the processes inside its `with` block. Enter the block in the main thread.
 
     Attributes:
-        peak: the most memory that an instance of `ingest` has had, in MiB, as far as `sample` has looked.
+        peak: the highest memory of an instance of `ingest` among the samples, in MiB.
     """
 
     def __init__(self, settings: Settings, bigtable: str, *, attempts: int = 100, **variables: str) -> None:
-        """Prepare tables, topics and subscriptions.
+        """Create tables, topics and subscriptions.
 
         Args:
-            settings: of a project and an instance without anything in them.
+            settings: of an empty project and an empty instance.
             bigtable: address by which the functions reach Bigtable.
-            attempts: to deliver a message before it goes to the dead letters.
+            attempts: deliveries of a message before it is dead-lettered.
             variables: more environment for the functions.
         """
         self.settings = settings
@@ -60,12 +60,14 @@ class Pipeline:
             "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
             **variables,
         }
-        self._relayed: Counter[str] = Counter()  # by relays that have ended
+        self._relayed: Counter[str] = Counter()  # counts of relays that have ended
         self._relays = 0
         provision_bigtable(settings)
         backoff = timedelta(milliseconds=100), timedelta(seconds=2)
-        hurried = RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=_LEASE), attempts=attempts)
-        provision_pubsub(settings, hurried)
+        resources = RESOURCES.with_fast_redelivery(
+            backoff=backoff, ack_deadline=timedelta(seconds=_LEASE), attempts=attempts
+        )
+        provision_pubsub(settings, resources)
 
     def __enter__(self) -> Pipeline:
         self._supervisor.__enter__()
@@ -86,7 +88,7 @@ class Pipeline:
         return f"http://127.0.0.1:{self._ports[name]}/"
 
     def start(self, name: str) -> None:
-        """Start a part, without waiting for it."""
+        """Start a part, without waiting until it answers."""
         if name == "relay":
             self._relays += 1
             routes = [f"--route={route}={self.url(function)}" for function, route in ROUTES.items()]
@@ -99,41 +101,41 @@ class Pipeline:
         self._supervisor.start(name, command, env=self._environment, cwd=ROOT)
 
     def wait_for(self, name: str) -> None:
-        """Wait until a part does its work."""
+        """Wait until a part answers."""
         ready = self._stats.exists if name == "relay" else partial(self._answers, name)
         self._supervisor.wait_until(ready, f"{name} doesn't answer")
 
     def kill(self, name: str) -> None:
-        """End a part without a warning, and start it again."""
+        """End a part with SIGKILL, and start it again."""
         child = self._child(name)
         os.killpg(child.process.pid, signal.SIGKILL)
         child.process.wait()
-        self._ended(child)
+        self._forget(child)
         self.start(name)
 
     def terminate(self, name: str) -> float:
-        """Ask a part to end, as Cloud Run does, and start it again when it has; returns the seconds that it took."""
+        """End a part with SIGTERM, as Cloud Run does, and start it again; return the seconds that its end took."""
         child = self._child(name)
-        asked = time.monotonic()
+        began = time.monotonic()
         child.process.send_signal(signal.SIGTERM)
         try:
             child.process.wait(10)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{name} didn't end within 10 s") from None
-        took = time.monotonic() - asked
-        self._ended(child)
+        took = time.monotonic() - began
+        self._forget(child)
         self.start(name)
         return took
 
     def stop(self, name: str) -> None:
-        """End a part in peace, for good."""
+        """End a part with SIGTERM."""
         child = self._child(name)
         child.process.send_signal(signal.SIGTERM)
         child.process.wait(15)
-        self._ended(child)
+        self._forget(child)
 
     def relayed(self, subscription: str = "events-ingest") -> Counter[str]:
-        """Return what the relays have counted, but for what a killed one hadn't written down."""
+        """Return the counts of all relays, without what a killed one hadn't written to its file."""
         total = self._relayed if subscription == "events-ingest" else Counter[str]()
         return total + self._counted(subscription)
 
@@ -141,7 +143,7 @@ class Pipeline:
         return (self._supervisor.folder / f"{name}.log").read_text("utf-8", "replace")
 
     def sample(self, name: str = "ingest") -> int:
-        """Return the memory of a function's instance in MiB, each page once however many processes share it."""
+        """Return the memory of a function's instance in MiB; a page shared by its processes counts once."""
         group = self._child(name).process.pid
         total = 0
         for process in Path("/proc").iterdir():
@@ -150,20 +152,20 @@ class Pipeline:
                     lines = (process / "smaps_rollup").read_text().splitlines()
                     total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
             except (OSError, StopIteration):
-                continue  # it has ended meanwhile
+                continue  # the process has ended meanwhile
         self.peak = max(self.peak, total // 1024)
         return total // 1024
 
     @contextmanager
     def sampling(self, name: str = "ingest") -> Iterator[None]:
-        """Look all the time how much memory a function's instance has; afterwards `peak` says the most."""
+        """Sample the memory of a function's instance 20 times a second inside the block."""
         done = threading.Event()
 
-        def look() -> None:
+        def take_samples() -> None:
             while not done.wait(0.05):
                 self.sample(name)
 
-        sampler = threading.Thread(target=look, daemon=True)
+        sampler = threading.Thread(target=take_samples, daemon=True)
         sampler.start()
         try:
             yield
@@ -179,7 +181,7 @@ class Pipeline:
         counts: Mapping[str, Mapping[str, int]] = json.loads(self._stats.read_text()) if self._stats.exists() else {}
         return Counter(counts.get(subscription, {}))
 
-    def _ended(self, child: Child) -> None:
+    def _forget(self, child: Child) -> None:
         if child.name == "relay":
             self._relayed += self._counted("events-ingest")
             self._stats.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""A gRPC proxy that stands before the Bigtable emulator and breaks, on command, what can break on the way there.
+"""A gRPC proxy in front of the Bigtable emulator that injects faults: failed calls, lost responses, outages.
 
-What it forwards it forwards as bytes. It knows of Bigtable only that MutateRows has entries with a status each, so that
-it can fail some of them. In front of it a plain TCP gate can be shut, which no gRPC server can do to its connections.
+It forwards requests and responses as bytes, and parses only MutateRows, to fail single entries. A TCP gate in front of
+it resets and refuses connections, which a gRPC server can't do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Request: Any = type(MutateRowsRequest.pb(MutateRowsRequest()))
 _Response: Any = type(MutateRowsResponse.pb(MutateRowsResponse()))
 _ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _MUTATE_ROWS, _READ_ROWS = "MutateRows", "ReadRows"
-_STREAM = 64 * 1024
+_COPY_BYTES = 64 * 1024
 
 Code = grpc.StatusCode
 TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED)
@@ -33,35 +33,35 @@ TRANSIENT = (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED)
 
 @dataclass(frozen=True)
 class Faults:
-    """What goes wrong, as shares between 0 and 1; few calls have their share as many have.
+    """The faults to inject, as shares between 0 and 1. The shares also hold for a small number of calls.
 
     Attributes:
-        calls: answered with one of `codes`; Bigtable never hears of them.
-        codes: for calls and for entries.
-        entries: of MutateRows calls that get through, refused alone, or not mentioned in the answer at all.
-        answers: lost, after Bigtable has done what was asked; those of ReadRows break off after a part.
+        calls: calls that fail with one of `codes` and aren't forwarded.
+        codes: status codes of failed calls and entries.
+        entries: entries of forwarded MutateRows calls that fail, or that the response omits.
+        responses: responses lost after Bigtable has applied the request; a ReadRows stream breaks after its first part.
         delay: seconds that every call waits first.
-        table: only calls about this table; all if empty.
-        refuse: entries, by their row key, that are always refused, with the code that comes with it.
+        table: inject only into calls for this table; into all if empty.
+        refuse: a predicate of row keys whose entries always fail, and their status code.
     """
 
     calls: float = 0.0
     codes: tuple[Code, ...] = TRANSIENT
     entries: float = 0.0
-    answers: float = 0.0
+    responses: float = 0.0
     delay: float = 0.0
     table: str = ""
     refuse: tuple[Callable[[bytes], bool], Code] | None = None
 
 
 class FaultProxy:
-    """Forwards to Bigtable's emulator; use it as a context manager, and tell it of faults at any time.
+    """Forwards to Bigtable's emulator inside its `with` block.
 
     Attributes:
         address: `host:port` to connect to.
-        faults: what goes wrong at present.
-        injected: what has gone wrong so far, by kind.
-        calls: forwarded or not, by method.
+        faults: the faults to inject; may be replaced at any time.
+        injected: number of faults so far, by kind.
+        calls: number of calls so far, forwarded or not, by method.
     """
 
     def __init__(self, emulator: str, *, seed: int = 0) -> None:
@@ -73,7 +73,7 @@ class FaultProxy:
         self._lock = threading.Lock()
         self._channel = grpc.insecure_channel(emulator, options=_ANY_SIZE)
         self._server = grpc.server(
-            ThreadPoolExecutor(64, "proxy"), handlers=[_Anything(self._forward)], options=_ANY_SIZE
+            ThreadPoolExecutor(64, "proxy"), handlers=[_AnyMethod(self._forward)], options=_ANY_SIZE
         )
         port = self._server.add_insecure_port("127.0.0.1:0")
         self._gate = _Gate(("127.0.0.1", port))
@@ -85,19 +85,19 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._gate.shut()
+        self._gate.close()
         self._server.stop(None).wait()
         self._channel.close()
 
     def reset(self) -> None:
-        """Reset all connections; new ones are taken at once."""
+        """Reset all connections, and keep accepting new ones."""
         self._count("connections reset", self._gate.reset())
 
     @contextlib.contextmanager
-    def darkness(self) -> Iterator[None]:
-        """Refuse connections, and have none, inside the block."""
-        self._count("darkness")
-        self._gate.shut()
+    def outage(self) -> Iterator[None]:
+        """Reset all connections and refuse new ones inside the block."""
+        self._count("outage")
+        self._gate.close()
         try:
             yield
         finally:
@@ -114,91 +114,96 @@ class FaultProxy:
             return
         if faults.delay:
             time.sleep(faults.delay)
-        if self._chance("calls", faults.calls):
+        if self._is_due("calls", faults.calls):
             self._fail(context, self._pick(faults.codes), "call")
-        lost = self._chance("answers", faults.answers)
+        is_lost = self._is_due("responses", faults.responses)
         dropped: list[tuple[int, Code | None]] = []
-        places: list[int] = []
+        kept: list[int] = []
         if name == _MUTATE_ROWS and (faults.entries or faults.refuse):
-            request, places, dropped = self._thin_out(request, faults)
+            request, kept, dropped = self._drop_entries(request, faults)
         if dropped:
-            yield _answer(dropped)
-            if not places:
+            yield _response_of(dropped)
+            if not kept:
                 return
         try:
             for number, response in enumerate(call(request, metadata=metadata, timeout=context.time_remaining())):
-                if lost and name == _READ_ROWS and number:
+                if is_lost and name == _READ_ROWS and number:
                     self._fail(context, Code.UNAVAILABLE, "stream broken")
-                if not lost or name == _READ_ROWS:
-                    yield _renumbered(response, places) if dropped else response
+                if not is_lost or name == _READ_ROWS:
+                    yield _renumbered(response, kept) if dropped else response
         except grpc.RpcError as error:
             context.abort(error.code(), error.details() or "")  # type: ignore[attr-defined]
-        if lost and name != _READ_ROWS:
-            self._fail(context, Code.UNAVAILABLE, "answer lost")
+        if is_lost and name != _READ_ROWS:
+            self._fail(context, Code.UNAVAILABLE, "response lost")
 
-    def _thin_out(self, request: bytes, faults: Faults) -> tuple[bytes, list[int], list[tuple[int, Code | None]]]:
-        """Take entries out of a MutateRows: what is left, where that stood, and what the others are answered."""
+    def _drop_entries(self, request: bytes, faults: Faults) -> tuple[bytes, list[int], list[tuple[int, Code | None]]]:
+        """Remove the entries that are to fail from a MutateRows request.
+
+        Returns:
+            The remaining request, the original index of each remaining entry, and the index and status code of each
+            dropped entry. The code of an entry that the response omits is None.
+        """
         message = _Request.FromString(request)
-        places, dropped = [], []
+        kept, dropped = [], []
         for index, entry in enumerate(message.entries):
             if faults.refuse is not None and faults.refuse[0](entry.row_key):
                 dropped.append((index, faults.refuse[1]))
                 self._count("entry refused")
-            elif self._chance("entries", faults.entries):
-                unmentioned = self._chance("unmentioned", 0.2)
-                dropped.append((index, None if unmentioned else self._pick(faults.codes)))
-                self._count("entry unmentioned" if unmentioned else "entry failed")
+            elif self._is_due("entries", faults.entries):
+                is_omitted = self._is_due("omitted", 0.2)
+                dropped.append((index, None if is_omitted else self._pick(faults.codes)))
+                self._count("entry omitted" if is_omitted else "entry failed")
             else:
-                places.append(index)
+                kept.append(index)
         if dropped:
-            left = [message.entries[index] for index in places]
+            remaining = [message.entries[index] for index in kept]
             del message.entries[:]
-            message.entries.extend(left)
-        return message.SerializeToString(), places, dropped
+            message.entries.extend(remaining)
+        return message.SerializeToString(), kept, dropped
 
     def _fail(self, context: grpc.ServicerContext, code: Code, kind: str) -> None:
         self._count(kind if code is Code.UNAVAILABLE and kind != "call" else f"{kind} {code.name}")
-        context.abort(code, "a fault on purpose")
+        context.abort(code, "injected fault")
 
     def _count(self, kind: str, times: int = 1) -> None:
         with self._lock:
             self.injected[kind] += times
 
-    def _chance(self, kind: str, share: float) -> bool:
-        """Return whether it is the turn of a fault: of n calls n * share have one, give or take one, at random."""
+    def _is_due(self, kind: str, share: float) -> bool:
+        """Return whether to inject a fault now: of n calls, n * share have one, give or take one, at random."""
         if share in (0.0, 1.0):
             return bool(share)
         with self._lock:
             self._due[kind] += self._random.uniform(0, 2 * share)
-            due = self._due[kind] >= 1
-            self._due[kind] -= due
-        return due
+            is_due = self._due[kind] >= 1
+            self._due[kind] -= is_due
+        return is_due
 
     def _pick(self, codes: tuple[Code, ...]) -> Code:
         with self._lock:
             return self._random.choice(codes)
 
 
-class _Anything(grpc.GenericRpcHandler):
-    """Handles every method with a stream of answers, which a lone answer is too."""
+class _AnyMethod(grpc.GenericRpcHandler):
+    """Handles every method as a stream of responses; a unary response is a stream of one."""
 
     def __init__(self, forward: Callable[[str, bytes, grpc.ServicerContext], Iterator[bytes]]) -> None:
         self._forward = forward
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        def answer(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        def handle(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
             return self._forward(details.method, request, context)
 
-        return grpc.unary_stream_rpc_method_handler(answer)
+        return grpc.unary_stream_rpc_method_handler(handle)
 
 
 class _Gate:
-    """Carries bytes between TCP connections, until it is shut."""
+    """Copies bytes between TCP connections while it is open."""
 
-    def __init__(self, behind: tuple[str, int]) -> None:
-        self._behind = behind
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
         self._listener: socket.socket | None = None
-        self._ends: set[socket.socket] = set()
+        self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -209,25 +214,25 @@ class _Gate:
         self._listener = socket.create_server(self._address)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
-    def shut(self) -> None:
+    def close(self) -> None:
         if self._listener is not None:
             with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
+                self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
             self._listener.close()
             self._listener = None
         self.reset()
 
     def reset(self) -> int:
-        """Reset all connections; returns how many ends that were."""
+        """Reset all connections; return their number."""
         with self._lock:
-            ends, self._ends = self._ends, set()
-        for end in ends:
+            sockets, self._sockets = self._sockets, set()
+        for end in sockets:
             with contextlib.suppress(OSError):
-                # Closed without lingering, a connection is reset, and what is unsent is gone.
+                # Without lingering, close() resets the connection and discards unsent bytes.
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 end.shutdown(socket.SHUT_RD)
             end.close()
-        return len(ends) // 2
+        return len(sockets) // 2
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -235,37 +240,39 @@ class _Gate:
                 front, _ = listener.accept()
             except OSError:
                 return
-            back = socket.create_connection(self._behind)
+            back = socket.create_connection(self._target)
             for end in (front, back):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:  # from here on they may be reset, and closed, at any time
-                self._ends |= {front, back}
+            with self._lock:  # from here on `reset` may close them at any time
+                self._sockets |= {front, back}
             for source, sink in ((front, back), (back, front)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(_STREAM):
+            while data := source.recv(_COPY_BYTES):
                 sink.sendall(data)
         for end in (source, sink):
             with self._lock:
-                self._ends.discard(end)
+                self._sockets.discard(end)
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 
-def _renumbered(response: bytes, places: list[int]) -> bytes:
+def _renumbered(response: bytes, kept: list[int]) -> bytes:
+    """Return a MutateRows response with the indexes that its entries have in the original request."""
     message = _Response.FromString(response)
     for entry in message.entries:
-        entry.index = places[entry.index]
+        entry.index = kept[entry.index]
     return bytes(message.SerializeToString())
 
 
-def _answer(dropped: list[tuple[int, Code | None]]) -> bytes:
+def _response_of(dropped: list[tuple[int, Code | None]]) -> bytes:
+    """Return the MutateRows response for the dropped entries."""
     message = _Response()
     for index, code in dropped:
         if code is not None:
             entry = message.entries.add(index=index)
-            entry.status.code, entry.status.message = code.value[0], "a fault on purpose"
+            entry.status.code, entry.status.message = code.value[0], "injected fault"
     return bytes(message.SerializeToString())

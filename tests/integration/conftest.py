@@ -1,4 +1,4 @@
-"""Fixtures of the integration tier; every test of it carries the marker `integration`."""
+"""Fixtures of the integration tier; every test of it gets the marker `integration`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def topics(settings: Settings) -> Callable[[int], list[bytes]]:
-    """Make the topics of the project of `settings`; returns what pulls messages published to `events`."""
+    """Create the topics of the project of `settings`; return a function that pulls messages of `events`."""
     provision_pubsub(settings)
 
     def pull(count: int) -> list[bytes]:
@@ -43,7 +43,7 @@ def topics(settings: Settings) -> Callable[[int], list[bytes]]:
 
 
 def requests(settings: Settings, count: int) -> list[bytes]:
-    """Return what `aggregate` has been asked for, in order."""
+    """Return the requests published for `aggregate`, sorted."""
     found: list[bytes] = []
     with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
         client = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))

@@ -1,4 +1,4 @@
-"""The functions under plain `functions-framework`, called as Eventarc calls them."""
+"""The functions under `functions-framework`, called with CloudEvents as Eventarc sends them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from tests.integration.conftest import requests
+from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, ROOT, cells, cloud_event, dump, lines, music_event
 
 FRAMEWORK = Path(sys.executable).parent / "functions-framework"
@@ -27,7 +27,7 @@ FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
 @contextmanager
 def running(function: str, settings: Settings, log: Path, **extra: str) -> Iterator[str]:
-    """Run a function as the README says; yields its address."""
+    """Run a function as docs/functions.md does; yield its address."""
     with running_process(function, settings, log, **extra) as (url, _):
         yield url
 
@@ -36,9 +36,7 @@ def running(function: str, settings: Settings, log: Path, **extra: str) -> Itera
 def running_process(
     function: str, settings: Settings, log: Path, **extra: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Do the same, and yield the process too."""
-    from infra.local.ports import free_port
-
+    """Run a function; yield its address and its process."""
     port = free_port()
     environment = {
         **os.environ,
@@ -72,7 +70,7 @@ async def post(http: aiohttp.ClientSession, url: str, data: bytes, **kwargs: Any
             async with http.post(url, headers=headers, data=body) as response:
                 return response.status, await response.text()
         except aiohttp.ClientConnectorError:
-            await asyncio.sleep(0.05)  # it is starting
+            await asyncio.sleep(0.05)  # the function is starting
     raise AssertionError(f"{url} doesn't answer")
 
 
@@ -118,41 +116,37 @@ async def test_a_missing_table_is_a_500_and_one_log_line(
 async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
-    nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}", "SLUICE_STORE_DEADLINE": "1"}
-    with running("ingest", settings, tmp_path / "log", **nowhere) as url:
+    unreachable = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}", "SLUICE_STORE_DEADLINE": "1"}
+    with running("ingest", settings, tmp_path / "log", **unreachable) as url:
         status, text = await post(http, url, lines([music_event()]))
 
     assert (status, text) == (503, "not stored yet")
 
 
-async def test_when_asked_to_end_it_hands_back_what_isnt_stored(
+async def test_a_shutdown_answers_unfinished_messages_with_503(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
     log = tmp_path / "log"
-    nowhere = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}"}
-    with running_process("ingest", settings, log, **nowhere) as (url, process):
+    unreachable = {"BIGTABLE_EMULATOR_HOST": f"127.0.0.1:{free_port()}"}
+    with running_process("ingest", settings, log, **unreachable) as (url, process):
         first = asyncio.create_task(post(http, url, lines([music_event()])))
-        while not await answers(http, url):  # noqa: ASYNC110 - what is awaited happens in another process
+        while not await answers(http, url):  # noqa: ASYNC110 - the condition is in another process
             await asyncio.sleep(0.05)
         more = [asyncio.create_task(post(http, url, lines([music_event(number)]))) for number in range(5)]
         done, _ = await asyncio.wait([first, *more], timeout=1)
-        assert not done  # they wait for a Bigtable that isn't there
-        asked = time.monotonic()
+        assert not done  # they wait for an unreachable Bigtable
+        began = time.monotonic()
         process.terminate()
-        given = await asyncio.gather(first, *more)
+        responses = await asyncio.gather(first, *more)
         await asyncio.to_thread(process.wait, 10)
-        took = time.monotonic() - asked
+        took = time.monotonic() - began
 
-    assert set(given) == {(503, "not stored yet")}
-    assert took < 10  # what Cloud Run gives, and far below the deadline of a write
-    assert "the instance ends before this is done" in log.read_text()
+    assert set(responses) == {(503, "not stored yet")}
+    assert took < 10  # the grace period of Cloud Run, far below the deadline of a write
+    assert "the instance shuts down before the message is stored" in log.read_text()
 
 
-async def test_a_wrong_contract_is_a_500_that_names_the_key(
+async def test_an_invalid_contract_is_a_500_that_names_the_key(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     contract = tmp_path / "wrong.toml"
@@ -168,14 +162,16 @@ async def test_a_wrong_contract_is_a_500_that_names_the_key(
     )
 
 
-async def test_what_is_no_cloud_event_is_a_400(settings: Settings, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_a_post_without_a_cloud_event_is_a_400(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
     with running("ingest", settings, tmp_path / "log") as url:
         await post(http, url, b"{}")
         async with http.post(url, data=b"hello") as response:
             assert response.status == 400
 
 
-async def test_aggregate_computes_the_day_it_is_asked_for(
+async def test_aggregate_computes_the_requested_day(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     events = [music_event(1), music_event(2, timestamp="2024-01-16T00:00:00Z")]
@@ -198,36 +194,17 @@ async def test_aggregate_computes_the_day_it_is_asked_for(
     ]
 
 
-async def test_aggregate_asks_for_several_days_one_by_one(
+async def test_aggregate_publishes_a_request_for_each_of_several_days(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     with running("aggregate", settings, tmp_path / "log") as url:
-        span = b'{"from": "2024-01-15", "to": "2024-01-17"}'
-        assert (await post(http, url, span))[0] == 500  # there is no topic
+        request = b'{"from": "2024-01-15", "to": "2024-01-17"}'
+        assert (await post(http, url, request))[0] == 500  # the topic is missing
         provision_pubsub(settings)
-        assert (await post(http, url, span))[0] == 200
+        assert (await post(http, url, request))[0] == 200
 
     assert dump(settings, "state", b"run#") == {}
     assert requests(settings, 3) == [b'{"date": "2024-01-%d"}' % day for day in (15, 16, 17)]
-    refused, asked = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert "topics/aggregate-requests: found none, expected it to exist" in refused["message"]
-    assert asked["days"] == ["2024-01-15", "2024-01-16", "2024-01-17"]
-
-
-async def test_the_curl_of_the_readme_is_a_real_cloud_event(settings: Settings, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
-    [block] = [each for each in readme.split("```") if "curl -sS localhost:8080" in each]
-    command = "\n".join(line.removeprefix("$ ") for line in block.splitlines()[1:] if line != "OK")
-    with running("ingest", settings, tmp_path / "log") as url:
-        command = command.replace("localhost:8080", url)
-        process = await asyncio.create_subprocess_exec(
-            "bash",
-            "-c",
-            command.replace("curl", "curl --retry 60 --retry-delay 1 --retry-connrefused", 1),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await process.communicate()
-
-    assert (process.returncode, out.strip()) == (0, b"OK")
-    [(row_key, *_)] = cells(dump(settings, "events"), "e")
-    assert f"#{datetime.now(UTC):%Y%m%d}#".encode() in row_key or b"#2024" in row_key
+    failure, summary = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert "topics/aggregate-requests: found none, expected it to exist" in failure["message"]
+    assert summary["days"] == ["2024-01-15", "2024-01-16", "2024-01-17"]

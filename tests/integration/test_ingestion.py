@@ -1,4 +1,4 @@
-"""Messages in, rows out: what `ingest` stores, keeps apart, and leaves as it is when the same comes again."""
+"""The rows that `ingest` stores for a message, and that a redelivery changes nothing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT, cells, dump
 
 
 @pytest.fixture
-def ingestion(bigtable: Bigtable) -> IngestPipeline:
+def pipeline(bigtable: Bigtable) -> IngestPipeline:
     return IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT))
 
 
-async def test_an_event_is_stored_where_the_layout_says(ingestion: IngestPipeline, settings: Settings) -> None:
+async def test_an_event_is_stored_in_the_cell_of_the_layout(pipeline: IngestPipeline, settings: Settings) -> None:
     event = music_event(3, userId="jo#é", timestamp="2024-01-15T10:30:00.123456Z", extra={"kept": True})
 
-    await ingestion.process(message(lines([event])))
+    await pipeline.process(message(lines([event])))
 
     shard = f"{crc32('jo#é'.encode()) % 64:02x}"
     within = ((10 * 60 + 30) * 60) * 1_000_000 + 123_456
@@ -57,21 +57,21 @@ async def test_an_event_is_stored_where_the_layout_says(ingestion: IngestPipelin
         pytest.param(gzip.compress(lines([music_event(1), music_event(2)])), id="gzip"),
     ],
 )
-async def test_every_kind_of_envelope_is_opened(ingestion: IngestPipeline, settings: Settings, data: bytes) -> None:
-    await ingestion.process(message(data))
+async def test_every_format_of_a_message_is_unpacked(pipeline: IngestPipeline, settings: Settings, data: bytes) -> None:
+    await pipeline.process(message(data))
 
     stored = [json.loads(value)["event_id"] for *_, value in cells(dump(settings, "events"), "e")]
     assert sorted(stored) in (["evt-000001"], ["evt-000001", "evt-000002"])
     assert not dump(settings, "rejected")
 
 
-async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
-    ingestion: IngestPipeline, settings: Settings
+async def test_invalid_events_are_rejected_and_valid_ones_of_the_same_message_stored(
+    pipeline: IngestPipeline, settings: Settings
 ) -> None:
     bad = lines([music_event(2, userId="", event_type="dance")])
     published = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
-    await ingestion.process(
+    await pipeline.process(
         message(lines([music_event(1)]) + b"\n" + bad + b"\n{not json\n", message_id="m7", published=published),
     )
 
@@ -87,21 +87,21 @@ async def test_bad_events_are_kept_apart_and_good_ones_beside_them_stored(
         ("one_of", "event_type"),
     ]
     assert columns[("r", b"source")][0][1] == b"m7"
-    assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
+    assert pipeline.counts == {"messages": 1, "stored": 1, "rejected": 2, "null": 1, "one_of": 1, "not_json": 1}
 
 
-async def test_a_large_message_is_kept_part_by_part(ingestion: IngestPipeline, settings: Settings) -> None:
+async def test_a_large_message_is_stored_in_chunks(pipeline: IngestPipeline, settings: Settings) -> None:
     events = [music_event(number, userId="" if number % 10 == 0 else "u") for number in range(2_345)]
 
-    await ingestion.process(message(lines(events)))
+    await pipeline.process(message(lines(events)))
 
     assert len(list(cells(dump(settings, "events"), "e"))) == 2_110
     assert len(dump(settings, "rejected")) == 235
-    assert (ingestion.counts["stored"], ingestion.counts["rejected"]) == (2_110, 235)
+    assert (pipeline.counts["stored"], pipeline.counts["rejected"]) == (2_110, 235)
 
 
-async def test_a_warning_is_stored_beside_its_event(ingestion: IngestPipeline, settings: Settings) -> None:
-    await ingestion.process(message(lines([music_event(1, duration=-1), music_event(2)])))
+async def test_a_warning_is_stored_with_its_event(pipeline: IngestPipeline, settings: Settings) -> None:
+    await pipeline.process(message(lines([music_event(1, duration=-1), music_event(2)])))
 
     table = dump(settings, "events")
     assert len(list(cells(table, "e"))) == 2
@@ -116,45 +116,45 @@ async def test_a_warning_is_stored_beside_its_event(ingestion: IngestPipeline, s
     }
 
 
-async def test_a_redelivery_changes_nothing(ingestion: IngestPipeline, settings: Settings, bigtable: Bigtable) -> None:
+async def test_a_redelivery_changes_nothing(pipeline: IngestPipeline, settings: Settings, bigtable: Bigtable) -> None:
     received = message(lines([music_event(1), music_event(2, userId=""), music_event(3, duration=-5)]))
-    await ingestion.process(received)
+    await pipeline.process(received)
     before = dump(settings, "events"), dump(settings, "rejected")
 
-    await ingestion.process(received)
+    await pipeline.process(received)
     await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(received)
 
     assert (dump(settings, "events"), dump(settings, "rejected")) == before
-    assert ingestion.counts["duplicate"] == 2
+    assert pipeline.counts["duplicate"] == 2
 
 
-async def test_of_two_bodies_in_one_place_the_last_stays(ingestion: IngestPipeline, settings: Settings) -> None:
-    await ingestion.process(message(lines([music_event(1, songId="first", mood="good")])))
-    await ingestion.process(message(lines([music_event(1, songId="second")])))
+async def test_the_latest_of_two_events_with_one_cell_key_is_kept(pipeline: IngestPipeline, settings: Settings) -> None:
+    await pipeline.process(message(lines([music_event(1, songId="first", mood="good")])))
+    await pipeline.process(message(lines([music_event(1, songId="second")])))
 
     [(_, _, _, value)] = cells(dump(settings, "events"), "e")
     assert json.loads(value)["song_id"] == "second"
     assert "mood" not in json.loads(value)
 
 
-async def test_an_event_of_an_earlier_day_marks_it(ingestion: IngestPipeline, settings: Settings) -> None:
+async def test_an_event_of_an_earlier_day_marks_that_day_as_late(pipeline: IngestPipeline, settings: Settings) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     events = [music_event(1), music_event(2, timestamp=today.isoformat())]
 
-    await ingestion.process(message(lines(events), published=today + timedelta(days=1)))
+    await pipeline.process(message(lines(events), published=today + timedelta(days=1)))
 
     assert [key for key in dump(settings, "state") if key.startswith(b"late#")] == [b"late#20240115"]
 
 
-async def test_a_contract_that_moves_places_is_refused_with_both(ingestion: IngestPipeline, bigtable: Bigtable) -> None:
-    await ingestion.process(message(lines([music_event(1)])))
+async def test_a_contract_with_another_layout_is_an_error(pipeline: IngestPipeline, bigtable: Bigtable) -> None:
+    await pipeline.process(message(lines([music_event(1)])))
 
     other = IngestPipeline(bigtable, load_contract(SPARKIFY_CONTRACT))
     with pytest.raises(LayoutChangedError, match=r"sparkify\.toml.*Found .*session_id.*expected .*event_id"):
         await other.process(message(b"{}"))
 
 
-async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty_instance: Settings) -> None:
+async def test_a_missing_table_is_an_error(settings: Settings, empty_instance: Settings) -> None:
     bigtable = Bigtable(empty_instance)
     try:
         with pytest.raises(StoreRefusedError, match=r"state.*NOT_FOUND"):
@@ -163,11 +163,11 @@ async def test_without_a_table_nothing_is_acknowledged(settings: Settings, empty
         await bigtable.close()
 
 
-async def test_without_quality_checks_only_what_has_no_place_is_rejected(
+async def test_without_quality_checks_only_events_without_a_cell_key_are_rejected(
     bigtable: Bigtable, settings: Settings
 ) -> None:
-    ingestion = IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT), quality=False)
+    pipeline = IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT), quality=False)
 
-    await ingestion.process(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
+    await pipeline.process(message(lines([music_event(1, event_type="dance"), music_event(2, userId=...)])))
 
-    assert ingestion.counts == {"messages": 1, "stored": 1, "rejected": 1, "required": 1}
+    assert pipeline.counts == {"messages": 1, "stored": 1, "rejected": 1, "required": 1}

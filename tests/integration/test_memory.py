@@ -1,4 +1,4 @@
-"""An instance of 256 MiB is enough for the largest messages at full concurrency; what is too much is sent away."""
+"""The largest messages at full concurrency fit into 256 MiB; messages beyond the capacity get an error response."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ import pytest
 from shared.config import Settings
 from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_PACKED_BYTES
 from tests.faults.pipeline import Pipeline
-from tests.support.hostile import HUNGRY, content_of
+from tests.support.hostile import MEMORY_HEAVY, content_of
 from tests.support.samples import ROOT, cells, cloud_event, dump, music_event
 
-# At once; Cloud Run gives an instance as many as it is deployed for.
+pytestmark = pytest.mark.slow
+
+# Concurrent posts: the concurrency that an instance is deployed with.
 POSTS = 64
 
 
 def full_of_events(number: int, size: int) -> bytes:
-    """Return lines of good events, as many as have room in `size` bytes, different for each number."""
+    """Return lines of valid events that fill `size` bytes, with different events for each number."""
     line = len(json.dumps(music_event(1_000_000))) + 1
     events = (music_event(number * 100_000 + each) for each in range(size // line))
     return "\n".join(json.dumps(event) for event in events).encode()
@@ -35,7 +37,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     "bad events": lambda number: b"\n".join(
         b"%d" % (number * MAX_EVENTS_PER_MESSAGE + each) for each in range(MAX_EVENTS_PER_MESSAGE // 4)
     ),
-    "hungry": lambda number: content_of(HUNGRY[number % len(HUNGRY)].body()),
+    "hungry": lambda number: content_of(MEMORY_HEAVY[number % len(MEMORY_HEAVY)].body()),
 }
 
 
@@ -52,7 +54,7 @@ async def test_the_largest_messages_at_full_concurrency_fit(kind: str, empty_ins
                     return response.status
 
             answers = Counter(await asyncio.gather(*map(post, range(POSTS))))
-            assert await post(0) == 200  # whatever it was, it is over
+            assert await post(0) == 200  # the instance works after the load
         stored = len(list(cells(dump(empty_instance, "events"), "e")))
         rejected = len(dump(empty_instance, "rejected"))
 
@@ -62,8 +64,8 @@ async def test_the_largest_messages_at_full_concurrency_fit(kind: str, empty_ins
     assert stored + rejected > 0
 
 
-def test_a_day_of_many_users_is_aggregated_in_little_memory() -> None:
-    """The full size, ten million events of a million users, is for the benchmark: it takes minutes."""
+def test_the_memory_of_an_aggregation_hardly_grows_with_the_number_of_users() -> None:
+    """The benchmark measures ten million events of a million users, which takes minutes."""
 
     def peak(events: int, users: int) -> float:
         command = [sys.executable, "-m", "tests.support.large_day", str(events), str(users)]
@@ -73,6 +75,5 @@ def test_a_day_of_many_users_is_aggregated_in_little_memory() -> None:
         assert outcome["rows"]["user"] == users
         return float(outcome["peak_mib"])
 
-    # Both are measured in a second process. 30 of these MiB are the library that estimates; figures of 100,000 users
-    # would be 100 and more.
+    # The sketch library takes 30 of these MiB. The measures of 100,000 users in memory would take more than 100.
     assert peak(300_000, 100_000) - peak(30_000, 10_000) < 80

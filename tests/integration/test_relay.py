@@ -1,4 +1,4 @@
-"""The relay delivers like Eventarc: real CloudEvents, acknowledged when answered 2xx, and again when not."""
+"""The relay delivers like Eventarc: it posts CloudEvents, acknowledges those answered 2xx and nacks the others."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
 from shared.pubsub.publisher import Publisher
+from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
 
 class Function:
-    """Stands in for a function; `answer` decides the status from a message's data."""
+    """A server in place of a function; `answer` returns the status for the data of a message."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, Any]]] = []
         self.answer: Callable[[bytes], int] = lambda data: 200
         self.hold: asyncio.Event | None = None
         self.peers: list[tuple[str, int]] = []
-        self.most: Counter[str] = Counter()  # requests at once, by subscription
-        self._inside: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()  # most concurrent requests, by subscription
+        self._concurrent: Counter[str] = Counter()
 
     async def handle(self, request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -46,11 +47,11 @@ class Function:
         event = from_http(dict(request.headers), body)
         self.requests.append((dict(request.headers), event.data))
         subscription = event.data["subscription"].rpartition("/")[2]
-        self._inside[subscription] += 1
-        self.most |= self._inside
+        self._concurrent[subscription] += 1
+        self.most |= self._concurrent
         if self.hold is not None:
             await self.hold.wait()
-        self._inside[subscription] -= 1
+        self._concurrent[subscription] -= 1
         return web.Response(status=self.answer(base64.b64decode(event.data["message"]["data"])))
 
     def datas(self) -> list[bytes]:
@@ -94,7 +95,7 @@ async def publish(settings: Settings, *datas: bytes, topic: str = "events", **at
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens in other processes
+        while not condition():  # noqa: ASYNC110 - the condition is in another process
             await asyncio.sleep(0.02)
 
 
@@ -105,11 +106,13 @@ def counted(stats: Path, what: str) -> int:
 @pytest.fixture
 def provisioned(empty_instance: Settings) -> Settings:
     backoff = timedelta(milliseconds=100), timedelta(seconds=10)
-    provision_pubsub(empty_instance, RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=10), attempts=5))
+    provision_pubsub(
+        empty_instance, RESOURCES.with_fast_redelivery(backoff=backoff, ack_deadline=timedelta(seconds=10), attempts=5)
+    )
     return empty_instance
 
 
-async def test_a_message_arrives_as_eventarc_sends_it(
+async def test_a_message_arrives_as_a_cloud_event_of_eventarc(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -132,7 +135,7 @@ async def test_a_message_arrives_as_eventarc_sends_it(
     assert message["publishTime"].endswith("Z")
 
 
-async def test_what_isnt_answered_2xx_comes_again(
+async def test_a_message_that_isnt_answered_2xx_is_redelivered(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -145,7 +148,8 @@ async def test_what_isnt_answered_2xx_comes_again(
     assert receiver.datas() == [b"again"] * 3
 
 
-async def test_what_never_succeeds_rests_in_the_dead_letters_and_holds_up_nothing(
+@pytest.mark.slow
+async def test_a_message_that_always_fails_is_dead_lettered_and_delays_no_other(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -161,16 +165,14 @@ async def test_what_never_succeeds_rests_in_the_dead_letters_and_holds_up_nothin
     assert sorted(set(receiver.datas()) - {b"poison"}) == sorted(healthy)
 
 
-async def test_a_function_that_is_away_for_a_while_misses_nothing(
+async def test_a_function_gets_its_messages_after_an_outage(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
-    from infra.local.ports import free_port
-
     receiver, _ = function
     port = free_port()
-    away = f"http://127.0.0.1:{port}/"
+    unreachable = f"http://127.0.0.1:{port}/"
     await publish(provisioned, b"patient")
-    async with relaying(provisioned, away, tmp_path / "stats"):
+    async with relaying(provisioned, unreachable, tmp_path / "stats"):
         await until(lambda: counted(tmp_path / "stats", "failed") >= 1)
         app = web.Application()
         app.router.add_post("/", receiver.handle)
@@ -184,7 +186,7 @@ async def test_a_function_that_is_away_for_a_while_misses_nothing(
     assert receiver.datas() == [b"patient"]
 
 
-async def test_what_is_under_way_when_it_ends_is_acknowledged(
+async def test_a_post_in_flight_at_shutdown_is_acknowledged(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -203,7 +205,7 @@ async def test_what_is_under_way_when_it_ends_is_acknowledged(
     assert receiver.datas() == [b"slow", b"next"]
 
 
-async def test_what_waits_for_its_turn_when_it_ends_is_handed_back(
+async def test_messages_waiting_at_shutdown_are_nacked(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -221,17 +223,17 @@ async def test_what_waits_for_its_turn_when_it_ends_is_handed_back(
         await until(lambda: set(receiver.datas()) == set(datas), seconds=8)
 
 
-async def test_behind_a_slow_function_nothing_comes_twice(
+@pytest.mark.slow
+async def test_no_message_is_delivered_twice_to_a_slow_function(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
-    """What waits for its turn longer than a lease is extended, whether its post has begun or not."""
+    """The relay extends the lease of messages in flight and of waiting ones."""
     receiver, url = function
     receiver.hold = asyncio.Event()
     await publish(provisioned, *(str(number).encode() for number in range(300)))
     async with relaying(provisioned, url, tmp_path / "stats", "--outstanding", "2", "--lease", "10"):
-        await until(
-            lambda: counted(tmp_path / "stats", "extended") >= 5 * 300
-        )  # every 3.3 s: more than a lease of 10 s
+        # An extension every 3.3 s: five take longer than a lease of 10 s.
+        await until(lambda: counted(tmp_path / "stats", "extended") >= 5 * 300)
         receiver.hold.set()
         await until(lambda: counted(tmp_path / "stats", "acknowledged") >= 300)
         await publish(provisioned, b"last")
@@ -240,7 +242,7 @@ async def test_behind_a_slow_function_nothing_comes_twice(
     assert len(receiver.requests) == 301
 
 
-async def test_a_route_may_be_for_one_message_at_a_time(
+async def test_a_route_can_be_limited_to_one_message_at_a_time(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
@@ -257,14 +259,14 @@ async def test_a_route_may_be_for_one_message_at_a_time(
     assert receiver.most == {"events-ingest": 5, "aggregate-run": 1}
 
 
-async def test_a_server_that_is_away_for_a_while_is_found_again(
+async def test_the_relay_reconnects_to_pubsub_after_an_outage(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
     receiver, url = function
     host, port = str(provisioned.pubsub_emulator).split(":")
     connections: set[asyncio.StreamWriter] = set()
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
                 writer.write(data)
@@ -274,7 +276,7 @@ async def test_a_server_that_is_away_for_a_while_is_found_again(
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(host, int(port))
         connections.update((writer, back))
-        await asyncio.gather(carry(reader, back), carry(there, writer))
+        await asyncio.gather(copy(reader, back), copy(there, writer))
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0)
     through = server.sockets[0].getsockname()[1]
@@ -299,35 +301,26 @@ async def test_a_server_that_is_away_for_a_while_is_found_again(
     assert receiver.datas()[:2] == [b"before", b"after"]
 
 
-async def test_an_idle_connection_isnt_used_again(
+async def test_an_idle_connection_is_not_reused(
     provisioned: Settings, function: tuple[Function, str], tmp_path: Path
 ) -> None:
-    """gunicorn closes it after 2 s, and a post that is tried at that moment fails."""
+    """gunicorn closes it after 2 s, and a post at that moment fails."""
     receiver, url = function
     stats = tmp_path / "stats"
     async with relaying(provisioned, url, stats):
         await publish(provisioned, b"first")
         await until(lambda: counted(stats, "acknowledged") == 1)
-        await asyncio.sleep(1.2)  # the time is the input here; nothing is awaited
+        await asyncio.sleep(1.2)  # the test needs this time to pass
         await publish(provisioned, b"second")
         await until(lambda: counted(stats, "acknowledged") == 2)
 
     assert len(set(receiver.peers)) == 2
 
 
-async def test_wrong_routes_are_refused(tmp_path: Path) -> None:
+async def test_an_invalid_route_is_a_usage_error(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-m",
-            "infra.local.relay",
-            "--project",
-            "p",
-            "--route",
-            "nonsense",
-            "--emulator",
-            "localhost:1",
-        ),
+        *(sys.executable, "-m", "infra.local.relay", "--project", "p"),
+        *("--route", "nonsense", "--emulator", "localhost:1"),
         cwd=ROOT,
         stderr=asyncio.subprocess.PIPE,
     )

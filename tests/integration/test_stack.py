@@ -1,4 +1,4 @@
-"""The whole stack as a person starts and ends it, and the whole loop through it."""
+"""`sluice run` and `sluice up` start the local stack, process events, and leave no process or file behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,23 +17,23 @@ from typing import Any
 
 import pytest
 
-from infra.local.ports import free_port
 from infra.local.stack import Stack
+from tests.support.processes import DEFAULT_SIGNALS
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump
 
 SLUICE = Path(sys.executable).with_name("sluice")
 
-needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs are missing: {SPARKIFY}")
 
 
-def processes_of(session: int) -> list[str]:
-    """Return the command lines of what a command has started, found by a mark in the environment."""
-    mark = f"SLUICE_TEST={session}".encode()
+def processes_of(mark: int) -> list[str]:
+    """Return the command lines of the processes of a command, found by a variable of their environment."""
+    variable = f"SLUICE_TEST={mark}".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if (
-                mark in (path / "environ").read_bytes()
+                variable in (path / "environ").read_bytes()
                 and (path / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
             ):
                 found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
@@ -42,7 +43,7 @@ def processes_of(session: int) -> list[str]:
 
 
 class Command:
-    """A `sluice` command in a process of its own, and all it leaves behind."""
+    """A `sluice` command in a separate process."""
 
     number = 0
 
@@ -51,7 +52,7 @@ class Command:
         self.mark = os.getpid() * 1000 + Command.number
         env = {**os.environ, "SLUICE_TEST": str(self.mark), "PYTHONUNBUFFERED": "1", **environment}
         self.process = subprocess.Popen(
-            [str(SLUICE), *arguments],
+            [*DEFAULT_SIGNALS, str(SLUICE), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,11 +62,23 @@ class Command:
             start_new_session=True,
         )
 
+    def read_until(self, text: str) -> str:
+        """Return the output up to the line with a text; the time limit of the test ends a wait."""
+        assert self.process.stdout is not None
+        lines: list[str] = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if text in line:
+                break
+        return "".join(lines)
+
     def end(self, seconds: float = 60) -> tuple[int, str]:
+        """Wait for the end; return exit code and output."""
         out, _ = self.process.communicate(timeout=seconds)
         return self.process.returncode, out
 
-    def left(self) -> list[str]:
+    def leftovers(self) -> list[str]:
+        """Return the command lines of the processes that still run 15 s after its end."""
         give_up = time.monotonic() + 15
         while (found := processes_of(self.mark)) and time.monotonic() < give_up:
             time.sleep(0.05)
@@ -74,7 +87,7 @@ class Command:
 
 @pytest.fixture
 def start(emulators: Any) -> Iterator[Callable[..., Command]]:
-    """Start commands that end with the test at the latest."""
+    """Return a function that starts a command; the command ends with the test at the latest."""
     commands: list[Command] = []
 
     def start(*arguments: str, **environment: str) -> Command:
@@ -90,11 +103,11 @@ def start(emulators: Any) -> Iterator[Callable[..., Command]]:
 
 @pytest.fixture
 def plain(tmp_path: Path) -> dict[str, str]:
-    """Nothing of another stack in the environment, and a temporary folder of one's own."""
+    """An environment without another stack, and with a temporary folder of its own."""
     return {"BIGTABLE_EMULATOR_HOST": "", "PUBSUB_EMULATOR_HOST": "", "TMPDIR": str(tmp_path)}
 
 
-def test_run_shows_the_whole_loop_and_leaves_nothing(
+def test_run_shows_its_results_and_leaves_nothing(
     start: Callable[..., Command], plain: dict[str, str], tmp_path: Path
 ) -> None:
     report = tmp_path / "report.json"
@@ -108,7 +121,7 @@ def test_run_shows_the_whole_loop_and_leaves_nothing(
     found = json.loads(report.read_text())
     assert found["published"] == found["stored"] + found["rejected_events"] + found["duplicates"] == 1217
     assert set(found["days"]) == {"2024-01-15", "2024-01-16", "2024-01-17"}
-    assert command.left() == []
+    assert command.leftovers() == []
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
@@ -130,22 +143,16 @@ def test_run_with_the_real_logs(start: Callable[..., Command], plain: dict[str, 
 
 @pytest.fixture(scope="module")
 def up(emulators: Any) -> Iterator[dict[str, str]]:
-    """A stack in another process; yields the variables that it tells to paste."""
+    """Run a stack in another process; yield the variables that it prints."""
     command = Command("up", BIGTABLE_EMULATOR_HOST="", PUBSUB_EMULATOR_HOST="")
-    assert command.process.stdout is not None
-    lines = []
-    for line in command.process.stdout:
-        lines.append(line)
-        if "Ctrl-C" in line:
-            break
-    text = "".join(lines)
+    text = command.read_until("Ctrl-C")
     try:
         assert re.search(r"function ingest +http://127\.0\.0\.1:\d+/", text), text
         yield dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
     finally:
         command.process.send_signal(signal.SIGINT)
         code, out = command.end()
-    assert (code, command.left()) == (130, []), out
+    assert (code, command.leftovers()) == (130, []), out
 
 
 def sluice(environment: dict[str, str], *arguments: str) -> str:
@@ -184,26 +191,26 @@ def test_publishing_twice_into_a_running_stack_changes_nothing(up: dict[str, str
 
 
 def test_provisioning_a_running_stack_changes_nothing(up: dict[str, str]) -> None:
-    """Its subscriptions are more hurried than those on Google Cloud, and stay so."""
+    """Its subscriptions keep their shorter backoff than those on Google Cloud."""
     assert sluice(up, "provision") == "no changes\n"
 
 
-def test_doctor_tells_what_the_running_stack_has_done(up: dict[str, str]) -> None:
-    def told() -> dict[str, str]:
+def test_doctor_shows_the_counts_of_the_running_stack(up: dict[str, str]) -> None:
+    def texts() -> dict[str, str]:
         return {each["what"]: each["text"] for each in json.loads(sluice(up, "doctor", "--json"))}
 
-    def messages(told: dict[str, str]) -> int:
-        return int(told["ingest"].split()[0].replace(",", ""))
+    def messages(texts: dict[str, str]) -> int:
+        return int(texts["ingest"].split()[0].replace(",", ""))
 
-    before = messages(told())
+    before = messages(texts())
     sluice(up, "publish", "--source", "data")
     give_up = time.monotonic() + 30
-    while messages(now := told()) < before + 13:  # the function logs once in five seconds
+    while messages(now := texts()) < before + 13:  # the function logs every five seconds
         assert time.monotonic() < give_up
     assert re.fullmatch(
-        r"\d+ messages: [\d,]+ events stored(, [\d,]+ of them again)?, \d+ rejected \(.*null \d.*\)", now["ingest"]
+        r"\d+ messages: [\d,]+ events stored(, [\d,]+ of them duplicates)?, \d+ rejected \(.*null \d.*\)", now["ingest"]
     )
-    assert re.fullmatch(r"\d+ messages delivered, 0 not taken", now["relay"])
+    assert re.fullmatch(r"\d+ messages delivered, 0 failed", now["relay"])
     assert now["aggregate"] == "days computed: 0"
 
 
@@ -224,31 +231,28 @@ def test_cbt_sees_the_layout(up: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
-def test_whatever_ends_it_nothing_is_left(
+def test_a_signal_at_any_moment_leaves_nothing(
     start: Callable[..., Command], plain: dict[str, str], number: signal.Signals
 ) -> None:
-    """A signal at a moment of the start that is another one each time."""
+    """The signal comes at a random moment of the start."""
     command = start("up", **plain)
-    time.sleep(random.uniform(0.3, 4))  # the moment is the input here; nothing is awaited
+    time.sleep(random.uniform(0.3, 4))  # the moment is the input of the test
 
     command.process.send_signal(number)
     code, out = command.end()
 
     assert code in {130, 128 + number, -number}, out
     assert "Traceback" not in out
-    assert command.left() == []
+    assert command.leftovers() == []
 
 
-def test_a_part_that_dies_ends_the_rest_and_is_named(start: Callable[..., Command], plain: dict[str, str]) -> None:
+def test_a_part_that_ends_is_named_and_ends_the_others(start: Callable[..., Command], plain: dict[str, str]) -> None:
     command = start("up", **plain)
-    assert command.process.stdout is not None
-    for line in command.process.stdout:
-        if "Ctrl-C" in line:
-            break
+    command.read_until("Ctrl-C")
     [emulator] = [
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if _is_ours(path, command.mark, b"cbtemulator")
+        if _belongs_to(path, command.mark, b"cbtemulator")
     ]
     os.kill(emulator, signal.SIGKILL)
 
@@ -256,14 +260,12 @@ def test_a_part_that_dies_ends_the_rest_and_is_named(start: Callable[..., Comman
 
     assert code == 1
     assert "sluice: bigtable-emulator ended with exit code -9" in out
-    assert command.left() == []
+    assert command.leftovers() == []
 
 
-def test_a_busy_port_is_told_before_anything_starts(start: Callable[..., Command], plain: dict[str, str]) -> None:
-    import socket
-
+def test_a_taken_port_is_an_error_before_any_part_starts(start: Callable[..., Command], plain: dict[str, str]) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         code, out = start("up", "--pubsub-port", str(port), **plain).end()
@@ -272,7 +274,7 @@ def test_a_busy_port_is_told_before_anything_starts(start: Callable[..., Command
     assert f"sluice: pubsub: found port {port} taken" in out
 
 
-def test_missing_programs_are_told_with_what_installs_them(
+def test_the_error_for_a_missing_program_names_the_commands_that_install_it(
     start: Callable[..., Command], plain: dict[str, str], tmp_path: Path
 ) -> None:
     code, out = start("run", **{**plain, "PATH": str(tmp_path), "CLOUDSDK_ROOT_DIR": ""}).end()
@@ -282,7 +284,7 @@ def test_missing_programs_are_told_with_what_installs_them(
     assert "gcloud components install bigtable" in out
 
 
-def test_a_folder_without_permission_is_told(
+def test_a_report_that_cant_be_written_is_an_error(
     start: Callable[..., Command], plain: dict[str, str], tmp_path: Path
 ) -> None:
     code, out = start("run", "--report", str(tmp_path / "no" / "r.json"), **plain).end()
@@ -297,7 +299,7 @@ def test_the_stack_can_be_described(emulators: Any) -> None:
         stack.check()
 
 
-def _is_ours(path: Path, mark: int, name: bytes) -> bool:
+def _belongs_to(path: Path, mark: int, name: bytes) -> bool:
     try:
         environ = (path.parent / "environ").read_bytes()
         return name in path.read_bytes() and f"SLUICE_TEST={mark}".encode() in environ

@@ -1,7 +1,7 @@
-"""A week of logs in less than a minute: published day by day, two nights without a schedule, late events.
+"""A simulated week: events published day by day, two nights with the schedule paused, late events.
 
-The logs are the real ones, where they are beside the project, and others that are made up. Time is the test's. Messages
-go through the real topics and into the code of the functions; requests come from the scheduler.
+The events are generated, and also those of the real logs where these exist beside the project. A manual clock sets the
+time. Messages pass through topics of the emulator to the code of the functions; the scheduler sends the requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from google.pubsub_v1.types import PubsubMessage
 from infra.emulators.scheduler.server import publisher, serving
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.scheduler import provision_schedule
-from infra.provision.scheduler_client import daily_job, scheduler_client
+from infra.provision.scheduler_client import JOB, location, scheduler_client
 from shared.aggregate.fan_out import request_days
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
@@ -43,40 +43,40 @@ from tests.support.clock import ManualClock
 from tests.support.samples import SPARKIFY, SPARKIFY_CONTRACT, lines, sparkify_records
 
 WEEK = [date(2018, 11, day) for day in range(5, 12)]  # from Monday to Sunday
-# Of these days every tenth event comes two days later, at noon.
+# Every tenth event of these days arrives two days late, at noon.
 LATE = (WEEK[0], WEEK[1], WEEK[4])
 CONTRACT = load_contract(SPARKIFY_CONTRACT)
 Records = list[dict[str, Any]]
 
 
 class Week:
-    """The pipeline on a clock of its own."""
+    """The pipeline on a manual clock."""
 
     def __init__(self, settings: Settings, bigtable: Bigtable, clock: ManualClock, publish: Publisher) -> None:
         self.settings, self.clock = settings, clock
         self.state, self.rollups = StateTable(bigtable), AggregatesTable(bigtable, StateTable(bigtable))
         self.ran: list[tuple[str, list[int]]] = []
-        self._ingestion, self._aggregation = IngestPipeline(bigtable, CONTRACT), AggregatePipeline(bigtable, CONTRACT)
+        self._ingest, self._aggregate = IngestPipeline(bigtable, CONTRACT), AggregatePipeline(bigtable, CONTRACT)
         self._publisher = publish
 
     async def publish(self, records: Records) -> None:
-        """Publish events at the present of the clock, and have all of them taken in."""
+        """Publish events at the current time of the clock, and process all of them."""
         at = {FIRST_PUBLISHED: self.clock.now().isoformat()}
         messages = [
             PubsubMessage(data=lines(records[start : start + 100]), attributes={**at, CONTENT_TYPE: LINES})
             for start in range(0, len(records), 100)
         ]
         await self._publisher.publish("events", messages)
-        await self._deliver("events-ingest", len(messages), self._ingestion.take)
+        await self._deliver("events-ingest", len(messages), self._ingest.process)
 
     async def aggregate(self) -> None:
-        """Do what the function does with the one request that has come, and with those that it makes of it."""
+        """Process the one pending request, and the requests published for its days, as the function does."""
         requested: list[date] = []
 
         async def handle(message: Message) -> None:
-            match await self._aggregation.days(message):
+            match await self._aggregate.days(message):
                 case [day]:
-                    await self._aggregation.run(day)
+                    await self._aggregate.run(day)
                     self.ran[-1][1].append(day.day)
                 case days:
                     await request_days(self.settings, days)
@@ -90,12 +90,12 @@ class Week:
         await self._deliver("aggregate-run", len(requested), handle)
         self.ran[-1][1].sort()
 
-    async def change(self, how: Callable[[Any, str], Job]) -> None:
-        """Call the scheduler through Google's client."""
+    async def update_job(self, update: Callable[[Any, str], Job]) -> None:
+        """Update the daily job through Google's client."""
 
         def call() -> None:
             with scheduler_client(self.settings) as client:
-                how(client, daily_job(self.settings).name)
+                update(client, f"{location(self.settings)}/jobs/{JOB}")
 
         await asyncio.to_thread(call)
 
@@ -106,15 +106,15 @@ class Week:
             while count > 0:
                 response = await client.pull(subscription=name, max_messages=100, timeout=30)
                 for received in response.received_messages:
-                    await handle(as_function_sees_it(received.message))
+                    await handle(as_received(received.message))
                 count -= len(response.received_messages)
                 if ids := [received.ack_id for received in response.received_messages]:
                     await client.acknowledge(subscription=name, ack_ids=ids, timeout=10)
         assert count == 0
 
 
-def as_function_sees_it(message: PubsubMessage) -> Message:
-    """Return what `deliveries.receive` makes of the CloudEvent that a message becomes."""
+def as_received(message: PubsubMessage) -> Message:
+    """Return the message that a function receives in a CloudEvent."""
     pushed = {
         "data": base64.b64encode(message.data).decode(),
         "attributes": dict(message.attributes),
@@ -126,18 +126,17 @@ def as_function_sees_it(message: PubsubMessage) -> Message:
 
 @pytest.fixture
 async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Week]:
-    """The pipeline early on a Monday of 2018, with the job in a scheduler of its own."""
+    """The pipeline at the start of a Monday in 2018, with the job in a separate scheduler."""
     provision_pubsub(settings)
     clock = ManualClock(datetime(2018, 11, 5, tzinfo=UTC))
     times = SimpleNamespace(time=lambda: clock.now().timestamp(), monotonic=lambda: clock.now().timestamp())
     monkeypatch.setattr("shared.tables.state.time", times)
-    monkeypatch.setattr("shared.ingest.pipeline.time", times)
     monkeypatch.setattr("shared.aggregate.pipeline.now", clock.now)
 
     async with publisher(str(settings.pubsub_emulator)) as send, Publisher(settings) as publish:
 
         async def stamped(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-            """Publish as of the scheduler's time: Pub/Sub itself would stamp the present."""
+            """Publish with the time of the clock; Pub/Sub itself would set the real time."""
             await send(topic, data, {**attributes, FIRST_PUBLISHED: clock.now().isoformat()})
 
         async with serving(stamped, clock) as port:
@@ -150,31 +149,31 @@ def at(day: date, hour: int, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
 
 
-needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs are missing: {SPARKIFY}")
 
 
 @pytest.fixture
-def made_up(tmp_path: Path) -> Path:
-    """A folder with the logs of such a week."""
+def generated(tmp_path: Path) -> Path:
+    """A folder with the generated logs of the week."""
     web_log.write(tmp_path, WEEK)
     return tmp_path
 
 
-@pytest.fixture(params=["made-up", pytest.param("real", marks=needs_sparkify)])
-def log(request: pytest.FixtureRequest, made_up: Path) -> Records:
-    """The records of that week, and of others."""
-    return sparkify_records(made_up if request.param == "made-up" else SPARKIFY)
+@pytest.fixture(params=["generated", pytest.param("real", marks=needs_sparkify)])
+def log(request: pytest.FixtureRequest, generated: Path) -> Records:
+    """The records of the week, and of other weeks."""
+    return sparkify_records(generated if request.param == "generated" else SPARKIFY)
 
 
 @needs_sparkify
-def test_what_is_made_up_looks_like_the_real_logs(made_up: Path) -> None:
-    def kinds(records: Records) -> dict[str, set[type]]:
+def test_generated_logs_have_the_types_of_the_real_ones(generated: Path) -> None:
+    def types(records: Records) -> dict[str, set[type]]:
         return {key: {type(record[key]) for record in records} for key in records[0]}
 
-    assert kinds(sparkify_records(made_up)) == kinds(sparkify_records())
+    assert types(sparkify_records(generated)) == types(sparkify_records())
 
 
-async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up(week: Week, log: Records) -> None:
+async def test_a_week_with_missed_nights_and_late_events_adds_up(week: Week, log: Records) -> None:
     by_day: dict[date, Records] = defaultdict(list)
     for record in log:
         if record["userId"]:
@@ -183,12 +182,12 @@ async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up
     in_time = {day: [each for number, each in enumerate(by_day[day]) if day not in LATE or number % 10] for day in WEEK}
 
     for day in WEEK:
-        if day == date(2018, 11, 8):  # switched off before Wednesday is computed ...
-            await week.change(lambda client, name: client.pause_job(name=name))
-        if day == date(2018, 11, 10):  # ... and on again before Friday is
+        if day == date(2018, 11, 8):  # paused before Wednesday is computed ...
+            await week.update_job(lambda client, name: client.pause_job(name=name))
+        if day == date(2018, 11, 10):  # ... and resumed before Friday is
             assert await week.state.run(date(2018, 11, 7)) is None
             assert await week.state.run(date(2018, 11, 8)) is None
-            await week.change(lambda client, name: client.resume_job(name=name))
+            await week.update_job(lambda client, name: client.resume_job(name=name))
         await week.clock.advance_to(at(day, 1, 30))
         if day not in (date(2018, 11, 8), date(2018, 11, 9)):
             await week.aggregate()
@@ -207,13 +206,13 @@ async def test_a_week_with_two_nights_without_a_schedule_and_late_events_adds_up
         ("05 01:00", [4]),
         ("06 01:00", [5]),
         ("07 01:00", [6]),
-        ("10 01:00", [5, 6, 7, 8, 9]),  # two nights missed, and two days that were late meanwhile
+        ("10 01:00", [5, 6, 7, 8, 9]),  # two missed nights, and two days with late events since
         ("11 01:00", [10]),
         ("12 01:00", [9, 11]),
     ]
     assert await week.state.late_days() == []
     for day in WEEK:
-        for dimension, expected in plain_reading(by_day[day]).items():
+        for dimension, expected in expected_measures(by_day[day]).items():
             assert dict(await week.rollups.of_day(dimension, day)) == expected, (day, dimension)
 
 
@@ -221,8 +220,8 @@ def between(records: Records, since: datetime, until: datetime) -> Records:
     return [record for record in records if since.timestamp() <= record["ts"] / 1000 < until.timestamp()]
 
 
-def plain_reading(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the figures of a day by dimension and value, as one would write them down without this project."""
+def expected_measures(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the measures of a day by dimension and value, computed independently of this project."""
     users, songs, levels = (defaultdict[str, Records](list) for _ in range(3))
     for record in records:
         users[record["userId"]].append(record)

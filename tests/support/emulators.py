@@ -1,4 +1,4 @@
-"""Google's emulators and the local scheduler, without the functions, for as long as a fixture wants them."""
+"""Google's emulators and the local scheduler, without the functions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shared.config import Settings
 from shared.errors import MissingProgramError
 
 
-def running() -> Iterator[Settings]:
-    """Yield the settings to reach them; without the programs the test is skipped, or fails where CI is set."""
+def running_emulators() -> Iterator[Settings]:
+    """Yield the settings that reach them; without the programs the test is skipped, or fails where CI is set."""
     try:
         with Stack(functions=False) as stack:
             stack.make_schedule()

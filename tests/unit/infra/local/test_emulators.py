@@ -1,4 +1,4 @@
-"""Programs are found where they are installed, and told with the commands that install them where they aren't."""
+"""Installed programs are found; the error for a missing one contains the commands that install it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shared.errors import MissingProgramError
 
 
 @pytest.fixture
-def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A machine with an empty PATH."""
+def empty_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with an empty PATH and without a Google Cloud CLI."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("CLOUDSDK_ROOT_DIR", raising=False)
     monkeypatch.delenv("JAVA_HOME", raising=False)
@@ -27,7 +27,7 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_what_is_missing_is_told_with_what_installs_it(nothing: Path) -> None:
+def test_the_error_for_a_missing_program_names_the_commands_that_install_it(empty_machine: Path) -> None:
     with pytest.raises(MissingProgramError, match="apt-get install google-cloud-cli-bigtable-emulator"):
         emulators.find_bigtable()
     with pytest.raises(MissingProgramError, match="gcloud components install pubsub-emulator"):
@@ -36,29 +36,31 @@ def test_what_is_missing_is_told_with_what_installs_it(nothing: Path) -> None:
         emulators.find_java()
 
 
-def test_the_emulators_are_found_beside_gcloud_through_its_link(nothing: Path) -> None:
-    program(nothing / "sdk" / "bin" / "gcloud")
-    (nothing / "bin" / "gcloud").symlink_to(nothing / "sdk" / "bin" / "gcloud")
-    emulator = program(nothing / "sdk" / "platform" / "bigtable-emulator" / "cbtemulator")
+def test_the_emulators_are_found_beside_gcloud_through_its_link(empty_machine: Path) -> None:
+    program(empty_machine / "sdk" / "bin" / "gcloud")
+    (empty_machine / "bin" / "gcloud").symlink_to(empty_machine / "sdk" / "bin" / "gcloud")
+    emulator = program(empty_machine / "sdk" / "platform" / "bigtable-emulator" / "cbtemulator")
     for version in ("0.8.9", "0.8.20"):
         jar = program(
-            nothing / "sdk" / "platform" / "pubsub-emulator" / "lib" / f"cloud-pubsub-emulator-{version}-all.jar"
+            empty_machine / "sdk" / "platform" / "pubsub-emulator" / "lib" / f"cloud-pubsub-emulator-{version}-all.jar"
         )
 
     assert emulators.find_bigtable() == emulator
     assert emulators.find_pubsub().parent == jar.parent
 
 
-def test_a_told_root_and_java_home_are_used(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    emulator = program(nothing / "root" / "platform" / "bigtable-emulator" / "cbtemulator")
-    java = program(nothing / "jdk" / "bin" / "java")
-    monkeypatch.setenv("CLOUDSDK_ROOT_DIR", str(nothing / "root"))
-    monkeypatch.setenv("JAVA_HOME", str(nothing / "jdk"))
+def test_the_cli_root_and_java_home_of_the_environment_are_used(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator = program(empty_machine / "root" / "platform" / "bigtable-emulator" / "cbtemulator")
+    java = program(empty_machine / "jdk" / "bin" / "java")
+    monkeypatch.setenv("CLOUDSDK_ROOT_DIR", str(empty_machine / "root"))
+    monkeypatch.setenv("JAVA_HOME", str(empty_machine / "jdk"))
 
     assert emulators.find_bigtable() == emulator
     assert emulators.find_java() == java
 
 
-def test_an_emulator_on_the_path_wins(nothing: Path) -> None:
-    emulator = program(nothing / "bin" / "cbtemulator")
+def test_an_emulator_on_the_path_comes_first(empty_machine: Path) -> None:
+    emulator = program(empty_machine / "bin" / "cbtemulator")
     assert emulators.find_bigtable() == emulator

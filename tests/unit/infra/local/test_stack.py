@@ -1,4 +1,4 @@
-"""The stack chooses its ports, gives up one that it lost, and refuses what was asked wrongly before anything starts."""
+"""The stack chooses free ports, replaces a port that was taken meanwhile, and checks its input before it starts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from shared.errors import MissingProgramError, StackError
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Stack], None]], None]:
-    """Let a function stand in for the start of the parts."""
+def replace_start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Stack], None]], None]:
+    """Return a function that replaces the start of the parts."""
     for name in ("find_bigtable", "find_java", "find_pubsub"):
         monkeypatch.setattr(f"infra.local.emulators.{name}", lambda: Path("program"))
     return lambda start: monkeypatch.setattr(Stack, "_start", start)
 
 
-def test_a_port_that_somebody_takes_meanwhile_is_given_up(started: Callable[[Callable[[Stack], None]], None]) -> None:
+def test_a_port_that_another_program_takes_meanwhile_is_replaced(
+    replace_start: Callable[[Callable[[Stack], None]], None],
+) -> None:
     attempts: list[dict[str, int]] = []
     with contextlib.ExitStack() as others:
 
@@ -35,47 +37,49 @@ def test_a_port_that_somebody_takes_meanwhile_is_given_up(started: Callable[[Cal
                 other.listen()
                 raise StackError("pubsub-emulator ended with exit code 1")
 
-        started(start)
-        [asked] = free_ports(1)
-        with Stack(ports={"ingest": asked}) as stack:
+        replace_start(start)
+        [required] = free_ports(1)
+        with Stack(ports={"ingest": required}) as stack:
             assert stack.environment["PUBSUB_EMULATOR_HOST"] == f"127.0.0.1:{attempts[1]['pubsub']}"
             assert stack.settings.pubsub_emulator == stack.environment["PUBSUB_EMULATOR_HOST"]
 
     assert attempts[0]["pubsub"] != attempts[1]["pubsub"]
-    assert [ports["ingest"] for ports in attempts] == [asked, asked]
+    assert [ports["ingest"] for ports in attempts] == [required, required]
 
 
-def test_a_port_that_was_asked_for_is_given_to_nobody_else(
-    started: Callable[[Callable[[Stack], None]], None], monkeypatch: pytest.MonkeyPatch
+def test_a_required_port_is_given_to_no_other_part(
+    replace_start: Callable[[Callable[[Stack], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = free_ports(10)
     monkeypatch.setattr("infra.local.stack.free_ports", lambda count: ports[:count])
-    started(lambda stack: None)
+    replace_start(lambda stack: None)
     with Stack(ports={"aggregate": ports[0]}) as stack:
         assert len(set(stack.ports.values())) == 5
         assert stack.ports["aggregate"] == ports[0]
 
 
-def test_an_error_that_is_no_lost_port_is_told_at_once(started: Callable[[Callable[[Stack], None]], None]) -> None:
+def test_an_error_without_a_lost_port_is_raised_at_once(
+    replace_start: Callable[[Callable[[Stack], None]], None],
+) -> None:
     attempts: list[Stack] = []
 
     def start(stack: Stack) -> None:
         attempts.append(stack)
         raise StackError("ingest ended with exit code 1")
 
-    started(start)
+    replace_start(start)
     with pytest.raises(StackError, match="ingest ended with exit code 1"), Stack():
         pass
     assert len(attempts) == 1
 
 
-def test_one_port_for_two_parts_is_refused() -> None:
+def test_one_port_for_two_parts_is_an_error() -> None:
     [port] = free_ports(1)
     with pytest.raises(StackError, match="expected a different one for each part"):
         Stack(ports={"ingest": port, "aggregate": port}).__enter__()
 
 
-def test_a_busy_port_is_told_before_programs_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_taken_port_is_an_error_before_programs_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -85,7 +89,7 @@ def test_a_busy_port_is_told_before_programs_are_looked_for(monkeypatch: pytest.
             Stack(ports={"aggregate": port}).__enter__()
 
 
-def test_a_missing_emulator_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_emulator_names_the_commands_that_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):
         monkeypatch.delenv(name, raising=False)
@@ -93,10 +97,10 @@ def test_a_missing_emulator_is_told_with_what_installs_it(monkeypatch: pytest.Mo
         Stack().__enter__()
 
 
-def test_the_lines_to_paste_survive_a_shell(started: Callable[[Callable[[Stack], None]], None], tmp_path: Path) -> None:
+def test_the_exports_survive_a_shell(replace_start: Callable[[Callable[[Stack], None]], None], tmp_path: Path) -> None:
     contract = tmp_path / "my contract's $HOME.toml"
     contract.touch()
-    started(lambda stack: None)
+    replace_start(lambda stack: None)
     with Stack(contract=contract, functions=False) as stack:
         for part in ("bigtable-emulator", "pubsub-emulator", "scheduler"):
             stack._supervisor.start(part, ["sleep", "600"])

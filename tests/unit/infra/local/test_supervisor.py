@@ -1,50 +1,38 @@
-"""Processes end with their supervisor: by its end, an error, a signal, and even kill -9."""
+"""Processes end with their supervisor: at its end, after an error, a signal, and even kill -9."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.local.ports import accepts, claim_port, free_port, free_ports
 from infra.local.supervisor import Child, Supervisor
 from shared.errors import StackError
+from tests.support.processes import eventually, is_running, started
 from tests.support.samples import ROOT
 
 SLEEP = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
+END_SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits for its parent doesn't."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    give_up = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(0.01)
-    return True
+def name_of(number: signal.Signals) -> str:
+    return number.name
 
 
 def test_processes_end_with_the_block() -> None:
     with Supervisor() as supervisor:
         children = [supervisor.start(f"child-{number}", SLEEP) for number in range(3)]
-        supervisor.wait_until(lambda: all("ready" in child.last_words() for child in children), "no child is ready")
+        supervisor.wait_until(lambda: all("ready" in child.log_tail() for child in children), "no child is ready")
         folder = supervisor.folder
-    assert not any(alive(child.process.pid) for child in children)
+    assert not any(is_running(child.process.pid) for child in children)
     assert not folder.exists()
 
 
@@ -59,10 +47,10 @@ def test_processes_end_with_an_error() -> None:
     children: list[Child] = []
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert not alive(children[0].process.pid)
+    assert not is_running(children[0].process.pid)
 
 
-def test_one_that_ignores_sigterm_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.local.supervisor._GRACE", 0.2)
     script = """
         import os, signal, time
@@ -73,43 +61,43 @@ def test_one_that_ignores_sigterm_is_killed_with_its_children(monkeypatch: pytes
     """
     with Supervisor() as supervisor:
         child = supervisor.start("stubborn", [sys.executable, "-c", textwrap.dedent(script)])
-        supervisor.wait_until(lambda: child.last_words().strip().isdigit(), "it didn't fork")
-        grandchild = int(child.last_words())
-        assert alive(grandchild)
-    assert eventually(lambda: not alive(child.process.pid) and not alive(grandchild))
+        supervisor.wait_until(lambda: child.log_tail().strip().isdigit(), "the child didn't fork")
+        grandchild = int(child.log_tail())
+        assert is_running(grandchild)
+    assert eventually(lambda: not is_running(child.process.pid) and not is_running(grandchild))
 
 
 def test_higher_waves_end_first(tmp_path: Path) -> None:
     script = """
         import signal, sys, time
-        def tell(*_):
-            with open(sys.argv[1], "a") as told:
-                told.write(sys.argv[2])
+        def write(*_):
+            with open(sys.argv[1], "a") as order:
+                order.write(sys.argv[2])
             sys.exit()
-        signal.signal(signal.SIGTERM, tell)
+        signal.signal(signal.SIGTERM, write)
         print("ready", flush=True)
         time.sleep(600)
     """
-    told = tmp_path / "told"
+    order = tmp_path / "order"
     with Supervisor() as supervisor:
         children = [
             supervisor.start(
-                f"wave-{wave}", [sys.executable, "-c", textwrap.dedent(script), told, str(wave)], wave=wave
+                f"wave-{wave}", [sys.executable, "-c", textwrap.dedent(script), order, str(wave)], wave=wave
             )
             for wave in (1, 0, 2)
         ]
-        supervisor.wait_until(lambda: all("ready" in child.last_words() for child in children), "no child is ready")
-    assert told.read_text() == "210"
+        supervisor.wait_until(lambda: all("ready" in child.log_tail() for child in children), "no child is ready")
+    assert order.read_text() == "210"
 
 
-def test_one_that_ends_by_itself_is_told_with_its_last_words() -> None:
+def test_a_process_that_ends_by_itself_is_named_with_the_end_of_its_log() -> None:
     with Supervisor() as supervisor:
         supervisor.start("short", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"])
-        with pytest.raises(StackError, match=r"short ended with exit code 3; its last words:\nthe reason"):
+        with pytest.raises(StackError, match=r"short ended with exit code 3; its log ends with:\nthe reason"):
             supervisor.wait_until(lambda: False, "never")
 
 
-def test_one_that_isnt_ready_in_time_is_told() -> None:
+def test_a_process_that_isnt_ready_in_time_is_an_error() -> None:
     with Supervisor() as supervisor:
         supervisor.start("slow", SLEEP)
         with pytest.raises(StackError, match=r"it isn't ready after 0.1 s"):
@@ -121,26 +109,13 @@ def test_a_program_that_cant_be_started_is_named() -> None:
         supervisor.start("thing", ["/nowhere"])
 
 
-def test_a_place_without_permission_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_log_folder_that_cant_be_made_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(StackError, match=r"missing: no folder for logs can be made"), Supervisor():
         pass
 
 
-def test_a_taken_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert accepts(port)
-        with pytest.raises(StackError, match=f"bigtable: found port {port} taken"):
-            claim_port("bigtable", port)
-    assert not accepts(port)
-    assert claim_port("bigtable", port) == port
-    assert free_port() > 1023
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [*END_SIGNALS, signal.SIGKILL], ids=name_of)
 def test_processes_end_with_their_parent(number: signal.Signals, tmp_path: Path) -> None:
     script = f"""
         import time
@@ -151,74 +126,74 @@ def test_processes_end_with_their_parent(number: signal.Signals, tmp_path: Path)
             print("ready", flush=True)
             time.sleep(600)
     """
-    parent = subprocess.Popen(
+    with started(
         [sys.executable, "-c", textwrap.dedent(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=Path(__file__).parents[4],
+        cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
-        start_new_session=True,
-    )
-    with parent:
-        assert parent.stdout is not None
-        pids = [int(parent.stdout.readline()) for _ in range(2)]
-        assert parent.stdout.readline() == "ready\n"
-        assert all(map(alive, pids))
+    ) as parent:
+        pids = [int(read_line(parent)) for _ in range(2)]
+        assert read_line(parent) == "ready\n"
+        assert all(map(is_running, pids))
 
         parent.send_signal(number)
         if number is not signal.SIGKILL:
-            parent.send_signal(number)  # a second one, while it is ending
+            parent.send_signal(number)  # a second one, during the shutdown
         parent.wait(20)
 
-    assert eventually(lambda: not any(map(alive, pids)))
+    assert eventually(lambda: not any(map(is_running, pids)))
     if number is not signal.SIGKILL:
         assert list(tmp_path.iterdir()) == []
 
 
-ATTACKED = """
+SCRIPT = """
     import os, signal, subprocess, tempfile, threading, time
     from infra.local import supervisor as module
     module._GRACE = 0.3
     {before}
     with module.Supervisor() as supervisor:
         child = supervisor.start("stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
-        supervisor.wait_until(lambda: "ready" in child.last_words(), "the child isn't ready")
+        supervisor.wait_until(lambda: "ready" in child.log_tail(), "the child isn't ready")
         print(child.process.pid, flush=True)
         {body}
 """
 
 
-def attacked(before: str, tmp_path: Path, body: str = "time.sleep(600)") -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def supervising(before: str, tmp_path: Path, body: str = "time.sleep(600)") -> Iterator[subprocess.Popen[str]]:
+    """Run a supervisor of one child that ignores SIGTERM; `before` and `body` are code around its start."""
     logs = tmp_path / "logs"
     logs.mkdir()
-    with (tmp_path / "err").open("w") as err:
-        return subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(ATTACKED).format(before=textwrap.dedent(before), body=body)],
-            stdout=subprocess.PIPE,
-            stderr=err,
-            text=True,
-            cwd=Path(__file__).parents[4],
-            env={**os.environ, "TMPDIR": str(logs), "SLUICE_ATTACK": str(tmp_path)},
-            start_new_session=True,
-        )
+    code = textwrap.dedent(SCRIPT).format(before=textwrap.dedent(before), body=body)
+    environment = {**os.environ, "TMPDIR": str(logs), "SLUICE_TEST": str(tmp_path)}
+    with (
+        (tmp_path / "err").open("w") as err,
+        started([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=err, cwd=ROOT, env=environment) as parent,
+    ):
+        yield parent
 
 
-def attacked_alive(tmp_path: Path) -> bool:
-    """Whether anything runs that was started with the mark of this test in its environment."""
-    mark = f"SLUICE_ATTACK={tmp_path}".encode()
+def read_line(parent: subprocess.Popen[str]) -> str:
+    """Read a line of the output; the time limit of the test ends a wait."""
+    assert parent.stdout is not None
+    return parent.stdout.readline()
+
+
+def leftovers(tmp_path: Path) -> list[int]:
+    """Return the processes that a test left behind, found by a variable of their environment."""
+    variable = f"SLUICE_TEST={tmp_path}".encode()
+    found = []
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (path / "environ").read_bytes().split(b"\0") and alive(int(path.name)):
-                return True
-        except OSError:
-            continue
-    return False
+        with contextlib.suppress(OSError):
+            if variable in (path / "environ").read_bytes().split(b"\0") and is_running(int(path.name)):
+                found.append(int(path.name))
+    return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
-def test_a_signal_between_the_fork_and_the_list_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
-    """With a second thread, which takes the signals that the main thread masks."""
+@pytest.mark.parametrize("number", END_SIGNALS, ids=name_of)
+def test_a_signal_between_fork_and_registration_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
+    """A second thread runs: it takes the signals that the main thread masks."""
     before = f"""
         threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
         start = subprocess.Popen.__init__
@@ -228,10 +203,10 @@ def test_a_signal_between_the_fork_and_the_list_leaves_nothing(number: signal.Si
             time.sleep(0.05)
         subprocess.Popen.__init__ = interrupted
     """
-    with attacked(before, tmp_path) as parent:
+    with supervising(before, tmp_path) as parent:
         assert parent.wait(20) in (-number, 128 + number)
 
-    assert not attacked_alive(tmp_path)
+    assert leftovers(tmp_path) == []
     assert list((tmp_path / "logs").iterdir()) == []
 
 
@@ -241,26 +216,23 @@ def test_a_signal_between_the_fork_and_the_list_leaves_nothing(number: signal.Si
     ids=lambda numbers: "+".join(number.name for number in numbers),
 )
 @pytest.mark.parametrize("body", ["time.sleep(600)", "while True: pass"], ids=["waiting", "computing"])
-def test_signals_that_come_together_leave_nothing(
-    numbers: tuple[signal.Signals, ...], body: str, tmp_path: Path
-) -> None:
-    """As when a terminal closes: while the process is stopped they gather, and then all of them are handled at once."""
-    with attacked("", tmp_path, body) as parent:
-        assert parent.stdout is not None
-        assert alive(int(parent.stdout.readline()))
+def test_simultaneous_signals_leave_no_process(numbers: tuple[signal.Signals, ...], body: str, tmp_path: Path) -> None:
+    """A terminal that closes sends several signals: a stopped process gets all of them at once when it continues."""
+    with supervising("", tmp_path, body) as parent:
+        assert is_running(int(read_line(parent)))
         parent.send_signal(signal.SIGSTOP)
         for number in numbers:
             parent.send_signal(number)
         parent.send_signal(signal.SIGCONT)
         parent.wait(20)
 
-    assert not attacked_alive(tmp_path)
+    assert leftovers(tmp_path) == []
     assert list((tmp_path / "logs").iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
-def test_a_running_loop_ends_without_a_task_being_blamed(number: signal.Signals, tmp_path: Path) -> None:
-    """What a task cleans up is cleaned up, and nothing is told about exceptions that nobody retrieved."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=name_of)
+def test_a_signal_ends_a_running_loop_with_its_cleanup(number: signal.Signals, tmp_path: Path) -> None:
+    """Tasks clean up, and asyncio reports no exception that was never retrieved."""
     before = """
         import asyncio
         async def busy():
@@ -275,10 +247,9 @@ def test_a_running_loop_ends_without_a_task_being_blamed(number: signal.Signals,
                 await asyncio.sleep(0.01)
                 print("cleaned up", flush=True)
     """
-    with attacked(before, tmp_path, "asyncio.run(work())") as parent:
-        assert parent.stdout is not None
-        parent.stdout.readline()
-        assert parent.stdout.readline() == "looping\n"
+    with supervising(before, tmp_path, "asyncio.run(work())") as parent:
+        read_line(parent)
+        assert read_line(parent) == "looping\n"
         parent.send_signal(number)
         out, _ = parent.communicate(timeout=20)
 
@@ -286,10 +257,10 @@ def test_a_running_loop_ends_without_a_task_being_blamed(number: signal.Signals,
     assert "cleaned up" in out
     assert "never retrieved" not in err
     assert err.count("Traceback") == (1 if number == signal.SIGINT else 0), err  # that of KeyboardInterrupt itself
-    assert not attacked_alive(tmp_path)
+    assert leftovers(tmp_path) == []
 
 
-def test_a_loop_that_doesnt_come_to_it_ends_at_the_second_signal(tmp_path: Path) -> None:
+def test_a_second_signal_ends_a_blocked_loop(tmp_path: Path) -> None:
     before = """
         import asyncio
         module._BURST = 0.05
@@ -297,45 +268,46 @@ def test_a_loop_that_doesnt_come_to_it_ends_at_the_second_signal(tmp_path: Path)
             print("looping", flush=True)
             time.sleep(600)
     """
-    with attacked(before, tmp_path, "asyncio.run(work())") as parent:
-        assert parent.stdout is not None
-        parent.stdout.readline()
-        assert parent.stdout.readline() == "looping\n"
+    with supervising(before, tmp_path, "asyncio.run(work())") as parent:
+        read_line(parent)
+        assert read_line(parent) == "looping\n"
         parent.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             parent.wait(0.3)
         parent.send_signal(signal.SIGTERM)
         assert parent.wait(20) == 128 + signal.SIGTERM
-    assert not attacked_alive(tmp_path)
+    assert leftovers(tmp_path) == []
 
 
-def test_impatience_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C again and again, for longer than signals count as one."""
-    with attacked("module._GRACE = 1.5", tmp_path) as parent:
-        assert parent.stdout is not None
-        parent.stdout.readline()
-        while parent.poll() is None:
+def test_repeated_signals_during_the_shutdown_leave_no_process(tmp_path: Path) -> None:
+    """Ctrl-C is sent again and again, for longer than a burst of signals counts as one."""
+    with supervising("module._GRACE = 1.5", tmp_path) as parent:
+        read_line(parent)
+
+        def interrupt() -> bool:
             parent.send_signal(signal.SIGINT)
             time.sleep(0.02)
+            return parent.poll() is not None
 
-    assert not attacked_alive(tmp_path)
+        assert eventually(interrupt)
+
+    assert leftovers(tmp_path) == []
     assert list((tmp_path / "logs").iterdir()) == []
 
 
-def test_a_process_that_outlives_its_terminal_stays(tmp_path: Path) -> None:
-    with attacked("signal.signal(signal.SIGHUP, signal.SIG_IGN)", tmp_path) as parent:
-        assert parent.stdout is not None
-        child = int(parent.stdout.readline())
+def test_an_ignored_sighup_stays_ignored(tmp_path: Path) -> None:
+    with supervising("signal.signal(signal.SIGHUP, signal.SIG_IGN)", tmp_path) as parent:
+        child = int(read_line(parent))
         parent.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             parent.wait(0.3)
-        assert alive(child)
+        assert is_running(child)
         parent.send_signal(signal.SIGTERM)
         assert parent.wait(20) == 128 + signal.SIGTERM
-    assert not attacked_alive(tmp_path)
+    assert leftovers(tmp_path) == []
 
 
-def test_no_place_for_logs_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_temporary_folder_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc/nowhere"])
     before = signal.getsignal(signal.SIGTERM)
@@ -344,22 +316,27 @@ def test_no_place_for_logs_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_free_ports_are_different_ones() -> None:
-    assert len(set(free_ports(200))) == 200
-
-
-@pytest.mark.parametrize("module", ["infra.cli.main", "infra.local.end_to_end", "tests.conftest"])
-def test_grpc_knows_before_it_is_imported_that_processes_are_started(module: str) -> None:
+@pytest.mark.parametrize(
+    "module",
+    [
+        "infra.cli.main",
+        "infra.local.end_to_end",
+        "infra.local.relay",
+        "infra.emulators.scheduler.__main__",
+        "tests.conftest",
+    ],
+)
+def test_grpc_fork_support_is_off_before_grpc_is_imported(module: str) -> None:
     code = f"""
         import {module}
         import grpc, subprocess
         with grpc.insecure_channel("127.0.0.1:9") as channel:
-            grpc.channel_ready_future(channel)  # has threads, of which gRPC would complain at a fork
+            grpc.channel_ready_future(channel)  # has threads; with fork support gRPC would warn at a fork
             for _ in range(3):
                 subprocess.run(["true"], preexec_fn=lambda: None)
     """
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert told.stderr == ""
+    assert ran.stderr == ""
