@@ -28,7 +28,7 @@ from shared.timestamps import EPOCH
 from shared.validation.checks import ValueCheck, value_check
 from shared.validation.column_checks import ColumnCheck, column_check
 from shared.validation.results import Accepted
-from shared.validation.transform import ColumnShape, column_shape_of, pop_path, shape_of
+from shared.validation.transform import ColumnShape, branches_of, column_shape_of, pop_path, prune, shape_of
 
 # Unknown fields added to the types: producers send a few, and a hostile producer must not grow the types without limit.
 MAX_LEARNED_FIELDS = 64
@@ -208,7 +208,8 @@ class FastPath:
         positions = {name: position for position, name in enumerate(names)}
         positions |= {field.name: position for position, field in enumerate(nested, len(names) + len(unknown))}
         self._nested = [(unknown_positions[field.path[0]], field.path[1:]) for field in nested]
-        self._heads = [unknown_positions[head] for head in heads]
+        branches = branches_of(fields)
+        self._heads = [(unknown_positions[head], branches[head]) for head in heads]
         self._defaults = [(positions[field.name], field.default) for field in fields if field.default is not None]
         self._user, self._time = positions[self._contract.user], positions[self._contract.time]
         self._id = [positions[name] for name in self._contract.id]
@@ -234,9 +235,13 @@ class FastPath:
         for position, path in self._nested:
             objects = batch.columns[position]
             batch.columns.append([pop_path(each, path) if each else None for each in objects])
-            batch.columns[position] = [each or msgspec.UNSET for each in objects]
+        for position, branches in self._heads:
+            if branches:
+                for each in filter(None, batch.columns[position]):
+                    prune(each, branches)
+            batch.columns[position] = [each or msgspec.UNSET for each in batch.columns[position]]
         if not self._allows_unknown:
-            for position in self._heads:
+            for position, _ in self._heads:
                 batch.keep([each is msgspec.UNSET for each in batch.columns[position]])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shared import timestamps
@@ -19,7 +19,7 @@ class Transform:
     UTC. An optional field that is null is left out, so that an empty cell of a CSV file and a JSON object without the
     key make the same event. A default replaces both. Unknown fields follow the others, sorted by name, if the contract
     keeps them. An unknown field with the name of a contract's field is left out, because the event would have two
-    fields of that name.
+    fields of that name. So is an object that contains fields of the contract and nothing else.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -28,11 +28,7 @@ class Transform:
             for field in contract.fields
         ]
         self._names = frozenset(field.name for field in contract.fields)
-        self._branches: dict[str, Any] = {}
-        for field in contract.fields:
-            branch = self._branches
-            for key in field.path[:-1]:
-                branch = branch.setdefault(key, {})
+        self._branches = branches_of(contract.fields)
         self._keep = contract.unknown_fields == "keep"
         self._report = contract.unknown_fields == "reject"
 
@@ -48,6 +44,7 @@ class Transform:
                 event[name] = default
             elif value is not None or (found and required):
                 event[name] = value if shape is None else shape(value)
+        prune(rest, self._branches)
         if rest and self._keep:
             event |= {key: rest[key] for key in sorted(rest) if key not in self._names}
         return event, tuple(rest) if self._report else ()
@@ -115,14 +112,36 @@ def _has_path(value: Any, path: tuple[str, ...]) -> bool:
 
 
 def pop_path(tree: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """Remove and return the value at the path, None if there is none; objects that become empty are removed too."""
-    head, *rest = path
-    if not rest:
-        return tree.pop(head, None)
-    inner = tree.get(head)
-    if not inner or not isinstance(inner, dict):
-        return None
-    value = pop_path(inner, tuple(rest))
-    if len(inner) == 0:
-        del tree[head]
-    return value
+    """Remove and return the value at the path, None if there is none."""
+    *parents, last = path
+    for key in parents:
+        inner = tree.get(key)
+        if type(inner) is not dict:
+            return None
+        tree = inner
+    return tree.pop(last, None)
+
+
+def prune(tree: dict[str, Any], branches: Mapping[str, Any]) -> None:
+    """Remove the empty objects on the paths of fields, whether a field was removed from them or they arrived empty.
+
+    Args:
+        tree: a record without the values of its fields.
+        branches: the objects on the paths, by name, each with the objects inside it.
+    """
+    for key, inner_branches in branches.items():
+        value = tree.get(key)
+        if type(value) is dict:
+            prune(value, inner_branches)
+            if not value:
+                del tree[key]
+
+
+def branches_of(fields: Sequence[Field]) -> dict[str, Any]:
+    """Return the objects on the paths of fields, as `prune` takes them."""
+    branches: dict[str, Any] = {}
+    for field in fields:
+        branch = branches
+        for key in field.path[:-1]:
+            branch = branch.setdefault(key, {})
+    return branches
