@@ -195,7 +195,7 @@ def value_of_row(row_key: bytes) -> str:
     return unquote(re.sub(r"%[0-9A-F]?$", "", start), errors="ignore") + "…"
 
 
-def state_row(kind: Literal["run", "late"], day: date) -> bytes:
+def state_row(kind: Literal["run", "late", "claim"], day: date) -> bytes:
     """Return the row key in `state` of a day's runs, or of its late events."""
     return f"{kind}#{format_day(day)}".encode()
 

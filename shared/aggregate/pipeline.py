@@ -100,7 +100,8 @@ class AggregatePipeline:
     async def _run(self, day: date) -> Summary:
         started = now()
         earlier = await self._state.run(day)
-        quality, run = Quality(self._contract.max_rejected), self._aggregates.begin(day, started)
+        start = await self._state.claim_start(day)
+        quality, run = Quality(self._contract.max_rejected), self._aggregates.begin(day, start)
         async with RollupRunner(self._contract) as runner:
             await self._read(day, runner, quality, run)
             async with aclosing(runner.finish()) as remaining:
@@ -110,8 +111,7 @@ class AggregatePipeline:
         quality.rejected, quality.rules = await self._rejected.count(day)
         await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
-        micros = int(started.timestamp() * 1_000) * 1_000
-        await self._state.finish_run(day, Run(micros, runner.events, quality.repeated, dimensions))
+        await self._state.finish_run(day, Run(run.micros, runner.events, quality.repeated, dimensions))
         swept = await self._aggregates.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(
@@ -196,11 +196,11 @@ async def _group_by_user(batches: AsyncIterator[list[Row]]) -> AsyncIterator[lis
         yield [current_rows]
 
 
-def _deduplicate(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:
+def _deduplicate(rows: list[Row]) -> tuple[list[bytes], list[tuple[bytes, bytes]], int]:
     """Keep only the newest event of each id in a user's day.
 
     Returns:
-        The events, the findings of events that have any, and the number of events left out.
+        The events, those that have findings with their findings, and the number of events left out.
     """
     if len(rows) == 1 and _has_only_distinct_events(rows[0]):
         return rows[0].values, [], 0
@@ -217,7 +217,8 @@ def _deduplicate(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:
             else:
                 values[event_id] = value
                 qualifiers.append(qualifier)
-    findings = [found[qualifier] for qualifier in qualifiers if qualifier in found] if found else []
+    events = zip(values.values(), qualifiers, strict=True)
+    findings = [(event, found[qualifier]) for event, qualifier in events if qualifier in found]
     return list(values.values()), findings, repeated
 
 

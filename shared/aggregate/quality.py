@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from shared.contracts.model import RESERVED_DIMENSION
-from shared.validation.results import Finding
+from shared.validation.results import StoredFindings
 
-_findings = msgspec.json.Decoder(list[Finding])
+_decode_findings = msgspec.json.Decoder(StoredFindings).decode
 
 
 @dataclass(slots=True)
@@ -45,10 +46,15 @@ class Quality:
         """Whether the share of rejected events exceeds the contract's `max_rejected`."""
         return self.max_rejected is not None and self.share_rejected > self.max_rejected
 
-    def count_warnings(self, findings: Iterable[bytes]) -> None:
-        """Count the findings of stored events, each item the JSON stored beside one event."""
-        for each in findings:
-            self.warned.update({finding.rule for finding in _findings.decode(each)})
+    def count_warnings(self, events: Iterable[tuple[bytes, bytes]]) -> None:
+        """Count the findings of stored events, each given as the event and the JSON stored beside it.
+
+        Findings of an earlier event with the same cell key are left out.
+        """
+        for event, stored in events:
+            findings = _decode_findings(stored)
+            if findings.event == crc32(event):
+                self.warned.update({finding.rule for finding in findings.findings})
 
     def rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
         """Return (dimension, value, measures): the whole day, then warnings and rejections by rule."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -25,7 +25,6 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
 from shared.tables.state import Run, StateTable
-from shared.timestamps import now
 
 FAMILY = "a"
 BY_HAND = b"_by_hand"
@@ -52,7 +51,7 @@ class RunWriter:
     def __init__(self, bigtable: Bigtable, day: date, started: datetime) -> None:
         self._bigtable = bigtable
         self._day = day
-        self._micros = _micros(started)
+        self.micros = _micros(started)
         self._write_slots = asyncio.Semaphore(_MAX_CONCURRENT_WRITES)
         self.rows = 0
 
@@ -66,7 +65,7 @@ class RunWriter:
                     (row_keys.aggregate_row(dimension, self._day, value), measures)
                     for dimension, value, measures in chunk
                 ]
-                _set_measures(mutations, self._micros, keyed)
+                _set_measures(mutations, self.micros, keyed)
                 await self._bigtable.write(AGGREGATES, mutations)
             self.rows += len(chunk)
 
@@ -121,9 +120,13 @@ class AggregatesTable:
 
     async def write_by_hand(self, dimension: str, value: str, day: date, measures: Mapping[str, Any]) -> None:
         """Write measures outside of a run; they are visible at once, until a run of the day writes the same row."""
-        mutations = Mutations()
-        micros = _micros(now())
         row_key = row_keys.aggregate_row(dimension, day, value)
+        run, row = await asyncio.gather(self._state.run(day), self._bigtable.row(AGGREGATES, row_key))
+        # After what readers see, whatever the clock of this machine says, and before a run that starts later.
+        written = [_micros(datetime(day.year, day.month, day.day, tzinfo=UTC)), run.micros if run else 0]
+        written += [cell.micros for cell in row.cells if cell.qualifier == BY_HAND] if row else []
+        micros = max(written) + 1_000
+        mutations = Mutations()
         _set_measures(mutations, micros, [(row_key, measures)])
         mutations.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
         await self._bigtable.write(AGGREGATES, mutations)

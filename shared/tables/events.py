@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import compress, islice
 from typing import Any, TypeVar
+from zlib import crc32
 
 import msgspec
 
@@ -17,7 +18,7 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import OverloadedError
 from shared.timestamps import EPOCH, days_between
-from shared.validation.results import Accepted
+from shared.validation.results import Accepted, StoredFindings
 
 T = TypeVar("T")
 
@@ -67,9 +68,12 @@ class EventsTable:
             cell_keys, values, warnings = zip(*events, strict=True)
             mutations.set_cells(FAMILY, cell_keys, values)
             if any(warnings):
-                mutations.set_cells(
-                    FINDINGS, list(compress(cell_keys, warnings)), list(map(_encode_findings, filter(None, warnings)))
-                )
+                findings = [
+                    _encode_findings(StoredFindings(crc32(value), found))
+                    for value, found in zip(values, warnings, strict=True)
+                    if found
+                ]
+                mutations.set_cells(FINDINGS, list(compress(cell_keys, warnings)), findings)
         return mutations
 
     async def of_user(

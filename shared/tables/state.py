@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
+import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,7 +20,7 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError
 from shared.row_keys import CellKey
-from shared.timestamps import MICROSECONDS_PER_DAY
+from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, now
 
 FAMILY = "s"
 _RUN, _LATE, _LAYOUT = b"run", b"late", b"places"
@@ -88,11 +90,42 @@ class StateTable:
         scan = Scan(ranges=[(b"run#", row_keys.state_row("run", day))], limit=1)
         return bool([row async for row in self._bigtable.read(STATE, scan)])
 
+    async def claim_start(self, day: date) -> datetime:
+        """Return a start for a run of a day: later than its current run, and claimed by no other run.
+
+        Clocks alone would let two runs share their timestamps, and readers would see a mixture of both.
+        """
+        claim = uuid.uuid4().hex.encode()
+        start = now()
+        while True:
+            current = await self.run(day)
+            earlier = [current.micros] if current else []
+            earlier += [micros for other, micros in (await self._claims(day)).items() if other != claim]
+            micros = max([int(start.timestamp() * 1_000) * 1_000, *(each + 1_000 for each in earlier)])
+            mutations = Mutations()
+            mutations.delete_cells(row_keys.state_row("claim", day), FAMILY, claim)
+            mutations.set_cell(row_keys.state_row("claim", day), FAMILY, claim, micros, b"1")
+            await self._bigtable.write(STATE, mutations)
+            claims = await self._claims(day)
+            start = EPOCH + timedelta(microseconds=micros)
+            # A run that claims the same start at the same time sees this claim, too, and both move on.
+            if list(claims.values()).count(micros) == 1:
+                return start
+            start += timedelta(milliseconds=random.randint(1, 64))  # noqa: S311 - jitter, no secret
+
+    async def _claims(self, day: date) -> dict[bytes, int]:
+        """Return the starts of the runs of a day that are not finished, by their claims."""
+        row: Any = await self._bigtable.row(STATE, row_keys.state_row("claim", day))
+        return dict(zip(row.qualifiers, row.micros, strict=True)) if row else {}
+
     async def finish_run(self, day: date, run: Run) -> None:
         """Write the marker of a run; it becomes the current run unless one that started later has finished."""
         mutations = Mutations()
         # The cell's timestamp is the run's start, so the newest cell is the newest run whichever finishes last.
         mutations.set_cell(row_keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))
+        for claim, micros in (await self._claims(day)).items():
+            if micros <= run.micros:  # a later run starts after this one in any case
+                mutations.delete_cells(row_keys.state_row("claim", day), FAMILY, claim)
         await self._bigtable.write(STATE, mutations)
 
     async def mark_late_events(self, cell_keys: Sequence[CellKey]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -86,3 +87,15 @@ class Rejected(NamedTuple):
 
 
 Verdict = Accepted | Rejected
+
+
+class StoredFindings(msgspec.Struct, frozen=True, array_like=True):
+    """The findings beside a stored event.
+
+    Attributes:
+        event: CRC-32 of the event; findings of an earlier event with the same cell key don't match it.
+        findings: of its `warn` checks.
+    """
+
+    event: int
+    findings: Sequence[Finding]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections import defaultdict
@@ -312,6 +313,63 @@ async def test_the_quality_of_a_day_is_stored_as_measures(
         "rejected": {"null": 2, "one_of": 1},
     }
     assert not (await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)).too_many_rejected
+
+
+async def test_manually_written_measures_are_visible_on_a_slow_clock(
+    bigtable: Bigtable, aggregates: AggregatesTable
+) -> None:
+    fast = now() + timedelta(minutes=10)  # the run's machine is ten minutes fast, this one is right
+    await aggregates.begin(DAY, fast).write([("guess", "x", {"n": 1})])
+    await StateTable(bigtable).finish_run(DAY, _run(fast))
+
+    await aggregates.write_by_hand("guess", "x", DAY, {"n": 2})
+    assert await aggregates.of_value("guess", "x", DAY) == {"n": 2}
+    await aggregates.write_by_hand("guess", "x", DAY, {"n": 3})
+    assert await aggregates.of_value("guess", "x", DAY) == {"n": 3}
+
+
+async def test_runs_that_begin_at_the_same_time_are_never_mixed(
+    bigtable: Bigtable, aggregates: AggregatesTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ingest(bigtable, [music_event(number) for number in range(20)])
+    moment = now()
+    monkeypatch.setattr("shared.tables.state.now", lambda: moment)
+    contract, before = load_contract(MUSIC_CONTRACT), int(moment.timestamp() * 1_000) * 1_000
+
+    await asyncio.gather(*(AggregatePipeline(bigtable, contract).run(DAY) for _ in range(4)))
+
+    users = dict(await aggregates.of_day("user", DAY))
+    assert sum(each["total_events"] for each in users.values()) == 20
+    run = await StateTable(bigtable).run(DAY)
+    assert run is not None
+    assert run.micros >= before + 3_000
+
+
+async def test_a_run_starts_after_the_current_one_whatever_its_clock_says(bigtable: Bigtable) -> None:
+    state = StateTable(bigtable)
+    future = now() + timedelta(hours=1)
+    await state.finish_run(DAY, _run(future))
+
+    assert await state.claim_start(DAY) > future
+
+
+async def test_claimed_starts_are_unique_and_removed_by_later_runs(bigtable: Bigtable, settings: Settings) -> None:
+    state = StateTable(bigtable)
+
+    starts = await asyncio.gather(*(state.claim_start(DAY) for _ in range(8)))
+
+    assert len(set(starts)) == 8
+    await state.finish_run(DAY, _run(max(starts)))
+    assert dump(settings, "state", b"claim#") == {}
+
+
+async def test_a_corrected_event_has_no_earlier_warning(bigtable: Bigtable, aggregates: AggregatesTable) -> None:
+    await ingest(bigtable, [music_event(1, duration=-1), music_event(2, duration=-1)])
+    await ingest(bigtable, [music_event(1, duration=5)])
+
+    await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+
+    assert await aggregates.of_value("quality", "warned", DAY) == {"range": 1}
 
 
 def _run(started: datetime) -> Run:

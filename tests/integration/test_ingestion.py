@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
@@ -107,7 +108,10 @@ async def test_a_warning_is_stored_with_its_event(pipeline: IngestPipeline, sett
     assert len(list(cells(table, "e"))) == 2
     [(_, qualifier, _, findings)] = cells(table, "f")
     assert qualifier.endswith(b"#evt-000001")
-    assert json.loads(findings)[0] == {
+    crc, found = json.loads(findings)
+    [event] = [value for _, key, _, value in cells(table, "e") if key == qualifier]
+    assert crc == zlib.crc32(event)
+    assert found[0] == {
         "rule": "range",
         "field": "duration",
         "found": "-1",
