@@ -1,7 +1,10 @@
-"""Replay rejected events and dead letters: publish them again with the time of their first publication.
+"""Replay rejected events: publish them again with the time of their first publication.
 
 A rejected event is deleted only after it was found in the table `events`. An interrupted replay can be repeated: it
 deletes the events that were stored in the meantime and publishes the others again, with the same cell keys.
+
+A replay never replaces a stored event with another body, unless it is asked to overwrite: the stored one is the
+producer's correction in nearly every case. Of several rejected bodies of one event it replays the last published.
 """
 
 from __future__ import annotations
@@ -11,18 +14,16 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.batch.subscriber import Subscriber
 from shared import timestamps
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.ingest.pipeline import validate_message
-from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, Message, pack
+from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, pack
 from shared.pubsub.publisher import Publisher
 from shared.tables.events import FAMILY
 from shared.tables.rejected import RejectedEvent, RejectedTable
@@ -34,9 +35,6 @@ _MAX_WAIT = 60.0
 _POLL_INTERVAL = 0.2  # seconds
 _MAX_EVENTS_IN_MEMORY = 1_000
 _BATCH_SIZE = 100  # events per message, and messages per call
-# The prefix of the attributes that Pub/Sub adds to a message when it forwards it to a dead-letter topic.
-_DEAD_LETTER = "CloudPubSubDeadLetterSource"
-_DEAD_LETTER_TIME = f"{_DEAD_LETTER}TopicPublishTime"
 
 
 @dataclass(slots=True)
@@ -50,6 +48,7 @@ class Replay:
         stored: events that were found in the table `events` and deleted from `rejected`.
         published: messages.
         waiting: events that were published and are not stored yet.
+        left_alone: events that were not published, because another body is stored or was published later.
     """
 
     looked_at: int = 0
@@ -58,6 +57,7 @@ class Replay:
     stored: int = 0
     published: int = 0
     waiting: int = 0
+    left_alone: int = 0
 
 
 async def replay_rejected(
@@ -69,6 +69,7 @@ async def replay_rejected(
     rule: str | None = None,
     limit: int | None = None,
     dry_run: bool = False,
+    overwrite: bool = False,
     max_wait: float = _MAX_WAIT,
 ) -> Replay:
     """Publish the rejected events that pass the contract now, and delete those that are stored.
@@ -81,6 +82,7 @@ async def replay_rejected(
         rule: replay only events that broke this rule.
         limit: the most events to look at.
         dry_run: count the events without changing anything.
+        overwrite: replace stored events with other bodies, too.
         max_wait: seconds to wait for the function to store the events.
     """
     replay, validator = Replay(), Validator(contract)
@@ -94,69 +96,38 @@ async def replay_rejected(
             replay.failing.update(rules_broken(verdict.findings))
             continue
         replay.passing += 1
-        if not dry_run:
-            batch.append((event, verdict))
-            if len(batch) == _MAX_EVENTS_IN_MEMORY:
-                await _publish_and_delete(bigtable, publisher, batch, replay, max_wait)
-                batch = []
-    await _publish_and_delete(bigtable, publisher, batch, replay, max_wait)
+        batch.append((event, verdict))
+        if len(batch) == _MAX_EVENTS_IN_MEMORY:
+            await _replay_batch(bigtable, publisher, batch, replay, max_wait, dry_run=dry_run, overwrite=overwrite)
+            batch = []
+    await _replay_batch(bigtable, publisher, batch, replay, max_wait, dry_run=dry_run, overwrite=overwrite)
     return replay
 
 
-async def replay_dead_letters(
-    subscriber: Subscriber,
-    publisher: Publisher,
-    contract: Contract,
-    *,
-    limit: int | None = None,
-    dry_run: bool = False,
-) -> Replay:
-    """Publish dead letters again, and acknowledge each after it is published.
-
-    Args:
-        subscriber: pulls from the subscription of the dead-letter topic.
-        publisher: publishes to the topics of the project.
-        contract: the contract to count passing and failing events against.
-        limit: the most messages to look at.
-        dry_run: count the events without publishing or acknowledging.
-    """
-    replay, validator = Replay(), Validator(contract)
-    pulled: list[str] = []
-    while limit is None or replay.looked_at < limit:
-        most = _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit - replay.looked_at)
-        batch = await subscriber.pull(most)
-        if not batch:
-            break
-        for received in batch:
-            replay.looked_at += 1
-            message = received.message
-            for verdict in validate_message(validator, _redelivered(message)):
-                if isinstance(verdict, Accepted):
-                    replay.passing += 1
-                else:
-                    replay.failing.update(rules_broken(verdict.findings))
-        ids = [received.ack_id for received in batch]
-        if dry_run:
-            pulled += ids
-            continue
-        await publisher.publish("events", [_as_first_published(received.message) for received in batch])
-        replay.published += len(batch)
-        await subscriber.acknowledge(ids)
-    if pulled:
-        await subscriber.nack(pulled)
-    return replay
-
-
-async def _publish_and_delete(
+async def _replay_batch(
     bigtable: Bigtable,
     publisher: Publisher,
     events: list[tuple[RejectedEvent, Accepted]],
     replay: Replay,
     max_wait: float,
+    *,
+    dry_run: bool,
+    overwrite: bool,
 ) -> None:
     """Publish the events that aren't stored, and wait until they are; delete each rejected event that is stored."""
-    waiting = await _delete_stored(bigtable, events, replay)
-    messages = list(_messages(event for event, _ in waiting))
+    last = {verdict.cell_key: event for event, verdict in sorted(events, key=lambda each: _published(each[0]))}
+    stored = await stored_events(bigtable, [verdict for _, verdict in events])
+    replayed = [
+        (event, verdict)
+        for event, verdict in events
+        if last[verdict.cell_key] is event
+        and (overwrite or stored.get(verdict.cell_key[:2], verdict.value) == verdict.value)
+    ]
+    replay.left_alone += len(events) - len(replayed)
+    if dry_run:
+        return
+    waiting = await _delete_stored(bigtable, replayed, replay)
+    messages = list(messages_of((event.raw, event.published) for event, _ in waiting))
     for start in range(0, len(messages), _BATCH_SIZE):
         await publisher.publish("events", messages[start : start + _BATCH_SIZE])
     replay.published += len(messages)
@@ -167,19 +138,25 @@ async def _publish_and_delete(
     replay.waiting += len(waiting)
 
 
+async def stored_events(bigtable: Bigtable, events: Iterable[Accepted]) -> dict[tuple[bytes, bytes], bytes]:
+    """Return the stored values in the rows of these events, by row key and qualifier."""
+    scan = Scan(
+        keys=sorted({event.cell_key.row_key for event in events}), filter=Filter(family_name_regex_filter=FAMILY)
+    )
+    stored: dict[tuple[bytes, bytes], bytes] = {}
+    async for row in bigtable.read(EVENTS, scan):
+        stored |= {(row.key, cell.qualifier): cell.value for cell in row.cells}
+    return stored
+
+
 async def _delete_stored(
     bigtable: Bigtable, events: list[tuple[RejectedEvent, Accepted]], replay: Replay
 ) -> list[tuple[RejectedEvent, Accepted]]:
     """Delete the rejected events whose canonical event is in the table `events`; return the others."""
-    found: dict[tuple[bytes, bytes], bytes] = {}
-    scan = Scan(
-        keys=sorted({verdict.cell_key.row_key for _, verdict in events}), filter=Filter(family_name_regex_filter=FAMILY)
-    )
-    async for row in bigtable.read(EVENTS, scan):
-        found |= {(row.key, cell.qualifier): cell.value for cell in row.cells}
+    stored = await stored_events(bigtable, [verdict for _, verdict in events])
     mutations, waiting = Mutations(), []
     for event, verdict in events:
-        if found.get((verdict.cell_key.row_key, verdict.cell_key.qualifier)) == verdict.value:
+        if stored.get(verdict.cell_key[:2]) == verdict.value:
             mutations.delete_row(event.row_key)
             replay.stored += 1
         else:
@@ -188,39 +165,23 @@ async def _delete_stored(
     return waiting
 
 
-def _messages(events: Iterable[RejectedEvent]) -> Iterator[PubsubMessage]:
-    """Pack events with the same time of first publication; an event with a newline gets a message of its own."""
+def messages_of(events: Iterable[tuple[bytes, str]]) -> Iterator[PubsubMessage]:
+    """Pack events with the same time of first publication; an event with a newline gets a message of its own.
+
+    Args:
+        events: (event, time of its first publication as RFC 3339) pairs.
+    """
     raws_by_time: dict[str, list[bytes]] = defaultdict(list)
-    for event in events:
-        attributes = {FIRST_PUBLISHED: event.published}
-        if b"\n" in event.raw:
-            yield PubsubMessage(data=event.raw, attributes=attributes)
+    for raw, published in events:
+        if b"\n" in raw:
+            yield PubsubMessage(data=raw, attributes={FIRST_PUBLISHED: published})
         else:
-            raws_by_time[event.published].append(event.raw)
+            raws_by_time[published].append(raw)
     for published, raws in raws_by_time.items():
         attributes = {FIRST_PUBLISHED: published, CONTENT_TYPE: LINES}
         for batch in pack(raws, max_events=_BATCH_SIZE):
             yield PubsubMessage(data=b"\n".join(batch), attributes=attributes)
 
 
-def _as_first_published(message: PubsubMessage) -> PubsubMessage:
-    """Return a dead letter as the original message, with the time of its first publication."""
-    attributes = {name: text for name, text in message.attributes.items() if not name.startswith(_DEAD_LETTER)}
-    first = message.attributes.get(_DEAD_LETTER_TIME) or _iso_format(message.publish_time)
-    attributes.setdefault(FIRST_PUBLISHED, first)
-    return PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
-
-
-def _redelivered(message: PubsubMessage) -> Message:
-    """Return a dead letter as the function will receive it."""
-    original = _as_first_published(message)
-    published = timestamps.utc(datetime.fromisoformat(original.attributes[FIRST_PUBLISHED]))
-    return Message(message.data, message.message_id, published, dict(original.attributes))
-
-
 def _published(event: RejectedEvent) -> datetime:
     return timestamps.utc(datetime.fromisoformat(event.published))
-
-
-def _iso_format(time: datetime) -> str:
-    return datetime.fromtimestamp(time.timestamp(), UTC).isoformat()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infra.batch.replay import Replay
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Count the events without changing anything.")
+_OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace stored events that have another body, too.")
 
 
 @click.group()
@@ -35,6 +36,7 @@ def replay() -> None:
 @options.contract
 @options.instance
 @_DRY_RUN
+@_OVERWRITE
 @options.as_json
 def rejected(
     day: date | None,
@@ -44,6 +46,7 @@ def rejected(
     project_id: str | None,
     instance_id: str | None,
     dry_run: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Publish the rejected events that pass the contract now, and delete them from `rejected` once they are stored.
@@ -62,7 +65,14 @@ def rejected(
         try:
             async with Publisher(settings) as publisher:
                 return await replay_rejected(
-                    bigtable, publisher, loaded, day=day, rule=rule, limit=limit, dry_run=dry_run
+                    bigtable,
+                    publisher,
+                    loaded,
+                    day=day,
+                    rule=rule,
+                    limit=limit,
+                    dry_run=dry_run,
+                    overwrite=overwrite,
                 )
         finally:
             await bigtable.close()
@@ -73,26 +83,40 @@ def rejected(
 @replay.command("dead-letters")
 @click.option("--limit", type=click.IntRange(min=1), help="Maximum number of messages.")
 @options.contract
-@options.project
+@options.instance
 @_DRY_RUN
+@_OVERWRITE
 @options.as_json
 def dead_letters(
-    limit: int | None, contract: Path | None, project_id: str | None, dry_run: bool, as_json: bool
+    limit: int | None,
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    dry_run: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Publish the messages of the dead-letter topic again.
 
     Example: sluice replay dead-letters --dry-run
     """
-    from infra.batch.replay import replay_dead_letters
+    from infra.batch.replay_dead_letters import replay_dead_letters
     from infra.batch.subscriber import Subscriber
+    from shared.bigtable.client import Bigtable
     from shared.pubsub.publisher import Publisher
 
-    settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
 
     async def run() -> Replay:
-        async with Publisher(settings) as publisher, Subscriber(settings, "events-dead-letter-keep") as subscriber:
-            return await replay_dead_letters(subscriber, publisher, loaded, limit=limit, dry_run=dry_run)
+        bigtable = Bigtable(settings)
+        try:
+            async with Publisher(settings) as publisher, Subscriber(settings, "events-dead-letter-keep") as subscriber:
+                return await replay_dead_letters(
+                    subscriber, publisher, bigtable, loaded, limit=limit, dry_run=dry_run, overwrite=overwrite
+                )
+        finally:
+            await bigtable.close()
 
     _print_replay(asyncio.run(run()), "dead letters", dry_run=dry_run, as_json=as_json)
 
@@ -107,12 +131,15 @@ def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) ->
                 "published_messages": replay.published,
                 "stored": replay.stored,
                 "waiting": replay.waiting,
+                "left_alone": replay.left_alone,
             }
         )
         return
     click.echo(f"{replay.looked_at:,} {what} looked at: {replay.passing:,} events pass the contract now")
     for rule, count in replay.failing.most_common():
         click.echo(f"  {count:,} events still break {rule}")
+    if replay.left_alone:
+        click.echo(f"{replay.left_alone:,} events left alone: another body is stored, or was published later")
     if dry_run:
         click.echo("nothing was changed")
         return

@@ -116,7 +116,7 @@ def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> 
         return Message(
             _as_bytes(body),
             str(attributes.get("id", "")),
-            _moment(attributes.get("time")),
+            first_valid_time(attributes.get("time")),
             traceparent=_text(attributes.get("traceparent")),
             problem="an object with a Pub/Sub message",
         )
@@ -124,7 +124,7 @@ def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> 
     own = {name: value for name, value in own.items() if isinstance(value, str)} if isinstance(own, dict) else {}
     message_id = message.get("messageId") or message.get("message_id") or attributes.get("id", "")
     first = own.get(FIRST_PUBLISHED)
-    published = _moment(first, message.get("publishTime"), message.get("publish_time"), attributes.get("time"))
+    published = first_valid_time(first, message.get("publishTime"), message.get("publish_time"), attributes.get("time"))
     traceparent = _text(attributes.get("traceparent")) or own.get(TRACEPARENT)
     data = message.get("data") or ""
     problem = None
@@ -268,13 +268,15 @@ def _gunzip(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _moment(*texts: Any) -> datetime:
+def first_valid_time(*texts: Any) -> datetime:
     """Return the first text that is a time from 1970 on; the current time if none is."""
-    for text in texts:
-        moment = _read_time(text)
-        if isinstance(moment, datetime) and moment >= EPOCH:
-            return moment
-    return datetime.now(UTC)
+    return next((_read_time(text) for text in texts if is_valid_time(text)), None) or datetime.now(UTC)
+
+
+def is_valid_time(text: Any) -> bool:
+    """Return whether a text is an RFC 3339 time from 1970 on."""
+    time = _read_time(text)
+    return type(time) is datetime and time >= EPOCH
 
 
 def _text(value: Any) -> str | None:

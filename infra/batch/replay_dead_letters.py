@@ -1,0 +1,118 @@
+"""Replay dead letters: publish them again with the time of their first publication.
+
+Like a replay of rejected events, it never replaces a stored event with another body. The attributes of a message come
+from outside: an invalid time of first publication is replaced.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.pubsub_v1.types import PubsubMessage
+
+from infra.batch.replay import Replay, messages_of, stored_events
+from infra.batch.subscriber import Subscriber
+from shared.bigtable.client import Bigtable
+from shared.contracts.model import Contract
+from shared.ingest.pipeline import validate_message
+from shared.pubsub.message import FIRST_PUBLISHED, Message, first_valid_time, is_valid_time, unpack
+from shared.pubsub.publisher import Publisher
+from shared.validation.results import Accepted, Verdict, rules_broken
+from shared.validation.validator import Validator
+
+_BATCH_SIZE = 100  # messages per call
+# The prefix of the attributes that Pub/Sub adds to a message when it forwards it to a dead-letter topic.
+_DEAD_LETTER = "CloudPubSubDeadLetterSource"
+_DEAD_LETTER_TIME = f"{_DEAD_LETTER}TopicPublishTime"
+
+
+async def replay_dead_letters(
+    subscriber: Subscriber,
+    publisher: Publisher,
+    bigtable: Bigtable,
+    contract: Contract,
+    *,
+    limit: int | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+) -> Replay:
+    """Publish dead letters again, and acknowledge each after it is published.
+
+    Args:
+        subscriber: pulls from the subscription of the dead-letter topic.
+        publisher: publishes to the topics of the project.
+        bigtable: the instance with the tables.
+        contract: the current contract of the function.
+        limit: the most messages to look at.
+        dry_run: count the events without publishing or acknowledging.
+        overwrite: replace stored events with other bodies, too.
+    """
+    replay, validator = Replay(), Validator(contract)
+    pulled: list[str] = []
+    while limit is None or replay.looked_at < limit:
+        most = _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit - replay.looked_at)
+        batch = await subscriber.pull(most)
+        if not batch:
+            break
+        replay.looked_at += len(batch)
+        originals = [_original(received.message) for received in batch]
+        verdicts = [validate_message(validator, _received(message)) for message in originals]
+        _count(replay, verdicts)
+        messages = originals if overwrite else await _without_stored(bigtable, originals, verdicts, replay)
+        ids = [received.ack_id for received in batch]
+        if dry_run:
+            pulled += ids
+            continue
+        for start in range(0, len(messages), _BATCH_SIZE):
+            await publisher.publish("events", messages[start : start + _BATCH_SIZE])
+        replay.published += len(messages)
+        await subscriber.acknowledge(ids)
+    if pulled:
+        await subscriber.nack(pulled)
+    return replay
+
+
+def _count(replay: Replay, verdicts: list[list[Verdict]]) -> None:
+    for verdict in (verdict for of_message in verdicts for verdict in of_message):
+        if isinstance(verdict, Accepted):
+            replay.passing += 1
+        else:
+            replay.failing.update(rules_broken(verdict.findings))
+
+
+async def _without_stored(
+    bigtable: Bigtable, messages: list[PubsubMessage], verdicts: list[list[Verdict]], replay: Replay
+) -> list[PubsubMessage]:
+    """Return the messages without the events of which another body is stored."""
+    accepted = [verdict for of_message in verdicts for verdict in of_message if isinstance(verdict, Accepted)]
+    stored = await stored_events(bigtable, accepted)
+
+    def is_other(verdict: Verdict) -> bool:
+        return isinstance(verdict, Accepted) and stored.get(verdict.cell_key[:2], verdict.value) != verdict.value
+
+    kept: list[PubsubMessage] = []
+    for message, of_message in zip(messages, verdicts, strict=True):
+        if not any(map(is_other, of_message)):
+            kept.append(message)
+            continue
+        raws = [
+            raw for raw, verdict in zip(unpack(_received(message)), of_message, strict=True) if not is_other(verdict)
+        ]
+        replay.left_alone += len(of_message) - len(raws)
+        kept += messages_of((raw, message.attributes[FIRST_PUBLISHED]) for raw in raws)
+    return kept
+
+
+def _original(message: PubsubMessage) -> PubsubMessage:
+    """Return a dead letter as the original message, with a valid time of its first publication."""
+    attributes = {name: text for name, text in message.attributes.items() if not name.startswith(_DEAD_LETTER)}
+    published = datetime.fromtimestamp(message.publish_time.timestamp(), UTC).isoformat()
+    candidates = (attributes.get(FIRST_PUBLISHED), message.attributes.get(_DEAD_LETTER_TIME), published)
+    attributes[FIRST_PUBLISHED] = next(text for text in candidates if text and is_valid_time(text))
+    return PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
+
+
+def _received(message: PubsubMessage) -> Message:
+    """Return a message as the function will receive it."""
+    published = first_valid_time(message.attributes[FIRST_PUBLISHED])
+    return Message(message.data, message.message_id, published, dict(message.attributes))
