@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.batch.replay import replay_dead_letters, replay_rejected
+from infra.batch.replay import replay_rejected
+from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.batch.subscriber import Subscriber
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES, Subscription
@@ -126,17 +127,52 @@ async def test_a_repeated_replay_after_an_interrupt_loses_and_duplicates_nothing
     assert not dump(settings, "rejected")
 
 
-async def test_another_event_with_the_same_cell_key_does_not_count_as_stored(
+async def test_a_replay_leaves_a_stored_correction_alone(
     bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
-    await ingest(bigtable, strict, music_event(1, duration=7))
-    await ingest(bigtable, corrected, music_event(1, duration=8))
+    await ingest(bigtable, strict, music_event(1, duration=7), music_event(2))
+    await ingest(bigtable, corrected, music_event(1, duration=8))  # sent again by its producer
     pipeline: Any = FakePipeline(bigtable, corrected)
-    pipeline.deliver = False
 
-    replay = await replay_rejected(bigtable, pipeline, corrected, max_wait=0)
+    replay = await replay_rejected(bigtable, pipeline, corrected)
 
-    assert (replay.stored, replay.waiting, len(dump(settings, "rejected"))) == (0, 1, 1)
+    assert (replay.stored, replay.left_alone, replay.waiting, len(dump(settings, "rejected"))) == (1, 1, 0, 1)
+    durations = [json.loads(value)["duration"] for *_, value in cells(dump(settings, "events"), "e")]
+    assert sorted(durations) == [8, 180.25]
+
+    replay = await replay_rejected(bigtable, pipeline, corrected, overwrite=True)
+    assert (replay.stored, replay.left_alone) == (1, 0)
+    durations = [json.loads(value)["duration"] for *_, value in cells(dump(settings, "events"), "e")]
+    assert sorted(durations) == [7, 180.25]
+
+
+async def test_of_several_rejected_bodies_the_last_published_is_replayed(
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
+) -> None:
+    strict_pipeline = IngestPipeline(bigtable, strict)
+    for hours, duration in ((2, 3), (0, 1), (1, 2)):
+        received = message(lines([music_event(1, duration=duration)]), published=PUBLISHED + timedelta(hours=hours))
+        await strict_pipeline.process(received)
+    pipeline: Any = FakePipeline(bigtable, corrected)
+
+    replay = await replay_rejected(bigtable, pipeline, corrected)
+
+    assert (replay.stored, replay.left_alone) == (1, 2)
+    [(*_, value)] = cells(dump(settings, "events"), "e")
+    assert json.loads(value)["duration"] == 3
+
+
+@pytest.mark.parametrize("parent", ["{}", '{"x": 1}'])
+async def test_a_redelivered_event_stores_the_bytes_that_a_replay_waits_for(
+    bigtable: Bigtable, corrected: Contract, strict: Contract, parent: str
+) -> None:
+    event = music_event(1) | {"actor": json.loads(parent)}
+    await ingest(bigtable, strict, event)
+    pipeline: Any = FakePipeline(bigtable, corrected)
+    await ingest(bigtable, corrected, event)
+    await ingest(bigtable, corrected, event)
+
+    assert (await replay_rejected(bigtable, pipeline, corrected, max_wait=0)).stored == 1
 
 
 async def test_an_event_with_newlines_is_published_in_its_own_message(
@@ -160,23 +196,60 @@ async def dead_letters(settings: Settings) -> AsyncIterator[tuple[Publisher, Sub
 
 
 async def test_dead_letters_are_published_again_with_their_original_attributes(
-    dead_letters: tuple[Publisher, Subscriber, Settings], corrected: Contract
+    dead_letters: tuple[Publisher, Subscriber, Settings], bigtable: Bigtable, corrected: Contract
 ) -> None:
     publisher, subscriber, settings = dead_letters
     attributes = {"kind": "x", "CloudPubSubDeadLetterSourceTopicPublishTime": "2024-01-15T10:00:00Z"}
     letters = [PubsubMessage(data=lines([music_event(number)]), attributes=attributes) for number in range(3)]
     await publisher.publish("events-dead-letter", letters)
 
-    dry_run = await replay_dead_letters(subscriber, publisher, corrected, dry_run=True)
+    dry_run = await replay_dead_letters(subscriber, publisher, bigtable, corrected, dry_run=True)
     assert (dry_run.looked_at, dry_run.passing, dry_run.published) == (3, 3, 0)
-    replay = await replay_dead_letters(subscriber, publisher, corrected)
+    replay = await replay_dead_letters(subscriber, publisher, bigtable, corrected)
     assert (replay.looked_at, replay.published) == (3, 3)
 
     async with Subscriber(settings, "watch") as watch:
         again = await watch.pull(10)
     assert sorted(each.message.data for each in again) == sorted(each.data for each in letters)
     assert dict(again[0].message.attributes) == {"kind": "x", "sluice-first-published": "2024-01-15T10:00:00Z"}
-    assert (await replay_dead_letters(subscriber, publisher, corrected)).looked_at == 0
+    assert (await replay_dead_letters(subscriber, publisher, bigtable, corrected)).looked_at == 0
+
+
+async def test_an_invalid_attribute_of_a_dead_letter_stops_no_other(
+    dead_letters: tuple[Publisher, Subscriber, Settings], bigtable: Bigtable, corrected: Contract
+) -> None:
+    publisher, subscriber, settings = dead_letters
+    times = ["yesterday", "", "1969-01-01T00:00:00Z", "2024-01-15T10:00:00Z"]
+    letters = [
+        PubsubMessage(data=lines([music_event(number)]), attributes={"sluice-first-published": time, "n": str(number)})
+        for number, time in enumerate(times)
+    ]
+    await publisher.publish("events-dead-letter", letters)
+
+    replay = await replay_dead_letters(subscriber, publisher, bigtable, corrected)
+
+    assert (replay.looked_at, replay.published) == (4, 4)
+    async with Subscriber(settings, "watch") as watch:
+        again = await watch.pull(10)
+    found = {each.message.attributes["n"]: each.message.attributes["sluice-first-published"] for each in again}
+    assert found["3"] == times[3]
+    assert all(datetime.fromisoformat(found[number]).year >= 2024 for number in ("0", "1", "2"))
+
+
+async def test_a_dead_letter_leaves_a_stored_correction_alone(
+    dead_letters: tuple[Publisher, Subscriber, Settings], bigtable: Bigtable, corrected: Contract
+) -> None:
+    publisher, subscriber, settings = dead_letters
+    await ingest(bigtable, corrected, music_event(1, duration=8))
+    letter = PubsubMessage(data=lines([music_event(1, duration=7), music_event(2)]))
+    await publisher.publish("events-dead-letter", [letter])
+
+    replay = await replay_dead_letters(subscriber, publisher, bigtable, corrected)
+
+    assert (replay.looked_at, replay.left_alone, replay.published) == (1, 1, 1)
+    async with Subscriber(settings, "watch") as watch:
+        [again] = await watch.pull(10)
+    assert json.loads(again.message.data)["event_id"] == "evt-000002"
 
 
 @contextmanager
