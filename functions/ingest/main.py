@@ -7,6 +7,9 @@ from starlette.responses import Response
 from shared.runtime import instance
 from shared.runtime.cloud_events import ACKNOWLEDGED, receive
 from shared.runtime.responses import error_responses
+from shared.runtime.worker_timeout import disable_worker_timeout
+
+disable_worker_timeout()
 
 
 # `http`, not `cloud_event`: shared/runtime/cloud_events.py reads the CloudEvent of a request at less cost.

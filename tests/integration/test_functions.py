@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,35 @@ async def test_concurrent_messages_are_stored_together(
     logged = [json.loads(line) for line in log.read_text().splitlines()]
     assert logged
     assert all(entry["event"] == "ingest_summary" for entry in logged), logged
+
+
+def children_of(process: subprocess.Popen[bytes]) -> str:
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+
+
+async def test_a_frozen_instance_keeps_its_worker(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """With the variables that Cloud Run sets, and as long without CPU as several of its timeouts."""
+    cloud_run = {
+        "CLOUD_RUN_TIMEOUT_SECONDS": "1",
+        "FUNCTION_SIGNATURE_TYPE": "cloudevent",
+        "LOG_EXECUTION_ID": "true",
+        "K_SERVICE": "ingest",
+    }
+    with running_process("ingest", settings, tmp_path / "log", **cloud_run) as (url, process):
+        assert (await post(http, url, lines([music_event(1)])))[0] == 200
+        workers = children_of(process)
+        os.killpg(process.pid, signal.SIGSTOP)
+        await asyncio.sleep(3)  # without CPU
+        os.killpg(process.pid, signal.SIGCONT)
+        await asyncio.sleep(1.5)  # gunicorn looks for dead workers every second
+
+        async with asyncio.timeout(3):
+            assert (await post(http, url, lines([music_event(2)])))[0] == 200
+
+        assert children_of(process) == workers
+    assert len(list(cells(dump(settings, "events"), "e"))) == 2
 
 
 async def test_a_missing_table_is_a_500_and_one_log_line(
