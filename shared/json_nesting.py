@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 
 # Levels of arrays and objects. Events have under ten, and every decoder supports a hundred, also deep in a call stack.
 MAX_NESTING_DEPTH = 100
@@ -15,14 +16,31 @@ MAX_NESTING_DEPTH = 100
 # A string, a bracket or a comma. Possessive quantifiers read an unterminated string once, without backtracking.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{},]', re.DOTALL)
 _OPENING, _CLOSING, _COMMA, _QUOTE = b"[{", b"]}", 0x2C, 0x22
+_STEPS = {**dict.fromkeys(_OPENING, 1), **dict.fromkeys(_CLOSING, -1)}
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(_OPENING + _CLOSING))
+_ALL_BUT_VALUES = bytes(set(range(256)) - {_COMMA, *_OPENING})
 
 
 def too_deep(data: bytes) -> bool:
     """Return whether JSON has more than `MAX_NESTING_DEPTH` levels; the result is arbitrary for other data."""
-    # The number of brackets bounds the depth, and counting is faster than scanning tokens.
+    # The number of brackets bounds the depth, and counting is faster than scanning.
     if data.count(b"{") + data.count(b"[") <= MAX_NESTING_DEPTH:
         return False
-    return any(depth > MAX_NESTING_DEPTH for _, depth in _structure(data))
+    brackets = _without_strings(data).translate(None, _ALL_BUT_BRACKETS)
+    depths = accumulate(map(_STEPS.__getitem__, brackets))
+    return max(depths, default=0) > MAX_NESTING_DEPTH
+
+
+def has_more_values(data: bytes, limit: int) -> bool:
+    """Return whether JSON has more values than the limit, counted as its commas, arrays and objects."""
+    if data.count(b",") + data.count(b"{") + data.count(b"[") <= limit:
+        return False
+    return len(_without_strings(data).translate(None, _ALL_BUT_VALUES)) > limit
+
+
+def _without_strings(data: bytes) -> bytes:
+    """Return JSON without its strings. An escaped quote is preceded by an odd number of backslashes."""
+    return b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
 
 
 def elements(data: bytes, *, most: int) -> list[bytes] | None:

@@ -19,6 +19,10 @@ from shared.validation.transform import Transform
 # Decoded empty arrays take thirty times the bytes of their JSON, and they must fit an instance of 256 MiB. An event of
 # more than 256 KiB reaches a function only as gzip.
 MAX_EVENT_BYTES = 1024 * 1024
+# Values of an event. More of them would hold the event loop for over 100 ms, as a full megabyte of empty arrays does.
+MAX_VALUES_PER_EVENT = 50_000
+# Bytes of an event that takes the fast path. It has fewer values, since each takes two bytes or more.
+_MAX_FAST_BYTES = MAX_VALUES_PER_EVENT
 
 
 class Validator:
@@ -49,7 +53,7 @@ class Validator:
             published: first publish time, one for all events or one for each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
-        accepted = self._fast_path(raws, times, MAX_EVENT_BYTES)
+        accepted = self._fast_path(raws, times, _MAX_FAST_BYTES)
         if all(accepted):
             return cast("list[Verdict]", accepted)
         return [
@@ -60,6 +64,9 @@ class Validator:
     def _validate_one(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT_BYTES:
             return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
+        if json_nesting.has_more_values(raw, MAX_VALUES_PER_EVENT):
+            found = f"over {MAX_VALUES_PER_EVENT} values"
+            return _rejected(raw, "too_large", found, f"at most {MAX_VALUES_PER_EVENT} values")
         if json_nesting.too_deep(raw):
             levels = f"{json_nesting.MAX_NESTING_DEPTH} levels of arrays and objects"
             return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")

@@ -243,7 +243,16 @@ UNUSUAL = [
     plain("an integer of 4,300 digits as a duration", with_value(b"1" * 4_300, "duration"), stored=1),
     plain("a text of 900 KB", with_value(b'"' + b"x" * (900 * KB) + b'"'), stored=1),
     *_event_cases("a text of 1 MiB", with_value(b'"' + b"x" * MIB + b'"'), "too_large"),
-    plain("50,000 further keys", with_value(b"0, " + b", ".join(b'"k%d": 0' % n for n in range(50_000))), stored=1),
+    plain("40,000 further keys", with_value(b"0, " + b", ".join(b'"k%d": 0' % n for n in range(40_000))), stored=1),
+    plain("50,000 further keys", with_value(b"0, " + b", ".join(b'"k%d": 0' % n for n in range(50_000))), "too_large"),
+    *(
+        plain(
+            f"1 MiB of {text.decode()!r}",
+            lambda text=text: zipped(with_value(b"[" + text * (MIB // len(text) - KIB) + b"0]")),
+            "too_large",
+        )
+        for text in (b"[],", b"{},", b'{"":0},', b"1,")
+    ),
 ]
 
 INVALID_MESSAGES = [
@@ -278,19 +287,15 @@ INVALID_MESSAGES = [
 
 CASES = [*GZIP, *DEEP, *LONG_NUMBERS, *INVALID_JSON, *UNUSUAL, *INVALID_MESSAGES]
 
-# Events within all limits whose decoded objects take many times their bytes.
-_MAX_VALUE_BYTES = MIB - KIB
+# Events within all limits whose decoded objects take many times their bytes: nearly 50,000 values in nearly 1 MiB.
+_PADDING = b'"' + b"x" * (600 * KB) + b'"'
 MEMORY_HEAVY = [
-    plain("1 MiB of '[],'", lambda: zipped(with_value(b"[" + b"[]," * (_MAX_VALUE_BYTES // 3) + b"[]]")), stored=1),
-    plain("1 MiB of '{},'", lambda: zipped(with_value(b"[" + b"{}," * (_MAX_VALUE_BYTES // 3) + b"{}]")), stored=1),
+    plain("49,000 empty arrays", lambda: zipped(with_value(b"[" + b"[]," * 24_500 + _PADDING + b"]")), stored=1),
+    plain("49,000 empty objects", lambda: zipped(with_value(b"[" + b"{}," * 24_500 + _PADDING + b"]")), stored=1),
+    plain("24,000 small objects", lambda: zipped(with_value(b"[" + b'{"":0},' * 24_000 + _PADDING + b"]")), stored=1),
     plain(
-        "1 MiB of '{\"\":0},'",
-        lambda: zipped(with_value(b"[" + b'{"":0},' * (_MAX_VALUE_BYTES // 7) + b"0]")),
-        stored=1,
-    ),
-    plain(
-        "100,000 further keys",
-        lambda: zipped(with_value(b"0, " + b",".join(b'"%x":0' % number for number in range(_MAX_VALUE_BYTES // 10)))),
+        "49,000 further keys",
+        lambda: zipped(with_value(b"0, " + b",".join(b'"%x":0' % number for number in range(49_000)))),
         stored=1,
     ),
 ]

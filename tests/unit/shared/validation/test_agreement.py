@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import msgspec
@@ -91,7 +92,7 @@ def put(record: dict[str, Any], path: Path, value: Any) -> None:
         if not isinstance(inner, dict):
             record[key] = inner = {}
         record = inner
-    record[path[-1]] = value
+    record[path[-1]] = copy.deepcopy(value)  # a drawn value may be extended later
 
 
 @st.composite
@@ -108,7 +109,7 @@ def events(draw: st.DrawFn, contract: Contract) -> bytes:
     for _ in range(draw(st.integers(0, 3))):
         put(record, draw(paths), draw(odd))
     for name in draw(st.lists(st.sampled_from(["other", "f0", "b", "zoë", "x.y"]), max_size=2)):
-        record.setdefault(name, draw(odd))
+        record.setdefault(name, copy.deepcopy(draw(odd)))
     return msgspec.json.encode(record)
 
 
