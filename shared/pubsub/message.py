@@ -32,8 +32,8 @@ MAX_PACKED_BYTES = 256 * 1024
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024
 # A hundred events per message already make an event cheap. Ten thousand are processed in less than a second.
 MAX_EVENTS_PER_MESSAGE = 10_000
-# Members of a gzip message; publishers send one, and concatenated logs a few hundred.
-MAX_GZIP_MEMBERS = 1_000
+# Members of a gzip message. Publishers send one; a log with an event per member has as many as a message has events.
+MAX_GZIP_MEMBERS = 10_000
 # Compressed bytes that are decompressed at once.
 _GUNZIP_SLICE_BYTES = 16 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
