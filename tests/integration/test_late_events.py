@@ -137,3 +137,15 @@ async def test_only_one_of_many_concurrent_messages_marks_their_day(settings: Se
 
     assert len(list(cells(dump(settings, "state", b"late#"), "s"))) == 1
     assert [call.args[0] for call in write.call_args_list].count("state") == 1
+
+
+async def test_rejected_events_mark_their_day_of_publication(bigtable: Bigtable) -> None:
+    pipeline, published = IngestPipeline(bigtable, CONTRACT), datetime(2024, 1, 15, 12, tzinfo=UTC)
+    aggregate, state = AggregatePipeline(bigtable, CONTRACT), StateTable(bigtable)
+    await aggregate.run(DAY)
+
+    bad = [music_event(number, userId="") for number in range(10)]
+    await pipeline.process(message(lines(bad), published=published))
+
+    assert await state.late_days() == [DAY]
+    assert (await aggregate.run(DAY)).rejected == 10

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from shared.tables import state
 from shared.tables.state import MAX_CLOCK_SKEW_SECONDS, StateTable
@@ -161,8 +161,8 @@ class LateEvents(RuleBasedStateMachine):
             return self.loop.run_until_complete(work)
 
 
-LateEvents.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
-test_every_late_event_is_counted = LateEvents.TestCase
+def test_a_later_run_counts_every_late_event() -> None:
+    run_state_machine_as_test(LateEvents, settings=settings(max_examples=100, stateful_step_count=20, deadline=None))
 
 
 def test_a_clock_may_be_slow_by_less_than_the_skew(monkeypatch: pytest.MonkeyPatch) -> None:
