@@ -6,7 +6,8 @@ from typing import Any
 
 from google.cloud.bigtable_v2.types import ReadRowsResponse
 from grpc import StatusCode
-from grpc.aio import AioRpcError, Metadata
+
+from shared.bigtable.transport import CallError
 
 Chunk: Any = ReadRowsResponse.CellChunk.pb()
 
@@ -30,6 +31,6 @@ def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
     return made
 
 
-def failed(code: StatusCode, details: str = "x") -> AioRpcError:
+def failed(code: StatusCode, details: str = "x") -> CallError:
     """Return the error that a call raises."""
-    return AioRpcError(code, Metadata(), Metadata(), details)
+    return CallError(code, details)

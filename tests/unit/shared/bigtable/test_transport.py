@@ -14,7 +14,7 @@ from google.cloud.bigtable_v2 import BigtableClient
 from google.cloud.bigtable_v2.services.bigtable.transports import BigtableGrpcAsyncIOTransport
 from pytest_mock import MockerFixture
 
-from shared.bigtable import transport
+from shared.bigtable import channel, transport
 from shared.errors import SettingsError
 from tests.support.samples import ROOT
 
@@ -28,15 +28,15 @@ def test_the_routing_header_equals_googles(app_profile: str) -> None:
 
 
 def test_host_and_scopes_equal_googles() -> None:
-    assert transport.HOST == BigtableClient.DEFAULT_ENDPOINT
-    assert set(transport._SCOPES) <= set(BigtableGrpcAsyncIOTransport.AUTH_SCOPES)
+    assert channel.HOST == BigtableClient.DEFAULT_ENDPOINT
+    assert set(channel._SCOPES) <= set(BigtableGrpcAsyncIOTransport.AUTH_SCOPES)
 
 
 async def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
 
     with pytest.raises(SettingsError, match=r"^credentials of Google Cloud: .*nowhere.json"):
-        transport.Transport(None)
+        transport.Transport(None, "projects/p/instances/i")
 
 
 def test_a_function_starts_without_googles_clients() -> None:
@@ -53,11 +53,11 @@ def test_a_function_starts_without_googles_clients() -> None:
 
 async def test_a_call_to_google_carries_credentials(mocker: MockerFixture) -> None:
     default = mocker.patch("google.auth.default", return_value=(AnonymousCredentials(), "project"))
-    channel = mocker.spy(grpc.aio, "secure_channel")
+    opened = mocker.spy(grpc.aio, "secure_channel")
 
-    await transport.Transport(None).close()
+    await transport.Transport(None, "projects/p/instances/i").close()
 
-    default.assert_called_once_with(default_scopes=transport._SCOPES)
-    (target, credentials), _ = channel.call_args
-    assert target == transport.HOST
+    default.assert_called_once_with(default_scopes=channel._SCOPES)
+    (target, credentials), _ = opened.call_args
+    assert target == channel.HOST
     assert isinstance(credentials, grpc.ChannelCredentials)
