@@ -19,7 +19,7 @@ from shared.contracts.loader import load_contract, parse_contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import aggregate_row
 from shared.tables.aggregates import AggregatesTable
-from shared.tables.state import Run, StateTable
+from shared.tables.state import CLEAR_MARGIN, Run, StateTable
 from shared.timestamps import now
 from tests.support.samples import (
     MUSIC_CONTRACT,
@@ -263,7 +263,7 @@ async def test_a_run_keeps_marks_younger_than_the_margin(bigtable: Bigtable) -> 
     await state.clear_late(DAY, now())
     assert await state.late_days() == [DAY]
 
-    await state.clear_late(DAY, now() + timedelta(minutes=11))
+    await state.clear_late(DAY, now() + CLEAR_MARGIN + timedelta(seconds=1))
 
     assert await state.late_days() == []
 
