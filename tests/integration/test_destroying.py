@@ -116,7 +116,7 @@ def test_tables_stay_unless_they_are_told_of(destroy: Destroy, settings: Setting
     assert there(settings) == ([], [], TABLES)
     assert "removed topic events\n" in done.out
     assert "the tables stay" in done.out
-    assert "nothing was there" in destroy("--yes").out
+    assert "found no job, topics, subscriptions" in destroy("--yes").out
 
 
 def test_data_goes_when_it_is_told_twice(destroy: Destroy, settings: Settings) -> None:
