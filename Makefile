@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate protos requirements clean
+.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs protos requirements clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,9 @@ up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=)
 	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)')
 
 # Two processes share the tests; each has emulators of its own. Tests of one group stay in one process.
-PARALLEL := -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder
+# A test beyond its time limit ends its process, and a new one takes over: an exception raised by a signal can leave the
+# lock of the coverage tracer locked, and all later tests would wait.
+PARALLEL := -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder --timeout-method=thread
 
 test: $(READY) ## run all tests, with coverage (WORKERS=)
 	$(BIN)/pytest $(PARALLEL) --durations=20 --cov --cov-report=term --cov-fail-under=90
@@ -73,6 +75,9 @@ lint: $(READY) ## check style, formatting, types and imports
 fmt: $(READY) ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## generate docs/behaviours.md from tests/behaviours.toml
+	@$(BIN)/python -m tests.support.behaviours --write
 
 bundle: $(READY) ## write build/ingest and build/aggregate, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')

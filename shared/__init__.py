@@ -1,1 +1,1 @@
-"""What every deployed function carries: the path of an event and everything it stands on."""
+"""The code that every deployed function contains."""

@@ -1,4 +1,4 @@
-"""The settings of a process, read once from the environment; nothing else reads it."""
+"""The settings of a process, read once from its environment."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where to store, under which contract, and how long to try.
+    """The settings of a process.
 
     Attributes:
         project_id: Google Cloud project, `GCP_PROJECT_ID`.
         instance_id: Bigtable instance, `BIGTABLE_INSTANCE`.
         contract: path of the contract file, `SLUICE_CONTRACT`; the music contract by default.
-        app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; the instance's default profile when empty.
-        bigtable_emulator: `host:port` of an emulator to use instead of Google Cloud, `BIGTABLE_EMULATOR_HOST`.
-        pubsub_emulator: likewise for Pub/Sub, `PUBSUB_EMULATOR_HOST`.
-        scheduler_emulator: likewise for Cloud Scheduler, `CLOUD_SCHEDULER_EMULATOR_HOST`.
-        region: where the functions and the schedule are, `GCP_REGION`; us-central1 by default.
-        store_deadline: seconds until a write that Bigtable hasn't acknowledged is given up and handed back to
-            Pub/Sub, `SLUICE_STORE_DEADLINE`. 60 by default: long enough for a tablet to move, a tenth of the 600 s ack
-            deadline that our subscriptions have.
-        day_deadline: seconds until a day that isn't computed is given up and handed back to Pub/Sub,
-            `SLUICE_DAY_DEADLINE`; never by default. `sluice deploy` sets it to a little less than the function has:
+        app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; empty for the instance's default profile.
+        bigtable_emulator: `host:port` of a Bigtable emulator, `BIGTABLE_EMULATOR_HOST`; Google Cloud by default.
+        pubsub_emulator: `host:port` of a Pub/Sub emulator, `PUBSUB_EMULATOR_HOST`; Google Cloud by default.
+        scheduler_emulator: `host:port` of a Cloud Scheduler emulator, `CLOUD_SCHEDULER_EMULATOR_HOST`; Google Cloud by
+            default.
+        region: region of the functions and the schedule, `GCP_REGION`; us-central1 by default.
+        store_deadline: seconds until a write without Bigtable's acknowledgement fails and Pub/Sub redelivers the
+            message, `SLUICE_STORE_DEADLINE`. The default of 60 is long enough for a tablet to move, and a tenth of the
+            subscriptions' ack deadline of 600 s.
+        day_deadline: seconds until the computation of a day fails and Pub/Sub redelivers the request,
+            `SLUICE_DAY_DEADLINE`; no limit by default. `sluice deploy` sets it slightly below the function's timeout:
             Cloud Run ends a request that takes longer, but not its work, which would share the instance with the next
-            (https://cloud.google.com/run/docs/configuring/request-timeout).
-        metrics_exporter: where OpenTelemetry metrics go, `OTEL_METRICS_EXPORTER`; nowhere by default.
-        lookback_days: how far back a read of a user's events goes when no start is given, `SLUICE_LOOKBACK_DAYS`.
+            request (https://cloud.google.com/run/docs/configuring/request-timeout).
+        metrics_exporter: destination of OpenTelemetry metrics, `OTEL_METRICS_EXPORTER`; none by default.
+        lookback_days: days that a read of a user's events without a start goes back, `SLUICE_LOOKBACK_DAYS`.
     """
 
     project_id: str
@@ -68,16 +69,16 @@ class Settings:
         instance_id: str | None = None,
         contract: Path | str | None = None,
     ) -> Settings:
-        """Read the settings; what is given as an argument wins over its variable.
+        """Read the settings; an argument overrides its variable.
 
         Args:
             environment: the variables; those of the process by default.
-            project_id: instead of `GCP_PROJECT_ID`.
-            instance_id: instead of `BIGTABLE_INSTANCE`.
-            contract: instead of `SLUICE_CONTRACT`.
+            project_id: overrides `GCP_PROJECT_ID`.
+            instance_id: overrides `BIGTABLE_INSTANCE`.
+            contract: overrides `SLUICE_CONTRACT`.
 
         Raises:
-            SettingsError: a variable is missing or can't be what it should be.
+            SettingsError: a variable is missing or invalid.
         """
         env = os.environ if environment is None else environment
         return cls(
@@ -89,15 +90,15 @@ class Settings:
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
             scheduler_emulator=env.get("CLOUD_SCHEDULER_EMULATOR_HOST") or None,
             region=env.get("GCP_REGION") or "us-central1",
-            store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, most=540.0),
-            day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, most=3_600),
-            lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, most=36_500)),
+            store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, maximum=540.0),
+            day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, maximum=3_600),
+            lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )
 
     @property
     def emulators(self) -> dict[Service, str]:
-        """Addresses of the services that are emulators."""
+        """The addresses of the emulators, by service."""
         addresses: dict[Service, str | None] = {
             "bigtable": self.bigtable_emulator,
             "pubsub": self.pubsub_emulator,
@@ -106,13 +107,13 @@ class Settings:
         return {service: address for service, address in addresses.items() if address}
 
     def emulated(self, *services: Service) -> bool:
-        """Return whether services are emulators (True) or Google Cloud (False).
+        """Return whether the services are emulators (True) or Google Cloud (False).
 
         Args:
-            services: that are used together; by default Bigtable and Pub/Sub, and the scheduler if it is an emulator.
+            services: services used together; by default Bigtable and Pub/Sub, and the scheduler if it is an emulator.
 
         Raises:
-            SettingsError: some are emulators and others are Google Cloud.
+            SettingsError: some of the services are emulators and others are on Google Cloud.
         """
         found = self.emulators
         needed = services or ("bigtable", "pubsub", *(("scheduler",) if "scheduler" in found else ()))
@@ -127,7 +128,7 @@ class Settings:
 
 
 def contract_path(given: Path | str | None = None, environment: Mapping[str, str] | None = None) -> Path:
-    """Return the contract file to use: the one given, else `SLUICE_CONTRACT`, else the music contract."""
+    """Return the contract file: `given`, else `SLUICE_CONTRACT`, else the music contract."""
     env = os.environ if environment is None else environment
     return Path(given or env.get("SLUICE_CONTRACT") or DEFAULT_CONTRACT)
 
@@ -142,7 +143,7 @@ def _identifier(name: str, variable: str, given: str | None, env: Mapping[str, s
     return value
 
 
-def _positive(variable: str, env: Mapping[str, str], *, default: _Default, most: float) -> float | _Default:
+def _positive(variable: str, env: Mapping[str, str], *, default: _Default, maximum: float) -> float | _Default:
     text = env.get(variable, "")
     if not text:
         return default
@@ -150,6 +151,6 @@ def _positive(variable: str, env: Mapping[str, str], *, default: _Default, most:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value <= most:
-        raise SettingsError(f"{variable}: found {text!r}, expected a number above 0 and up to {most:g}")
+    if not 0 < value <= maximum:
+        raise SettingsError(f"{variable}: found {text!r}, expected a number above 0 and up to {maximum:g}")
     return value

@@ -1,59 +1,59 @@
-"""The error tree: what is wrong for good, and what another try may mend."""
+"""The exceptions of this project: permanent ones, and transient ones after which a retry may succeed."""
 
 from __future__ import annotations
 
 
 class SluiceError(Exception):
-    """Whatever this project raises on purpose; its text is written for the person who has to act on it."""
+    """Base class of all exceptions; the text is written for the person who must act on it."""
 
 
 class PermanentError(SluiceError):
-    """Trying again changes nothing: a person has to change data, settings or permissions first."""
+    """A retry fails too, until a person changes data, settings or permissions."""
 
 
 class ContractError(PermanentError):
-    """A contract file is wrong; the text names the file, the key, what was found and what was expected."""
+    """A contract file is invalid; the text names the file, the key, the value found and the value expected."""
 
 
 class SettingsError(PermanentError):
-    """A setting is missing or wrong; the text names the variable or flag, what was found and what was expected."""
+    """A setting is missing or invalid; the text names the variable or flag, the value found and the value expected."""
 
 
 class RequestError(PermanentError):
-    """A message asks `aggregate` for something it can't do, for example a date that isn't one."""
+    """A request to `aggregate` is invalid, for example its date."""
 
 
 class EventRejectedError(PermanentError):
-    """An event handed to the client fails its contract; the text has every finding."""
+    """An event written with the client breaks its contract; the text contains every finding."""
 
 
 class SourceError(PermanentError):
-    """A file or directory of events can't be read at all; the text names it."""
+    """A file or directory of events can't be read; the text names it."""
 
 
 class MissingProgramError(PermanentError):
-    """A program this needs isn't installed; the text says which, and the commands that install it."""
+    """A required program isn't installed; the text names it and the commands that install it."""
 
 
 class StackError(PermanentError):
-    """A part of the local stack didn't start or ended too early; the text says which and shows its last words."""
+    """A process of the local stack didn't start, or ended too early; the text names it and quotes its log."""
 
 
 class StoreRefusedError(PermanentError):
-    """Bigtable refused for good: no such table or family, no permission, or an entry it calls invalid."""
+    """Bigtable refused a call: a table, column family or permission is missing, or an entry is invalid."""
 
 
 class LayoutChangedError(PermanentError):
-    """The contract would put events elsewhere than the one the tables were filled under; the text has both."""
+    """The contract makes other cell keys than the one that the tables were filled with; the text contains both."""
 
 
 class TransientError(SluiceError):
-    """Another try later may succeed; nothing is acknowledged that isn't stored."""
+    """A later retry may succeed; unstored messages stay unacknowledged."""
 
 
 class StoreUnavailableError(TransientError):
-    """Bigtable didn't acknowledge in time, for as long as the deadline allowed."""
+    """Bigtable didn't acknowledge a call before its deadline."""
 
 
 class OverloadedError(TransientError):
-    """This instance holds as much unstored data as it may; the sender should come back later."""
+    """The instance is at capacity with unstored data; the sender should retry later."""

@@ -1,19 +1,19 @@
-"""Python's collector of reference cycles, told what a process is like that takes in one event after the other."""
+"""Settings of Python's cyclic garbage collector for a process that handles a stream of events."""
 
 from __future__ import annotations
 
 import gc
 
-# Objects made and not freed until it looks for cycles; by default 700. Events make none, and of a
-# file tens of thousands are under way.
+# Allocations less deallocations before a collection; Python's default is 700. Events form no cycles, and reading a file
+# keeps tens of thousands of objects alive.
 _THRESHOLD = 200_000
 
 
 def apply() -> None:
-    """Let the collector look seldom, and never again at what is there now: modules, contract, connection.
+    """Make collections rare, and exclude the objects that exist now: modules, contract and connection.
 
-    Left as it is, it takes a tenth of an event's time. What isn't part of a cycle, such as all that events become, is
-    freed without it.
+    With Python's defaults, collections take a tenth of an event's time. Objects outside of cycles, such as those of an
+    event, are freed without the collector.
     """
     gc.freeze()
     gc.set_threshold(_THRESHOLD)

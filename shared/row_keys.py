@@ -1,7 +1,6 @@
-"""Where things are in the tables: row keys and qualifiers, made of values and read back. Nothing here can fail.
+"""Encode and decode the row keys and qualifiers of the tables. Pure.
 
-Texts that come from outside are percent-encoded, so the separators of a key are ours alone and two different texts
-never make the same key.
+Users, ids and other values are percent-encoded, so they contain no separator, and different values make different keys.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import repeat
 from operator import sub
@@ -25,19 +24,19 @@ SHARDS = 64
 # https://cloud.google.com/bigtable/quotas#limits-data-size: a row key up to 4 KiB, a qualifier up to 16 KiB.
 MAX_ROW_KEY_BYTES = 4_096
 MAX_QUALIFIER_BYTES = 16_384
-# What a key of `events` has besides the user ("SS#YYYYMMDD#" and "#HH"), a qualifier besides the id ("TTTTTTTTTTT#").
+# A row key of `events` is "SS#YYYYMMDD#user" or "SS#YYYYMMDD#user#HH", a qualifier is "TTTTTTTTTTT#id".
 MAX_ENCODED_USER_BYTES = MAX_ROW_KEY_BYTES - 12 - 3
 MAX_ENCODED_ID_BYTES = MAX_QUALIFIER_BYTES - 12
 
-# Leaves 3,000 bytes of a row key for the value.
+# This leaves 3,000 bytes of a row key for the dimension's value.
 MAX_DIMENSION_BYTES = 1_024
 
 Bucket = Literal["day", "hour"]
 
 _SHARDS = [f"{shard:02x}" for shard in range(SHARDS)]
 _UNRESERVED = (ascii_letters + digits + "-._~").encode()  # RFC 3986, section 2.3
-# Less the microseconds of its day that have passed, an event's time in its qualifier, behind a digit that keeps the
-# zeros in front.
+# A qualifier begins with the microseconds left in the event's day, so newer events come first. The leading 1, removed
+# later, keeps the leading zeros.
 _COUNTDOWN = 10**11 + MICROSECONDS_PER_DAY - 1
 
 
@@ -45,7 +44,7 @@ class CellKey(NamedTuple):
     """The cell of one event in `events`.
 
     Attributes:
-        micros: the cell's time, in microseconds since 1970 but whole milliseconds, as Bigtable keeps it.
+        micros: the cell's timestamp in microseconds since 1970, a whole number of milliseconds as Bigtable requires.
     """
 
     row_key: bytes
@@ -54,46 +53,46 @@ class CellKey(NamedTuple):
 
 
 def encode(text: str) -> str:
-    """Percent-encode all but RFC 3986's unreserved characters; lone surrogates too, which no UTF-8 has."""
+    """Percent-encode all but RFC 3986's unreserved characters, also lone surrogates, which UTF-8 can't represent."""
     return encode_all([text])[0]
 
 
 def encode_all(texts: Sequence[str]) -> Sequence[str]:
-    """Encode each of some texts; most need nothing, which is seen of all together."""
+    """Encode each text like `encode`; texts that need no encoding are recognised all at once."""
     if not "".join(texts).encode("utf-8", "surrogatepass").translate(None, _UNRESERVED):
         return texts
     return [quote(text, safe="", errors="surrogatepass") for text in texts]
 
 
 def decode(text: str) -> str:
-    """Undo `encode`."""
+    """Return the text that `encode` encoded."""
     return unquote(text, errors="surrogatepass") if "%" in text else text
 
 
 def event_id(parts: Sequence[str | int]) -> str:
-    """Return the encoded id of an event: one part, or several joined with a colon, which no encoded part contains."""
+    """Return the encoded id of an event: its encoded parts joined with colons, which no encoded part contains."""
     return event_ids([[part] for part in parts])[0]
 
 
 def event_ids(columns: Sequence[Sequence[str | int]]) -> Sequence[str]:
-    """Return the encoded ids of events: each column has a part of each id."""
+    """Return the encoded ids of events; each column has one part of every id."""
     encoded = [encode_all(list(map(str, column))) for column in columns]
     return encoded[0] if len(encoded) == 1 else list(map(":".join, zip(*encoded, strict=True)))
 
 
 def shard_and_user(user: str) -> tuple[str, str]:
-    """Return the two-digit shard of a user, and the user as it stands in keys."""
+    """Return the two-digit shard of a user, and the encoded user."""
     return _SHARDS[crc32(user.encode("utf-8", "surrogatepass")) % SHARDS], encode(user)
 
 
 def cell_key_of(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> CellKey:
-    """Return the place of an event; a function of these four alone, so an event that comes again finds itself.
+    """Return the cell key of an event; it depends on the arguments alone, so a redelivery overwrites the same cell.
 
     Args:
-        user: as it is, not encoded.
-        encoded_id: of `event_id`.
-        time: in UTC.
-        bucket: how much time one row holds.
+        user: the user, not encoded.
+        encoded_id: the id that `event_id` returns.
+        time: the event's time in UTC.
+        bucket: the period that one row holds.
     """
     return cell_keys_of([user], [encoded_id], [time], bucket)[0]
 
@@ -101,39 +100,33 @@ def cell_key_of(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> C
 def cell_keys_of(
     users: Sequence[str], encoded_ids: Sequence[str], times: Sequence[datetime], bucket: Bucket
 ) -> list[CellKey]:
-    """Return the places of events, each as `cell_key_of` does."""
+    """Return the cell keys of events, each like `cell_key_of`."""
     if not users:
         return []
-    since = list(map(sub, times, repeat(EPOCH)))
-    days = [each.days for each in since]
-    within = [each.seconds * 1_000_000 + each.microseconds for each in since]
-    texts = {day: _day(day) for day in set(days)}
+    since_epoch = list(map(sub, times, repeat(EPOCH)))
+    days = [each.days for each in since_epoch]
+    elapsed = [each.seconds * 1_000_000 + each.microseconds for each in since_epoch]
+    day_texts = {day: _day_text(day) for day in set(days)}
     digests = map(crc32, [user.encode("utf-8", "surrogatepass") for user in users])
-    of_rows = zip(days, digests, encode_all(users), strict=True)
-    row_keys = _utf8([f"{_SHARDS[digest % SHARDS]}#{texts[day]}#{user}" for day, digest, user in of_rows])
+    row_parts = zip(days, digests, encode_all(users), strict=True)
+    row_keys = _encode_lines([f"{_SHARDS[digest % SHARDS]}#{day_texts[day]}#{user}" for day, digest, user in row_parts])
     if bucket == "hour":
         row_keys = [b"%b#%02d" % (key, time.hour) for key, time in zip(row_keys, times, strict=True)]
-    counted = zip(within, encoded_ids, strict=True)
-    qualifiers = _utf8([f"{_COUNTDOWN - passed}#{encoded_id}" for passed, encoded_id in counted], after="1")
-    micros = [day * MICROSECONDS_PER_DAY + passed - passed % 1_000 for day, passed in zip(days, within, strict=True)]
-    # CellKey(...) a place costs twice as much.
+    qualifier_parts = zip(elapsed, encoded_ids, strict=True)
+    qualifiers = _encode_lines([f"{_COUNTDOWN - passed}#{id_}" for passed, id_ in qualifier_parts], prefix="1")
+    micros = [day * MICROSECONDS_PER_DAY + passed - passed % 1_000 for day, passed in zip(days, elapsed, strict=True)]
+    # Calling CellKey(...) per event costs twice as much.
     return list(map(tuple.__new__, repeat(CellKey), zip(row_keys, qualifiers, micros, strict=True)))
 
 
 @lru_cache(maxsize=1_024)
-def _day(days: int) -> str:
+def _day_text(days: int) -> str:
     return format_day(EPOCH.date() + timedelta(days=days))
 
 
-def _utf8(texts: Sequence[str], after: str = "") -> list[bytes]:
-    """Return texts without line breaks as bytes, each without its beginning `after`; one call encodes them all."""
-    return ("\n" + "\n".join(texts)).encode().split(b"\n" + after.encode())[1:]
-
-
-def event_time(day: date, qualifier: bytes) -> datetime:
-    """Return the time, to the microsecond, of the event whose cell has that qualifier in a row of that day."""
-    within = MICROSECONDS_PER_DAY - 1 - int(qualifier[:11])
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(microseconds=within)
+def _encode_lines(texts: Sequence[str], prefix: str = "") -> list[bytes]:
+    """Encode texts without line breaks, and remove the prefix from each, with one call for all."""
+    return ("\n" + "\n".join(texts)).encode().split(b"\n" + prefix.encode())[1:]
 
 
 def event_rows(user: str, day: date, bucket: Bucket) -> list[bytes]:
@@ -149,62 +142,61 @@ def user_of_row(row_key: bytes) -> str:
 
 
 def qualifier_bound(time: datetime) -> bytes:
-    """Return the text that divides a row's qualifiers: those below it belong to events after `time`, none equals it."""
-    within = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
-    return f"{MICROSECONDS_PER_DAY - 1 - within:011d}".encode()
+    """Return the bound below which a row's qualifiers belong to events after `time`; no qualifier equals it."""
+    elapsed = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond
+    return f"{MICROSECONDS_PER_DAY - 1 - elapsed:011d}".encode()
 
 
 def shard_prefixes(day: date) -> list[bytes]:
-    """Return the 64 prefixes under which a day of `events` or `rejected` is."""
+    """Return the 64 key prefixes of a day's rows in `events` or `rejected`."""
     return [f"{shard:02x}#{format_day(day)}#".encode() for shard in range(SHARDS)]
 
 
 def all_shards() -> list[bytes]:
-    """Return the 64 prefixes under which all of `events` or `rejected` is."""
+    """Return the 64 key prefixes of all rows in `events` or `rejected`."""
     return [f"{shard:02x}#".encode() for shard in range(SHARDS)]
 
 
 def split_keys() -> list[bytes]:
-    """Return the keys at which the tables `events` and `rejected` are split when they are made."""
+    """Return the keys at which the tables `events` and `rejected` are split at creation."""
     return all_shards()[1:]
 
 
 def rejected_row(raw: bytes, day: date) -> bytes:
-    """Return the row key of a rejected event: by the day its message was first published and its own bytes."""
-    digest = hashlib.sha256(raw).hexdigest()[
-        :32
-    ]  # 128 bits: two different events meet with probability 2**-64 at 2**32
+    """Return the row key of a rejected event, from the day of its first publication and its bytes."""
+    # Among 2**32 events, two have the same 128-bit digest with a probability of 2**-65.
+    digest = hashlib.sha256(raw).hexdigest()[:32]
     return f"{crc32(digest.encode()) % SHARDS:02x}#{format_day(day)}#{digest}".encode()
 
 
 @lru_cache(maxsize=256)
 def aggregate_prefix(dimension: str, day: date) -> bytes:
-    """Return the prefix under which a dimension's values of a day are in `aggregates`."""
+    """Return the key prefix of a dimension's rows of a day in `aggregates`."""
     return f"{encode(dimension)}#{format_day(day)}#".encode()
 
 
 def aggregate_row(dimension: str, day: date, value: str) -> bytes:
-    """Return the row key of one value; one too long for a key ends in the digest of the whole instead of its rest."""
+    """Return the row key of one value; a value too long for a key is cut and ends with a digest of the whole value."""
     key = aggregate_prefix(dimension, day) + encode(value).encode()
     if len(key) <= MAX_ROW_KEY_BYTES:
         return key
-    # "%%" is nothing that percent-encoding makes, so no other value can be given this key.
+    # Percent-encoding never produces "%%", so no other value has this key.
     digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32].encode()
     return key[: MAX_ROW_KEY_BYTES - 64] + b"%%" + digest
 
 
 def value_of_row(row_key: bytes) -> str:
-    """Return the dimension's value of a row of `aggregates`; of a shortened one what there is of it."""
+    """Return the dimension's value of a row of `aggregates`; a value that was cut ends with an ellipsis."""
     text = row_key.decode().split("#", 2)[2]
     start, cut, _ = text.partition("%%")
     if not cut:
         return decode(text)
-    # The cut may have gone through a percent sign's digits, or through the bytes of one character.
+    # The cut may be inside a percent-encoded byte, or between the bytes of one character.
     return unquote(re.sub(r"%[0-9A-F]?$", "", start), errors="ignore") + "…"
 
 
 def state_row(kind: Literal["run", "late"], day: date) -> bytes:
-    """Return the row of `state` that knows of a day's runs, or of events that came late for it."""
+    """Return the row key in `state` of a day's runs, or of its late events."""
     return f"{kind}#{format_day(day)}".encode()
 
 

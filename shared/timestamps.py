@@ -1,4 +1,4 @@
-"""Times as events have them: RFC 3339 text, numbers since 1970, or any strptime format, all made UTC datetimes."""
+"""Read timestamps as UTC datetimes: RFC 3339 text, numbers since 1970, or text in a strptime format."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any
 
 import msgspec
 
-# Date and time as RFC 3339, section 5.6, writes them; text without an offset is taken as UTC.
+MICROSECONDS_PER_DAY = 86_400_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# Date and time of RFC 3339, section 5.6, with an optional offset.
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)?", re.ASCII
 ).fullmatch
-# Up to microseconds, and UTC; of more digits msgspec would round the last.
+# Length of a UTC time with microseconds; msgspec would round further digits.
 _MAX_EXACT_CHARS = len("2024-01-15T10:30:00.123456Z")
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
@@ -22,11 +25,12 @@ _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 def reader(unit: str | None, format: str | None) -> Callable[[Any], Any]:
     """Return the function that reads a field's timestamps.
 
-    It returns an aware datetime in UTC, or the value as it came where that can't be read; the checks then say so.
+    It returns an aware datetime in UTC, or an unreadable value unchanged, for which the checks produce a finding. Text
+    without an offset is taken as UTC.
 
     Args:
-        unit: of numbers since 1970: "s", "ms" or "us".
-        format: of texts, for `datetime.strptime`; without an offset in it they are taken as UTC.
+        unit: "s", "ms" or "us" for numbers since 1970.
+        format: `datetime.strptime` format of texts; RFC 3339 without unit and format.
     """
     if unit is not None:
         return _from_number(_MICROSECONDS[unit])
@@ -34,14 +38,14 @@ def reader(unit: str | None, format: str | None) -> Callable[[Any], Any]:
 
 
 def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[Any]], list[Any]]:
-    """Return the function that reads the timestamps of many events, each as `reader` does."""
+    """Return the function that reads a column of timestamps, each like `reader`."""
     read = reader(unit, format)
     if unit is not None or format is not None:
         return lambda column: list(map(read, column))
 
     def read_all(column: Sequence[Any]) -> list[Any]:
-        texts = set(map(type, column)) == {str} and max(map(len, column)) <= _MAX_EXACT_CHARS
-        if texts and {text[-1:] for text in column} == {"Z"}:
+        short_texts = set(map(type, column)) == {str} and max(map(len, column)) <= _MAX_EXACT_CHARS
+        if short_texts and {text[-1:] for text in column} == {"Z"}:
             with suppress(msgspec.ValidationError):
                 return msgspec.convert(column, list[datetime])
         return list(map(read, column))
@@ -50,7 +54,7 @@ def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[An
 
 
 def utc(moment: datetime) -> datetime:
-    """Return the moment in UTC; a naive one is taken as UTC already."""
+    """Return the datetime in UTC; a naive one is taken as UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -59,9 +63,9 @@ def _from_rfc_3339(value: Any) -> Any:
         return value
     if value[-1:] == "Z" and len(value) <= _MAX_EXACT_CHARS:
         try:
-            return msgspec.convert(value, datetime)  # a quarter of the time of all that follows
+            return msgspec.convert(value, datetime)  # takes a quarter of the time of the code below
         except msgspec.ValidationError:
-            pass  # it isn't for msgspec to say what a time is
+            pass  # msgspec and the code below may accept different texts; the latter decides
     if not _RFC_3339(value):
         return value
     try:
@@ -95,29 +99,23 @@ def _from_format(format: str) -> Callable[[Any], Any]:
     return read
 
 
-MICROSECONDS_PER_DAY = 86_400_000_000
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 def format_day(day: date) -> str:
-    """Return a day as keys have it: YYYYMMDD."""
+    """Return a day as it is written in keys: YYYYMMDD."""
     return f"{day.year:04d}{day.month:02d}{day.day:02d}"
 
 
 def parse_day(text: str) -> date:
-    """Undo `format_day`."""
+    """Return the day that `format_day` wrote."""
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
 
 
 def days_between(first: date, last: date) -> Iterator[date]:
-    """Iterate over the days from `first` to `last`, both included."""
+    """Yield the days from `first` to `last`, both inclusive."""
     for ordinal in range(first.toordinal(), last.toordinal() + 1):
         yield date.fromordinal(ordinal)
 
 
 def now() -> datetime:
-    """Return the present in UTC, in whole milliseconds, as Bigtable keeps times."""
+    """Return the current time in UTC, in whole milliseconds like Bigtable's timestamps."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)

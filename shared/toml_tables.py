@@ -1,4 +1,4 @@
-"""Read tables of a TOML file into structs, and say what is wrong by key, value and expectation."""
+"""Read tables of a TOML file into structs, with errors that name the key, the value found and the value expected."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import msgspec
 T = TypeVar("T", bound=msgspec.Struct)
 
 
-class Problem(Exception):  # noqa: N818 - it never leaves the package; `contract.load` turns it into a ContractError
-    """Something wrong in a contract: the key, what was found there and what was expected."""
+class Problem(Exception):  # noqa: N818 - internal; loaders raise it again as a ContractError or a SettingsError
+    """An invalid key of a TOML file; the text names the key, the value found and the value expected."""
 
     def __init__(self, key: str, found: object, expected: str) -> None:
         shown = "nothing" if found is None else repr(found)
@@ -20,7 +20,7 @@ class Problem(Exception):  # noqa: N818 - it never leaves the package; `contract
 
 
 def read_table(kind: type[T], table: object, where: str) -> T:
-    """Make a `kind` of one table of the file; Problem, naming the key, if it doesn't fit."""
+    """Return one table of the file as a `kind`; raise Problem for an invalid key or value."""
     if not isinstance(table, dict):
         raise Problem(where, table, f"a table [{where}]")
     try:
@@ -30,22 +30,22 @@ def read_table(kind: type[T], table: object, where: str) -> T:
 
 
 def read_tables(document: Mapping[str, Any], key: str, *, required: bool = True) -> dict[str, Any]:
-    """Return the tables [key.name] of a file by name; Problem if there are none but have to be."""
+    """Return the tables [key.name] of a file by name; raise Problem if they are required and missing."""
     found = document.get(key, None if required else {})
     if not isinstance(found, dict) or (required and not found):
-        raise Problem(key, found, f"a table for each of them, such as [{key}.name]")
+        raise Problem(key, found, f"tables such as [{key}.name]")
     return found
 
 
 def only_keys(document: Mapping[str, Any], known: set[str]) -> None:
-    """Raise Problem for a key at the top of the file that isn't known."""
+    """Raise Problem for an unknown top-level key."""
     for key in document:
         if key not in known:
-            raise Problem(key, document[key], f"only {', '.join(sorted(known))} at the top of the file")
+            raise Problem(key, document[key], f"only the top-level keys {', '.join(sorted(known))}")
 
 
 def _problem(kind: type[msgspec.Struct], table: dict[str, Any], where: str, message: str) -> Problem:
-    """Turn msgspec's message into one that names key, found and expected."""
+    """Return the Problem that msgspec's message describes."""
     known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in table:
         if key not in known:
@@ -59,7 +59,7 @@ def _problem(kind: type[msgspec.Struct], table: dict[str, Any], where: str, mess
 
 
 def _expected(kind: Any) -> str:
-    """Say in words what a key's annotation allows."""
+    """Return a description of the values that a key's annotation allows."""
     options = getattr(kind, "__args__", (kind,))
     if getattr(kind, "__origin__", None) in (list, dict):
         return {list: "a list", dict: "a table"}[kind.__origin__]

@@ -6,15 +6,17 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import pytest
 
-import infra  # noqa: F401 - before gRPC is imported: it turns off the fork handlers that abort child processes
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from tests.support.emulators import running_emulators
 
 # Workers take tests in this order after the slow ones, so that the last ones to end are short.
 _TIERS = ("bundle", "gcloud", "integration", "unit")
+_SLOW_TIMEOUT = 300  # seconds; a busy machine takes several times as long as an idle one
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,6 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
     items.sort(key=_rank)
 
 

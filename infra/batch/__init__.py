@@ -1,1 +1,1 @@
-"""Batch: checks, loads, publishes and replays many events at once."""
+"""Batch: validate, load, publish and replay many events at once."""

@@ -1,15 +1,16 @@
-"""Files into Bigtable directly, without Pub/Sub, through the code the function runs."""
+"""Load files into Bigtable directly, without Pub/Sub, with the same code as the function."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 
-from infra.batch.check import DistinctCellKeys, readable, where
+from infra.batch.check import DistinctCellKeys, position, readable
 from infra.batch.report import Report
-from infra.batch.task_group import concurrently
+from infra.batch.task_group import task_group
 from infra.sources.files import Record, SourceReader
 from shared import gc_tuning
 from shared.bigtable.client import Bigtable
@@ -18,10 +19,9 @@ from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
 from shared.validation.results import Accepted, Rejected, Verdict
 
-# Bytes that are judged or wait for Bigtable at once: well below what group commit takes in before it refuses
-# (`Limits.pending_bytes`), since an event's entry is larger than the event. A batch counts for an even share of
-# _BATCHES at least. They share calls, and while some are written more are judged.
-_BYTES, _BATCHES = 8 * 1024 * 1024, 64
+# Bytes of events in memory. The limit is well below the batcher's `Limits.pending_bytes`, since a mutation is larger
+# than its event. Each batch counts for at least `_MAX_BYTES // _MAX_BATCHES`, which limits the number of batches.
+_MAX_BYTES, _MAX_BATCHES = 8 * 1024 * 1024, 64
 
 
 async def load_files(
@@ -33,57 +33,57 @@ async def load_files(
     quality: bool = True,
     progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:
-    """Store the events of some files; returns when all of them are acknowledged.
+    """Store the events of files, and return when Bigtable has acknowledged all of them.
 
     Args:
-        reader: of the files.
-        bigtable: where to store.
-        contract: what to hold events to.
-        batch_size: events that are judged and written together.
-        quality: False stores all that has an id, a user and a time.
-        progress: is told of the figures now and then.
+        reader: reads the files.
+        bigtable: the instance to store in.
+        contract: the contract to validate against.
+        batch_size: events that are validated and written together.
+        quality: False skips the quality checks, so every event with an id, a user and a time is stored.
+        progress: called with the report after each batch.
     """
     gc_tuning.apply()
     ingestion = IngestPipeline(bigtable, contract, quality=quality)
     published = datetime.now(UTC)
-    report, places, seen = Report(), DistinctCellKeys(), set[bytes]()
-    held = 0
-    landed = asyncio.Event()
+    report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
+    bytes_in_memory = 0
+    batch_done = asyncio.Event()
 
-    async def keep(records: list[Record], size: int) -> None:
-        nonlocal held
+    async def store(records: list[Record], size: int) -> None:
+        nonlocal bytes_in_memory
         try:
             verdicts = ingestion.validate_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
             await ingestion.store(accepted, published, records[0].source)
-            report.stored += places.add([verdict.cell_key for verdict in accepted])
+            report.stored += cell_keys.add([verdict.cell_key for verdict in accepted])
             if len(accepted) < len(verdicts):
-                await quarantine(records, verdicts)
+                await store_rejected(records, verdicts)
             report.published += len(records)
             progress(report)
         finally:
-            held -= size
-            landed.set()
+            bytes_in_memory -= size
+            batch_done.set()
 
-    async def quarantine(records: list[Record], verdicts: list[Verdict]) -> None:
+    async def store_rejected(records: list[Record], verdicts: list[Verdict]) -> None:
         for record, verdict in zip(records, verdicts, strict=True):
             if isinstance(verdict, Rejected):
-                await ingestion.store([verdict], published, where(record))
+                await ingestion.store([verdict], published, position(record))
                 row = rejected_row(verdict.raw, published.date())
                 if row not in seen:
                     seen.add(row)
-                    report.reject(verdict.findings, where(record))
+                    report.reject(verdict.findings, position(record))
 
-    async with concurrently() as batches:
-        items = iter(reader)
-        while batch := list(islice(items, batch_size)):
-            if not (records := readable(batch, report)):
-                continue
-            size = max(sum(len(record.raw) for record in records), _BYTES // _BATCHES)
-            while held and held + size > _BYTES:
-                landed.clear()
-                await landed.wait()
-            held += size
-            batches.create_task(keep(records, size))
-    report.days = places.days()
+    with closing(iter(reader)) as items:
+        async with task_group() as batches:
+            while batch := list(islice(items, batch_size)):
+                if not (records := readable(batch, report)):
+                    continue
+                size = max(sum(len(record.raw) for record in records), _MAX_BYTES // _MAX_BATCHES)
+                while bytes_in_memory and bytes_in_memory + size > _MAX_BYTES:
+                    batch_done.clear()
+                    await batch_done.wait()
+                bytes_in_memory += size
+                batches.create_task(store(records, size))
+    report.days = cell_keys.days()
     return report

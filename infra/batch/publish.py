@@ -1,25 +1,26 @@
-"""Files into the topic: events packed many to a message, messages many to a call, calls side by side."""
+"""Publish files to a topic: many events per message, many messages per call, several calls at once."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from itertools import accumulate, islice
 
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.report import Report
-from infra.batch.task_group import concurrently
+from infra.batch.task_group import task_group
 from infra.sources.files import Record, SourceReader, Unreadable
 from shared.pubsub.message import CONTENT_ENCODING, CONTENT_TYPE, LINES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
 
 # A PublishRequest may have 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
-_BYTES_A_CALL = 4 * 1024 * 1024
-_CALLS = 4
-_LINES = {CONTENT_TYPE: LINES}
+_MAX_BYTES_PER_CALL = 4 * 1024 * 1024
+_MAX_CALLS = 4
+_LINES_ATTRIBUTES = {CONTENT_TYPE: LINES}
 
 
 async def publish_files(
@@ -31,23 +32,23 @@ async def publish_files(
     rate: float | None = None,
     progress: Callable[[Report], None] = lambda _report: None,
 ) -> tuple[Report, int]:
-    """Publish the events of some files.
+    """Publish the events of files.
 
     Args:
-        reader: of the files.
-        publisher: to the right project.
-        topic: its short name.
-        batch_size: events in a message, at most.
-        rate: events a second, at most.
-        progress: is told of the figures now and then.
+        reader: reads the files.
+        publisher: publishes to the topics of the project.
+        topic: the short name of the topic.
+        batch_size: the most events per message.
+        rate: the most events per second.
+        progress: called with the report after each call.
 
     Returns:
-        The figures, and how many messages that made.
+        The report and the number of messages.
     """
     report = Report()
-    slots = asyncio.Semaphore(_CALLS)
+    slots = asyncio.Semaphore(_MAX_CALLS)
     started = time.monotonic()
-    sent = handed_in = 0
+    message_count = event_count = 0
 
     async def send(messages: list[PubsubMessage], events: int) -> None:
         try:
@@ -57,70 +58,69 @@ async def publish_files(
         report.published += events
         progress(report)
 
-    async with concurrently() as calls:
-        for messages, events in _calls(_messages(reader, report, batch_size), single=rate is not None):
-            if rate is not None:
-                await asyncio.sleep(started + handed_in / rate - time.monotonic())
-            await slots.acquire()
-            calls.create_task(send(messages, events))
-            sent += len(messages)
-            handed_in += events
-    return report, sent
+    with closing(iter(reader)) as items:
+        async with task_group() as calls:
+            for messages, events in _calls(_messages(items, report, batch_size), single=rate is not None):
+                if rate is not None:
+                    await asyncio.sleep(started + event_count / rate - time.monotonic())
+                await slots.acquire()
+                calls.create_task(send(messages, events))
+                message_count += len(messages)
+                event_count += events
+    return report, message_count
 
 
-def _messages(reader: SourceReader, report: Report, batch_size: int) -> Iterator[tuple[PubsubMessage, int]]:
-    """Pack events into messages; what doesn't fit into any is reported."""
-    events = _events(reader, report)
+def _messages(
+    items: Iterable[Record | Unreadable], report: Report, batch_size: int
+) -> Iterator[tuple[PubsubMessage, int]]:
+    """Yield messages of packed events, each with its number of events; report events that fit into no message."""
+    events = _events(items, report)
     batch: list[bytes] = []
     while batch := [*batch, *islice(events, batch_size - len(batch))]:
         fit = _fit(batch)
         data = b"\n".join(batch[:fit])
-        if len(data) > MAX_PACKED_BYTES:  # one large event, which fits when it is compressed
-            yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES, CONTENT_ENCODING: "gzip"}), 1
+        if len(data) > MAX_PACKED_BYTES:  # a single event that fits after compression
+            yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES_ATTRIBUTES, CONTENT_ENCODING: "gzip"}), 1
         else:
-            yield PubsubMessage(data=data, attributes=_LINES), fit
+            yield PubsubMessage(data=data, attributes=_LINES_ATTRIBUTES), fit
         batch = batch[fit:]
 
 
-def _events(reader: SourceReader, report: Report) -> Iterator[bytes]:
-    """Return the events that fit into a message; the others, and what is no event, are reported."""
-    for item in reader:
+def _events(items: Iterable[Record | Unreadable], report: Report) -> Iterator[bytes]:
+    """Yield the events that fit into a message; report the others and the unreadable items."""
+    for item in items:
         if isinstance(item, Unreadable):
-            report.cannot_read(item.source, item.line, item.problem)
-        elif len(item.raw) <= MAX_PACKED_BYTES or _squeezed(item) is not None:
+            report.add_unreadable(item.source, item.line, item.problem)
+        elif len(item.raw) <= MAX_PACKED_BYTES or _fits_compressed(item):
             yield item.raw
         else:
             problem = f"found {len(item.raw):,} bytes, expected an event of at most {MAX_PACKED_BYTES:,}"
-            report.cannot_read(item.source, item.line, problem)
+            report.add_unreadable(item.source, item.line, problem)
 
 
 def _fit(events: list[bytes]) -> int:
-    """Return how many of the events one message can hold, a newline behind each; one at least."""
+    """Return how many of the events fit into one message, each with a newline; at least one."""
     if sum(map(len, events)) + len(events) <= MAX_PACKED_BYTES:
         return len(events)
     sizes = accumulate(len(event) + 1 for event in events)
     return max(sum(size <= MAX_PACKED_BYTES for size in sizes), 1)
 
 
-def _squeezed(record: Record) -> bytes | None:
-    """Return an event compressed, if that makes it small enough for a message."""
-    if len(record.raw) > MAX_UNPACKED_BYTES:
-        return None
-    data = gzip.compress(record.raw)
-    return data if len(data) <= MAX_PACKED_BYTES else None
+def _fits_compressed(record: Record) -> bool:
+    return len(record.raw) <= MAX_UNPACKED_BYTES and len(gzip.compress(record.raw)) <= MAX_PACKED_BYTES
 
 
 def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> Iterator[tuple[list[PubsubMessage], int]]:
-    """Gather messages into calls; `single` makes a call of each, for an even rate."""
-    gathered: list[PubsubMessage] = []
+    """Yield the messages of each call with their number of events; `single` puts one message in each, for a rate."""
+    batch: list[PubsubMessage] = []
     events = size = 0
     for message, count in messages:
         length = len(message.data)
-        if gathered and (single or len(gathered) == MAX_MESSAGES_PER_CALL or size + length > _BYTES_A_CALL):
-            yield gathered, events
-            gathered, events, size = [], 0, 0
-        gathered.append(message)
+        if batch and (single or len(batch) == MAX_MESSAGES_PER_CALL or size + length > _MAX_BYTES_PER_CALL):
+            yield batch, events
+            batch, events, size = [], 0, 0
+        batch.append(message)
         events += count
         size += length
-    if gathered:
-        yield gathered, events
+    if batch:
+        yield batch, events

@@ -1,4 +1,4 @@
-"""What became of a set of events: the figures that `run`, `check` and `ingest` report, as JSON and as a page."""
+"""The report of `run`, `check`, `ingest` and `publish`: counts of events, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from rich.text import Text
 from shared.errors import SourceError
 from shared.validation.results import Finding, rules_broken
 
+_MAX_UNREADABLE_SHOWN = 20
+
 
 @dataclass(slots=True)
 class Example:
-    """One event that broke a rule, to show."""
+    """An event that broke a rule: its source and the finding."""
 
     source: str
     finding: Finding
@@ -28,23 +30,24 @@ class Example:
 
 @dataclass(slots=True)
 class Report:
-    """The figures.
+    """The counts of a set of events.
 
     Attributes:
-        published: events handed in, those that came twice counted twice.
-        stored: different events now stored.
-        rejected: for each rule how many different events broke it.
-        rejected_events: different events in quarantine.
-        warned: for each rule how many events were stored although they broke it.
-        unreadable: pieces of files that were no event at all, as "file:line: problem".
-        days: for each day its events and different users.
+        published: events published or read, duplicates included.
+        stored: distinct events that are stored.
+        rejected: distinct events that broke a rule, by rule.
+        rejected_events: distinct events that are rejected.
+        unreadable: the first pieces of files that can't be read, as "file:line: problem".
+        unreadable_count: all pieces of files that can't be read.
+        days: the number of events and of distinct users, by day.
+        examples: the first rejected event of each rule.
+        seconds: the time of each part of a run.
     """
 
     published: int = 0
     stored: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     rejected_events: int = 0
-    warned: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
     unreadable_count: int = 0
     days: dict[date, tuple[int, int]] = field(default_factory=dict)
@@ -53,11 +56,11 @@ class Report:
 
     @property
     def duplicates(self) -> int:
-        """Events that were there already, or came more than once."""
+        """The number of events that were stored or rejected before, or occur more than once."""
         return self.published - self.stored - self.rejected_events
 
     def reject(self, findings: Iterable[Finding], source: str) -> None:
-        """Count a rejected event, once under each rule it broke."""
+        """Count a rejected event, once for each rule it broke."""
         findings = list(findings)
         self.rejected_events += 1
         self.rejected.update(rules_broken(findings))
@@ -65,14 +68,14 @@ class Report:
             if finding.severity == "reject":
                 self.examples.setdefault(finding.rule, Example(source, finding))
 
-    def cannot_read(self, source: str, line: int, problem: str) -> None:
-        """Count a piece of a file that is no event; the first twenty are kept to be shown."""
+    def add_unreadable(self, source: str, line: int, problem: str) -> None:
+        """Count a piece of a file that can't be read, and keep the first of them to show."""
         self.unreadable_count += 1
-        if len(self.unreadable) < 20:
+        if len(self.unreadable) < _MAX_UNREADABLE_SHOWN:
             self.unreadable.append(f"{source}:{line}: {problem}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as plain JSON values."""
+        """Return the counts as JSON values."""
         return {
             "published": self.published,
             "stored": self.stored,
@@ -88,14 +91,18 @@ class Report:
         }
 
     def save(self, path: Path) -> None:
-        """Write the figures to a JSON file; SourceError if that can't be done."""
+        """Write the report to a JSON file.
+
+        Raises:
+            SourceError: the file can't be written.
+        """
         try:
             path.write_bytes(msgspec.json.format(msgspec.json.encode(self.as_json())) + b"\n")
         except OSError as error:
             raise SourceError(f"{path}: the report can't be written: {error.strerror}") from None
 
     def show(self, console: Console, *, verb: str = "published") -> None:
-        """Print the figures for a person."""
+        """Print the report; `verb` says what was done with the events."""
         console.print(
             f"[bold]{self.published:,}[/] events {verb}: [bold green]{self.stored:,}[/] stored, "
             f"[bold red]{self.rejected_events:,}[/] rejected, [bold]{self.duplicates:,}[/] duplicates"
@@ -103,7 +110,8 @@ class Report:
         if self.rejected:
             table = Table("rule", "events", "for example", title="Rejected, by rule", title_justify="left")
             for rule, count in self.rejected.most_common():
-                table.add_row(rule, f"{count:,}", Text(describe(self.examples[rule]) if rule in self.examples else ""))
+                example = _describe(self.examples[rule]) if rule in self.examples else ""
+                table.add_row(rule, f"{count:,}", Text(example))
             console.print(table)
         for text in self.unreadable:
             console.print(f"unreadable: {text}", markup=False, style="yellow")
@@ -119,13 +127,13 @@ class Report:
             )
 
 
-def describe(example: Example) -> str:
-    """Return one line that says what was wrong with an event."""
+def _describe(example: Example) -> str:
+    """Return the finding of an example on one line."""
     finding = example.finding
     what = f"{finding.field}: " if finding.field else ""
     return printable(f"{what}found {finding.found}, expected {finding.expected} ({example.source})")
 
 
 def printable(text: str) -> str:
-    """Return text with everything escaped that a terminal could take for a command."""
+    """Return text with all non-printable characters escaped, so that it can't control the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""Pull messages from a subscription, a batch at a time."""
+"""Pull messages from a subscription in batches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from google.pubsub_v1.types import ReceivedMessage
 from shared.config import Settings
 from shared.errors import PermanentError, SettingsError
 
-# Seconds to wait for a message; a subscription that has none answers late, not at once.
-_WAIT = 3.0
-_TIMEOUT = 30.0
+_PULL_TIMEOUT = 3.0  # seconds; a pull from an empty subscription blocks until the timeout
+_CALL_TIMEOUT = 30.0  # seconds
 
 
 class Subscriber:
@@ -38,28 +37,35 @@ class Subscriber:
         await self._client.transport.close()
 
     async def pull(self, most: int) -> list[ReceivedMessage]:
-        """Return some messages, none if there are none.
+        """Return messages, none if the subscription is empty.
+
+        Args:
+            most: the most messages to return.
 
         Raises:
-            SettingsError: there is no such subscription.
-            PermanentError: it can't be pulled from.
+            SettingsError: the subscription doesn't exist.
+            PermanentError: the pull has failed.
         """
         try:
-            response = await self._client.pull(subscription=self._name, max_messages=most, timeout=_WAIT, retry=None)
+            response = await self._client.pull(
+                subscription=self._name, max_messages=most, timeout=_PULL_TIMEOUT, retry=None
+            )
         except exceptions.DeadlineExceeded:
             return []
         except exceptions.NotFound:
-            raise SettingsError(f"subscription {self._name}: found none; `sluice provision` makes it") from None
+            raise SettingsError(
+                f"subscription {self._name}: found none, expected it to exist; `sluice provision` makes it"
+            ) from None
         except exceptions.GoogleAPICallError as error:
             raise PermanentError(f"subscription {self._name}: {error.message}") from None
         return list(response.received_messages)
 
     async def acknowledge(self, ack_ids: list[str]) -> None:
-        """Say that messages are done with."""
-        await self._client.acknowledge(subscription=self._name, ack_ids=ack_ids, timeout=_TIMEOUT)
+        """Acknowledge messages."""
+        await self._client.acknowledge(subscription=self._name, ack_ids=ack_ids, timeout=_CALL_TIMEOUT)
 
-    async def hand_back(self, ack_ids: list[str]) -> None:
-        """Say that messages are to be delivered again."""
+    async def nack(self, ack_ids: list[str]) -> None:
+        """Request the redelivery of messages."""
         await self._client.modify_ack_deadline(
-            subscription=self._name, ack_ids=ack_ids, ack_deadline_seconds=0, timeout=_TIMEOUT
+            subscription=self._name, ack_ids=ack_ids, ack_deadline_seconds=0, timeout=_CALL_TIMEOUT
         )

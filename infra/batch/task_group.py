@@ -1,4 +1,4 @@
-"""A task group whose first error comes out as itself, so that a command can tell it to a person."""
+"""A task group that raises its first error itself instead of an exception group."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def concurrently() -> AsyncIterator[asyncio.TaskGroup]:
-    """Run tasks side by side; when one fails the others are cancelled and its error is raised, not a group of one."""
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Run tasks concurrently; when one fails, cancel the others and raise its error."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks

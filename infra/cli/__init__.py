@@ -1,1 +1,1 @@
-"""The `sluice` command: each module reads the options of a few subcommands and calls the package that does the work."""
+"""The `sluice` command: each module declares a few subcommands and calls the packages that do the work."""

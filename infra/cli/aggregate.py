@@ -1,4 +1,4 @@
-"""Commands that compute days: aggregate here and now, trigger aggregate through the schedule."""
+"""Commands that compute daily aggregates: `aggregate` in this process, `trigger aggregate` in the deployed function."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,17 +14,18 @@ from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 
+if TYPE_CHECKING:
+    from shared.aggregate.pipeline import Summary
+
 
 @click.group()
 def trigger() -> None:
-    """Have scheduled work done now."""
+    """Start scheduled work now."""
 
 
 @trigger.command("aggregate")
-@click.option("--date", "day", type=options.Day(), help="The day to compute. [what is due]")
-@click.option("--from", "first", type=options.Day(), help="The first of several days.")
-@click.option("--to", "last", type=options.Day(), help="The last of several days.")
-@click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+@options.days("the days that are due")
+@options.project
 @options.region
 @options.as_json
 def trigger_aggregate(
@@ -34,10 +36,9 @@ def trigger_aggregate(
     region: str | None,
     as_json: bool,
 ) -> None:
-    """Run the daily job now, or request days by messages of their own; the function `aggregate` computes them.
+    """Run the daily job now, or request single days; the function `aggregate` computes them.
 
-    Without a date it is what the schedule asks for: yesterday, the days that late events have touched, and the days
-    that were missed.
+    Without a date, the job requests the days that are due: yesterday, days with late events, and missed days.
 
     Example: sluice trigger aggregate --from 2024-01-15 --to 2024-01-17
     """
@@ -52,8 +53,8 @@ def trigger_aggregate(
         if as_json:
             options.print_json({"job": JOB, "published": published})
         else:
-            heard = f"it has published its request to {TOPIC}" if published else "it hasn't told how that went yet"
-            click.echo(f"job {JOB} was run: {heard}, for yesterday, late days and missed days")
+            result = f"it has published its request to {TOPIC}" if published else "its result is not known yet"
+            click.echo(f"job {JOB} was run: {result}, for yesterday, late days and missed days")
         return
     days = options.day_span(day, first, last)
     asyncio.run(request_days(settings, days))
@@ -66,9 +67,7 @@ def trigger_aggregate(
 
 
 @click.command()
-@click.option("--date", "day", type=options.Day(), help="The day to compute. [yesterday, UTC]")
-@click.option("--from", "first", type=options.Day(), help="The first of several days.")
-@click.option("--to", "last", type=options.Day(), help="The last of several days.")
+@options.days("yesterday")
 @options.contract
 @options.instance
 @options.as_json
@@ -81,37 +80,41 @@ def aggregate(
     instance_id: str | None,
     as_json: bool,
 ) -> None:
-    """Compute the measures of days now, as the function does on its schedule.
+    """Compute the aggregates of days now, with the same code as the function.
 
     Example: sluice aggregate --date 2024-01-15
     """
-    from shared.aggregate.pipeline import AggregatePipeline, Summary
+    from shared.aggregate.pipeline import AggregatePipeline
     from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
     days = options.day_span(day, first, last)
 
-    async def work() -> list[Summary]:
+    async def run() -> list[Summary]:
         bigtable = Bigtable(settings)
+        summaries = []
         try:
-            aggregation = AggregatePipeline(bigtable, loaded)
-            return [await _told(await aggregation.run(day), quiet=as_json) for day in days]
+            pipeline = AggregatePipeline(bigtable, loaded)
+            for each in days:
+                summaries.append(await pipeline.run(each))
+                if not as_json:
+                    _print_summary(summaries[-1])
         finally:
             await bigtable.close()
+        return summaries
 
-    async def _told(summary: Summary, *, quiet: bool) -> Summary:
-        if not quiet:
-            repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
-            click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
-            if summary.too_many_rejected:
-                share = f"{summary.rejected:,} rejected, {summary.share_rejected:.0%} of what was published that day"
-                click.echo(f"warning: {share}; see `sluice rejected --date {summary.day}`", err=True)
-        return summary
-
-    summaries = asyncio.run(work())
+    summaries = asyncio.run(run())
     if as_json:
         options.print_json(summaries)
+
+
+def _print_summary(summary: Summary) -> None:
+    repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
+    click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
+    if summary.too_many_rejected:
+        share = f"{summary.rejected:,} rejected, {summary.share_rejected:.0%} of the events published that day"
+        click.echo(f"warning: {share}; see `sluice rejected --date {summary.day}`", err=True)
 
 
 COMMANDS = (aggregate, trigger)

@@ -1,11 +1,10 @@
-"""Commands for a project on Google Cloud: deploy, destroy, cost."""
+"""Commands for a project on Google Cloud: bundle, deploy, destroy, cost."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,7 @@ from shared.config import EMULATOR_VARIABLES, Settings, contract_path
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError
 
-if TYPE_CHECKING:
-    pass
-
-dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done, as a script for bash; do nothing.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a bash script without running them.")
 
 
 @click.command()
@@ -25,7 +21,7 @@ dry_run = click.option("--dry-run", is_flag=True, help="Print what would be done
 @options.instance
 @options.region
 @options.config
-@dry_run
+@_DRY_RUN
 def deploy(
     contract: Path | None,
     project_id: str | None,
@@ -34,7 +30,7 @@ def deploy(
     config: Path | None,
     dry_run: bool,
 ) -> None:
-    """Bundle both functions and deploy them with gcloud, with their accounts, roles, subscriptions and alerts.
+    """Bundle and deploy both functions with gcloud, with their service accounts, roles, subscriptions and alerts.
 
     Example: sluice deploy --project-id my-project --instance-id my-instance --dry-run
     """
@@ -50,24 +46,24 @@ def deploy(
     settings = replace(settings, region=region or settings.region)
     planned = list(deploy_steps(target(settings, deployment), deployment))
     if dry_run:
-        click.echo(f"# `sluice bundle` makes the folders that the functions are deployed from, in {BUILD_FOLDER}")
+        click.echo(f"# `sluice bundle` creates the bundles of the functions in {BUILD_FOLDER}")
         click.echo(script(planned), nl=False)
         return
-    not_emulated(settings)
-    for made in make_bundles(BUILD_FOLDER, contract=chosen):
-        click.echo(f"bundle {made}")
+    require_cloud(settings)
+    for folder in make_bundles(BUILD_FOLDER, contract=chosen):
+        click.echo(f"bundle {folder}")
     perform(planned, click.echo)
-    click.echo("deployed; `sluice doctor --cloud` looks whether all is there")
+    click.echo("deployed; `sluice doctor --cloud` checks the deployment")
 
 
 @click.command()
 @options.instance
 @options.region
 @options.config
-@dry_run
-@click.option("--tables", is_flag=True, help="The tables too, with all events in them.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--yes-delete-data", is_flag=True, help="Don't ask about the tables either.")
+@_DRY_RUN
+@click.option("--tables", is_flag=True, help="Also delete the tables with all events.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
+@click.option("--yes-delete-data", is_flag=True, help="Skip the confirmation for the tables.")
 def destroy(
     project_id: str | None,
     instance_id: str | None,
@@ -78,7 +74,7 @@ def destroy(
     yes: bool,
     yes_delete_data: bool,
 ) -> None:
-    """Remove what provision and deploy have made; tables and their data only if told twice.
+    """Remove everything that `provision` and `deploy` create; tables only with --tables and a second confirmation.
 
     Example: sluice destroy --project-id my-project --instance-id my-instance --dry-run
     """
@@ -97,20 +93,20 @@ def destroy(
     if dry_run:
         if planned:
             click.echo(script(planned))
-        click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, what is there of:")
+        click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, the existing ones of:")
         for name in resource_names(tables=tables):
             click.echo(f"# {name}")
         return
-    # Half of it is removed through the APIs, and gcloud would have removed the other half by then.
+    # gcloud removes the first half of the resources. Without credentials for the APIs, the other half would stay.
     if not emulated and not (found := credentials()).ok:
         raise SettingsError(f"{found.what}: {found.text}")
     where = f"{settings.project_id} on {'the emulators' if emulated else 'Google Cloud'}"
     if not yes:
-        _confirm(f"This removes the pipeline from {where}. Type the project's name to go on", settings.project_id)
+        _confirm(f"This removes the pipeline from {where}. Type the project's name to continue", settings.project_id)
     if tables and not yes_delete_data:
         _confirm(
-            f"This deletes the tables of {settings.instance_id} and every event in them, for good. "
-            "Type the instance's name to go on",
+            f"This permanently deletes the tables of {settings.instance_id} and every event in them. "
+            "Type the instance's name to continue",
             settings.instance_id,
         )
     perform(planned, click.echo)
@@ -118,32 +114,32 @@ def destroy(
     for line in removed:
         click.echo(line)
     if not removed:
-        click.echo("nothing was there of job, topics, subscriptions" + (" and tables" if tables else ""))
+        click.echo("found no job, topics, subscriptions" + (" or tables" if tables else ""))
     if not tables:
-        click.echo("the tables stay, with what is in them; --tables removes them too")
+        click.echo("the tables stay with their data; --tables removes them too")
     if not emulated:
-        click.echo(f"the instance {settings.instance_id}, enabled APIs, logs and what was built stay: docs/deploy.md")
+        click.echo(f"the instance {settings.instance_id}, enabled APIs, logs and built images stay: docs/deploy.md")
 
 
 @click.command()
-@click.option("--events-per-day", type=click.IntRange(1, 10**12), required=True, help="Events a day.")
-@click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Bytes of an event as JSON.")
+@click.option("--events-per-day", type=click.IntRange(1, 10**12), required=True, help="Number of events per day.")
+@click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Size of an event as JSON.")
 @options.batch_size()
-@click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [that of the prices]")
-@click.option("--prices", "file", type=click.Path(path_type=Path), help="Table of prices. [infra/prices.toml]")
+@click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [of the price file]")
+@click.option("--prices", "file", type=click.Path(path_type=Path), help="Price file. [infra/deploy/prices.toml]")
 @options.as_json
 def cost(
     events_per_day: int, size: int, batch_size: int, days_stored: int | None, file: Path | None, as_json: bool
 ) -> None:
-    """Estimate what a month costs, by part, and what packing events into messages saves.
+    """Estimate the costs of a month by service, and the savings from packing events into messages.
 
     Example: sluice cost --events-per-day 10000000 --bytes 250
     """
-    from infra.deploy.cost import PRICES, Workload, for_days, load, month, total
+    from infra.deploy.cost import PRICES, Workload, load, month, total, with_days_stored
 
     prices = load(file or PRICES)
     if days_stored is not None:
-        prices = for_days(prices, days_stored)
+        prices = with_days_stored(prices, days_stored)
     packed, alone = (month(prices, Workload(events_per_day, size, each)) for each in (batch_size, 1))
     saved = total(alone) - total(packed)
     if as_json:
@@ -165,12 +161,14 @@ def _confirm(question: str, expected: str) -> None:
     except click.Abort:
         if sys.stdin.isatty():
             raise  # Ctrl-C
-        raise SettingsError("nobody there to ask, and nothing was removed; --yes goes on without") from None
+        raise SettingsError(
+            "standard input: found no terminal, expected one for the confirmation or --yes; nothing was removed"
+        ) from None
     if typed.strip() != expected:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
 
 
-def not_emulated(settings: Settings) -> None:
+def require_cloud(settings: Settings) -> None:
     """Raise SettingsError if a service is an emulator."""
     for service, address in settings.emulators.items():
         variable = EMULATOR_VARIABLES[service]
@@ -179,9 +177,11 @@ def not_emulated(settings: Settings) -> None:
 
 @click.command()
 @options.contract
-@click.option("--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Where to.")
+@click.option(
+    "--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Output folder."
+)
 def bundle(contract: Path | None, build: Path) -> None:
-    """Make the folders that are deployed: each function with its copy of shared/ and its pinned requirements.
+    """Create the folders to deploy: each function with its copy of shared/ and its pinned requirements.
 
     Example: sluice bundle
     """
@@ -189,8 +189,8 @@ def bundle(contract: Path | None, build: Path) -> None:
 
     chosen = contract_path(contract)
     load_contract(chosen)
-    for made in make_bundles(build, contract=chosen):
-        click.echo(f"{made}  sha256 {digest(made)}")
+    for folder in make_bundles(build, contract=chosen):
+        click.echo(f"{folder}  sha256 {digest(folder)}")
     click.echo(f"deploy with SLUICE_CONTRACT=shared/contracts/{chosen.name}")
 
 

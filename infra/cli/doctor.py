@@ -1,4 +1,4 @@
-"""`sluice doctor`: look at what is there, and say what to do about what is wrong."""
+"""The command `doctor`, which checks the setup and names the command that repairs each problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.config import Settings, contract_path
 @options.instance
 @options.region
 @options.config
-@click.option("--cloud", "in_cloud", is_flag=True, help="Look at a project on Google Cloud.")
+@click.option("--cloud", "in_cloud", is_flag=True, help="Check a project on Google Cloud.")
 @options.as_json
 def doctor(
     contract: Path | None,
@@ -27,29 +27,30 @@ def doctor(
     in_cloud: bool,
     as_json: bool,
 ) -> None:
-    """Look whether everything is there: programs, settings, contract, servers, tables, topics.
+    """Check programs, settings, contract, servers, tables and topics.
 
-    With --cloud: credentials, APIs, roles, resources and functions of a project, each with the command that mends it.
+    With --cloud: check credentials, APIs, roles, resources and functions of a project. Each problem is shown with the
+    command that repairs it. Exits with 1 if there is a problem.
 
     Example: sluice doctor
     """
     if not in_cloud and (project_id or instance_id or region or config):
         raise click.UsageError(
-            "found --project-id, --instance-id, --region or --config without --cloud, expected it with them"
+            "found --project-id, --instance-id, --region or --config without --cloud, expected --cloud with them"
         )
     if in_cloud:
-        from infra.cli.deploy import not_emulated
+        from infra.cli.deploy import require_cloud
         from infra.deploy.config import load as load_deployment
-        from infra.deploy.gcloud import answer
+        from infra.deploy.gcloud import query
         from infra.deploy.steps import target
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
         settings = replace(settings, region=region or settings.region)
-        not_emulated(settings)
-        where = target(settings, load_deployment(config))
-        findings = list(examine_cloud(where, answer, clients=lambda: examine_by_clients(settings)))
+        require_cloud(settings)
+        deployment_target = target(settings, load_deployment(config))
+        findings = list(examine_cloud(deployment_target, query, clients=lambda: examine_by_clients(settings)))
     else:
         from infra.doctor.local import examine
 

@@ -1,12 +1,13 @@
-"""Commands that read files of events: publish, ingest, check."""
+"""Commands that read source files: publish, ingest, check."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
 @click.command()
 @options.source()
 @options.contract
-@click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+@options.project
 @click.option("--topic", default="events", show_default=True, help="Topic to publish to.")
 @options.batch_size()
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Events a second at most.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Maximum number of events per second.")
 @options.as_json
 def publish(
     source: str,
@@ -38,7 +39,7 @@ def publish(
     rate: float | None,
     as_json: bool,
 ) -> None:
-    """Publish the events of files to the topic, packed many to a message.
+    """Publish the events of files to a topic, many events per message.
 
     Example: sluice publish --source data/sample_events.csv
     """
@@ -49,14 +50,14 @@ def publish(
     reader = options.open_source(source, form, load_contract(settings.contract))
     started = time.monotonic()
 
-    async def work() -> tuple[Report, int]:
+    async def run() -> tuple[Report, int]:
         async with Publisher(settings) as publisher:
-            with _bar("publishing", reader) as progress:
+            with _progress_bar("publishing", reader) as progress:
                 return await publish_files(
                     reader, publisher, topic, batch_size=batch_size, rate=rate, progress=progress
                 )
 
-    report, messages = asyncio.run(work())
+    report, messages = asyncio.run(run())
     seconds = time.monotonic() - started
     if as_json:
         options.print_json({"published": report.published, "messages": messages, "unreadable": report.unreadable_count})
@@ -74,7 +75,9 @@ def publish(
 @options.contract
 @options.instance
 @options.batch_size(500)
-@click.option("--no-quality-checks", is_flag=True, help="Store all that has an id, a user and a time.")
+@click.option(
+    "--no-quality-checks", is_flag=True, help="Store every event that has an id, a user and a time, without checks."
+)
 @options.as_json
 def ingest(
     source: str,
@@ -86,7 +89,7 @@ def ingest(
     no_quality_checks: bool,
     as_json: bool,
 ) -> None:
-    """Store the events of files in Bigtable directly, through the code the function runs.
+    """Store the events of files in Bigtable directly, with the same code as the function.
 
     Example: sluice ingest --source events.csv --format csv
     """
@@ -97,17 +100,17 @@ def ingest(
     loaded = load_contract(settings.contract)
     reader = options.open_source(source, form, loaded)
 
-    async def work() -> Report:
+    async def run() -> Report:
         bigtable = Bigtable(settings)
         try:
-            with _bar("storing", reader) as progress:
+            with _progress_bar("storing", reader) as progress:
                 return await load_files(
                     reader, bigtable, loaded, batch_size=batch_size, quality=not no_quality_checks, progress=progress
                 )
         finally:
             await bigtable.close()
 
-    _tell(asyncio.run(work()), as_json, verb="read")
+    _print_report(asyncio.run(run()), as_json=as_json)
 
 
 @click.command()
@@ -115,7 +118,7 @@ def ingest(
 @options.contract
 @options.as_json
 def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
-    """Judge the events of files without storing anything; no server is needed.
+    """Validate the events of files without storing them; no server is needed.
 
     Example: sluice check --source data/sample_events.json
     """
@@ -123,41 +126,33 @@ def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
 
     loaded = load_contract(contract_path(contract))
     reader = options.open_source(source, form, loaded)
-    with _bar("checking", reader) as progress:
+    with _progress_bar("checking", reader) as progress:
         report = check_files(reader, loaded, progress=progress)
-    _tell(report, as_json, verb="read")
+    _print_report(report, as_json=as_json)
 
 
-class _bar:  # noqa: N801 - used like a function
-    """Show the progress of reading files on standard error."""
+@contextmanager
+def _progress_bar(title: str, reader: SourceReader) -> Iterator[Callable[[Report], None]]:
+    """Show a progress bar on standard error; yield the function that updates it."""
+    from rich.console import Console
 
-    def __init__(self, title: str, reader: SourceReader) -> None:
-        from rich.console import Console
+    from infra.batch.progress import Bar
 
-        from infra.batch.progress import Bar
+    with Bar(Console(stderr=True), title, reader.total_bytes) as bar:
 
-        self._reader = reader
-        self._bar = Bar(Console(stderr=True), title, reader.total_bytes)
+        def update(report: Report) -> None:
+            counts = {"published": report.published, "stored": report.stored, "rejected": report.rejected_events}
+            non_zero = {name: count for name, count in counts.items() if count}
+            bar.update(reader.bytes_read, report.published, **non_zero)
 
-    def __enter__(self) -> Callable[[Report], None]:
-        self._bar.__enter__()
-        return self._show
-
-    def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)
-
-    def _show(self, report: Report) -> None:
-        figures = {"published": report.published, "stored": report.stored, "rejected": report.rejected_events}
-        self._bar.update(
-            self._reader.bytes_read, report.published, **{name: count for name, count in figures.items() if count}
-        )
+        yield update
 
 
-def _tell(report: Report, as_json: bool, *, verb: str) -> None:
+def _print_report(report: Report, *, as_json: bool) -> None:
     if as_json:
         options.print_json(report.as_json())
     else:
-        report.show(options.console(), verb=verb)
+        report.show(options.console(), verb="read")
     if report.unreadable_count and not report.published:
         raise SourceError(f"nothing could be read; the first problem: {report.unreadable[0]}")
 

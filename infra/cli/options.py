@@ -1,4 +1,4 @@
-"""Options that several commands have, each declared once."""
+"""Options that several commands share, and helpers for their values and output."""
 
 from __future__ import annotations
 
@@ -19,60 +19,27 @@ if TYPE_CHECKING:
     from infra.sources.files import SourceReader
     from shared.contracts.model import Contract
 
-PAGE = 110  # characters
+_PAGE_WIDTH = 110  # characters
 F = TypeVar("F", bound=Callable[..., Any])
 
-contract = click.option("--contract", type=click.Path(path_type=Path), help="Contract file. [$SLUICE_CONTRACT, music]")
+contract = click.option(
+    "--contract", type=click.Path(path_type=Path), help="Contract file. [$SLUICE_CONTRACT, or the music contract]"
+)
 config = click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file with what differs. [infra/deploy.toml]"
+    "--config", type=click.Path(path_type=Path), help="TOML file that overrides settings of infra/deploy/deploy.toml."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-region = click.option("--region", help="Region of the functions and the schedule. [$GCP_REGION, us-central1]")
-
-
-def batch_size(default: int = 100) -> Callable[[F], F]:
-    """Return the option that says how many events are handled together."""
-    return click.option(
-        "--batch-size",
-        type=click.IntRange(1, 10_000),
-        default=default,
-        show_default=True,
-        help="Events handled together.",
-    )
-
-
-def source(required: bool = True) -> Callable[[F], F]:
-    """Return the options that say which files to read."""
-
-    def add(function: F) -> F:
-        function = click.option(
-            "--format",
-            "form",
-            type=click.Choice(["csv", "json", "auto"]),
-            default="auto",
-            show_default=True,
-            help="Of the files.",
-        )(function)
-        return click.option(
-            "--source", required=required, help="A file, a directory, a quoted glob, or - for standard input."
-        )(function)
-
-    return add
-
-
-def instance(function: F) -> F:
-    """Add the options that say which project and instance to use."""
-    function = click.option("--instance-id", help="Bigtable instance. [$BIGTABLE_INSTANCE]")(function)
-    return click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")(function)
+project = click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+region = click.option("--region", help="Region of the functions and the scheduler job. [$GCP_REGION, or us-central1]")
 
 
 class Day(click.ParamType[date]):
-    """A day of the calendar, in UTC."""
+    """A day in UTC."""
 
     name = "YYYY-MM-DD"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Read a day, or `today` or `yesterday`."""
+        """Return a day from a date, `today` or `yesterday`."""
         if isinstance(value, date):
             return value
         today = datetime.now(UTC).date()
@@ -90,7 +57,7 @@ class Moment(click.ParamType[datetime]):
     name = "TIME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read a day or an RFC 3339 time; without an offset it is UTC."""
+        """Return the time of a date or an RFC 3339 time; the default time zone is UTC."""
         if isinstance(value, datetime):
             return value
         try:
@@ -100,32 +67,59 @@ class Moment(click.ParamType[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
-    """Find the files and prepare to read them; SourceError if there are none or they can't be read."""
-    from infra.batch.check import columns
-    from infra.sources.files import SourceReader, find_sources
-
-    return SourceReader(find_sources(source), format=form, columns=columns(contract))
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+def batch_size(default: int = 100) -> Callable[[F], F]:
+    """Return the option `--batch-size`."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1, 10_000),
+        default=default,
+        show_default=True,
+        help="Number of events per batch.",
+    )
 
 
-def console() -> Console:
-    """Return where reports are printed: as wide as the terminal, or as a page where there is none."""
-    from rich.console import Console
+def source(required: bool = True) -> Callable[[F], F]:
+    """Return a decorator that adds the options `--source` and `--format`."""
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PAGE)
+    def add(function: F) -> F:
+        function = click.option(
+            "--format",
+            "form",
+            type=click.Choice(["csv", "json", "auto"]),
+            default="auto",
+            show_default=True,
+            help="Format of the files.",
+        )(function)
+        return click.option(
+            "--source", required=required, help="A file, a directory, a quoted glob pattern, or - for standard input."
+        )(function)
+
+    return add
+
+
+def instance(function: F) -> F:
+    """Add the options `--project-id` and `--instance-id`."""
+    function = click.option("--instance-id", help="Bigtable instance. [$BIGTABLE_INSTANCE]")(function)
+    return project(function)
+
+
+def days(default: str) -> Callable[[F], F]:
+    """Return a decorator that adds the options `--date`, `--from` and `--to`; `default` is shown in the help."""
+
+    def add(function: F) -> F:
+        function = click.option("--to", "last", type=Day(), help="Last day of a range (inclusive).")(function)
+        function = click.option("--from", "first", type=Day(), help="First day of a range.")(function)
+        return click.option("--date", "day", type=Day(), help=f"A single day. [{default}]")(function)
+
+    return add
 
 
 def day_span(day: date | None, first: date | None, last: date | None) -> list[date]:
-    """Return the days that `--date`, or `--from` and `--to`, name; yesterday if none is given.
+    """Return the days that `--date`, or `--from` and `--to`, select; the default is yesterday.
 
     Raises:
-        click.UsageError: they contradict each other.
-        RequestError: they are the wrong way round, or too many.
+        click.UsageError: the options contradict each other.
+        RequestError: the range is reversed or too long.
     """
     from shared.aggregate.day_requests import day_range
 
@@ -138,14 +132,42 @@ def day_span(day: date | None, first: date | None, last: date | None) -> list[da
     return [day or date.fromordinal(datetime.now(UTC).toordinal() - 1)]
 
 
-def writable(path: Path | None) -> Path | None:
-    """Return the path of a file that is going to be written, if it can be: better known before the work than after."""
-    if path is not None:
-        existed = path.exists()
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise SourceError(f"{path}: can't be written: {error.strerror}") from None
-        if not existed:
-            path.unlink()
-    return path
+def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
+    """Find the files of `--source` and check that they can be read.
+
+    Raises:
+        SourceError: no file matches, or a file can't be read.
+    """
+    from infra.batch.check import columns
+    from infra.sources.files import SourceReader, find_sources
+
+    return SourceReader(find_sources(source), format=form, columns=columns(contract))
+
+
+def check_writable(path: Path | None) -> None:
+    """Check, before a long run, that its output file can be written.
+
+    Raises:
+        SourceError: the file can't be written.
+    """
+    if path is None:
+        return
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise SourceError(f"{path}: can't be written: {error.strerror}") from None
+    if not existed:
+        path.unlink()
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+def console() -> Console:
+    """Return the console for reports: as wide as the terminal, or of a fixed width without one."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _PAGE_WIDTH)

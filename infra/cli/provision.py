@@ -1,4 +1,4 @@
-"""The command that sets up what the pipeline stands on: provision."""
+"""The command `provision`, which creates and updates the resources of the pipeline."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 @click.command()
 @options.instance
 @options.region
-@click.option("--dry-run", is_flag=True, help="Only print what would change; ends with 0 whatever it is.")
-@click.option("--force", is_flag=True, help="Make changes that lose data, too.")
+@click.option("--dry-run", is_flag=True, help="Print the changes without making them; always exit with 0.")
+@click.option("--force", is_flag=True, help="Also make changes that lose data.")
 @options.as_json
 def provision(
     project_id: str | None, instance_id: str | None, region: str | None, dry_run: bool, force: bool, as_json: bool
 ) -> None:
-    """Bring topics, subscriptions, tables and the schedule to what is declared, on emulators or on Google Cloud.
+    """Create or update topics, subscriptions, tables and the scheduler job, on the emulators or on Google Cloud.
 
-    Prints a line for each change: + made, ~ changed, ± made anew, - dropped, ! refused because it would lose data. Ends
-    with 1 if something was refused.
+    Prints one line per change: + created, ~ updated, ± recreated, - deleted, ! refused because it would lose data.
+    Exits with 1 if a change was refused.
 
     Example: sluice provision --project-id my-project --instance-id my-instance --dry-run
     """
@@ -37,14 +37,14 @@ def provision(
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
     with Provisioning(settings, declared(settings)) as provisioning:
-        refused = provisioning.refused(force=force)
+        refused = provisioning.skipped(force=force)
         if dry_run:
-            _tell(provisioning.changes, force=force, as_json=as_json)
+            _print_changes(provisioning.changes, force=force, as_json=as_json)
         elif as_json:
             list(provisioning.apply(force=force))
-            _tell(provisioning.changes, force=force, as_json=True)
+            _print_changes(provisioning.changes, force=force, as_json=True)
         else:
-            _tell(refused, force=force, as_json=False)
+            _print_changes(refused, force=force, as_json=False)
             for change in provisioning.apply(force=force):
                 click.echo(change.line(force=force))
         if not provisioning.changes and not as_json:
@@ -55,15 +55,15 @@ def provision(
         raise click.exceptions.Exit(1)
 
 
-def _tell(changes: Sequence[Change], *, force: bool, as_json: bool) -> None:
+def _print_changes(changes: Sequence[Change], *, force: bool, as_json: bool) -> None:
     if as_json:
-        options.print_json([_plain(change, force=force) for change in changes])
+        options.print_json([_change_as_json(change, force=force) for change in changes])
         return
     for change in changes:
         click.echo(change.line(force=force))
 
 
-def _plain(change: Change, *, force: bool) -> dict[str, Any]:
+def _change_as_json(change: Change, *, force: bool) -> dict[str, Any]:
     return {
         "action": change.action,
         "what": change.title,

@@ -1,11 +1,11 @@
-"""Commands that put events back: replay rejected, replay dead-letters."""
+"""The commands `replay rejected` and `replay dead-letters`."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -17,21 +17,21 @@ from shared.validation.results import Rule
 if TYPE_CHECKING:
     from infra.batch.replay import Replay
 
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Count the events without changing anything.")
 
 
 @click.group()
 def replay() -> None:
-    """Put back what was rejected, or given up after too many deliveries.
+    """Process rejected events or dead letters again.
 
     Example: sluice replay rejected --rule one_of --dry-run
     """
 
 
 @replay.command()
-@click.option("--date", "day", type=options.Day(), help="The day they were published first. [all days]")
-@click.option("--rule", type=click.Choice(get_args(Rule)), help="Only those that broke this rule.")
-@click.option("--limit", type=click.IntRange(min=1), help="Events at most.")
+@click.option("--date", "day", type=options.Day(), help="Only events first published on this day. [all days]")
+@click.option("--rule", type=click.Choice(get_args(Rule)), help="Only events that broke this rule.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of events.")
 @options.contract
 @options.instance
 @_DRY_RUN
@@ -46,9 +46,9 @@ def rejected(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Publish rejected events again that pass the contract now, and remove from quarantine those that are stored.
+    """Publish the rejected events that pass the contract now, and delete them from `rejected` once they are stored.
 
-    Example: sluice replay rejected --date 2024-01-15 --contract mended.toml
+    Example: sluice replay rejected --date 2024-01-15 --contract corrected.toml
     """
     from infra.batch.replay import replay_rejected
     from shared.bigtable.client import Bigtable
@@ -57,7 +57,7 @@ def rejected(
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
 
-    async def work() -> Replay:
+    async def run() -> Replay:
         bigtable = Bigtable(settings)
         try:
             async with Publisher(settings) as publisher:
@@ -67,19 +67,19 @@ def rejected(
         finally:
             await bigtable.close()
 
-    _tell(asyncio.run(work()), "rejected events", dry_run=dry_run, as_json=as_json)
+    _print_replay(asyncio.run(run()), "rejected events", dry_run=dry_run, as_json=as_json)
 
 
 @replay.command("dead-letters")
-@click.option("--limit", type=click.IntRange(min=1), help="Messages at most.")
+@click.option("--limit", type=click.IntRange(min=1), help="Maximum number of messages.")
 @options.contract
-@click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+@options.project
 @_DRY_RUN
 @options.as_json
 def dead_letters(
     limit: int | None, contract: Path | None, project_id: str | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Publish messages again that Pub/Sub has given up on.
+    """Publish the messages of the dead-letter topic again.
 
     Example: sluice replay dead-letters --dry-run
     """
@@ -90,36 +90,37 @@ def dead_letters(
     settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
     loaded = load_contract(settings.contract)
 
-    async def work() -> Replay:
+    async def run() -> Replay:
         async with Publisher(settings) as publisher, Subscriber(settings, "events-dead-letter-keep") as subscriber:
             return await replay_dead_letters(subscriber, publisher, loaded, limit=limit, dry_run=dry_run)
 
-    _tell(asyncio.run(work()), "dead letters", dry_run=dry_run, as_json=as_json)
+    _print_replay(asyncio.run(run()), "dead letters", dry_run=dry_run, as_json=as_json)
 
 
-def _tell(replay: Replay, what: str, *, dry_run: bool, as_json: bool) -> None:
-    figures: dict[str, Any] = {
-        "looked_at": replay.looked_at,
-        "passing": replay.passing,
-        "failing": dict(replay.failing),
-        "published_messages": replay.published,
-        "stored": replay.stored,
-        "waiting": replay.waiting,
-    }
+def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        options.print_json(figures)
+        options.print_json(
+            {
+                "looked_at": replay.looked_at,
+                "passing": replay.passing,
+                "failing": dict(replay.failing),
+                "published_messages": replay.published,
+                "stored": replay.stored,
+                "waiting": replay.waiting,
+            }
+        )
         return
     click.echo(f"{replay.looked_at:,} {what} looked at: {replay.passing:,} events pass the contract now")
     for rule, count in replay.failing.most_common():
-        click.echo(f"  {count:,} would still break {rule}, and stay")
+        click.echo(f"  {count:,} events still break {rule}")
     if dry_run:
         click.echo("nothing was changed")
         return
     click.echo(f"{replay.published:,} messages published")
     if replay.stored:
-        click.echo(f"{replay.stored:,} events are stored and have left quarantine")
+        click.echo(f"{replay.stored:,} events are stored and were deleted from rejected")
     if replay.waiting:
-        click.echo(f"{replay.waiting:,} aren't stored yet; run this again to remove those that are by then", err=True)
+        click.echo(f"{replay.waiting:,} events are not stored yet; repeat the command to delete them later", err=True)
 
 
 COMMANDS = (replay,)

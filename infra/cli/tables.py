@@ -18,24 +18,25 @@ from shared.contracts.loader import load_contract
 from shared.validation.results import Rule
 
 if TYPE_CHECKING:
-    from shared.bigtable_client import BigTableClient  # a second of imports, which `--help` needn't wait for
+    from shared.bigtable_client import BigTableClient  # takes a second to import
+    from shared.tables.rejected import RejectedEvent
 
-
-_PATIENCE = 10.0  # seconds that a person waits for a server that doesn't answer; functions wait longer
+# Seconds until a command gives up on a server that doesn't answer; the functions wait longer.
+_DEADLINE = 10.0
 
 
 def _client(project_id: str | None, instance_id: str | None, contract: Path | None) -> BigTableClient:
     from shared.bigtable_client import BigTableClient
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
-    return BigTableClient(settings=replace(settings, store_deadline=_PATIENCE))
+    return BigTableClient(settings=replace(settings, store_deadline=_DEADLINE))
 
 
 @click.command()
 @click.argument("user")
-@click.option("--start", type=options.Moment(), help="Of the first moment wanted. [as far back as it takes]")
-@click.option("--end", type=options.Moment(), help="Of the first moment not wanted any more. [now]")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Events at most.")
+@click.option("--start", type=options.Moment(), help="Start of the range (inclusive). [the lookback of the settings]")
+@click.option("--end", type=options.Moment(), help="End of the range (exclusive). [now]")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of events.")
 @options.contract
 @options.instance
 @options.as_json
@@ -49,7 +50,7 @@ def events(
     instance_id: str | None,
     as_json: bool,
 ) -> None:
-    """Show a user's events, newest first.
+    """Show the events of a user, newest first.
 
     Example: sluice events user_0007 --start 2024-01-15 --limit 5
     """
@@ -63,16 +64,14 @@ def events(
     for event in found:
         click.echo(msgspec.json.encode(event))
     if not found:
-        since = f"since {start:%Y-%m-%d %H:%M}" if start else "in the time that is looked back; name an earlier --start"
+        since = f"since {start:%Y-%m-%d %H:%M}" if start else "within the lookback; set an earlier --start"
         click.echo(f"no events of {user!r} {since}", err=True)
 
 
 @click.command()
 @click.argument("dimension")
 @click.argument("value")
-@click.option("--date", "day", type=options.Day(), help="The day. [yesterday, UTC]")
-@click.option("--from", "first", type=options.Day(), help="The first of several days.")
-@click.option("--to", "last", type=options.Day(), help="The last of several days.")
+@options.days("yesterday")
 @options.contract
 @options.instance
 @options.as_json
@@ -87,18 +86,18 @@ def aggregates(
     instance_id: str | None,
     as_json: bool,
 ) -> None:
-    """Show the figures of one value of a dimension, day by day.
+    """Show the daily measures of one value of a dimension.
 
     Example: sluice aggregates all all --date 2024-01-15
     """
     days = options.day_span(day, first, last)
     with _client(project_id, instance_id, contract) as client:
-        found = {each: stats for each in days if (stats := client.get_daily_aggregates(dimension, value, each))}
+        found = {each: measures for each in days if (measures := client.get_daily_aggregates(dimension, value, each))}
     if as_json:
-        options.print_json({each.isoformat(): stats for each, stats in found.items()})
+        options.print_json({each.isoformat(): measures for each, measures in found.items()})
         return
-    for each, stats in found.items():
-        click.echo(f"{each}  {_figures(stats)}")
+    for each, measures in found.items():
+        click.echo(f"{each}  " + "  ".join(f"{name} {amount}" for name, amount in sorted(measures.items())))
     if not found:
         click.echo(f"no aggregates of {dimension} {value!r} from {days[0]} to {days[-1]}", err=True)
 
@@ -107,7 +106,7 @@ def aggregates(
 @click.argument("dimension")
 @click.argument("measure")
 @click.option("--date", "day", type=options.Day(), required=True, help="The day.")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Values at most.")
+@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number of values.")
 @options.contract
 @options.instance
 @options.as_json
@@ -121,54 +120,54 @@ def top(
     instance_id: str | None,
     as_json: bool,
 ) -> None:
-    """Show the values with the highest figures of a measure on a day.
+    """Show the values of a dimension with the highest measure on a day.
 
     Example: sluice top song plays --date 2024-01-15
     """
-    contracts = load_contract(contract_path(contract))
+    loaded = load_contract(contract_path(contract))
     with _client(project_id, instance_id, contract) as client:
         found = client.get_top(dimension, measure, day, limit)
     if as_json:
-        options.print_json([{"value": value, **stats} for value, stats in found])
+        options.print_json([{"value": value, **measures} for value, measures in found])
         return
-    for value, stats in found:
-        click.echo(f"{stats[measure]:>12,}  {printable(value)}")
+    for value, measures in found:
+        click.echo(f"{measures[measure]:>12,}  {printable(value)}")
     if not found:
-        known = {each.dimension: [measure.name for measure in each.measures] for each in contracts.aggregates}
+        known = {each.dimension: [measure.name for measure in each.measures] for each in loaded.aggregates}
         choices = (
             f"the measures of {dimension}: {', '.join(known[dimension])}"
             if dimension in known
-            else (f"the contract's dimensions: {', '.join(known)}")
+            else f"the contract's dimensions: {', '.join(known)}"
         )
-        click.echo(f"no figures of {measure!r} for {dimension!r} on {day}; {choices}", err=True)
+        click.echo(f"no values of {measure!r} for {dimension!r} on {day}; {choices}", err=True)
 
 
 @click.command()
-@click.option("--date", "day", type=options.Day(), help="The day they were published first. [today, UTC]")
-@click.option("--rule", type=click.Choice(get_args(Rule)), help="Only those that broke this rule.")
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Events at most.")
+@click.option("--date", "day", type=options.Day(), help="The day of first publication. [today]")
+@click.option("--rule", type=click.Choice(get_args(Rule)), help="Only events that broke this rule.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of events.")
 @options.instance
 @options.as_json
 def rejected(
     day: date | None, rule: str | None, limit: int, project_id: str | None, instance_id: str | None, as_json: bool
 ) -> None:
-    """Show events that failed a check, with everything that is wrong with them.
+    """Show rejected events with all their findings.
 
     Example: sluice rejected --date today --rule range
     """
     from shared.bigtable.client import Bigtable
-    from shared.tables.rejected import RejectedEvent, RejectedTable
+    from shared.tables.rejected import RejectedTable
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
-    settings = replace(settings, store_deadline=_PATIENCE)
-    asked = day or datetime.now(UTC).date()
+    settings = replace(settings, store_deadline=_DEADLINE)
+    published_on = day or datetime.now(UTC).date()
 
     async def read() -> list[RejectedEvent]:
         bigtable = Bigtable(settings)
         found: list[RejectedEvent] = []
         try:
             if limit:
-                async for event in RejectedTable(bigtable).of_day(asked, rule=rule):
+                async for event in RejectedTable(bigtable).of_day(published_on, rule=rule):
                     found.append(event)
                     if len(found) == limit:
                         break
@@ -178,18 +177,19 @@ def rejected(
 
     found = asyncio.run(read())
     if as_json:
-        options.print_json([_plain(event) for event in found])
+        options.print_json([_event_as_json(event) for event in found])
         return
     for event in found:
         click.echo(f"{event.source}  {printable(event.raw[:200].decode('utf-8', 'backslashreplace'))}")
         for finding in event.findings:
-            where = f"{finding.field}: " if finding.field else ""
-            click.echo(f"    {finding.rule:<14} {where}found {finding.found}, expected {finding.expected}")
+            field = f"{finding.field}: " if finding.field else ""
+            click.echo(f"    {finding.rule:<14} {field}found {finding.found}, expected {finding.expected}")
     if not found:
-        click.echo(f"nothing rejected of what was published on {asked}" + (f" by {rule}" if rule else ""), err=True)
+        broken_rule = f" that broke {rule}" if rule else ""
+        click.echo(f"no rejected events{broken_rule} that were first published on {published_on}", err=True)
 
 
-def _plain(event: Any) -> dict[str, Any]:
+def _event_as_json(event: RejectedEvent) -> dict[str, Any]:
     return {
         "source": event.source,
         "published": event.published,
@@ -197,10 +197,6 @@ def _plain(event: Any) -> dict[str, Any]:
         "findings": msgspec.to_builtins(event.findings),
         "raw": event.raw.decode("utf-8", "backslashreplace"),
     }
-
-
-def _figures(stats: dict[str, Any]) -> str:
-    return "  ".join(f"{name} {figure}" for name, figure in sorted(stats.items()))
 
 
 COMMANDS = (events, aggregates, top, rejected)

@@ -1,1 +1,1 @@
-"""Deploy: builds bundles and brings functions, accounts and alerts onto Google Cloud."""
+"""Deployment: builds bundles and deploys functions, accounts and alerts to Google Cloud."""

@@ -1,4 +1,4 @@
-"""Make the folders that are deployed: a function, its copy of `shared/`, its pinned requirements, its contract."""
+"""Build the bundles to deploy: a function, a copy of `shared/`, pinned requirements and the contract."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from shared.errors import SourceError
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ("ingest", "aggregate")
 
-# What `shared/` is made of. Caches and whatever an editor leaves behind stay here.
+# The files of `shared/` to copy; caches and editor backups are left out.
 _SUFFIXES = {".py", ".toml"}
-# The earliest time a zip file can hold (1980-01-01): the same input has to make the same bytes.
-_TIME = 315_532_800
+# The earliest time of a zip file (1980-01-01), so that the same input builds the same bytes.
+_MODIFIED = 315_532_800
 
 
 def make_bundles(build: Path, *, contract: Path, root: Path = ROOT) -> list[Path]:
-    """Make a bundle of each function; one that is there already is replaced when the new one is whole.
+    """Build a bundle for each function; a complete new bundle replaces the previous one.
 
-    Links are followed and copied, since `gcloud` doesn't follow them when it uploads.
+    Symbolic links are resolved, because `gcloud` doesn't follow them when it uploads.
 
     Args:
-        build: where to, made if it isn't there.
-        contract: goes into `shared/contracts/` under its own name.
-        root: where `functions/` and `shared/` are.
+        build: the folder for the bundles; created if it doesn't exist.
+        contract: the contract to copy into `shared/contracts/` under its own name.
+        root: the folder that contains `functions/` and `shared/`.
 
     Raises:
-        ContractError: the contract doesn't hold together.
-        SourceError: something can't be read or written.
+        ContractError: the contract is invalid.
+        SourceError: a file can't be read or written.
     """
     load_contract(contract)
-    made = []
+    bundles = []
     for function in FUNCTIONS:
         try:
             build.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=f".{function}-", dir=build))
+            temporary = Path(tempfile.mkdtemp(prefix=f".{function}-", dir=build))
             try:
-                _fill(beside, root, function, contract)
+                _fill(temporary, root, function, contract)
                 target = build / function
                 if target.exists():
                     shutil.rmtree(target)
-                beside.rename(target)
+                temporary.rename(target)
             except BaseException:
-                shutil.rmtree(beside, ignore_errors=True)
+                shutil.rmtree(temporary, ignore_errors=True)
                 raise
         except OSError as error:
-            raise SourceError(f"{error.filename or build}: the bundle can't be made: {error.strerror}") from None
-        made.append(build / function)
-    return made
+            raise SourceError(f"{error.filename or build}: the bundle can't be built: {error.strerror}") from None
+        bundles.append(build / function)
+    return bundles
 
 
 def digest(bundle: Path) -> str:
@@ -77,14 +77,14 @@ def _fill(bundle: Path, root: Path, function: str, contract: Path) -> None:
     _copy(contract, bundle / "shared" / "contracts" / contract.name)
     for folder in [bundle, *(path for path in bundle.rglob("*") if path.is_dir())]:
         folder.chmod(0o755)
-        os.utime(folder, (_TIME, _TIME))
+        os.utime(folder, (_MODIFIED, _MODIFIED))
 
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(source.read_bytes())
     target.chmod(0o644)
-    os.utime(target, (_TIME, _TIME))
+    os.utime(target, (_MODIFIED, _MODIFIED))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The file that says how the functions are deployed: what is shipped, and what a file of one's own says otherwise."""
+"""The deployment file: the defaults in deploy.toml, and a file of the user's that overrides them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import msgspec
 
 from infra.deploy import cloud_run_limits
 from infra.deploy.iam import AGGREGATE, BUILD, INGEST, TRIGGER
-from infra.deploy.runtimes import PROMISED
+from infra.deploy.runtimes import SUPPORTED
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
 from shared.toml_tables import Problem, only_keys, read_table
 
-SHIPPED = Path(__file__).parent / "deploy.toml"
+DEFAULTS = Path(__file__).parent / "deploy.toml"
 
-RUNTIMES = tuple(f"python{version.replace('.', '')}" for version in PROMISED)
-# https://cloud.google.com/iam/docs/service-accounts-create, and the address of one that is there.
+RUNTIMES = tuple(f"python{version.replace('.', '')}" for version in SUPPORTED)
+# A new account name (https://cloud.google.com/iam/docs/service-accounts-create) or the address of an existing account.
 _ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserviceaccount\.com")
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
-_NAME = re.compile(r"[A-Za-z_]\w*")
-# What deploy sets itself; another value would point a function at something it wasn't provisioned for.
-_OURS = (
+_VARIABLE = re.compile(r"[A-Za-z_]\w*")
+# Variables that the deployment sets; another value would not match the provisioned resources.
+_RESERVED_VARIABLES = (
     "GCP_PROJECT_ID",
     "BIGTABLE_INSTANCE",
     "SLUICE_CONTRACT",
@@ -36,26 +36,26 @@ _OURS = (
     "PUBSUB_EMULATOR_HOST",
     "CLOUD_SCHEDULER_EMULATOR_HOST",
 )
-_LONGEST = 540  # seconds; event functions get no more, https://cloud.google.com/functions/quotas
+_MAX_TIMEOUT_SECONDS = 540  # of an event function, https://cloud.google.com/functions/quotas
 
 
 class All(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[all]`: what concerns both functions."""
+    """The table `[all]`: settings of both functions."""
 
     runtime: str
     trigger_service_account: str
     build_service_account: str
 
     def check(self) -> None:
-        """Raise Problem for a runtime that our tests don't know, and for what isn't an account."""
+        """Raise Problem for an unsupported runtime or an invalid account."""
         if self.runtime not in RUNTIMES:
-            raise Problem("all.runtime", self.runtime, f"one that bundles are tested under: {', '.join(RUNTIMES)}")
+            raise Problem("all.runtime", self.runtime, f"a runtime that bundles are tested on: {', '.join(RUNTIMES)}")
         _check_account("all.trigger_service_account", self.trigger_service_account)
         _check_account("all.build_service_account", self.build_service_account)
 
 
 class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[ingest]` and `[aggregate]`."""
+    """The tables `[ingest]` and `[aggregate]`."""
 
     cpu: str
     memory: str
@@ -70,34 +70,36 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     environment: dict[str, str]
 
     def check(self, name: str) -> None:
-        """Raise Problem for a value out of bounds."""
-        for key, least, most in (
+        """Raise Problem for an invalid value."""
+        for key, minimum, maximum in (
             ("concurrency", 1, 1 if name == "aggregate" else 1000),
             ("min_instances", 0, 1000),
             ("max_instances", max(1, self.min_instances), 1000),
-            ("timeout", 1, _LONGEST),
+            ("timeout", 1, _MAX_TIMEOUT_SECONDS),
         ):
-            if not least <= getattr(self, key) <= most:
-                expected = f"{least} to {most}" if least < most else f"{least}, since a message is a day's work"
+            if not minimum <= getattr(self, key) <= maximum:
+                expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: each message is a whole day"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         cloud_run_limits.check(name, self.cpu, self.memory, self.concurrency)
         if not _TOPIC.fullmatch(self.trigger_topic):
-            raise Problem(f"{name}.trigger_topic", self.trigger_topic, "the name of a topic of the project, alone")
+            expected = "the name of a topic of the project, without a path"
+            raise Problem(f"{name}.trigger_topic", self.trigger_topic, expected)
         _check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
-            if not _NAME.fullmatch(variable) or variable in _OURS:
-                raise Problem(f"{name}.environment.{variable}", value, f"a variable other than {', '.join(_OURS)}")
+            if not _VARIABLE.fullmatch(variable) or variable in _RESERVED_VARIABLES:
+                expected = f"a variable other than {', '.join(_RESERVED_VARIABLES)}"
+                raise Problem(f"{name}.environment.{variable}", value, expected)
             if "${" in value or not value.isprintable():
                 raise Problem(f"{name}.environment.{variable}", value, "text without ${ and control characters")
 
 
 class Alerts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[alerts]`: who is told."""
+    """The table `[alerts]`: the notification channels of incidents."""
 
     notification_channels: list[str]
 
     def check(self) -> None:
-        """Raise Problem for what isn't the name of a channel."""
+        """Raise Problem for an invalid channel name."""
         for channel in self.notification_channels:
             if not _CHANNEL.fullmatch(channel):
                 raise Problem("alerts.notification_channels", channel, "projects/PROJECT/notificationChannels/NUMBER")
@@ -118,7 +120,7 @@ class Deployment(msgspec.Struct, frozen=True):
 
     @property
     def accounts(self) -> dict[str, str]:
-        """The account that is used, by the name of the one that is shipped."""
+        """The configured account for each of our account names."""
         return {
             INGEST.name: self.ingest.service_account,
             AGGREGATE.name: self.aggregate.service_account,
@@ -127,29 +129,29 @@ class Deployment(msgspec.Struct, frozen=True):
         }
 
     def check(self) -> None:
-        """Raise Problem for what is wrong in a table, or doesn't fit together."""
+        """Raise Problem for an invalid table, or for tables that contradict each other."""
         self.all.check()
         self.alerts.check()
         for name, function in self.functions.items():
             function.check(name)
         if self.aggregate.trigger_topic != REQUESTS:
-            expected = f"{REQUESTS}, where the daily job, `sluice trigger` and aggregate itself put requests"
+            expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, expected)
         if self.ingest.trigger_topic == REQUESTS:
-            raise Problem("ingest.trigger_topic", REQUESTS, "another one than that of aggregate")
+            raise Problem("ingest.trigger_topic", REQUESTS, "a topic other than that of aggregate")
 
 
 def load(path: Path | None = None) -> Deployment:
-    """Read the shipped file, and over it another one.
+    """Read the defaults, overridden by a file if given.
 
     Raises:
-        SettingsError: naming the file, the key, what was found and what was expected.
+        SettingsError: names the file, the key, what was found and what was expected.
     """
-    shipped = _parse(SHIPPED)
+    defaults = _parse(DEFAULTS)
     try:
-        return _read(_over(shipped, _parse(path)) if path else shipped)
+        return _convert(_merge(defaults, _parse(path)) if path else defaults)
     except Problem as problem:
-        raise SettingsError(f"{path or SHIPPED}: {problem}") from None
+        raise SettingsError(f"{path or DEFAULTS}: {problem}") from None
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -158,19 +160,19 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path}: can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: found what isn't TOML ({error}), expected it as in {SHIPPED.name}") from None
+        raise SettingsError(f"{path}: found invalid TOML ({error}), expected TOML as in {DEFAULTS.name}") from None
 
 
-def _over(shipped: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the shipped tables with one's own values in them, a table in a table likewise."""
-    merged = dict(shipped)
-    for key, value in own.items():
-        below = shipped.get(key)
-        merged[key] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults with overridden values; nested tables are merged recursively."""
+    merged = dict(defaults)
+    for key, value in overrides.items():
+        default = defaults.get(key)
+        merged[key] = _merge(default, value) if isinstance(default, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _read(document: dict[str, Any]) -> Deployment:
+def _convert(document: dict[str, Any]) -> Deployment:
     only_keys(document, {"all", "ingest", "aggregate", "alerts"})
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),

@@ -1,4 +1,4 @@
-"""What a month would cost, by part: arithmetic on a table of prices, and nothing else."""
+"""Estimate of the monthly cost by service, from a table of prices. Pure except for reading the table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from shared.errors import SettingsError
 
 PRICES = Path(__file__).parent / "prices.toml"
 _GIB, _TIB = 2**30, 2**40
-_SECONDS_A_DAY = 86_400
-
+_SECONDS_PER_DAY = 86_400
 
 Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
 Divisor = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 
 
 class PubsubPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Pub/Sub, by what is published and delivered."""
+    """Pub/Sub: published and delivered bytes."""
 
     source: str
     per_tib: Amount
@@ -31,7 +30,7 @@ class PubsubPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RunPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Run, which functions run on."""
+    """Cloud Run, the platform of the functions."""
 
     source: str
     per_million_requests: Amount
@@ -44,7 +43,7 @@ class RunPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class BigtablePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Bigtable."""
+    """Bigtable: nodes and storage."""
 
     source: str
     per_node_hour: Amount
@@ -52,7 +51,7 @@ class BigtablePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SchedulerPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Scheduler."""
+    """Cloud Scheduler: jobs."""
 
     source: str
     per_job: Amount
@@ -60,7 +59,7 @@ class SchedulerPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class LoggingPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Logging."""
+    """Cloud Logging: ingested log bytes."""
 
     source: str
     per_gib: Amount
@@ -68,7 +67,7 @@ class LoggingPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """How much of each thing an event takes; prices.toml says what each is and where it is from."""
+    """Resource use per event; prices.toml explains each value and its source."""
 
     days: Divisor
     cpu_ms_message: Amount
@@ -100,13 +99,13 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """What comes in, and what takes it in.
+    """The load and the size of the instances.
 
     Attributes:
-        bytes: of an event as JSON.
-        batch_size: events in a message.
-        memory_gib: of an instance of ingest, which has one CPU.
-        aggregate_memory_gib: likewise of aggregate.
+        bytes: the size of an event as JSON.
+        batch_size: the number of events in a message.
+        memory_gib: the memory of an ingest instance, which has one CPU.
+        aggregate_memory_gib: the memory of an aggregate instance.
     """
 
     events_per_day: float
@@ -117,7 +116,7 @@ class Workload(msgspec.Struct, frozen=True):
 
 
 class CostItem(msgspec.Struct, frozen=True):
-    """One part of the bill: dollars a month, and what they are for."""
+    """One item of the bill: dollars per month, and the quantity they pay for."""
 
     name: str
     dollars: float
@@ -125,7 +124,7 @@ class CostItem(msgspec.Struct, frozen=True):
 
 
 def load(path: Path = PRICES) -> Prices:
-    """Read a table of prices; SettingsError, naming file and key, if it isn't one."""
+    """Read a table of prices; raises SettingsError with the file and the key if it is invalid."""
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Prices)
     except OSError as error:
@@ -135,7 +134,7 @@ def load(path: Path = PRICES) -> Prices:
 
 
 def month(prices: Prices, work: Workload) -> list[CostItem]:
-    """Return the parts of a month's bill, the free tiers taken off."""
+    """Return the items of a monthly bill, after the free tiers."""
     events = work.events_per_day * prices.assumptions.days
     messages = events / work.batch_size
     return [
@@ -147,45 +146,45 @@ def month(prices: Prices, work: Workload) -> list[CostItem]:
     ]
 
 
-def for_days(prices: Prices, days: float) -> Prices:
-    """Return the same prices, for events that are kept for so many days."""
+def with_days_stored(prices: Prices, days: float) -> Prices:
+    """Return the prices with another retention of events."""
     return msgspec.structs.replace(prices, assumptions=msgspec.structs.replace(prices.assumptions, days_stored=days))
 
 
-def total(parts: list[CostItem]) -> float:
+def total(items: list[CostItem]) -> float:
     """Return the dollars of a whole bill."""
-    return sum(part.dollars for part in parts)
+    return sum(item.dollars for item in items)
 
 
 def message_bytes(prices: Prices, work: Workload) -> float:
-    """Return what a message counts as, once published and once delivered: events end in a newline, but for the last."""
+    """Return the billed bytes of a message, for one publication or delivery; newlines separate the events."""
     size = work.batch_size * (work.bytes + 1) - 1 + prices.assumptions.message_bytes
     return max(size, prices.pubsub.least_bytes)
 
 
 def busy_seconds(prices: Prices, work: Workload, messages: float) -> float:
-    """Return for how long a month instances of ingest have a message in hand, added up over all of them.
+    """Return the total seconds per month in which ingest instances process messages.
 
-    While one instance is enough it is at most the messages' own time, and never over a month. Where it isn't, it is the
-    CPU that they need, at the load that Cloud Run lets an instance come to.
+    If one instance is enough, it is the sum of the message times, and a month at most. Otherwise it is the CPU time of
+    the messages divided by the CPU utilization at which Cloud Run adds an instance.
     """
     a = prices.assumptions
     cpu = (a.cpu_ms_message + a.cpu_ms_event * work.batch_size) / 1000
-    one_instance = min(messages * max(prices.run.least_seconds, cpu), a.days * _SECONDS_A_DAY)
+    one_instance = min(messages * max(prices.run.least_seconds, cpu), a.days * _SECONDS_PER_DAY)
     return max(one_instance, messages * cpu / a.utilisation)
 
 
 def nodes(prices: Prices, work: Workload) -> int:
-    """Return the Bigtable nodes that the busiest second and the storage need; one at least."""
+    """Return the Bigtable nodes that the peak load and the storage need; at least one."""
     a = prices.assumptions
-    peak = work.events_per_day / _SECONDS_A_DAY * a.peak
+    peak = work.events_per_day / _SECONDS_PER_DAY * a.peak
     by_writes = peak / (a.writes_per_node * a.node_load)
     by_storage = stored_gib(prices, work) / (a.gib_per_node * a.node_load)
     return max(1, math.ceil(by_writes), math.ceil(by_storage))
 
 
 def stored_gib(prices: Prices, work: Workload) -> float:
-    """Return the size of the events that are kept, uncompressed."""
+    """Return the uncompressed size of the stored events in GiB."""
     a = prices.assumptions
     return work.events_per_day * a.days_stored * (work.bytes + a.stored_overhead) / _GIB
 
@@ -230,10 +229,10 @@ def _scheduler(prices: Prices) -> CostItem:
 
 
 def _logging(prices: Prices, work: Workload) -> CostItem:
-    """A line in five seconds and instance at most; as many instances as are busy, one at least."""
+    """Assume at most one line per instance every five seconds, and at least one busy instance."""
     a = prices.assumptions
     messages = work.events_per_day * a.days / work.batch_size
-    instances = max(1.0, busy_seconds(prices, work, messages) / (a.days * _SECONDS_A_DAY))
+    instances = max(1.0, busy_seconds(prices, work, messages) / (a.days * _SECONDS_PER_DAY))
     lines = min(messages, instances * a.log_lines_hour * 24 * a.days)
     gib = lines * a.log_bytes_line / _GIB
     dollars = max(0.0, gib - prices.logging.free_gib) * prices.logging.per_gib

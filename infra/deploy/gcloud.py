@@ -1,4 +1,4 @@
-"""Steps of the Google Cloud CLI: written out as a shell script, or done, from the same list."""
+"""Steps of the Google Cloud CLI, either printed as a shell script or run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.errors import MissingProgramError, PermanentError
 
 Command = tuple[str, ...]
 
-# An argument may have ${NAME} in it where a step before has asked for NAME.
+# An argument may contain ${NAME}, the variable of an earlier lookup.
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
 _MISSING = """the Google Cloud CLI isn't installed. One of these installs it:
   apt-get install google-cloud-cli
@@ -22,71 +22,76 @@ _MISSING = """the Google Cloud CLI isn't installed. One of these installs it:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Look something up that later steps need.
+class Lookup:
+    """A step that stores the output of a command in a variable.
 
     Attributes:
-        into: the name under which they have it.
-        needed: what to do if there is none, for the person; empty where there may be none.
-        found: ask only if what was asked for under that name is there; otherwise there is none of this either.
+        title: the printed line.
+        variable: the name of the variable for later steps.
+        error: the error text for empty output; "" where the output may be empty.
+        if_set: run only if this variable isn't empty; otherwise the result is empty.
     """
 
-    why: str
-    into: str
+    title: str
+    variable: str
     command: Command
-    needed: str = ""
-    found: str = ""
+    error: str = ""
+    if_set: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Do:
-    """Make, change or remove something.
+class Action:
+    """A step that creates, changes or deletes something.
 
     Attributes:
-        found: do it only if what was asked for under that name is there.
-        missing: do it only if it isn't.
+        title: the printed line.
+        if_set: run only if this variable isn't empty.
+        if_empty: run only if this variable is empty.
     """
 
-    why: str
+    title: str
     command: Command
-    found: str = ""
-    missing: str = ""
+    if_set: str = ""
+    if_empty: str = ""
 
 
-Step = Ask | Do
+Step = Lookup | Action
 
 
 def gcloud(*words: str, **flags: str | int | bool) -> Command:
-    """Return a command: of `gcloud("x", quiet=True, ack_deadline=600)` it is `gcloud x --quiet --ack-deadline=600`."""
+    """Return a command: `gcloud("x", quiet=True, ack_deadline=600)` is `gcloud x --quiet --ack-deadline=600`."""
     return ("gcloud", *words, *(_flag(name.replace("_", "-"), value) for name, value in flags.items()))
 
 
 def pairs(values: dict[str, str]) -> str:
-    """Return what a flag takes as KEY=VALUE,..., with another comma where a value has one: `gcloud topic escaping`."""
+    """Return KEY=VALUE,... for a flag, with another separator if a value contains a comma: `gcloud topic escaping`."""
     listed = [f"{key}={value}" for key, value in values.items()]
-    for comma in (",", "|", ";", "~", "@@"):
-        if not any(comma in each for each in listed):
-            return comma.join(listed) if comma == "," else f"^{comma}^{comma.join(listed)}"
+    for separator in (",", "|", ";", "~", "@@"):
+        if not any(separator in each for each in listed):
+            joined = separator.join(listed)
+            return joined if separator == "," else f"^{separator}^{joined}"
     raise PermanentError(f"found {', '.join(listed)}, expected values without one of , | ; ~ @@")
 
 
 def script(steps: Iterable[Step]) -> str:
-    """Return the steps as a script for bash: what `perform` would run, in that order."""
+    """Return the steps as a bash script that runs the same commands as `perform`, in the same order."""
     lines = ["set -euo pipefail"]
-    why = ""
+    title = ""
     for step in steps:
-        if step.why != why:
-            lines += ["", f"# {step.why}"]
-            why = step.why
+        if step.title != title:
+            lines += ["", f"# {step.title}"]
+            title = step.title
         line = " ".join(_quoted(word) for word in step.command)
         match step:
-            case Ask(into=name, needed=needed, found=found):
-                lines += [f"{name}=", f'[ -z "${found}" ] || {name}=$({line})'] if found else [f"{name}=$({line})"]
-                if needed:
-                    lines.append(f'[ -n "${name}" ] || {{ echo {shlex.quote(needed)} >&2; exit 1; }}')
-            case Do(found=name) if name:
+            case Lookup(variable=name, error=error, if_set=condition):
+                lines += (
+                    [f"{name}=", f'[ -z "${condition}" ] || {name}=$({line})'] if condition else [f"{name}=$({line})"]
+                )
+                if error:
+                    lines.append(f'[ -n "${name}" ] || {{ echo {shlex.quote(error)} >&2; exit 1; }}')
+            case Action(if_set=name) if name:
                 lines.append(f'[ -z "${name}" ] || {line}')
-            case Do(missing=name) if name:
+            case Action(if_empty=name) if name:
                 lines.append(f'[ -n "${name}" ] || {line}')
             case _:
                 lines.append(line)
@@ -94,68 +99,72 @@ def script(steps: Iterable[Step]) -> str:
 
 
 def perform(
-    steps: Iterable[Step], tell: Callable[[str], None], call: Callable[[Sequence[str], bool], str] | None = None
+    steps: Iterable[Step], echo: Callable[[str], None], call: Callable[[Sequence[str], bool], str] | None = None
 ) -> None:
-    """Do the steps, one after the other.
+    """Run the steps in order.
 
     Args:
-        steps: what to do.
-        tell: is given a line for each.
-        call: runs a command and returns what it wrote, if that is wanted; gcloud itself by default.
+        steps: the steps.
+        echo: prints a line; called with the title of each step.
+        call: runs a command and returns its output if the second argument is true; `run` by default.
 
     Raises:
-        MissingProgramError: there is no gcloud.
-        PermanentError: a command failed, or what was asked for and is needed isn't there.
+        MissingProgramError: gcloud isn't installed.
+        PermanentError: a command failed, or a required lookup returned nothing.
     """
-    known: dict[str, str] = {}
+    variables: dict[str, str] = {}
     call = call or run
-    why = ""
+    title = ""
     for step in steps:
-        if step.found and not known[step.found]:
-            if isinstance(step, Ask):
-                known[step.into] = ""
+        if step.if_set and not variables[step.if_set]:
+            if isinstance(step, Lookup):
+                variables[step.variable] = ""
             continue
-        if isinstance(step, Do) and step.missing and known[step.missing]:
+        if isinstance(step, Action) and step.if_empty and variables[step.if_empty]:
             continue
-        command = [_VARIABLE.sub(lambda match: known[match[1]], word) for word in step.command]
-        if step.why != why:
-            tell(step.why)
-            why = step.why
-        wrote = call(command, isinstance(step, Ask))
-        if isinstance(step, Ask):
-            known[step.into] = wrote.strip()
-            if step.needed and not known[step.into]:
-                raise PermanentError(f"{shlex.join(command)}: found nothing; {step.needed}")
+        command = [_VARIABLE.sub(lambda match: variables[match[1]], word) for word in step.command]
+        if step.title != title:
+            echo(step.title)
+            title = step.title
+        output = call(command, isinstance(step, Lookup))
+        if isinstance(step, Lookup):
+            variables[step.variable] = output.strip()
+            if step.error and not variables[step.variable]:
+                raise PermanentError(f"{shlex.join(command)}: found nothing; {step.error}")
 
 
-def run(command: Sequence[str], wanted: bool) -> str:
-    """Run a command of gcloud; its progress is seen, and whole policies and functions, which it shows too, aren't."""
-    program = shutil.which(command[0])
-    if program is None:
-        raise MissingProgramError(_MISSING)
-    done = subprocess.run(  # noqa: S603 - the commands are ours
-        [program, *command[1:]], stdout=subprocess.PIPE if wanted else subprocess.DEVNULL, text=True, check=False
+def run(command: Sequence[str], capture: bool) -> str:
+    """Run a gcloud command; its progress on standard error is shown.
+
+    Standard output is returned if `capture` is true, and discarded otherwise: gcloud prints whole policies there.
+    """
+    done = subprocess.run(  # noqa: S603 - our own commands
+        _resolved(command), stdout=subprocess.PIPE if capture else subprocess.DEVNULL, text=True, check=False
     )
     if done.returncode:
         raise PermanentError(
-            f"{shlex.join(command)}: gcloud ended with exit code {done.returncode}, and said why above; "
-            "`sluice doctor --cloud` looks for what is missing, and all of this can be run again"
+            f"{shlex.join(command)}: gcloud ended with exit code {done.returncode}; its error is shown above. "
+            "`sluice doctor --cloud` finds what is missing. It is safe to run the same command again"
         )
     return done.stdout or ""
 
 
-def answer(command: Sequence[str]) -> str:
-    """Run a command that only looks, and return what it wrote; PermanentError with its last line if it failed."""
+def query(command: Sequence[str]) -> str:
+    """Run a read-only command and return its output; raises PermanentError with gcloud's error line if it fails."""
+    done = subprocess.run(_resolved(command), capture_output=True, text=True, check=False)  # noqa: S603 - our own commands
+    if done.returncode:
+        lines = done.stderr.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR:")] or lines
+        raise PermanentError(errors[0] if errors else f"gcloud ended with exit code {done.returncode}")
+    return done.stdout.strip()
+
+
+def _resolved(command: Sequence[str]) -> list[str]:
+    """Return the command with the path of its program; raises MissingProgramError."""
     program = shutil.which(command[0])
     if program is None:
         raise MissingProgramError(_MISSING)
-    done = subprocess.run(  # noqa: S603 - the commands are ours
-        [program, *command[1:]], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
-        raise PermanentError(said[0] if said else f"gcloud ended with exit code {done.returncode}")
-    return done.stdout.strip()
+    return [program, *command[1:]]
 
 
 def _flag(name: str, value: str | int | bool) -> str:
@@ -165,7 +174,7 @@ def _flag(name: str, value: str | int | bool) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Quote a word for the shell, but for the variables in it."""
+    """Quote a word for the shell, except its variables."""
     parts = _VARIABLE.split(word)
     return (
         "".join(

@@ -1,4 +1,4 @@
-"""Who may do what: the service accounts, and each role on the one resource that needs it."""
+"""Service accounts and their roles, each role on the one resource that needs it."""
 
 from __future__ import annotations
 
@@ -10,62 +10,68 @@ from infra.deploy.gcloud import Command, gcloud
 
 Kind = Literal["project", "table", "topic", "subscription", "service"]
 
-# Google's own account of Pub/Sub in a project; ${NUMBER} is the project's number.
+# Pub/Sub's service agent in a project; ${NUMBER} is the project number.
 PUBSUB_AGENT = "service-${NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A service account of ours; nobody has a key of it."""
+    """A service account of the pipeline, without keys.
+
+    Attributes:
+        name: its name in the project.
+        task: what it does, as a verb phrase.
+    """
 
     name: str
-    does: str
+    task: str
 
     def email(self, project: str) -> str:
-        """Return the name that Google Cloud knows it by."""
+        """Return its address."""
         return address(self.name, project)
 
-    def create(self, project: str) -> Command:
-        """Return the command that makes it."""
+    def create_command(self, project: str) -> Command:
+        """Return the command that creates the account."""
         words = ("iam", "service-accounts", "create", self.name)
-        return gcloud(*words, display_name=f"Sluice: {self.does}", project=project)
+        return gcloud(*words, display_name=f"Sluice: {self.task}", project=project)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One role of one account.
+    """One role of one account on one resource.
 
     Attributes:
-        account: one of ours by its name, or Google's by its address.
-        resource: its name; empty for the project.
-        function: the one that has to be deployed before the resource is there; empty if none.
+        account: the name of one of our accounts, or the address of another one.
+        resource: the name of the resource; "" for the project.
+        purpose: what the role is for, as a verb phrase.
+        function: the function whose deployment creates the resource, or "".
     """
 
     account: str
     role: str
     kind: Kind
     resource: str
-    why: str
+    purpose: str
     function: str = ""
 
     def member(self, project: str) -> str:
-        """Return whom the role is given to, in the words of IAM."""
+        """Return the account as a member of an IAM policy."""
         return f"serviceAccount:{address(self.account, project)}"
 
-    def give(self, project: str, instance: str, region: str) -> Command:
-        """Return the command that gives the role; to give it again changes nothing."""
+    def grant_command(self, project: str, instance: str, region: str) -> Command:
+        """Return the command that grants the role; it is idempotent."""
         return self._command("add-iam-policy-binding", project, instance, region, **self._binding(project))
 
-    def take_back(self, project: str, instance: str, region: str) -> Command:
-        """Return the command that takes the role back; it fails where the role isn't held."""
+    def revoke_command(self, project: str, instance: str, region: str) -> Command:
+        """Return the command that revokes the role; it fails if the account doesn't hold it."""
         return self._command("remove-iam-policy-binding", project, instance, region, **self._binding(project))
 
-    def policy(self, project: str, instance: str, region: str, **how: str) -> Command:
-        """Return the command that shows who has which role on the resource, filtered and formatted in some way."""
-        return self._command("get-iam-policy", project, instance, region, **how)
+    def policy_command(self, project: str, instance: str, region: str, **flags: str) -> Command:
+        """Return the command that reads the resource's IAM policy, with flags such as `filter` and `format`."""
+        return self._command("get-iam-policy", project, instance, region, **flags)
 
     def _binding(self, project: str) -> dict[str, str]:
-        condition = {"condition": "None"} if self.kind == "project" else {}  # or it would ask for one
+        condition = {"condition": "None"} if self.kind == "project" else {}  # without it, gcloud prompts for one
         return {"member": self.member(project), "role": self.role, **condition}
 
     def _command(self, verb: str, project: str, instance: str, region: str, **flags: str) -> Command:
@@ -89,60 +95,48 @@ _USER, _READER = "roles/bigtable.user", "roles/bigtable.reader"
 _PUBLISHER = "roles/pubsub.publisher"
 
 GRANTS = (
-    Grant(INGEST.name, _USER, "table", "events", "store good events"),
-    Grant(INGEST.name, _USER, "table", "rejected", "keep bad ones"),
-    Grant(INGEST.name, _USER, "table", "state", "hold the contract's fingerprint, mark days of late events"),
+    Grant(INGEST.name, _USER, "table", "events", "store valid events"),
+    Grant(INGEST.name, _USER, "table", "rejected", "store rejected events"),
+    Grant(INGEST.name, _USER, "table", "state", "store the contract's fingerprint and the marks of late days"),
     Grant(AGGREGATE.name, _READER, "table", "events", "read a day"),
-    Grant(AGGREGATE.name, _READER, "table", "rejected", "count what was rejected of a day"),
-    Grant(AGGREGATE.name, _USER, "table", "aggregates", "write the figures of a day"),
-    Grant(AGGREGATE.name, _USER, "table", "state", "say which run counts, take marks away"),
-    Grant(AGGREGATE.name, _PUBLISHER, "topic", "aggregate-requests", "ask for each of several days by itself"),
-    Grant(TRIGGER.name, "roles/run.invoker", "service", "ingest", "call it", function="ingest"),
-    Grant(TRIGGER.name, "roles/run.invoker", "service", "aggregate", "call it", function="aggregate"),
+    Grant(AGGREGATE.name, _READER, "table", "rejected", "count the rejected events of a day"),
+    Grant(AGGREGATE.name, _USER, "table", "aggregates", "write the aggregates of a day"),
+    Grant(AGGREGATE.name, _USER, "table", "state", "store the valid run of a day and delete marks of late days"),
+    Grant(AGGREGATE.name, _PUBLISHER, "topic", "aggregate-requests", "request each of several days separately"),
+    Grant(TRIGGER.name, "roles/run.invoker", "service", "ingest", "call the function", function="ingest"),
+    Grant(TRIGGER.name, "roles/run.invoker", "service", "aggregate", "call the function", function="aggregate"),
     Grant(TRIGGER.name, "roles/eventarc.eventReceiver", "project", "", "receive events"),
-    # What a build needs, https://cloud.google.com/functions/docs/securing/build-custom-sa
-    Grant(BUILD.name, "roles/logging.logWriter", "project", "", "write the log of a build"),
+    # The roles of a build, https://cloud.google.com/functions/docs/securing/build-custom-sa
+    Grant(BUILD.name, "roles/logging.logWriter", "project", "", "write the build log"),
     Grant(BUILD.name, "roles/artifactregistry.writer", "project", "", "store the image"),
-    Grant(BUILD.name, "roles/storage.objectViewer", "project", "", "read the source that was uploaded"),
-    Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "put dead letters there"),
+    Grant(BUILD.name, "roles/storage.objectViewer", "project", "", "read the uploaded source"),
+    Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "publish dead letters"),
     Grant(
         PUBSUB_AGENT,
         "roles/pubsub.subscriber",
         "subscription",
         "${INGEST_SUBSCRIPTION}",
-        "take dead letters out of ingest's",
+        "acknowledge dead letters of ingest",
         function="ingest",
     ),
 )
 
 
 def address(account: str, project: str) -> str:
-    """Return the address of an account, given its name in the project or the address itself."""
+    """Return the address of an account given by its name in the project, or by its address."""
     return account if "@" in account else f"{account}@{project}.iam.gserviceaccount.com"
 
 
-def made(instead: Mapping[str, str]) -> tuple[Account, ...]:
-    """Return the accounts that deploy makes.
+def configured_accounts(replacements: Mapping[str, str]) -> tuple[Account, ...]:
+    """Return the accounts that a deployment creates.
 
     Args:
-        instead: which account is used, by the name of ours; one that is given by its address is there already.
+        replacements: the configured account for each of our account names. One given by its address exists already.
     """
-    names = {instead.get(account.name, account.name): account.does for account in ACCOUNTS}
-    return tuple(Account(name, does) for name, does in names.items() if "@" not in name)
+    tasks = {replacements.get(account.name, account.name): account.task for account in ACCOUNTS}
+    return tuple(Account(name, task) for name, task in tasks.items() if "@" not in name)
 
 
-def given(instead: Mapping[str, str]) -> tuple[Grant, ...]:
-    """Return all roles, where other accounts are used instead of ours."""
-    return tuple(replace(grant, account=instead.get(grant.account, grant.account)) for grant in GRANTS)
-
-
-def table() -> str:
-    """Return who has which role on what, as docs/deploy.md has it."""
-    lines = ["| account | role | on | in order to |", "| --- | --- | --- | --- |"]
-    for grant in GRANTS:
-        on = {"": "the project", "${INGEST_SUBSCRIPTION}": "the subscription of `ingest`"}.get(
-            grant.resource, f"{grant.kind} `{grant.resource}`"
-        )
-        account = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else f"`{grant.account}`"
-        lines.append(f"| {account} | `{grant.role}` | {on} | {grant.why} |")
-    return "\n".join(lines)
+def configured_grants(replacements: Mapping[str, str]) -> tuple[Grant, ...]:
+    """Return all grants, with our accounts replaced by the configured ones."""
+    return tuple(replace(grant, account=replacements.get(grant.account, grant.account)) for grant in GRANTS)

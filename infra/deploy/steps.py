@@ -1,4 +1,4 @@
-"""What `sluice deploy` does, as steps: APIs, accounts, roles, functions, their subscriptions, alerts."""
+"""The steps of `sluice deploy`: APIs, accounts, roles, functions, subscriptions, metrics and alerts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ from pathlib import Path
 import msgspec
 
 from infra.deploy.config import Deployment, Function
-from infra.deploy.gcloud import Ask, Command, Do, Step, gcloud, pairs
-from infra.deploy.iam import ACCOUNTS, BUILD, GRANTS, PUBSUB_AGENT, TRIGGER, Account, Grant, address, given, made
+from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud, pairs
+from infra.deploy.iam import (
+    ACCOUNTS,
+    BUILD,
+    GRANTS,
+    PUBSUB_AGENT,
+    TRIGGER,
+    Account,
+    Grant,
+    address,
+    configured_accounts,
+    configured_grants,
+)
 from infra.provision.resources import RESOURCES, Subscription
 from shared.config import Settings
 
 ALERTS = Path(__file__).parent / "alerts"
+BUILD_FOLDER = Path("build")
 
 APIS = (
     "artifactregistry",
@@ -32,22 +44,22 @@ APIS = (
     "run",
 )
 
-# How the subscription has to be that Eventarc makes for a function.
+# The declared properties of the subscription that Eventarc creates for each function.
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
 
-# How much of a function's time-out a day may take: the rest is for finding out which, and for the answer.
-_OF_TIMEOUT = 0.95
+# The share of a function's timeout that a day may take; the rest is for the error response and its log line.
+_DAY_DEADLINE_SHARE = 0.95
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where to.
+    """The destination of a deployment.
 
     Attributes:
-        region: of the functions.
-        contract: the name of its file in the bundle.
-        build: the folder that has the bundles.
-        accounts: those that are made.
-        grants: the roles of all accounts that are used.
+        region: the region of the functions.
+        contract: the file name of the contract in the bundle.
+        build: the folder of the bundles.
+        accounts: the accounts to create.
+        grants: the roles of all accounts.
     """
 
     project: str
@@ -59,60 +71,73 @@ class Target(msgspec.Struct, frozen=True):
     grants: tuple[Grant, ...] = GRANTS
 
 
+def target(settings: Settings, deployment: Deployment) -> Target:
+    """Return the destination of a deployment."""
+    return Target(
+        project=settings.project_id,
+        instance=settings.instance_id,
+        region=settings.region,
+        contract=settings.contract.name,
+        build=BUILD_FOLDER,
+        accounts=configured_accounts(deployment.accounts),
+        grants=configured_grants(deployment.accounts),
+    )
+
+
 def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
-    """Return all steps in order; done again, they change nothing but the functions' revisions."""
-    yield Do("the APIs that all of it needs", gcloud("services", "enable", *apis(), project=target.project))
-    yield Ask(
-        "the project's number, by which Google names its own accounts",
+    """Return all steps in order; running them again changes only the functions' revisions."""
+    yield Action("the APIs of the pipeline", gcloud("services", "enable", *api_names(), project=target.project))
+    yield Lookup(
+        "the project number, part of the names of Google's service agents",
         "NUMBER",
         gcloud("projects", "describe", target.project, format="value(projectNumber)"),
-        needed=f"the project {target.project} isn't there, or not for this account",
+        error=f"the project {target.project} doesn't exist, or this account can't see it",
     )
-    # In a new project Pub/Sub's own account isn't there before it is asked for.
-    yield Do(
-        "Pub/Sub's own account, which moves dead letters",
+    # In a new project Pub/Sub's service agent doesn't exist until it is requested.
+    yield Action(
+        "Pub/Sub's service agent, which moves dead letters",
         gcloud("beta", "services", "identity", "create", service="pubsub.googleapis.com", project=target.project),
     )
     for account in target.accounts:
-        yield from _account(target, account)
-    yield from roles(target, "")
+        yield from _account_steps(target, account)
+    yield from role_steps(target, "")
     for name, function in deployment.functions.items():
-        yield _deploy(target, deployment, name, function)
-        yield from subscription(target, name)
-        yield from roles(target, name)
-    yield from _metrics(target)
-    yield from _policies(target, deployment.alerts.notification_channels)
+        yield _function_step(target, deployment, name, function)
+        yield from _subscription_steps(target, name)
+        yield from role_steps(target, name)
+    yield from _metric_steps(target)
+    yield from _policy_steps(target, deployment.alerts.notification_channels)
 
 
-def apis() -> list[str]:
-    """Return the names of the APIs."""
+def api_names() -> list[str]:
+    """Return the full names of the APIs."""
     return [f"{api}.googleapis.com" for api in APIS]
 
 
-def roles(target: Target, function: str) -> Iterator[Step]:
-    """Return the steps that give the roles on what a function has once it is deployed; "" for what is there before."""
+def role_steps(target: Target, function: str) -> Iterator[Step]:
+    """Return the steps that grant the roles on resources of a deployed function; "" for all other resources."""
     for grant in target.grants:
         if grant.function == function:
-            whose = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else grant.account.split("@")[0]
-            yield Do(
-                f"roles: {grant.role} for {whose}, to {grant.why}",
-                grant.give(target.project, target.instance, target.region),
+            owner = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else grant.account.split("@")[0]
+            yield Action(
+                f"roles: {grant.role} for {owner}, to {grant.purpose}",
+                grant.grant_command(target.project, target.instance, target.region),
             )
 
 
-def find_subscription(target: Target, function: str, *, needed: bool) -> Iterator[Ask]:
-    """Return the steps that ask for the subscription that Eventarc made, into `INGEST_SUBSCRIPTION` or the like."""
-    why, name = f"the subscription that Eventarc made for {function}", function.upper()
-    missing = f"{function} has no Eventarc trigger; deploy it first" if needed else ""
+def find_subscription(target: Target, function: str, *, required: bool) -> Iterator[Lookup]:
+    """Return the steps that look up Eventarc's subscription, into a variable such as `INGEST_SUBSCRIPTION`."""
+    title, name = f"the subscription that Eventarc made for {function}", function.upper()
+    error = f"{function} has no Eventarc trigger; deploy it first" if required else ""
     where = {"region": target.region, "project": target.project}
-    yield Ask(
-        why,
+    yield Lookup(
+        title,
         f"{name}_TRIGGER",
         gcloud("functions", "describe", function, gen2=True, **where, format="value(eventTrigger.trigger)"),
-        needed=missing,
+        error=error,
     )
-    yield Ask(
-        why,
+    yield Lookup(
+        title,
         f"{name}_SUBSCRIPTION",
         gcloud(
             *("eventarc", "triggers", "describe", f"${{{name}_TRIGGER}}"),
@@ -120,25 +145,53 @@ def find_subscription(target: Target, function: str, *, needed: bool) -> Iterato
             project=target.project,
             format="value(transport.pubsub.subscription)",
         ),
-        needed=missing,
+        error=error,
     )
 
 
-def subscription(target: Target, function: str) -> Iterator[Step]:
-    """Return the steps that put right what Eventarc's own subscription has otherwise: see docs/deploy.md."""
-    yield from find_subscription(target, function, needed=True)
-    yield Do(
-        f"what the subscription of {function} has to be: Eventarc makes it with a short deadline and a day's retention",
+def find_account(target: Target, account: Account) -> Command:
+    """Return the command that looks up an account."""
+    selection = {"filter": f"email={account.email(target.project)}", "format": "value(email)"}
+    return gcloud("iam", "service-accounts", "list", **selection, project=target.project)
+
+
+def find_policy(target: Target, key: str) -> Command:
+    """Return the command that looks up an alerting policy by its label, since its name may be changed."""
+    selection = {"filter": f"userLabels.sluice={key}", "format": "value(name)"}
+    return gcloud("alpha", "monitoring", "policies", "list", **selection, project=target.project)
+
+
+def metrics() -> dict[str, Path]:
+    """Return the files of the log-based metrics by their names."""
+    return {path.stem: path for path in sorted((ALERTS / "metrics").glob("*.json"))}
+
+
+def policies() -> dict[str, Path]:
+    """Return the files of the alerting policies by the value of their label `sluice`."""
+    return {path.stem: path for path in sorted(ALERTS.glob("*.json"))}
+
+
+def _account_steps(target: Target, account: Account) -> Iterator[Step]:
+    title = f"accounts: {account.name} {account.task}"
+    yield Lookup(title, "ACCOUNT", find_account(target, account))
+    yield Action(title, account.create_command(target.project), if_empty="ACCOUNT")
+
+
+def _subscription_steps(target: Target, function: str) -> Iterator[Step]:
+    """Return the steps that set the declared properties on Eventarc's subscription: see docs/deploy.md."""
+    yield from find_subscription(target, function, required=True)
+    yield Action(
+        f"properties of the subscription of {function}: Eventarc sets a short deadline and one day of retention",
         gcloud(
             *("pubsub", "subscriptions", "update", f"${{{function.upper()}_SUBSCRIPTION}}"),
             project=target.project,
-            **properties(target, SUBSCRIPTIONS[function]),
+            **_subscription_flags(target, SUBSCRIPTIONS[function]),
         ),
     )
 
 
-def properties(target: Target, wanted: Subscription) -> dict[str, str | int | bool]:
-    """Return a declared subscription in the words of `gcloud pubsub subscriptions update`."""
+def _subscription_flags(target: Target, wanted: Subscription) -> dict[str, str | int | bool]:
+    """Return a declared subscription as flags of `gcloud pubsub subscriptions update`."""
     flags: dict[str, str | int | bool] = {
         "ack_deadline": int(wanted.ack_deadline.total_seconds()),
         "message_retention_duration": _seconds(wanted.retention),
@@ -156,28 +209,16 @@ def _seconds(duration: timedelta) -> str:
     return f"{int(duration.total_seconds())}s"
 
 
-def _account(target: Target, account: Account) -> Iterator[Step]:
-    why = f"accounts: {account.name} {account.does}"
-    yield Ask(why, "ACCOUNT", find_account(target, account))
-    yield Do(why, account.create(target.project), missing="ACCOUNT")
-
-
-def find_account(target: Target, account: Account) -> Command:
-    """Return the command that looks whether an account is there."""
-    look = {"filter": f"email={account.email(target.project)}", "format": "value(email)", "project": target.project}
-    return gcloud("iam", "service-accounts", "list", **look)
-
-
-def _deploy(target: Target, deployment: Deployment, name: str, function: Function) -> Do:
+def _function_step(target: Target, deployment: Deployment, name: str, function: Function) -> Action:
     environment = {
         "GCP_PROJECT_ID": target.project,
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
-        **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _OF_TIMEOUT:.4g}"} if name == "aggregate" else {}),
+        **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"} if name == "aggregate" else {}),
         **function.environment,
     }
     trigger, build = (address(deployment.accounts[each.name], target.project) for each in (TRIGGER, BUILD))
-    return Do(
+    return Action(
         f"the function {name}",
         gcloud(
             *("functions", "deploy", name),
@@ -188,7 +229,7 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
             source=str(target.build / name),
             entry_point=name,
             trigger_topic=function.trigger_topic,
-            trigger_location=target.region,  # where it is looked for afterwards
+            trigger_location=target.region,  # `find_subscription` looks it up there
             retry=function.retry,
             cpu=function.cpu,
             memory=function.memory,
@@ -207,64 +248,33 @@ def _deploy(target: Target, deployment: Deployment, name: str, function: Functio
     )
 
 
-def metrics() -> dict[str, Path]:
-    """Return the files of the metrics that are made of log lines, by their names."""
-    return {path.stem: path for path in sorted((ALERTS / "metrics").glob("*.json"))}
-
-
-def policies() -> dict[str, Path]:
-    """Return the files of the alerting policies, by the value of the label `sluice` that they are found by."""
-    return {path.stem: path for path in sorted(ALERTS.glob("*.json"))}
-
-
-def _metrics(target: Target) -> Iterator[Step]:
+def _metric_steps(target: Target) -> Iterator[Step]:
     for name, path in metrics().items():
-        why = f"metrics: {name}, of log lines"
-        look = {"filter": f"name={name}", "format": "value(name)", "project": target.project}
-        yield Ask(why, "METRIC", gcloud("logging", "metrics", "list", **look))
-        for verb, when in (("update", {"found": "METRIC"}), ("create", {"missing": "METRIC"})):
+        title = f"metrics: {name}, from log lines"
+        selection = {"filter": f"name={name}", "format": "value(name)", "project": target.project}
+        yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection))
+        for verb, condition in (("update", {"if_set": "METRIC"}), ("create", {"if_empty": "METRIC"})):
             command = gcloud("logging", "metrics", verb, name, config_from_file=str(path), project=target.project)
-            yield Do(why, command, **when)
+            yield Action(title, command, **condition)
 
 
-def _policies(target: Target, channels: list[str]) -> Iterator[Step]:
-    """Return the steps for the alerts. Of one that is there only the channels are set, where some are configured.
+def _policy_steps(target: Target, channels: list[str]) -> Iterator[Step]:
+    """Return the steps of the alerts. An existing policy only gets the configured channels, if there are any.
 
-    To replace it from its file would undo what somebody has tuned by hand.
+    Replacing it from its file would undo manual changes.
     """
-    told, listed = bool(channels), ",".join(channels)
+    channel_list = ",".join(channels)
     for key, path in policies().items():
-        why = f"alerts: {key}"
-        yield Ask(why, "POLICY", find_policy(target, key))
-        if told:
+        title = f"alerts: {key}"
+        yield Lookup(title, "POLICY", find_policy(target, key))
+        if channels:
             update = ("alpha", "monitoring", "policies", "update", "${POLICY}")
-            yield Do(why, gcloud(*update, set_notification_channels=listed, project=target.project), found="POLICY")
+            command = gcloud(*update, set_notification_channels=channel_list, project=target.project)
+            yield Action(title, command, if_set="POLICY")
         create = gcloud(
             *("alpha", "monitoring", "policies", "create"),
             policy_from_file=str(path),
-            **({"notification_channels": listed} if told else {}),
+            **({"notification_channels": channel_list} if channels else {}),
             project=target.project,
         )
-        yield Do(why, create, missing="POLICY")
-
-
-def find_policy(target: Target, key: str) -> Command:
-    """Return the command that finds an alerting policy of ours, by its label: one may rename it."""
-    look = {"filter": f"userLabels.sluice={key}", "format": "value(name)", "project": target.project}
-    return gcloud("alpha", "monitoring", "policies", "list", **look)
-
-
-BUILD_FOLDER = Path("build")
-
-
-def target(settings: Settings, deployment: Deployment) -> Target:
-    """Return where to deploy to, and with which accounts."""
-    return Target(
-        project=settings.project_id,
-        instance=settings.instance_id,
-        region=settings.region,
-        contract=settings.contract.name,
-        build=BUILD_FOLDER,
-        accounts=made(deployment.accounts),
-        grants=given(deployment.accounts),
-    )
+        yield Action(title, create, if_empty="POLICY")

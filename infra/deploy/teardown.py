@@ -1,88 +1,94 @@
-"""What `sluice destroy` does by gcloud, as steps: all that `sluice deploy` made, in reverse.
+"""The gcloud steps of `sluice destroy`: everything that `sluice deploy` created, in reverse order.
 
-`infra.provision.teardown` removes what `sluice provision` made, through the APIs. No step fails in a project in which
-nothing was ever deployed: a step asks gcloud about an API only where the API is enabled.
+`infra.provision.teardown` deletes what `sluice provision` created, through the APIs. Every step works in a project
+without any deployment: it calls an API only if the API is enabled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infra.deploy.gcloud import Ask, Do, Step, gcloud
+from infra.deploy.gcloud import Action, Lookup, Step, gcloud
 from infra.deploy.iam import PUBSUB_AGENT
 from infra.deploy.steps import SUBSCRIPTIONS, Target, find_account, find_policy, metrics, policies
 
-_STAY = ("project", "table", "topic")
+# Resources that outlive the functions, so that their roles must be revoked one by one.
+_REMAINING_KINDS = ("project", "table", "topic")
 
 
 def teardown_steps(target: Target) -> Iterator[Step]:
-    """Return all steps in order; what isn't there any more is passed over."""
+    """Return all steps in order; they skip what doesn't exist."""
     where = {"project": target.project}
-    yield _enabled(target, "cloudfunctions")
+    yield _find_api(target, "cloudfunctions")
     for function in SUBSCRIPTIONS:
-        why = f"the function {function}; its trigger and their subscription go with it"
-        look = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
-        listing = gcloud("functions", "list", v2=True, regions=target.region, **look, **where)
-        yield Ask(why, "FUNCTION", listing, found="CLOUDFUNCTIONS")
+        title = f"the function {function}, with its trigger and subscription"
+        selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
+        listing = gcloud("functions", "list", v2=True, regions=target.region, **selection, **where)
+        yield Lookup(title, "FUNCTION", listing, if_set="CLOUDFUNCTIONS")
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
-        yield Do(why, delete, found="FUNCTION")
-    yield _enabled(target, "monitoring")
+        yield Action(title, delete, if_set="FUNCTION")
+    yield _find_api(target, "monitoring")
     for key in policies():
-        yield Ask(f"the alert {key}", "POLICY", find_policy(target, key), found="MONITORING")
+        yield Lookup(f"the alert {key}", "POLICY", find_policy(target, key), if_set="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
-        yield Do(f"the alert {key}", delete, found="POLICY")
-    yield _enabled(target, "logging")
+        yield Action(f"the alert {key}", delete, if_set="POLICY")
+    yield _find_api(target, "logging")
     for name in metrics():
-        why = f"the metric {name}"
-        look = {"filter": f"name={name}", "format": "value(name)"}
-        yield Ask(why, "METRIC", gcloud("logging", "metrics", "list", **look, **where), found="LOGGING")
-        yield Do(why, gcloud("logging", "metrics", "delete", name, **where, quiet=True), found="METRIC")
-    yield _enabled(target, "iam")
+        title = f"the metric {name}"
+        selection = {"filter": f"name={name}", "format": "value(name)"}
+        yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection, **where), if_set="LOGGING")
+        yield Action(title, gcloud("logging", "metrics", "delete", name, **where, quiet=True), if_set="METRIC")
+    yield _find_api(target, "iam")
     for account in target.accounts:
-        yield Ask(f"the roles of {account.name}", "ACCOUNT", find_account(target, account), found="IAM")
-        yield from _take_back(target, account.name, "ACCOUNT")
+        yield Lookup(f"the roles of {account.name}", "ACCOUNT", find_account(target, account), if_set="IAM")
+        yield from _revoke_steps(target, account.name, "ACCOUNT")
         delete = gcloud("iam", "service-accounts", "delete", account.email(target.project), **where, quiet=True)
-        yield Do(f"the account {account.name}", delete, found="ACCOUNT")
+        yield Action(f"the account {account.name}", delete, if_set="ACCOUNT")
     ours = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
     for other in dict.fromkeys(grant.account for grant in target.grants if grant.account not in ours):
-        yield from _take_back(target, other, "")
+        yield from _revoke_steps(target, other, "")
 
 
-def _enabled(target: Target, api: str) -> Ask:
-    """Return the step that asks whether an API is enabled, into its name in capitals: `IAM`."""
-    look = {"filter": f"config.name={api}.googleapis.com", "format": "value(config.name)"}
-    listing = gcloud("services", "list", enabled=True, **look, project=target.project)
-    return Ask(f"whether {api}.googleapis.com is enabled; without it, there is nothing of it", api.upper(), listing)
+def _find_api(target: Target, api: str) -> Lookup:
+    """Return the step that looks up whether an API is enabled, into a variable such as `IAM`."""
+    selection = {"filter": f"config.name={api}.googleapis.com", "format": "value(config.name)"}
+    listing = gcloud("services", "list", enabled=True, **selection, project=target.project)
+    return Lookup(f"whether {api}.googleapis.com is enabled; otherwise it has no resources", api.upper(), listing)
 
 
-def _take_back(target: Target, account: str, found: str) -> Iterator[Step]:
-    """Take the roles of an account back: tables that stay, and the project, would keep lines about a deleted one.
+def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step]:
+    """Return the steps that revoke the roles of an account on the project, tables and topics.
 
-    What is on a service or a subscription goes with its function.
+    Their policies would otherwise keep bindings of a deleted account. Roles on a service or a subscription end with the
+    function.
+
+    Args:
+        target: the project.
+        account: the name or address of the account.
+        condition: the variable that says whether the account exists; "" if that isn't looked up.
     """
-    grants = [grant for grant in target.grants if grant.account == account and grant.kind in _STAY]
-    place, where = (
-        (target.project, target.instance, target.region),
-        {"format": "value(name)", "project": target.project},
-    )
+    grants = [grant for grant in target.grants if grant.account == account and grant.kind in _REMAINING_KINDS]
+    scope = (target.project, target.instance, target.region)
+    where = {"format": "value(name)", "project": target.project}
     if any(grant.kind == "table" for grant in grants):
         instances = gcloud("bigtable", "instances", "list", filter=f"name~/instances/{target.instance}$", **where)
-        yield Ask(f"the roles of {account}", "INSTANCE", instances, found=found)
+        yield Lookup(f"the roles of {account}", "INSTANCE", instances, if_set=condition)
     for grant in grants:
-        why, there = f"the role {grant.role} of {account} on {f'{grant.kind} {grant.resource}'.strip()}", found
-        look = {"filter": f"name~/{grant.kind}s/{grant.resource}$", **where}
+        title = f"the role {grant.role} of {account} on {f'{grant.kind} {grant.resource}'.strip()}"
+        exists = condition
+        selection = {"filter": f"name~/{grant.kind}s/{grant.resource}$", **where}
         if grant.kind == "table":
-            there = "TABLE"
-            listing = gcloud("bigtable", "tables", "list", instances=target.instance, **look)
-            yield Ask(why, there, listing, found="INSTANCE")
+            exists = "TABLE"
+            listing = gcloud("bigtable", "tables", "list", instances=target.instance, **selection)
+            yield Lookup(title, exists, listing, if_set="INSTANCE")
         elif grant.kind == "topic":
-            there = "TOPIC"
-            yield Ask(why, there, gcloud("pubsub", "topics", "list", **look), found=found)
-        policy = grant.policy(
-            *place,
+            exists = "TOPIC"
+            yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)
+        policy = grant.policy_command(
+            *scope,
             flatten="bindings[].members",
             filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
             format="value(bindings.role)",
         )
-        yield Ask(why, "ROLE", policy, found=there)
-        yield Do(why, grant.take_back(*place), found="ROLE")
+        yield Lookup(title, "ROLE", policy, if_set=exists)
+        yield Action(title, grant.revoke_command(*scope), if_set="ROLE")

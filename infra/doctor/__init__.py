@@ -1,1 +1,1 @@
-"""Doctor: checks a local stack or a deployed pipeline and says how to repair what is wrong."""
+"""Doctor: checks a local stack or a deployed pipeline and names the command that fixes each problem."""

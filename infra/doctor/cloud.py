@@ -1,4 +1,4 @@
-"""Find out what is missing in a project on Google Cloud, each finding with the command that mends it."""
+"""Check a project on Google Cloud with gcloud; each problem comes with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from infra.deploy.steps import APIS, SUBSCRIPTIONS, Target, find_policy, find_su
 from infra.doctor.local import CheckResult
 from shared.errors import MissingProgramError, SluiceError
 
-Look = Callable[[Sequence[str]], str]
+Query = Callable[[Sequence[str]], str]
 
-_SIDE_BY_SIDE = 4  # each gcloud is a process that takes a second of CPU to start
+_MAX_PARALLEL = 4  # each gcloud process takes a second of CPU to start
 _LOGIN = "gcloud auth login && gcloud auth application-default login"
 
 
 def examine(
-    target: Target, look: Look, *, clients: Callable[[], Iterable[CheckResult]] = tuple
+    target: Target, query: Query, *, clients: Callable[[], Iterable[CheckResult]] = tuple
 ) -> Iterator[CheckResult]:
-    """Look at everything that the functions need in a project.
+    """Check everything that the functions need in a project.
 
     Args:
         target: the project, its instance and region.
-        look: runs a command of gcloud that only looks; returns what it wrote, SluiceError if it failed.
-        clients: looks at what Google's clients see, which have credentials of their own: infra/differences.py.
+        query: runs a read-only gcloud command and returns its output; raises SluiceError if it fails.
+        clients: runs the checks of `infra.doctor.drift`, which use Google's clients and separate credentials.
     """
     try:
-        account = look(gcloud("auth", "list", filter="status:ACTIVE", format="value(account)"))
+        account = query(gcloud("auth", "list", filter="status:ACTIVE", format="value(account)"))
     except MissingProgramError as error:
         yield CheckResult("gcloud", ok=False, text=str(error))
         return
@@ -39,61 +39,68 @@ def examine(
         yield CheckResult("credentials", ok=False, text=f"{error}; `{_LOGIN}`")
         return
     if not account:
-        yield CheckResult("credentials", ok=False, text=f"gcloud knows nobody; `{_LOGIN}`")
+        yield CheckResult("credentials", ok=False, text=f"gcloud has no active account; `{_LOGIN}`")
         return
     yield CheckResult("credentials", ok=True, text=account)
     describe = gcloud("projects", "describe", target.project, format="value(projectNumber)")
-    number = _asked(look, "project", describe, "gcloud projects list")
+    number = _check_output(query, "project", describe, "gcloud projects list")
     yield number
     if not number.ok:
         return
     checks: list[Callable[[], Iterable[CheckResult]]] = [
-        lambda: _apis(target, look),
-        lambda: [_instance(target, look)],
-        lambda: _accounts(target, look),
-        lambda: _alerts(target, look),
-        *(lambda each=each: _grants(target, look, number.text, each) for each in _by_resource(target)),
-        *(lambda name=name: _function(target, look, number.text, name) for name in SUBSCRIPTIONS),
+        lambda: _check_apis(target, query),
+        lambda: [_check_instance(target, query)],
+        lambda: _check_accounts(target, query),
+        lambda: _check_alerts(target, query),
+        *(lambda each=each: _check_grants(target, query, number.text, each) for each in _grants_by_resource(target)),
+        *(lambda name=name: _check_function(target, query, number.text, name) for name in SUBSCRIPTIONS),
         clients,
     ]
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for found in pool.map(lambda check: list(check()), checks):
-            yield from found
+    with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
+        for results in pool.map(lambda check: list(check()), checks):
+            yield from results
 
 
-def _asked(look: Look, what: str, command: Command, mend: str) -> CheckResult:
-    """Return what a command wrote; it is bad if it wrote nothing or failed."""
+def _check_output(query: Query, what: str, command: Command, remedy: str) -> CheckResult:
+    """Return the output of a command as a result; it isn't ok if the output is empty or the command fails."""
     try:
-        wrote = look(command)
+        output = query(command)
     except SluiceError as error:
-        return CheckResult(what, ok=False, text=f"{error}; `{mend}`")
-    return CheckResult(what, ok=bool(wrote), text=wrote or f"found none; `{mend}`")
+        return CheckResult(what, ok=False, text=f"{error}; `{remedy}`")
+    return CheckResult(what, ok=bool(output), text=output or f"found none; `{remedy}`")
 
 
-def _listed(look: Look, what: str, command: Command, wanted: dict[str, Command | str]) -> Iterator[CheckResult]:
-    """Look whether all that is wanted is in a list, a name a line; with the command for what is missing."""
+def _check_list(query: Query, what: str, command: Command, remedies: dict[str, Command | str]) -> Iterator[CheckResult]:
+    """Check that a command lists all expected names, one per line.
+
+    Args:
+        query: runs a read-only gcloud command.
+        what: the name of the check.
+        command: the command that lists the names.
+        remedies: the expected names, each with the command that creates it.
+    """
     try:
-        there = {line.rsplit("/", 1)[-1].strip() for line in look(command).splitlines()}
+        existing = {line.rsplit("/", 1)[-1].strip() for line in query(command).splitlines()}
     except SluiceError as error:
         yield CheckResult(what, ok=False, text=str(error))
         return
-    missing = [name for name in wanted if name not in there]
+    missing = [name for name in remedies if name not in existing]
     for name in missing:
-        yield CheckResult(what, ok=False, text=f"{name} is missing; `{_shown(wanted[name])}`")
+        yield CheckResult(what, ok=False, text=f"{name} is missing; `{_format_command(remedies[name])}`")
     if not missing:
-        yield CheckResult(what, ok=True, text=f"{len(wanted)} of {len(wanted)}")
+        yield CheckResult(what, ok=True, text=f"{len(remedies)} of {len(remedies)}")
 
 
-def _apis(target: Target, look: Look) -> Iterator[CheckResult]:
+def _check_apis(target: Target, query: Query) -> Iterator[CheckResult]:
     enabled = gcloud("services", "list", enabled=True, project=target.project, format="value(config.name)")
     names = [f"{api}.googleapis.com" for api in APIS]
-    wanted: dict[str, Command | str] = {
+    remedies: dict[str, Command | str] = {
         name: gcloud("services", "enable", name, project=target.project) for name in names
     }
-    yield from _listed(look, "APIs", enabled, wanted)
+    yield from _check_list(query, "APIs", enabled, remedies)
 
 
-def _instance(target: Target, look: Look) -> CheckResult:
+def _check_instance(target: Target, query: Query) -> CheckResult:
     words = ("bigtable", "instances", "describe", target.instance)
     create = gcloud(
         *("bigtable", "instances", "create", target.instance),
@@ -102,43 +109,40 @@ def _instance(target: Target, look: Look) -> CheckResult:
         project=target.project,
     )
     command = gcloud(*words, project=target.project, format="value(state)")
-    return _asked(look, f"instance {target.instance}", command, shlex.join(create))
+    return _check_output(query, f"instance {target.instance}", command, shlex.join(create))
 
 
-def _accounts(target: Target, look: Look) -> Iterator[CheckResult]:
+def _check_accounts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("iam", "service-accounts", "list", project=target.project, format="value(email)")
-    wanted: dict[str, Command | str] = {
-        account.email(target.project): account.create(target.project) for account in target.accounts
+    remedies: dict[str, Command | str] = {
+        account.email(target.project): account.create_command(target.project) for account in target.accounts
     }
-    yield from _listed(look, "accounts", listing, wanted)
+    yield from _check_list(query, "accounts", listing, remedies)
 
 
-def _alerts(target: Target, look: Look) -> Iterator[CheckResult]:
+def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
-    yield from _listed(look, "metrics", listing, dict.fromkeys(metrics(), "sluice deploy"))
+    yield from _check_list(query, "metrics", listing, dict.fromkeys(metrics(), "sluice deploy"))
     for key in policies():
-        yield _briefly(_asked(look, f"alert {key}", find_policy(target, key), "sluice deploy"))
+        result = _check_output(query, f"alert {key}", find_policy(target, key), "sluice deploy")
+        yield CheckResult(result.what, ok=True, text="exists") if result.ok else result
 
 
-def _briefly(finding: CheckResult) -> CheckResult:
-    """Return a finding of something that is there, without its long name."""
-    return CheckResult(finding.what, ok=True, text="is there") if finding.ok else finding
-
-
-def _by_resource(target: Target) -> list[list[Grant]]:
-    """Return the roles, those on one resource together; the subscription's come with its function."""
-    places: dict[tuple[str, str], list[Grant]] = {}
+def _grants_by_resource(target: Target) -> list[list[Grant]]:
+    """Return the grants grouped by resource, without those on subscriptions: `_check_function` checks them."""
+    groups: dict[tuple[str, str], list[Grant]] = {}
     for grant in target.grants:
         if grant.kind != "subscription":
-            places.setdefault((grant.kind, grant.resource), []).append(grant)
-    return list(places.values())
+            groups.setdefault((grant.kind, grant.resource), []).append(grant)
+    return list(groups.values())
 
 
-def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Iterator[CheckResult]:
+def _check_grants(target: Target, query: Query, number: str, grants: list[Grant]) -> Iterator[CheckResult]:
+    """Check the grants on one resource; `number` is the project number."""
     what = f"roles on {grants[0].kind} {grants[0].resource}".strip()
-    where = target.project, target.instance, target.region
+    scope = target.project, target.instance, target.region
     try:
-        bindings = json.loads(look(grants[0].policy(*where, format="json")) or "{}").get("bindings", [])
+        bindings = json.loads(query(grants[0].policy_command(*scope, format="json")) or "{}").get("bindings", [])
     except SluiceError as error:
         yield CheckResult(what, ok=False, text=str(error))
         return
@@ -147,46 +151,46 @@ def _grants(target: Target, look: Look, number: str, grants: list[Grant]) -> Ite
         grant for grant in grants if (grant.role, grant.member(target.project).replace("${NUMBER}", number)) not in held
     ]
     for grant in missing:
-        command = grant.give(*where)
-        mend = _shown(tuple(word.replace("${NUMBER}", number) for word in command))
-        yield CheckResult(what, ok=False, text=f"{grant.role} is missing, to {grant.why}; `{mend}`")
+        remedy = _format_command(_substitute(grant.grant_command(*scope), {"NUMBER": number}))
+        yield CheckResult(what, ok=False, text=f"{grant.role} is missing, to {grant.purpose}; `{remedy}`")
     if not missing:
         yield CheckResult(what, ok=True, text=f"{len(grants)} of {len(grants)}")
 
 
-def _function(target: Target, look: Look, number: str, name: str) -> Iterator[CheckResult]:
-    """Look at a function, and at the subscription that Eventarc made for it."""
+def _check_function(target: Target, query: Query, number: str, name: str) -> Iterator[CheckResult]:
+    """Check a function, the subscription that Eventarc created for it, and the grants on that subscription."""
     where = {"region": target.region, "project": target.project}
     describe = gcloud("functions", "describe", name, gen2=True, **where, format="value(state)")
-    state = _asked(look, f"function {name}", describe, "sluice deploy")
+    state = _check_output(query, f"function {name}", describe, "sluice deploy")
     if state.text != "ACTIVE":
         text = f"found {state.text}, expected ACTIVE; `sluice deploy`" if state.ok else state.text
         yield CheckResult(state.what, ok=False, text=text)
         return
     yield state
-    known: dict[str, str] = {"NUMBER": number}
+    variables: dict[str, str] = {"NUMBER": number}
     what = f"subscription of {name}"
     try:
-        for step in find_subscription(target, name, needed=False):
-            known[step.into] = look(_filled(step.command, known))
+        for step in find_subscription(target, name, required=False):
+            variables[step.variable] = query(_substitute(step.command, variables))
     except SluiceError as error:
         yield CheckResult(what, ok=False, text=f"{error}; `sluice deploy`")
         return
-    found = known[f"{name.upper()}_SUBSCRIPTION"].rsplit("/", 1)[-1]
-    yield CheckResult(what, ok=bool(found), text=found or "found none; `sluice deploy`")
+    subscription = variables[f"{name.upper()}_SUBSCRIPTION"].rsplit("/", 1)[-1]
+    yield CheckResult(what, ok=bool(subscription), text=subscription or "found none; `sluice deploy`")
     for grant in target.grants:
-        if found and grant.kind == "subscription" and grant.function == name:
-            yield from _grants(target, look, number, [replace(grant, resource=found)])
+        if subscription and grant.kind == "subscription" and grant.function == name:
+            yield from _check_grants(target, query, number, [replace(grant, resource=subscription)])
 
 
-def _filled(command: Command, known: dict[str, str]) -> Command:
+def _substitute(command: Command, variables: dict[str, str]) -> Command:
+    """Replace each ${NAME} in a command."""
     words = []
     for word in command:
-        for name, value in known.items():
+        for name, value in variables.items():
             word = word.replace(f"${{{name}}}", value)
         words.append(word)
     return tuple(words)
 
 
-def _shown(mend: Command | str) -> str:
-    return mend if isinstance(mend, str) else shlex.join(mend)
+def _format_command(command: Command | str) -> str:
+    return command if isinstance(command, str) else shlex.join(command)

@@ -1,4 +1,4 @@
-"""Find out what isn't as declared, and what can't be read, by the clients that `sluice` itself uses."""
+"""Check for drift and for unreadable tables, with Google's clients."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
 def examine(settings: Settings) -> Iterator[CheckResult]:
-    """Look at a project on Google Cloud; without credentials, which gcloud's own aren't, at nothing else."""
-    found = credentials()
-    yield found
-    if not found.ok:
+    """Check a project on Google Cloud; stops at missing credentials, which are separate from those of gcloud."""
+    valid = credentials()
+    yield valid
+    if not valid.ok:
         return
-    different = list(differences(settings))
-    yield from different
-    told = {finding.what for finding in different}
-    yield from (finding for finding in readable_tables(settings) if finding.what not in told)
+    results = list(find_drift(settings))
+    yield from results
+    reported = {result.what for result in results}
+    yield from (result for result in readable_tables(settings) if result.what not in reported)
 
 
 def credentials() -> CheckResult:
-    """Look whether there are application-default credentials, and whether they still hold."""
+    """Check that application-default credentials exist and are valid."""
     what = "application-default credentials"
     try:
-        found, _ = google.auth.default(scopes=_SCOPES)
-        found.refresh(Request())
+        default, _ = google.auth.default(scopes=_SCOPES)
+        default.refresh(Request())
     except GoogleAuthError as error:
         return CheckResult(what, ok=False, text=f"{error.args[0] if error.args else error}; `{LOGIN}`")
     return CheckResult(what, ok=True, text="valid")
 
 
-def differences(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
-    """Compare topics, subscriptions, tables and the job as `sluice provision` does."""
-    for what, found in compare(settings, resources):
-        if isinstance(found, SluiceError):
-            yield CheckResult(what, ok=False, text=str(found))
-        elif found:
-            yield from map(_finding, found)
+def find_drift(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
+    """Compare topics, subscriptions, tables and the job with their declaration, as `sluice provision` does."""
+    for what, outcome in compare(settings, resources):
+        if isinstance(outcome, SluiceError):
+            yield CheckResult(what, ok=False, text=str(outcome))
+        elif outcome:
+            yield from map(_result, outcome)
         else:
             yield CheckResult(what, ok=True, text="as declared")
 
 
-def _finding(change: Change) -> CheckResult:
+def _result(change: Change) -> CheckResult:
     text = "missing" if change.action == "create" else change.text
-    mend = f"`sluice provision --force`, and {change.loses}" if change.loses else "`sluice provision`"
-    return CheckResult(change.title, ok=False, text=f"{text}; {mend}")
+    remedy = f"`sluice provision --force`, and {change.loses}" if change.loses else "`sluice provision`"
+    return CheckResult(change.title, ok=False, text=f"{text}; {remedy}")

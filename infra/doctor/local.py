@@ -1,4 +1,4 @@
-"""Find out what is missing before it is missed: programs, settings, contract, servers, tables and topics."""
+"""Check the requirements of a local stack or of the functions: programs, settings, contract, servers and tables."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError, SluiceError
 
-# Seconds; a server that is there answers at once.
-_PATIENCE = 5.0
-_OLDEST_PYTHON = (3, 11)
+_READ_DEADLINE = 5.0  # seconds
+_MIN_PYTHON = (3, 11)
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     ok: bool
@@ -36,38 +35,38 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -> list[CheckResult]:
-    """Look at everything that a local stack, or the functions, need.
+    """Check everything that a local stack, or the functions, need.
 
     Args:
-        contract_file: the contract that would be used.
-        environment: the variables; those of the process by default.
+        contract_file: the contract to check.
+        environment: the environment variables; those of the process by default.
     """
-    findings = [
-        _tried("python", _python),
-        _tried("java", lambda: str(emulators.find_java())),
-        _tried("bigtable emulator", lambda: str(emulators.find_bigtable())),
-        _tried("pubsub emulator", lambda: str(emulators.find_pubsub())),
-        _tried("contract", lambda: _contract(contract_file)),
+    results = [
+        _check("python", _python),
+        _check("java", lambda: str(emulators.find_java())),
+        _check("bigtable emulator", lambda: str(emulators.find_bigtable())),
+        _check("pubsub emulator", lambda: str(emulators.find_pubsub())),
+        _check("contract", lambda: _contract(contract_file)),
     ]
     try:
         settings = Settings.from_environment(environment, contract=contract_file)
     except SluiceError as error:
-        text = f"{error}; only what runs on a stack of its own, such as `sluice run`, works without"
-        return [*findings, CheckResult("settings", ok=True, text=text)]
+        text = f"{error}; without it, only commands with their own stack work, such as `sluice run`"
+        return [*results, CheckResult("settings", ok=True, text=text)]
     where = settings.bigtable_emulator or "Google Cloud"
-    findings.append(CheckResult("settings", ok=True, text=f"{settings.project_id}/{settings.instance_id} on {where}"))
-    findings += readable_tables(settings)
-    findings += _figures(settings)
-    return findings
+    results.append(CheckResult("settings", ok=True, text=f"{settings.project_id}/{settings.instance_id} on {where}"))
+    results += readable_tables(settings)
+    results += _stack_results(settings)
+    return results
 
 
 def readable_tables(settings: Settings) -> list[CheckResult]:
-    """Try to read every table, as the functions would."""
-    return asyncio.run(_tables(replace(settings, store_deadline=_PATIENCE)))
+    """Read from every table, with the client of the functions."""
+    return asyncio.run(_read_tables(replace(settings, store_deadline=_READ_DEADLINE)))
 
 
-def _figures(settings: Settings) -> list[CheckResult]:
-    """Return what the local stack has done that the settings lead to, if they lead to one."""
+def _stack_results(settings: Settings) -> list[CheckResult]:
+    """Return the counts of the local stack that the settings point to, if any."""
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None:
         return []
@@ -78,37 +77,38 @@ def _figures(settings: Settings) -> list[CheckResult]:
     ]
 
 
-async def _tables(settings: Settings) -> list[CheckResult]:
+async def _read_tables(settings: Settings) -> list[CheckResult]:
     bigtable = Bigtable(settings)
-    findings = []
+    results = []
     try:
         for table in RESOURCES.tables:
             try:
                 async for _ in bigtable.read(table.name, Scan.prefix(b"doctor#", limit=1)):
                     break
-                findings.append(CheckResult(f"table {table.name}", ok=True, text="can be read"))
-            except SettingsError as error:  # no credentials, for this table or another
-                return [*findings, CheckResult("tables", ok=False, text=f"{error}; `{LOGIN}`")]
+                results.append(CheckResult(f"table {table.name}", ok=True, text="can be read"))
+            except SettingsError as error:  # no credentials, which fails every table alike
+                return [*results, CheckResult("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
                 cause = error.__cause__
                 missing = isinstance(cause, AioRpcError) and cause.code() is StatusCode.NOT_FOUND
-                mend = "; `sluice provision` makes it" if missing else ""
-                findings.append(CheckResult(f"table {table.name}", ok=False, text=f"{error}{mend}"))
+                remedy = "; `sluice provision` makes it" if missing else ""
+                results.append(CheckResult(f"table {table.name}", ok=False, text=f"{error}{remedy}"))
     finally:
         await bigtable.close()
-    return findings
+    return results
 
 
-def _tried(what: str, look: Callable[[], str]) -> CheckResult:
+def _check(what: str, check: Callable[[], str]) -> CheckResult:
+    """Run a check that returns a text, or raises SluiceError."""
     try:
-        return CheckResult(what, ok=True, text=look())
+        return CheckResult(what, ok=True, text=check())
     except SluiceError as error:
         return CheckResult(what, ok=False, text=str(error))
 
 
 def _python() -> str:
     version = ".".join(map(str, sys.version_info[:3]))
-    return f"{version} in {sys.prefix}" + ("" if sys.version_info >= _OLDEST_PYTHON else ", expected 3.11 or newer")
+    return f"{version} in {sys.prefix}" + ("" if sys.version_info >= _MIN_PYTHON else ", expected 3.11 or newer")
 
 
 def _contract(path: Path) -> str:

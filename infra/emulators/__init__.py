@@ -1,1 +1,1 @@
-"""Emulators: servers for this machine that stand in for those of Google Cloud."""
+"""Emulators: local servers with the API of Google Cloud services."""

@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text

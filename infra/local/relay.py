@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import aiohttp
 import click
 import grpc

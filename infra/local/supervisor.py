@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 from shared.errors import StackError
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

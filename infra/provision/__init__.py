@@ -1,1 +1,1 @@
-"""Provision: declares topics, subscriptions, tables and jobs, and makes what is missing."""
+"""Provisioning: declares topics, subscriptions, tables and jobs, and creates or updates them."""

@@ -1,4 +1,4 @@
-"""Tables, their families and what may be deleted of them: make them, find out how they are, put them right."""
+"""Bigtable tables, column families and GC rules: create, compare, update."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableReques
 from google.cloud.bigtable_admin_v2.types import GcRule as GcRuleMessage
 from google.cloud.bigtable_admin_v2.types import Table as TableMessage
 
-from infra.provision.google_api import BIGTABLE, Caller, explaining
+from infra.provision.google_api import BIGTABLE, Caller, translate_errors
 from infra.provision.plan import Change, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
@@ -22,28 +22,28 @@ _Modification = ModifyColumnFamiliesRequest.Modification
 
 
 def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
-    """Make the missing tables; returns a line for each one made.
+    """Create the missing tables; returns a line for each table created.
 
-    What exists isn't looked at: it takes one call for each table.
+    Existing tables aren't compared, so each table takes one call.
 
     Raises:
-        SettingsError: they may not be made, or the instance doesn't exist.
+        SettingsError: the caller lacks permission, or the instance doesn't exist.
         StoreUnavailableError: the service doesn't answer.
     """
     with open_bigtable(settings, resources) as tables:
         changes = [change for table in resources.tables for change in plan_table(table, None)]
-        return [f"{change.title} {change.text}" for change in changes if tables.make(change)]
+        return [f"{change.title} {change.text}" for change in changes if tables.create(change)]
 
 
 @contextmanager
 def open_bigtable(settings: Settings, resources: Resources) -> Iterator[Tables]:
-    """Connect to the administration of Bigtable, Google's or the emulator."""
+    """Connect to the table administration of Google's Bigtable or of the emulator."""
     if settings.bigtable_emulator:
         with grpc.insecure_channel(settings.bigtable_emulator) as channel:
             transport = BigtableTableAdminGrpcTransport(channel=channel)
             yield Tables(settings, resources, BigtableTableAdminClient(transport=transport))
         return
-    with explaining("Bigtable", settings, BIGTABLE):
+    with translate_errors("Bigtable", settings, BIGTABLE):
         admin = BigtableTableAdminClient()
     with admin:
         yield Tables(settings, resources, admin)
@@ -53,7 +53,7 @@ class Tables:
     """The tables of an instance.
 
     Attributes:
-        notes: what `plan` left out, and why.
+        notes: what `plan` skipped, and why.
         admin: Google's client.
     """
 
@@ -65,24 +65,24 @@ class Tables:
         self.notes: list[str] = []
 
     def plan(self) -> list[Change]:
-        """Look at what exists; returns what has to change."""
+        """Read the existing tables and return the changes they need."""
         return [change for table in self._resources.tables for change in plan_table(table, self._families(table.name))]
 
-    def make(self, change: Change) -> bool:
-        """Make a table; returns False if it was there."""
-        request = table_message(self._instance, _wanted(change))
-        return self._caller.make(change.title, self.admin.create_table, request=request)
+    def create(self, change: Change) -> bool:
+        """Create a table; returns False if it exists."""
+        request = table_message(self._instance, _declared_table(change))
+        return self._caller.create(change.title, self.admin.create_table, request=request)
 
     def apply(self, change: Change) -> None:
-        """Do what a change says."""
-        if change.thing == "table":
-            self.make(change)
+        """Apply a change."""
+        if change.kind == "table":
+            self.create(change)
             return
         (family,) = change.keys
         if change.wanted is None:
             modification = _Modification(id=family, drop=True)
         else:
-            column = ColumnFamily(gc_rule=_message(_rule(change)))
+            column = ColumnFamily(gc_rule=_rule_message(_declared_rule(change)))
             modification = (
                 _Modification(id=family, create=column)
                 if change.action == "create"
@@ -91,10 +91,10 @@ class Tables:
         request = ModifyColumnFamiliesRequest(
             name=f"{self._instance}/tables/{change.name}",
             modifications=[modification],
-            # Bigtable itself warns of what loses data in replicated tables; that was asked for by force.
+            # Bigtable warns about changes that lose data in replicated tables; --force already confirmed those.
             ignore_warnings=bool(change.loses),
         )
-        self._caller.do(change.title, self.admin.modify_column_families, request=request)
+        self._caller.call(change.title, self.admin.modify_column_families, request=request)
 
     def _families(self, table: str) -> dict[str, GcRule] | None:
         get = partial(self.admin.get_table, name=f"{self._instance}/tables/{table}")
@@ -105,7 +105,7 @@ class Tables:
 
 
 def gc_rule(rule: GcRuleMessage) -> GcRule:
-    """Return what a rule of Bigtable says; of one that combines others, its words."""
+    """Convert a GC rule of Bigtable; unions and intersections become text."""
     if "max_num_versions" in rule:
         return GcRule(versions=rule.max_num_versions)
     if "max_age" in rule:
@@ -116,8 +116,8 @@ def gc_rule(rule: GcRuleMessage) -> GcRule:
 
 
 def table_message(instance: str, wanted: Table) -> CreateTableRequest:
-    """Return the request that makes a table in an instance."""
-    families = {name: ColumnFamily(gc_rule=_message(rule)) for name, rule in wanted.families.items()}
+    """Return the request that creates a table in an instance."""
+    families = {name: ColumnFamily(gc_rule=_rule_message(rule)) for name, rule in wanted.families.items()}
     return CreateTableRequest(
         parent=instance,
         table_id=wanted.name,
@@ -126,19 +126,19 @@ def table_message(instance: str, wanted: Table) -> CreateTableRequest:
     )
 
 
-def _message(rule: GcRule) -> GcRuleMessage | None:
+def _rule_message(rule: GcRule) -> GcRuleMessage | None:
     if rule.versions is not None:
         return GcRuleMessage(max_num_versions=rule.versions)
     return None if rule.age is None else GcRuleMessage(max_age=rule.age)
 
 
-def _wanted(change: Change) -> Table:
+def _declared_table(change: Change) -> Table:
     if not isinstance(change.wanted, Table):
         raise TypeError(change)
     return change.wanted
 
 
-def _rule(change: Change) -> GcRule:
+def _declared_rule(change: Change) -> GcRule:
     if not isinstance(change.wanted, GcRule):
         raise TypeError(change)
     return change.wanted

@@ -1,4 +1,4 @@
-"""Calls to Google's APIs that set things up: with a time-out, and errors that say which command mends them."""
+"""Calls of Google's administrative APIs: with a timeout, and errors that name the command that fixes the problem."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from google.auth.exceptions import GoogleAuthError
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError, StoreUnavailableError
 
-# gRPC reports a lost connection as UNAVAILABLE; ConnectionError covers what fails below it, such as fetching a token.
+# gRPC reports a lost connection as UNAVAILABLE; ConnectionError covers the HTTP requests that fetch a token.
 is_transient = if_exception_type(
     exceptions.ServiceUnavailable,
     exceptions.InternalServerError,
@@ -24,20 +24,20 @@ is_transient = if_exception_type(
     exceptions.Aborted,
     ConnectionError,
 )
-TIMEOUT = 60.0  # seconds, for a call with all its retries
+TIMEOUT = 60.0  # seconds, for a call including its retries
 LOGIN = "gcloud auth application-default login"
 T = TypeVar("T")
 
 _MEMBER = '--member="user:$(gcloud config get-value account)"'
-# The words before any name, since a name may hold them too: "Instance projects/p/instances/i not found" is one, but
-# "Table projects/p/instances/instance/tables/t not found" isn't.
+# Matched at the start of the text only, since a resource name may contain these words as well: "Instance
+# projects/p/instances/i not found" matches, "Table projects/p/instances/instance/tables/t not found" doesn't.
 _NO_INSTANCE = re.compile(r"(the |requested )?instance\b", re.IGNORECASE)
 _NO_PROJECT = re.compile(r"(the |requested )?project\b", re.IGNORECASE)
 _DISABLED = re.compile(r"has not been used in project|is disabled|not enabled", re.IGNORECASE)
 
 
 class ApiDisabledError(SettingsError):
-    """An API isn't enabled in the project; the text has the command that enables it."""
+    """An API isn't enabled in the project; the text names the command that enables it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Api:
     """One of Google's APIs.
 
     Attributes:
-        service: its name, by which it is enabled.
-        role: that allows all that is done here.
-        bind: the command that grants a role, without member and role.
+        service: the name to enable it by.
+        role: the role that allows all calls made here.
+        grant_command: the command that grants a role, without member and role.
     """
 
     service: str
     role: str
-    bind: str
+    grant_command: str
 
 
 PUBSUB = Api("pubsub.googleapis.com", "roles/pubsub.editor", "gcloud projects add-iam-policy-binding {project}")
@@ -69,23 +69,23 @@ SCHEDULER = Api(
 
 
 class Caller:
-    """Makes calls of one API; errors are ours and begin with what was called about.
+    """Calls of one API. Error texts begin with the resource that the call is about.
 
-    Every method raises SettingsError if the call is refused, StoreUnavailableError if nobody answers.
+    Every method raises SettingsError if the API refuses the call, and StoreUnavailableError if it doesn't answer.
     """
 
     def __init__(self, settings: Settings, api: Api) -> None:
         self._settings = settings
         self._api = api
 
-    def do(self, what: str, method: Callable[..., T], **arguments: Any) -> T:
-        """Call a method that has to succeed."""
-        with explaining(what, self._settings, self._api):
+    def call(self, title: str, method: Callable[..., T], **arguments: Any) -> T:
+        """Call a method that must succeed."""
+        with translate_errors(title, self._settings, self._api):
             return self._call(method, arguments)
 
-    def find(self, what: str, method: Callable[..., T], **arguments: Any) -> T | None:
-        """Call a method that gets something; returns None if it doesn't exist."""
-        with explaining(what, self._settings, self._api):
+    def find(self, title: str, method: Callable[..., T], **arguments: Any) -> T | None:
+        """Call a method that reads a resource; returns None if it doesn't exist."""
+        with translate_errors(title, self._settings, self._api):
             try:
                 return self._call(method, arguments)
             except exceptions.NotFound as error:
@@ -93,18 +93,18 @@ class Caller:
                     raise
                 return None
 
-    def make(self, what: str, method: Callable[..., object], **arguments: Any) -> bool:
-        """Call a method that makes something; returns False if it was there."""
-        with explaining(what, self._settings, self._api):
+    def create(self, title: str, method: Callable[..., object], **arguments: Any) -> bool:
+        """Call a method that creates a resource; returns False if it exists."""
+        with translate_errors(title, self._settings, self._api):
             try:
                 self._call(method, arguments)
             except exceptions.AlreadyExists:
                 return False
             return True
 
-    def remove(self, what: str, method: Callable[..., object], **arguments: Any) -> bool:
-        """Call a method that deletes something; returns False if there was none."""
-        with explaining(what, self._settings, self._api):
+    def delete(self, title: str, method: Callable[..., object], **arguments: Any) -> bool:
+        """Call a method that deletes a resource; returns False if it doesn't exist."""
+        with translate_errors(title, self._settings, self._api):
             try:
                 self._call(method, arguments)
             except exceptions.NotFound:
@@ -117,53 +117,53 @@ class Caller:
 
 
 @contextmanager
-def explaining(what: str, settings: Settings, api: Api) -> Iterator[None]:
-    """Raise errors of Google's clients as ours."""
+def translate_errors(title: str, settings: Settings, api: Api) -> Iterator[None]:
+    """Translate errors of Google's clients to SluiceError."""
     try:
         yield
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
-        raise explained(error, what, settings, api) from None
+        raise translated_error(error, title, settings, api) from None
 
 
-def explained(error: Exception, what: str, settings: Settings, api: Api) -> SluiceError:
-    """Return an error of Google's clients as one of ours, with the command that mends it where there is one.
+def translated_error(error: Exception, title: str, settings: Settings, api: Api) -> SluiceError:
+    """Return the SluiceError for an error of Google's clients, with the command that fixes the problem if known.
 
     Args:
-        error: what happened.
-        what: the resource that was asked for, such as "topic events".
-        settings: of the project and the instance.
-        api: the API that was called.
+        error: the error of the client.
+        title: the requested resource, such as "topic events".
+        settings: the project and the instance.
+        api: the called API.
     """
     if isinstance(error, GoogleAuthError):
-        return SettingsError(_mended(what, f"no credentials of Google Cloud: {error}", LOGIN))
+        return SettingsError(_with_command(title, f"no credentials of Google Cloud: {error}", LOGIN))
     cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
     message = getattr(cause, "message", None) or str(cause)
     if isinstance(error, exceptions.RetryError) or is_transient(error):
-        return StoreUnavailableError(f"{what}: the service doesn't answer: {message}")
-    mending = _mending(cause, message, settings, api) if isinstance(cause, exceptions.GoogleAPICallError) else None
-    if mending is None:
-        return SettingsError(f"{what}: refused: {message}")
-    return (ApiDisabledError if _disabled(cause, message) else SettingsError)(_mended(what, *mending))
+        return StoreUnavailableError(f"{title}: the service doesn't answer: {message}")
+    diagnosis = _diagnose(cause, message, settings, api) if isinstance(cause, exceptions.GoogleAPICallError) else None
+    if diagnosis is None:
+        return SettingsError(f"{title}: refused: {message}")
+    return (ApiDisabledError if _is_disabled(cause, message) else SettingsError)(_with_command(title, *diagnosis))
 
 
-def _mended(what: str, problem: str, command: str) -> str:
-    return f"{what}: {problem.rstrip('.')}. Try:\n  {command}"
+def _with_command(title: str, problem: str, command: str) -> str:
+    return f"{title}: {problem.rstrip('.')}. Try:\n  {command}"
 
 
-def _disabled(error: exceptions.GoogleAPICallError, message: str) -> bool:
-    known = isinstance(error, exceptions.Forbidden) and _DISABLED.search(message) is not None
-    return known or error.reason == "SERVICE_DISABLED"
+def _is_disabled(error: exceptions.GoogleAPICallError, message: str) -> bool:
+    by_message = isinstance(error, exceptions.Forbidden) and _DISABLED.search(message) is not None
+    return by_message or error.reason == "SERVICE_DISABLED"
 
 
-def _mending(
+def _diagnose(
     error: exceptions.GoogleAPICallError, message: str, settings: Settings, api: Api
 ) -> tuple[str, str] | None:
-    """Return what is wrong, and the command that mends it.
+    """Return the problem and the command that fixes it; None for an unknown error.
 
     The reasons are those of https://cloud.google.com/apis/design/errors#error_info.
     """
     project, details = settings.project_id, error.metadata or {}
-    if _disabled(error, message):
+    if _is_disabled(error, message):
         service = details.get("service", api.service)
         return f"{service} isn't enabled in {project}", f"gcloud services enable {service} --project={project}"
     if error.reason == "BILLING_DISABLED":
@@ -175,7 +175,7 @@ def _mending(
         return f"no valid credentials of Google Cloud: {message}", LOGIN
     if isinstance(error, exceptions.Forbidden):
         permission, where = details.get("permission", f"that {api.role} gives"), details.get("resource", project)
-        bind = api.bind.format(project=project, instance=settings.instance_id)
+        bind = api.grant_command.format(project=project, instance=settings.instance_id)
         return f"the permission {permission} is missing on {where}", f"{bind} {_MEMBER} --role={api.role}"
     if api is BIGTABLE and isinstance(error, exceptions.NotFound):
         command = (

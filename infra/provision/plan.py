@@ -1,4 +1,4 @@
-"""What has to change for things to be as declared: wanted and found in, changes out. Nothing here calls anything."""
+"""Plan of changes: compares declared resources with existing ones. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from infra.provision.resources import GcRule, Job, Subscription, Table
 
-Thing = Literal["topic", "subscription", "table", "family", "job"]
+Kind = Literal["topic", "subscription", "table", "family", "job"]
 Action = Literal["create", "change", "replace", "drop"]
-_MARKS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "drop": "-"}
+_SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "drop": "-"}
 
-# What a subscription can't be given later. https://cloud.google.com/pubsub/docs/create-subscription
+# Attributes that Pub/Sub can't update. https://cloud.google.com/pubsub/docs/create-subscription
 FIXED = ("topic", "filter", "ordered")
-_IN_A_SUBSCRIPTION = {
+# The displayed names of attributes.
+_SUBSCRIPTION_LABELS = {
     "ack_deadline": "ack deadline",
     "minimum_backoff": "minimum back-off",
     "maximum_backoff": "maximum back-off",
@@ -25,24 +26,24 @@ _IN_A_SUBSCRIPTION = {
     "exactly_once": "exactly-once delivery",
     "push_endpoint": "push endpoint",
 }
-_IN_A_JOB = {field.name: field.name.replace("_", " ") for field in fields(Job) if field.name != "name"}
+_JOB_LABELS = {field.name: field.name.replace("_", " ") for field in fields(Job) if field.name != "name"}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to do.
+    """One change of one resource.
 
     Attributes:
-        thing: what kind of thing it is done to.
-        name: of the thing; of a family, its table's.
-        wanted: how it is to be; None if it is to go.
-        text: what is different, for people.
-        keys: the attributes that differ, of a thing that is changed; for a family, its own name.
-        loses: what is lost by it, for good. Such a change is made only when it is forced.
+        kind: the kind of the resource.
+        name: the name of the resource; for a family, the name of its table.
+        wanted: the declared resource; None for a family to drop.
+        text: the differences, for display.
+        keys: the attributes to change; for a family, its name.
+        loses: the data that the change loses for good, or "". Such a change needs `--force`.
     """
 
     action: Action
-    thing: Thing
+    kind: Kind
     name: str
     wanted: Subscription | Table | GcRule | Job | None = None
     text: str = ""
@@ -51,123 +52,122 @@ class Change:
 
     @property
     def title(self) -> str:
-        """The thing's name, such as `family e of table events`."""
-        return f"family {self.keys[0]} of table {self.name}" if self.thing == "family" else f"{self.thing} {self.name}"
+        """The kind and name of the resource, such as `family e of table events`."""
+        return f"family {self.keys[0]} of table {self.name}" if self.kind == "family" else f"{self.kind} {self.name}"
 
     def line(self, *, force: bool = False) -> str:
-        """Return the line of a diff: + made, ~ changed, ± made anew, - dropped, ! refused."""
+        """Return the line of a diff: + create, ~ change, ± recreate, - drop, ! refuse."""
         refused = bool(self.loses) and not force
-        words = [f"{'!' if refused else _MARKS[self.action]} {self.title}"]
+        words = [f"{'!' if refused else _SIGNS[self.action]} {self.title}"]
         words += [f": {self.text}"] if self.text else []
         words += [f"; refused without --force: {self.loses}"] if refused else []
         return "".join(words)
 
 
 @dataclass(frozen=True, slots=True)
-class FoundJob:
-    """A job as it is, and its state beside: ENABLED, PAUSED, DISABLED or UPDATE_FAILED."""
+class ExistingJob:
+    """An existing job and its state: ENABLED, PAUSED, DISABLED or UPDATE_FAILED."""
 
     job: Job
     state: str = "ENABLED"
 
 
-def plan_topics(wanted: Collection[str], found: Collection[str]) -> list[Change]:
-    """Return what is to be done for these topics to be there."""
-    return [Change("create", "topic", name) for name in wanted if name not in found]
+def plan_topics(wanted: Collection[str], existing: Collection[str]) -> list[Change]:
+    """Return the changes that create the missing topics."""
+    return [Change("create", "topic", name) for name in wanted if name not in existing]
 
 
-def plan_subscription(wanted: Subscription, found: Subscription | None) -> list[Change]:
-    """Return what is to be done for a subscription to be as wanted."""
-    if found is None:
+def plan_subscription(wanted: Subscription, existing: Subscription | None) -> list[Change]:
+    """Return the changes that make a subscription as declared."""
+    if existing is None:
         return [Change("create", "subscription", wanted.name, wanted, f"of topic {wanted.topic}")]
-    fixed = [key for key in FIXED if getattr(wanted, key) != getattr(found, key)]
+    fixed = [key for key in FIXED if getattr(wanted, key) != getattr(existing, key)]
     if fixed:
-        text = _differences(found, wanted, {key: key for key in fixed})
-        loses = "it has to be made anew, and what it holds unacknowledged is lost"
+        text = _format_differences(existing, wanted, {key: key for key in fixed})
+        loses = "it must be recreated, and its unacknowledged messages are lost"
         return [Change("replace", "subscription", wanted.name, wanted, text, loses=loses)]
     changes = []
-    # Attempts mean nothing where there are no dead letters.
-    names = {key: name for key, name in _IN_A_SUBSCRIPTION.items() if key != "attempts" or wanted.dead_letter}
-    keys = _different(found, wanted, names)
+    # The number of attempts has no effect without a dead-letter topic.
+    labels = {key: label for key, label in _SUBSCRIPTION_LABELS.items() if key != "attempts" or wanted.dead_letter}
+    keys = _differing_keys(existing, wanted, labels)
     if keys:
-        text = _differences(found, wanted, {key: names[key] for key in keys})
+        text = _format_differences(existing, wanted, {key: labels[key] for key in keys})
         changes.append(Change("change", "subscription", wanted.name, wanted, text, keys))
-    if wanted.retention != found.retention:
-        text = _differences(found, wanted, {"retention": "retention"})
-        loses = "messages that wait for longer than that are lost" if wanted.retention < found.retention else ""
+    if wanted.retention != existing.retention:
+        text = _format_differences(existing, wanted, {"retention": "retention"})
+        loses = "older unacknowledged messages are lost" if wanted.retention < existing.retention else ""
         changes.append(Change("change", "subscription", wanted.name, wanted, text, ("retention",), loses))
     return changes
 
 
-def plan_table(wanted: Table, found: Mapping[str, GcRule] | None) -> list[Change]:
-    """Return what is to be done for a table to be as wanted.
+def plan_table(wanted: Table, existing: Mapping[str, GcRule] | None) -> list[Change]:
+    """Return the changes that make a table as declared.
 
     Args:
-        wanted: the table.
-        found: the families it has; None if there is no such table.
+        wanted: the declared table.
+        existing: its families and their GC rules; None if there is no such table.
     """
-    if found is None:
-        return [Change("create", "table", wanted.name, wanted, table_text(wanted))]
+    if existing is None:
+        return [Change("create", "table", wanted.name, wanted, _format_table(wanted))]
     changes = []
     for family, rule in wanted.families.items():
-        if family not in found:
-            changes.append(Change("create", "family", wanted.name, rule, f"keeps {_rule_text(rule)}", (family,)))
-        elif rule != found[family]:
-            text = f"keeps {_rule_text(found[family])} → {_rule_text(rule)}"
-            loses = "cells that are kept now are deleted" if _deletes_more(rule, found[family]) else ""
+        if family not in existing:
+            changes.append(Change("create", "family", wanted.name, rule, f"keeps {_format_rule(rule)}", (family,)))
+        elif rule != existing[family]:
+            text = f"keeps {_format_rule(existing[family])} → {_format_rule(rule)}"
+            loses = "existing cells are deleted" if _deletes_more(rule, existing[family]) else ""
             changes.append(Change("change", "family", wanted.name, rule, text, (family,), loses))
     changes += [
         Change("drop", "family", wanted.name, None, "isn't declared", (family,), "all its cells are deleted")
-        for family in found
+        for family in existing
         if family not in wanted.families
     ]
     return changes
 
 
-def plan_job(wanted: Job, found: FoundJob | None) -> list[Change]:
-    """Return what is to be done for a job to be as wanted, and not paused."""
-    if found is None:
+def plan_job(wanted: Job, existing: ExistingJob | None) -> list[Change]:
+    """Return the changes that make a job as declared, and enabled."""
+    if existing is None:
         return [Change("create", "job", wanted.name, wanted, f"{wanted.schedule} {wanted.time_zone}")]
-    keys = _different(found.job, wanted, _IN_A_JOB)
-    texts = [_differences(found.job, wanted, {key: _IN_A_JOB[key] for key in keys})] if keys else []
-    if found.state != "ENABLED":
-        texts.append(f"state: {found.state.lower()} → enabled")
-        keys = (*keys, "paused" if found.state == "PAUSED" else "state")
+    keys = _differing_keys(existing.job, wanted, _JOB_LABELS)
+    texts = [_format_differences(existing.job, wanted, {key: _JOB_LABELS[key] for key in keys})] if keys else []
+    if existing.state != "ENABLED":
+        texts.append(f"state: {existing.state.lower()} → enabled")
+        keys = (*keys, "paused" if existing.state == "PAUSED" else "state")
     return [Change("change", "job", wanted.name, wanted, ", ".join(texts), keys)] if keys else []
 
 
-def table_text(table: Table) -> str:
-    """Return what a table that is made is like."""
+def _differing_keys(existing: object, wanted: object, keys: Collection[str]) -> tuple[str, ...]:
+    return tuple(key for key in keys if getattr(existing, key) != getattr(wanted, key))
+
+
+def _deletes_more(wanted: GcRule, existing: GcRule) -> bool:
+    """Return whether `wanted` may delete a cell that `existing` keeps; assumed for a rule of another form."""
+    if wanted.versions is not None:
+        return existing.versions is None or existing.versions > wanted.versions
+    if wanted.age is not None:
+        return existing.age is None or existing.age > wanted.age
+    return False
+
+
+def _format_table(table: Table) -> str:
     splits = f" split at {len(table.splits)} keys" if table.splits else ""
     return f"with families {', '.join(table.families)}{splits}"
 
 
-def _different(found: object, wanted: object, keys: Collection[str]) -> tuple[str, ...]:
-    return tuple(key for key in keys if getattr(found, key) != getattr(wanted, key))
-
-
-def _differences(found: object, wanted: object, names: Mapping[str, str]) -> str:
+def _format_differences(existing: object, wanted: object, labels: Mapping[str, str]) -> str:
     return ", ".join(
-        f"{name}: {_say(getattr(found, key))} → {_say(getattr(wanted, key))}" for key, name in names.items()
+        f"{label}: {_format(getattr(existing, key))} → {_format(getattr(wanted, key))}" for key, label in labels.items()
     )
 
 
-def _deletes_more(wanted: GcRule, found: GcRule) -> bool:
-    """Return whether `wanted` may delete a cell that `found` keeps; of a rule we don't know, it may."""
-    if wanted.versions is not None:
-        return found.versions is None or found.versions > wanted.versions
-    if wanted.age is not None:
-        return found.age is None or found.age > wanted.age
-    return False
-
-
-def _rule_text(rule: GcRule) -> str:
+def _format_rule(rule: GcRule) -> str:
     if rule.versions is not None:
         return f"{rule.versions} version{'s' if rule.versions != 1 else ''}"
-    return rule.other or ("everything" if rule.age is None else _say(rule.age))
+    return rule.other or ("everything" if rule.age is None else _format(rule.age))
 
 
-def _say(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, timedelta):
         days, seconds = divmod(value.total_seconds(), 86_400)
         return f"{days:.0f} day{'s' if days != 1 else ''}" if days and not seconds else f"{value.total_seconds():g} s"

@@ -1,4 +1,4 @@
-"""Bring what exists to what is declared, on the emulators and on Google Cloud by the same calls."""
+"""Compare the declared resources with the existing ones and apply the changes, on emulators and on Google Cloud."""
 
 from __future__ import annotations
 
@@ -6,26 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Protocol
 
-from infra.provision.bigtable import open_bigtable, provision_bigtable
+from infra.provision.bigtable import open_bigtable
 from infra.provision.plan import Change
-from infra.provision.pubsub import open_pubsub, provision_pubsub
+from infra.provision.pubsub import open_pubsub
 from infra.provision.resources import RESOURCES, Resources
-from infra.provision.scheduler import open_schedule, provision_schedule
+from infra.provision.scheduler import open_schedule
 from shared.config import Settings
 from shared.errors import SluiceError
-
-
-def provision(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
-    """Make all that is missing; returns a line for each thing made, none if everything was there.
-
-    What exists isn't compared with what is declared; `Provisioning` does that.
-
-    Raises:
-        SettingsError: it may not be made, or the instance doesn't exist.
-        StoreUnavailableError: a service doesn't answer.
-    """
-    made = [*provision_pubsub(settings, resources), *provision_bigtable(settings, resources)]
-    return made if _without_schedule(settings) else [*made, *provision_schedule(settings, resources)]
 
 
 class _Service(Protocol):
@@ -36,29 +23,29 @@ class _Service(Protocol):
 
 
 class Provisioning:
-    """Compares and applies, inside its `with` block.
+    """A comparison and its changes, as a context manager.
 
     Attributes:
-        changes: what has to change, in the order in which it has to; `plan` fills it.
-        notes: what isn't looked at, and why.
+        changes: the changes in the order to apply them; set on entry.
+        notes: what was not compared, and why.
     """
 
     def __init__(self, settings: Settings, resources: Resources = RESOURCES) -> None:
-        """Prepare.
+        """Check the settings; nothing connects before the `with` block.
 
         Raises:
-            SettingsError: some services would be emulators, and others Google's.
+            SettingsError: the settings mix emulators and Google's services.
         """
-        reason = _without_schedule(settings)
+        reason = _reason_to_skip_jobs(settings)
         self.notes = [f"job {job.name}: {reason}" for job in resources.jobs if reason]
         self.changes: list[Change] = []
-        self._opening = list(_opening(settings, resources).values())
+        self._connections = list(_connections(settings, resources).values())
         self._services: dict[str, _Service] = {}
         self._stack = ExitStack()
 
     def __enter__(self) -> Provisioning:
         with ExitStack() as stack:
-            services = [stack.enter_context(each) for each in self._opening]
+            services = [stack.enter_context(connection) for connection in self._connections]
             for service in services:
                 changes = service.plan()
                 self.changes += changes
@@ -71,12 +58,12 @@ class Provisioning:
         self._stack.close()
 
     def apply(self, *, force: bool = False) -> Iterator[Change]:
-        """Do what has to be done, one thing after the other; yields each when it is done.
+        """Apply the changes in order; yields each change once it is applied.
 
-        Interrupted, it goes on when it is run again: nothing is remembered, everything is looked at.
+        No state is kept between runs. A new run after an interruption compares again and applies the rest.
 
         Args:
-            force: do what loses data, too.
+            force: also apply changes that lose data.
 
         Raises:
             SettingsError: a service refuses a change.
@@ -87,44 +74,44 @@ class Provisioning:
                 self._services[change.title].apply(change)
                 yield change
 
-    def refused(self, *, force: bool = False) -> Sequence[Change]:
-        """Return what isn't done because it would lose data."""
+    def skipped(self, *, force: bool = False) -> Sequence[Change]:
+        """Return the changes that `apply` skips because they lose data."""
         return [] if force else [change for change in self.changes if change.loses]
 
 
 def compare(settings: Settings, resources: Resources = RESOURCES) -> Iterator[tuple[str, list[Change] | SluiceError]]:
-    """Look at one service after the other; yields what it has, and what has to change there or why nobody knows.
+    """Compare each service; yields the name of its resources, and their changes or the error of the comparison.
 
     Raises:
-        SettingsError: some services would be emulators, and others Google's.
+        SettingsError: the settings mix emulators and Google's services.
     """
-    for what, opening in _opening(settings, resources).items():
-        found: list[Change] | SluiceError
+    for name, connection in _connections(settings, resources).items():
+        outcome: list[Change] | SluiceError
         try:
-            with opening as service:
-                found = service.plan()
+            with connection as service:
+                outcome = service.plan()
         except SluiceError as error:
-            found = error
-        yield what, found
+            outcome = error
+        yield name, outcome
 
 
-def _opening(settings: Settings, resources: Resources) -> dict[str, AbstractContextManager[_Service]]:
-    """Return the way to each service, in the order in which things are made: what takes from a topic, after it."""
-    opening: dict[str, AbstractContextManager[_Service]] = {
+def _connections(settings: Settings, resources: Resources) -> dict[str, AbstractContextManager[_Service]]:
+    """Return the services by the name of their resources, in creation order: topics before what refers to them."""
+    connections: dict[str, AbstractContextManager[_Service]] = {
         "topics and subscriptions": open_pubsub(settings, resources),
         "tables": open_bigtable(settings, resources),
     }
-    if not _without_schedule(settings):
-        opening["schedule"] = open_schedule(settings, resources)
-    return opening
+    if not _reason_to_skip_jobs(settings):
+        connections["schedule"] = open_schedule(settings, resources)
+    return connections
 
 
-def _without_schedule(settings: Settings) -> str:
-    """Return why there is to be no job, or nothing; a laptop's settings never lead to Google Cloud, nor the other way.
+def _reason_to_skip_jobs(settings: Settings) -> str:
+    """Return why jobs are skipped, or "". Emulator settings never lead to Google Cloud, nor the other way round.
 
     Raises:
-        SettingsError: some services would be emulators, and others Google's.
+        SettingsError: the settings mix emulators and Google's services.
     """
     if settings.emulated() and not settings.scheduler_emulator:
-        return "left out, since the other services are emulators and CLOUD_SCHEDULER_EMULATOR_HOST isn't set"
+        return "skipped, because the other services are emulators and CLOUD_SCHEDULER_EMULATOR_HOST isn't set"
     return ""

@@ -1,4 +1,4 @@
-"""Everything that the pipeline stands on, in one place: topics, subscriptions, tables, the job, and who may do what."""
+"""Declaration of all resources of the pipeline: topics, subscriptions, tables and the job."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ class Subscription:
     """A Pub/Sub subscription.
 
     Attributes:
-        function: whose trigger it is. On Google Cloud, Eventarc makes the subscription of a function, under a name of
-            its own; ours is for the local relay. What is said here of retries, time and dead letters holds for both.
-        retention: how long an unacknowledged message is kept.
-        expires_after: how long a subscription is kept that nobody uses, None for ever. Pub/Sub's own default is 31
-            days, which would end a pipeline that rests for a month.
-        dead_letter: the topic that takes what couldn't be delivered in `attempts`.
-        filter: which messages it takes; all by default.
-        ordered: whether messages with an ordering key come in order. Ours needn't: places don't depend on it.
-        exactly_once: a guarantee of pulls alone, which costs throughput and which functions can't have.
-        push_endpoint: where Pub/Sub sends messages to by itself; nowhere by default.
+        function: the function that it triggers. On Google Cloud, Eventarc creates this subscription under a name of its
+            own; the declared one exists on emulators only. Deadlines, retries and dead letters apply to both.
+        retention: how long Pub/Sub keeps an unacknowledged message.
+        expires_after: how long Pub/Sub keeps an inactive subscription; None means without limit. The default of Pub/Sub
+            is 31 days, which would delete the subscription of a pipeline that is idle for a month.
+        dead_letter: the topic for messages that failed `attempts` deliveries.
+        filter: the expression that selects messages; all by default.
+        ordered: deliver messages with an ordering key in order. Not needed: cell keys don't depend on the order.
+        exactly_once: exactly-once delivery. It works for pulls only, and it costs throughput.
+        push_endpoint: the URL that Pub/Sub pushes messages to; no push by default.
     """
 
     name: str
     topic: str
     function: str | None = None
-    ack_deadline: timedelta = timedelta(seconds=600)  # the longest there is; our own deadlines end well before it
+    ack_deadline: timedelta = timedelta(seconds=600)  # the maximum; our own deadlines end well before it
     retention: timedelta = timedelta(days=7)  # the default; long enough for an outage over a weekend
     minimum_backoff: timedelta = timedelta(seconds=10)
-    maximum_backoff: timedelta = timedelta(seconds=600)  # the longest there is
+    maximum_backoff: timedelta = timedelta(seconds=600)  # the maximum
     expires_after: timedelta | None = None
     dead_letter: str | None = None
-    # The most there is. Every 5xx of an outage counts as an attempt, so few would dead-letter a healthy stream.
+    # The maximum. Every 5xx response counts as an attempt, so a low limit would dead-letter events during an outage.
     attempts: int = 100
     filter: str = ""
     ordered: bool = False
@@ -45,9 +45,9 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A Bigtable table: its families with their garbage collection, and where it is split when it is made.
+    """A Bigtable table: its column families with their GC rules, and the split keys of its creation.
 
-    Later the splits are Bigtable's business, which moves them with the load; nothing compares them.
+    Bigtable moves the splits with the load later, so they are never compared.
     """
 
     name: str
@@ -57,9 +57,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class GcRule:
-    """What may be deleted of a family: versions beyond `versions`, cells older than `age`; None keeps everything.
+    """A garbage collection rule: keep at most `versions` versions or cells up to `age`; None keeps everything.
 
-    `other` is a rule that somebody made by hand and that isn't one of these, in words.
+    `other` is the text of an existing rule of another form, such as a union.
     """
 
     versions: int | None = None
@@ -72,22 +72,22 @@ class Job:
     """A job of Cloud Scheduler that publishes a message.
 
     Attributes:
-        schedule: a cron line.
-        retries: after a publication that failed; 0 means none, the default.
-        retry_for: how long they may take together, 0 without end.
-        minimum_backoff: before the first retry, doubled `doublings` times, then as it is, at most `maximum_backoff`.
-        attributes: of the message.
+        schedule: the cron expression.
+        retries: the number of retries of a failed publication; 0 means none, the service's default.
+        retry_for: how long retries may take in total; 0 means without limit.
+        minimum_backoff: the pause before the first retry. It doubles `doublings` times, up to `maximum_backoff`.
+        attributes: the attributes of the message.
     """
 
     name: str
     topic: str
     schedule: str
     data: bytes
-    time_zone: str = "Etc/UTC"  # days are UTC everywhere here, and it knows no daylight saving
-    # The most there is: a publication that failed for some seconds mustn't cost a day. Twice does no harm.
+    time_zone: str = "Etc/UTC"  # all days are UTC days, and UTC has no daylight saving time
+    # The maximum. Losing the request to a short failure would cost a day, and publishing it twice does no harm.
     retries: int = 5
     retry_for: timedelta = timedelta(0)
-    # The service's own defaults, written down so that a change by hand is noticed.
+    # The service's own defaults, declared so that a manual change is detected.
     minimum_backoff: timedelta = timedelta(seconds=5)
     maximum_backoff: timedelta = timedelta(hours=1)
     doublings: int = 5
@@ -97,29 +97,29 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """All of it."""
+    """All declared resources."""
 
     topics: tuple[str, ...]
     subscriptions: tuple[Subscription, ...]
     tables: tuple[Table, ...]
     jobs: tuple[Job, ...] = ()
 
-    def hurried(
-        self, *, backoff: tuple[timedelta, timedelta], lease: timedelta, attempts: int | None = None
+    def with_fast_redelivery(
+        self, *, backoff: tuple[timedelta, timedelta], ack_deadline: timedelta, attempts: int | None = None
     ) -> Resources:
-        """Return the same with subscriptions that try again sooner than a cloud does, for whoever sits and waits.
+        """Return a copy whose subscriptions redeliver sooner, for interactive use and tests.
 
         Args:
-            backoff: between attempts to deliver a message, at first and at most.
-            lease: how long a message isn't delivered again that was handed to somebody who ended.
-            attempts: before a message goes to the dead letters; as they are by default.
+            backoff: the minimum and maximum pause between two deliveries of a message.
+            ack_deadline: the time after which Pub/Sub redelivers the messages of a stopped client.
+            attempts: the number of deliveries before a message becomes a dead letter; unchanged by default.
         """
         subscriptions = tuple(
             replace(
                 each,
                 minimum_backoff=backoff[0],
                 maximum_backoff=backoff[1],
-                ack_deadline=lease,
+                ack_deadline=ack_deadline,
                 attempts=attempts or each.attempts,
             )
             for each in self.subscriptions
@@ -131,15 +131,15 @@ RESOURCES = Resources(
     topics=("events", "events-dead-letter", "aggregate-requests"),
     subscriptions=(
         Subscription("events-ingest", topic="events", function="ingest", dead_letter="events-dead-letter"),
-        # A topic without a subscription loses what is published to it. 31 days are the most there is.
+        # A topic without a subscription drops its messages. 31 days are the maximum.
         Subscription("events-dead-letter-keep", topic="events-dead-letter", retention=timedelta(days=31)),
         Subscription("aggregate-run", topic="aggregate-requests", function="aggregate"),
     ),
     tables=(
-        # A cell's time is its event's, so collecting by age would delete a backfill of old events at once.
+        # The cell time is the event time, so a GC rule by age would delete a backfill of old events at once.
         Table("events", {"e": GcRule(versions=1), "f": GcRule(versions=1)}, split_keys()),
         Table("rejected", {"r": GcRule(age=timedelta(days=30))}, split_keys()),
-        # Cells of several runs stand side by side until the one that counts is finished and sweeps the others away.
+        # Cells of several runs coexist until the valid run is complete and deletes the others.
         Table("aggregates", {"a": GcRule()}),
         Table("state", {"s": GcRule(versions=1)}),
     ),
@@ -147,16 +147,18 @@ RESOURCES = Resources(
         Job(
             "aggregate-daily",
             topic="aggregate-requests",
-            # An hour after midnight: clocks of producers that are behind and messages that were delivered late are in
-            # by then, and what still comes later marks its day.
+            # One hour after midnight: events of slow producer clocks and late deliveries are stored by then.
+            # Later events mark their day for the next run.
             schedule="0 1 * * *",
-            # No date in it asks for what is due: yesterday, late days, missed days. Pub/Sub takes no message that has
-            # neither data nor attributes, so it is an object without keys.
+            # A request without dates selects all due days: yesterday, late days, missed days. Pub/Sub rejects a message
+            # with neither data nor attributes, hence the empty JSON object.
             data=b"{}",
-            description="Ask for the figures of yesterday, of late days and of days that were missed.",
+            description="Request the aggregates of yesterday, of late days and of missed days.",
         ),
     ),
 )
 
-# A person who tries something out doesn't wait ten seconds for a second delivery, as a cloud does.
-LOCAL = RESOURCES.hurried(backoff=(timedelta(seconds=1), timedelta(seconds=60)), lease=timedelta(seconds=60))
+# Redelivery after one second instead of ten, for interactive use.
+LOCAL = RESOURCES.with_fast_redelivery(
+    backoff=(timedelta(seconds=1), timedelta(seconds=60)), ack_deadline=timedelta(seconds=60)
+)

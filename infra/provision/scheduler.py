@@ -1,4 +1,4 @@
-"""Jobs of Cloud Scheduler: make them, find out how they are, put them right."""
+"""Jobs of Cloud Scheduler: create, compare, update."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.types import UpdateJobRequest
 
 from infra.provision.google_api import SCHEDULER, Caller
-from infra.provision.plan import Change, FoundJob, plan_job
+from infra.provision.plan import Change, ExistingJob, plan_job
 from infra.provision.resources import RESOURCES, Job, Resources
 from infra.provision.scheduler_client import job_message, location, scheduler_client
 from shared.config import Settings
 
-# The field of Cloud Scheduler that an attribute of ours is part of.
+# The field of Cloud Scheduler that holds each attribute of a declared job.
 _FIELDS = {
     "topic": "pubsub_target",
     "data": "pubsub_target",
@@ -24,28 +24,28 @@ _FIELDS = {
     "schedule": "schedule",
     "time_zone": "time_zone",
     "description": "description",
-    "state": "schedule",  # an update brings back a job that Google disabled, or whose last update failed
+    "state": "schedule",  # any update enables a job that Google disabled, or whose last update failed
     **dict.fromkeys(("retries", "retry_for", "minimum_backoff", "maximum_backoff", "doublings"), "retry_config"),
 }
 
 
 def provision_schedule(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
-    """Make the missing jobs; returns a line for each one made.
+    """Create the missing jobs; returns a line for each job created.
 
-    What exists isn't looked at: it takes one call for each job.
+    Existing jobs aren't compared, so each job takes one call.
 
     Raises:
-        SettingsError: they may not be made.
+        SettingsError: the caller lacks permission.
         StoreUnavailableError: the scheduler doesn't answer.
     """
     with open_schedule(settings, resources) as schedule:
         changes = [change for job in resources.jobs for change in plan_job(job, None)]
-        return [f"{change.title} {change.text}" for change in changes if schedule.make(change)]
+        return [f"{change.title} {change.text}" for change in changes if schedule.create(change)]
 
 
 @contextmanager
 def open_schedule(settings: Settings, resources: Resources) -> Iterator[Schedule]:
-    """Connect to Cloud Scheduler, Google's or the local one."""
+    """Connect to Google's Cloud Scheduler or to the emulator."""
     with scheduler_client(settings) as client:
         yield Schedule(settings, resources, client)
 
@@ -54,7 +54,7 @@ class Schedule:
     """The jobs of a project in one region.
 
     Attributes:
-        notes: what `plan` left out, and why.
+        notes: what `plan` skipped, and why.
         client: Google's client.
     """
 
@@ -66,28 +66,28 @@ class Schedule:
         self.notes: list[str] = []
 
     def plan(self) -> list[Change]:
-        """Look at what exists; returns what has to change."""
+        """Read the existing jobs and return the changes they need."""
         return [change for job in self._resources.jobs for change in plan_job(job, self._job(job.name))]
 
-    def make(self, change: Change) -> bool:
-        """Make a job; returns False if it was there."""
-        job = job_message(self._settings, _wanted(change))
-        return self._caller.make(change.title, self.client.create_job, parent=location(self._settings), job=job)
+    def create(self, change: Change) -> bool:
+        """Create a job; returns False if it exists."""
+        job = job_message(self._settings, _declared_job(change))
+        return self._caller.create(change.title, self.client.create_job, parent=location(self._settings), job=job)
 
     def apply(self, change: Change) -> None:
-        """Do what a change says."""
+        """Apply a change."""
         if change.action == "create":
-            self.make(change)
+            self.create(change)
             return
-        job = job_message(self._settings, _wanted(change))
+        job = job_message(self._settings, _declared_job(change))
         mask = sorted({_FIELDS[key] for key in change.keys if key in _FIELDS})
         if mask:
             request = UpdateJobRequest(job=job, update_mask={"paths": mask})
-            self._caller.do(change.title, self.client.update_job, request=request)
+            self._caller.call(change.title, self.client.update_job, request=request)
         if "paused" in change.keys:
-            self._caller.do(change.title, self.client.resume_job, name=job.name)
+            self._caller.call(change.title, self.client.resume_job, name=job.name)
 
-    def _job(self, name: str) -> FoundJob | None:
+    def _job(self, name: str) -> ExistingJob | None:
         get = partial(self.client.get_job, name=f"{location(self._settings)}/jobs/{name}")
         message = self._caller.find(f"job {name}", get)
         if message is None:
@@ -95,7 +95,7 @@ class Schedule:
         target, retry = message.pubsub_target, message.retry_config
         job = Job(
             name=name,
-            # A job has one target; one without a topic calls something else.
+            # A job has exactly one target; without a topic it is an HTTP or App Engine target.
             topic=target.topic_name.removeprefix(f"projects/{self._settings.project_id}/topics/") or "(none)",
             schedule=message.schedule,
             data=target.data,
@@ -108,10 +108,10 @@ class Schedule:
             description=message.description,
             attributes=dict(target.attributes),
         )
-        return FoundJob(job, message.state.name)
+        return ExistingJob(job, message.state.name)
 
 
-def _wanted(change: Change) -> Job:
+def _declared_job(change: Change) -> Job:
     if not isinstance(change.wanted, Job):
         raise TypeError(change)
     return change.wanted

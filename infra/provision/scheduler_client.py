@@ -1,4 +1,4 @@
-"""The way to Cloud Scheduler, the local one or Google's by the same client, and the job that asks for each day."""
+"""Client of Google's Cloud Scheduler or of its emulator, and the daily job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcTransport
 from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 
-from infra.provision.google_api import SCHEDULER, explaining, is_transient
+from infra.provision.google_api import SCHEDULER, is_transient, translate_errors
 from infra.provision.resources import RESOURCES
 from infra.provision.resources import Job as DeclaredJob
 from shared.config import Settings
@@ -23,16 +23,17 @@ from shared.errors import SettingsError
 (_DAILY,) = RESOURCES.jobs
 JOB, TOPIC = _DAILY.name, _DAILY.topic
 
-# Google's client by itself tries for ten minutes to reach a scheduler that isn't there.
+# By default, Google's client retries an unreachable scheduler for ten minutes.
 _TIMEOUT = 10.0
 _CALL: dict[str, Any] = {"timeout": _TIMEOUT, "retry": Retry(is_transient, timeout=_TIMEOUT)}
-_PATIENCE = 10.0
-_POLL = 0.05
+# Seconds to wait for the result of a run, and between two polls of it.
+_MAX_WAIT = 10.0
+_POLL_INTERVAL = 0.05
 
 
 @contextmanager
 def scheduler_client(settings: Settings) -> Iterator[CloudSchedulerClient]:
-    """Connect to the scheduler of the settings for the time of a `with` block.
+    """Connect to the scheduler of the settings.
 
     Raises:
         SettingsError: there are no credentials of Google Cloud.
@@ -41,24 +42,19 @@ def scheduler_client(settings: Settings) -> Iterator[CloudSchedulerClient]:
         with grpc.insecure_channel(settings.scheduler_emulator) as channel:
             yield CloudSchedulerClient(transport=CloudSchedulerGrpcTransport(channel=channel))
         return
-    with explaining("Cloud Scheduler", settings, SCHEDULER):
+    with translate_errors("Cloud Scheduler", settings, SCHEDULER):
         client = CloudSchedulerClient()
     with client:
         yield client
 
 
 def location(settings: Settings) -> str:
-    """Return the full name of the place where jobs are."""
+    """Return the full name of the location that holds the jobs."""
     return f"projects/{settings.project_id}/locations/{settings.region}"
 
 
-def daily_job(settings: Settings) -> Job:
-    """Return the job that asks for yesterday, late days and missed days: an empty message, each night."""
-    return job_message(settings, _DAILY)
-
-
 def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
-    """Return a job as Cloud Scheduler takes it."""
+    """Convert a declared job to Cloud Scheduler's message."""
     return Job(
         name=f"{location(settings)}/jobs/{wanted.name}",
         description=wanted.description,
@@ -80,29 +76,30 @@ def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
 
 
 def run_job(settings: Settings, job: str = JOB) -> bool:
-    """Run a job now, whatever its schedule says.
+    """Run a job now, regardless of its schedule.
 
     Returns:
-        Whether its message was published; False if nothing was heard of that in a few seconds.
+        Whether the job published its message; False if its status is still unknown after ten seconds.
 
     Raises:
-        SettingsError: there is no such job, it may not be run, or it can't publish.
+        SettingsError: the job doesn't exist, the caller lacks permission, or the job can't publish.
         StoreUnavailableError: the scheduler doesn't answer.
     """
     name = f"{location(settings)}/jobs/{job}"
-    with scheduler_client(settings) as client, explaining(f"job {name}", settings, SCHEDULER):
+    with scheduler_client(settings) as client, translate_errors(f"job {name}", settings, SCHEDULER):
         try:
             before = client.get_job(name=name, **_CALL).last_attempt_time
             client.run_job(name=name, **_CALL)
         except exceptions.NotFound:
-            raise SettingsError(f"job {name}: found none, expected it to exist; `sluice provision` makes it") from None
-        # The answer to RunJob doesn't wait for the attempt.
-        give_up = time.monotonic() + _PATIENCE
-        while time.monotonic() < give_up:
-            found = client.get_job(name=name, **_CALL)
-            if found.last_attempt_time != before and "status" in found:
-                if found.status.code:
-                    raise SettingsError(f"job {name}: can't publish: {found.status.message}")
+            message = f"job {name}: found none, expected it to exist; `sluice provision` makes it"
+            raise SettingsError(message) from None
+        # RunJob returns before the attempt.
+        deadline = time.monotonic() + _MAX_WAIT
+        while time.monotonic() < deadline:
+            current = client.get_job(name=name, **_CALL)
+            if current.last_attempt_time != before and "status" in current:
+                if current.status.code:
+                    raise SettingsError(f"job {name}: can't publish: {current.status.message}")
                 return True
-            time.sleep(_POLL)
+            time.sleep(_POLL_INTERVAL)
     return False

@@ -1,4 +1,4 @@
-"""Remove the job, topics, subscriptions and tables, on the emulators and on Google Cloud by the same calls."""
+"""Delete the job, subscriptions, topics and tables, on emulators and on Google Cloud."""
 
 from __future__ import annotations
 
@@ -14,67 +14,69 @@ from shared.config import Settings
 
 
 def resource_names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
-    """Return what would be removed if it is there, in that order."""
+    """Return the resources that `remove_resources` would delete, in that order."""
     return [
         *(f"job {job.name}" for job in resources.jobs),
         *(f"subscription {each.name}" for each in resources.subscriptions),
         *(f"topic {topic}" for topic in resources.topics),
-        *((f"table {table.name} with all that is in it" for table in resources.tables) if tables else ()),
+        *((f"table {table.name} with all its data" for table in resources.tables) if tables else ()),
     ]
 
 
 def remove_resources(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
-    """Remove what is there of the declared resources; returns a line for each thing removed.
+    """Delete the declared resources that exist; returns a line for each one deleted.
 
-    Of an API that isn't enabled there is nothing to remove: a line says that it was passed over.
+    An API that isn't enabled has no resources. It is skipped with a line that says so.
 
     Args:
-        settings: of the project and the instance.
-        resources: all that may be removed.
-        tables: remove the tables too, and the data in them.
+        settings: the project and the instance.
+        resources: the resources to delete.
+        tables: also delete the tables and their data.
 
     Raises:
-        SettingsError: it may not be removed.
+        SettingsError: the caller lacks permission.
         StoreUnavailableError: the service doesn't answer.
     """
-    # The job first, so that nothing is asked for any more. A laptop may have emulators without a scheduler.
-    deletions = [_jobs] if settings.scheduler_emulator or not settings.pubsub_emulator else []
-    deletions += [_topics, *([_tables] if tables else [])]
+    # The job first, so that no new request is published. A local stack may have emulators without a scheduler.
+    deletions = [_delete_jobs] if settings.scheduler_emulator or not settings.pubsub_emulator else []
+    deletions += [_delete_topics, *([_delete_tables] if tables else [])]
     lines = []
     for delete in deletions:
         try:
-            lines += [f"removed {what}" for what, was_there in delete(settings, resources) if was_there]
+            lines += [f"removed {title}" for title, existed in delete(settings, resources) if existed]
         except ApiDisabledError as error:
-            lines.append(f"passed over {error}")
+            lines.append(f"skipped {error}")
     return lines
 
 
-def _jobs(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
-    """Delete one thing after the other; yields what, and whether it was there. The others likewise."""
+def _delete_jobs(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+    """Delete each job; yields its title and whether it existed."""
     with open_schedule(settings, resources) as schedule:
         caller = Caller(settings, SCHEDULER)
         for job in resources.jobs:
-            what, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
-            yield what, caller.remove(what, schedule.client.delete_job, name=name)
+            title, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
+            yield title, caller.delete(title, schedule.client.delete_job, name=name)
 
 
-def _topics(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+def _delete_topics(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+    """Delete each subscription and topic; yields its title and whether it existed."""
     project = f"projects/{settings.project_id}"
     with open_pubsub(settings, resources) as pubsub:
         caller = Caller(settings, PUBSUB)
-        # A subscription would outlive its topic, and keep its messages.
+        # Deleting a topic leaves its subscriptions and their messages.
         for subscription in resources.subscriptions:
-            what, name = f"subscription {subscription.name}", f"{project}/subscriptions/{subscription.name}"
-            yield what, caller.remove(what, pubsub.subscriber.delete_subscription, subscription=name)
+            title, name = f"subscription {subscription.name}", f"{project}/subscriptions/{subscription.name}"
+            yield title, caller.delete(title, pubsub.subscriber.delete_subscription, subscription=name)
         for topic in resources.topics:
-            what, name = f"topic {topic}", f"{project}/topics/{topic}"
-            yield what, caller.remove(what, pubsub.publisher.delete_topic, topic=name)
+            title, name = f"topic {topic}", f"{project}/topics/{topic}"
+            yield title, caller.delete(title, pubsub.publisher.delete_topic, topic=name)
 
 
-def _tables(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+def _delete_tables(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
+    """Delete each table; yields its title and whether it existed."""
     instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
     with open_bigtable(settings, resources) as bigtable:
         caller = Caller(settings, BIGTABLE)
         for table in resources.tables:
-            what, name = f"table {table.name}", f"{instance}/tables/{table.name}"
-            yield what, caller.remove(what, bigtable.admin.delete_table, name=name)
+            title, name = f"table {table.name}", f"{instance}/tables/{table.name}"
+            yield title, caller.delete(title, bigtable.admin.delete_table, name=name)

@@ -1,1 +1,1 @@
-"""Sources: reads records from CSV and JSON files, compressed or not."""
+"""Sources: read records from CSV and JSON files, compressed or not."""

@@ -1,4 +1,4 @@
-"""Read CSV the way a spreadsheet would, each row becoming one line of JSON."""
+"""Read CSV as a spreadsheet does, and convert each row to one line of JSON."""
 
 from __future__ import annotations
 
@@ -11,38 +11,37 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from infra.sources.csv_cells import ColumnType, converter
-from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
-# Bytes of a row, embedded newlines included. Four times the 256 KiB that fit an envelope, so nothing that could be
-# published is lost; and all that an unclosed quote can make us hold and read again.
+# Bytes of a row, embedded newlines included. Four times the 256 KiB of a packed message, so every event that can be
+# published can be read. Also the most that an unclosed quote can force the reader to buffer and parse again.
 MAX_ROW_BYTES = 1 << 20
 
-
-_BLANK = " \t\v\f"  # what, with line ends, makes bytes a blank line
+_BLANK = " \t\v\f"  # a line of these and line ends is blank
 
 
 class _RowError(Exception):
-    """A row whose end can't be found; the text says why."""
+    """The end of a row can't be found; the text says why."""
 
 
 class _Rows:
-    """The rows of a CSV file, and where each came from.
+    """The rows of a CSV file, and the line where each starts.
 
-    A quote that is never closed makes a parser take the rest of the file for one cell. So the lines of the row being
-    read are kept, and when it turns out to have no end they are read again from its second line on.
+    An unclosed quote makes a parser read the rest of the file as one cell. The lines of the current row are kept, so
+    that parsing can restart at the second line of a row without an end.
     """
 
     def __init__(self, blocks: Iterator[bytes], first_line: int) -> None:
         self.line = first_line  # where the current row starts
         self.raw: list[bytes] = []  # the lines of the current row
         self._blocks = blocks
-        self._lines: deque[bytes] = deque()  # at hand, not parsed yet
+        self._lines: deque[bytes] = deque()  # read but not parsed
         self.delimiter = ","
-        self.more = True  # until plain() has come to the end
+        self.has_more = True  # False after unquoted_lines() has reached the end
 
-    def begin(self) -> bool:
-        """Go to the first line that isn't blank, and tell by it what divides the cells; False if there is none."""
-        while self._lines or self.read():
+    def find_header(self) -> bool:
+        """Skip blank lines and detect the delimiter from the first other line; return False if there is none."""
+        while self._lines or self.read_block():
             if self._lines[0].strip():
                 self.delimiter = _delimiter(self._lines[0])
                 return True
@@ -50,14 +49,14 @@ class _Rows:
             self.line += 1
         return False
 
-    def read(self) -> bool:
-        """Take the next block at hand, to be parsed; False at the end."""
+    def read_block(self) -> bool:
+        """Read the next block, to be parsed; return False at the end."""
         self._lines.extend(io.BytesIO(next(self._blocks, b"")))
         return bool(self._lines)
 
     def __iter__(self) -> Iterator[list[str] | str]:
-        """Yield the cells of the rows at hand, none for an empty line; for a row without an end what is wrong."""
-        # The module's own limit is 128 KiB a cell. Ours is on the row, and it is checked before the parser sees it.
+        """Yield the cells of each row that was read, none for an empty line; a string for an unreadable row."""
+        # The default limit of the csv module is 128 KiB per cell. The limit per row is checked before parsing.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
         self._next_row()
         while self._lines:
@@ -73,96 +72,97 @@ class _Rows:
                 yield _explain(error)
                 self._next_row()
 
-    def plain(self) -> Iterator[tuple[int, str]]:
-        """Yield number and text of the lines of the next blocks while there are no quotes, and each line is a row.
+    def unquoted_lines(self) -> Iterator[tuple[int, str]]:
+        """Yield number and text of each line of the next blocks without quotes, where every line is a row.
 
-        That is all of a file as most programs write it, read in half the time. A block that has a quote, or anything
-        else to be looked at, is at hand afterwards.
+        Most files have no quotes, and are read in half the time this way. Stop at a block that has a quote or needs
+        another check; `__iter__` parses it.
         """
         while not self._lines and (block := next(self._blocks, b"")):
-            bare = block.replace(b"\r\n", b"\n")
+            normalized = block.replace(b"\r\n", b"\n")
             try:
-                if b'"' in bare or b"\r" in bare or len(bare) > MAX_ROW_BYTES:
+                if b'"' in normalized or b"\r" in normalized or len(normalized) > MAX_ROW_BYTES:
                     raise ValueError
-                lines = bare.decode().removesuffix("\n").split("\n")
-            except ValueError:  # of which UnicodeDecodeError is one
+                lines = normalized.decode().removesuffix("\n").split("\n")
+            except ValueError:  # includes UnicodeDecodeError
                 self._lines.extend(io.BytesIO(block))
                 return
             yield from enumerate(lines, self.line)
             self.line += len(lines)
-        self.more = bool(self._lines)
+        self.has_more = bool(self._lines)
 
     def _next_row(self) -> None:
         self.line += len(self.raw)
         self.raw.clear()
 
     def _feed(self) -> Iterator[str]:
+        """Yield lines to the parser and keep those of the current row."""
         raw = self.raw
         size = 0
-        while self._lines or self.read():
+        while self._lines or self.read_block():
             line = self._lines.popleft()
             size = size + len(line) if raw else len(line)
             raw.append(line)
             if size > MAX_ROW_BYTES:
                 lines = f", {len(raw)} lines of it (is a quote not closed?)" if len(raw) > 1 else ""
                 raise _RowError(f"found a row longer than 1 MiB{lines}, expected at most 1 MiB")
-            # Bytes that aren't UTF-8 become surrogates: the row's end is still found, encoding it as JSON then fails.
+            # Invalid UTF-8 becomes surrogates: the end of the row is still found, and encoding it as JSON fails.
             yield line.decode(errors="surrogateescape")
-        if raw:  # the parser asks for more in the middle of a row
+        if raw:  # the parser needs more input within a row
             raise _RowError("found a quote that is never closed, expected a closing one before the file ends")
 
 
 def read_csv(
     blocks: Iterable[bytes], source: str, columns: Mapping[str, ColumnType] | None = None, first_line: int = 1
 ) -> Iterator[Record | Unreadable]:
-    """Read the rows below a header row as JSON objects, keyed by the header's names.
+    """Read the rows below a header row as JSON objects, with the header's names as keys.
 
-    An empty cell is null, and so is one missing at the end of a row. A dot in a name nests: `actor.login` becomes
-    `{"actor": {"login": ...}}`. A cell whose column has no name is called `column_N`, N its position from 1, and is
-    there only when it isn't empty. Rows without any content are skipped. A cell that doesn't spell what `columns`
-    says stays a string, for the contract's `type` check to find.
+    Empty cells, and cells missing at the end of a row, are null. A dotted name is nested: `actor.login` becomes
+    `{"actor": {"login": ...}}`. A column without a name is called `column_N`, with its position N from 1; its empty
+    cells are left out. Empty rows are skipped. A cell that doesn't match the type of its column stays a string, which
+    the contract's `type` check reports.
 
     Args:
-        blocks: of whole lines of the file, line ends included, no byte order mark.
-        source: the file's name, for records and errors.
-        columns: by header name, how to read the cells; text where a name isn't in it.
+        blocks: blocks of whole lines, line ends included, without a byte order mark.
+        source: the file name, for records and error texts.
+        columns: the type of each column, by header name. Columns without a type are text.
         first_line: the number of the first line.
 
     Raises:
-        SourceError: the header can't be used: unreadable, a name twice, a name that is a value and an object, or none
+        SourceError: the header is invalid: unreadable, a name twice, a name for both a value and an object, or none
             of the names in `columns`.
     """
     rows = _Rows(iter(blocks), first_line)
-    if not rows.begin():
+    if not rows.find_header():
         return
     while (header := next((cells for cells in rows if any(cells)), None)) is None:
-        if not rows.read():
+        if not rows.read_block():
             return
     convert = converter(header, f"{source}, line {rows.line}", columns or {})
     encode = msgspec.json.Encoder().encode
-    make = tuple.__new__  # what Record(...) calls in the end, at a third of the cost
-    while rows.more:
+    new_record = tuple.__new__  # does the same as Record(...), in a third of the time
+    while rows.has_more:
         for cells in rows:
             if isinstance(cells, str):
-                yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED_CHARS])
+                yield Unreadable(source, rows.line, cells, rows.raw[0][:MAX_QUOTED_BYTES])
             elif any(cells) and not rows.raw[0].isspace():
                 try:
                     raw = encode(convert(cells))
                 except UnicodeEncodeError:
                     yield _not_utf8(source, rows)
                 else:
-                    yield make(Record, (raw, source, rows.line))
-        for number, line in rows.plain():
+                    yield new_record(Record, (raw, source, rows.line))
+        for number, line in rows.unquoted_lines():
             if line.strip(_BLANK) and any(row := line.split(rows.delimiter)):
-                yield make(Record, (encode(convert(row)), source, number))
+                yield new_record(Record, (encode(convert(row)), source, number))
 
 
 def _delimiter(header: bytes) -> str:
-    """Return the comma, unless the header has none outside quotes and has the other ones spreadsheets write."""
-    bare = re.sub(rb'"[^"]*"?', b"", header)
-    if b"," in bare:
+    """Return the delimiter of a header: a comma, or a semicolon or tab if it has no comma outside quotes."""
+    unquoted = re.sub(rb'"[^"]*"?', b"", header)
+    if b"," in unquoted:
         return ","
-    semicolons, tabs = bare.count(b";"), bare.strip(b"\r\n").count(b"\t")
+    semicolons, tabs = unquoted.count(b";"), unquoted.strip(b"\r\n").count(b"\t")
     return "," if not semicolons + tabs else ";" if semicolons >= tabs else "\t"
 
 
@@ -176,7 +176,7 @@ def _not_utf8(source: str, rows: _Rows) -> Unreadable:
     raw = b"".join(rows.raw)
     try:
         raw.decode()
-        found = "text with half of a surrogate pair"
+        found = "a lone surrogate"
     except UnicodeDecodeError as error:
         found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the row"
-    return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED_CHARS])
+    return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED_BYTES])

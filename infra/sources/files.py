@@ -1,4 +1,4 @@
-"""Find event logs and read them as a stream: CSV or JSON, plain or gzip, from files or standard input."""
+"""Find source files and stream their events: CSV or JSON, plain or gzip, from files or standard input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gzip
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal, NoReturn
 from infra.sources import json_reader
 from infra.sources.csv_cells import ColumnType
 from infra.sources.csv_reader import read_csv
-from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.errors import SourceError
 
 __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
@@ -29,38 +29,38 @@ _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 def find_sources(source: str) -> list[Path | None]:
-    """Return the files a `--source` names, sorted; None stands for standard input.
+    """Return the files that a `--source` option names, sorted; None stands for standard input.
 
     Args:
-        source: a file; a directory, for the event logs in it and below, hidden ones left out; a glob pattern; or "-".
+        source: a file; a directory, searched recursively without hidden files; a glob pattern; or "-".
 
     Raises:
-        SourceError: nothing fits; the text says what was found.
+        SourceError: no file matches.
     """
     if source == "-":
         return [None]
     if source and (files := _expand(Path(source))):
         return [*files]
     if not glob.has_magic(source):
-        raise SourceError(f"{source!r}: found nothing there, expected a file, a directory, a glob pattern or -")
+        raise SourceError(f"{source!r}: found nothing, expected a file, a directory, a glob pattern or -")
     matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not matches:
-        raise SourceError(f"{source!r}: found no file that matches this pattern")
+        raise SourceError(f"{source!r}: found no file that matches, expected at least one")
     return [*dict.fromkeys(file for match in matches for file in _expand(Path(match)) or [Path(match)])]
 
 
 def _expand(path: Path) -> list[Path]:
-    """Return the logs in a directory and below, any other file as it is, nothing where nothing is."""
+    """Return the source files below a directory, or the path itself if it is a file, or nothing if there is none."""
     try:
         if not S_ISDIR(path.stat().st_mode):
             return [path]
     except PermissionError as error:
-        _refuse(error)
+        _raise_unreadable(error)
     except OSError:
         return []
     found: list[Path] = []
     others: list[str] = []
-    for folder, folders, files in os.walk(path, onerror=_refuse):
+    for folder, folders, files in os.walk(path, onerror=_raise_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             if _format_of(name) and not name.startswith("."):
@@ -73,7 +73,7 @@ def _expand(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _refuse(error: OSError) -> NoReturn:
+def _raise_unreadable(error: OSError) -> NoReturn:
     raise SourceError(f"{error.filename}: can't be read ({error.strerror}), expected event logs") from error
 
 
@@ -82,11 +82,11 @@ def _format_of(name: str) -> Literal["csv", "json"] | None:
 
 
 class SourceReader:
-    """The events of some files, one after the other, in little memory.
+    """Streams the events of files, one file after the other, in bounded memory.
 
     Attributes:
-        total_bytes: the files' sizes on disk together; None where one is standard input or a pipe.
-        bytes_read: how far reading is, in the same terms; what is read ahead (at most 256 KiB) counts as read.
+        total_bytes: the total size of the files on disk; None if one is standard input or a pipe.
+        bytes_read: the bytes read from disk so far, including up to 256 KiB of read-ahead.
     """
 
     def __init__(
@@ -97,16 +97,16 @@ class SourceReader:
         columns: Mapping[str, ColumnType] | None = None,
         stdin: BinaryIO | None = None,
     ) -> None:
-        """Check that every file can be read, before any of them is.
+        """Check that every file can be read before reading the first.
 
         Args:
-            sources: of `find_sources`.
-            format: "auto" goes by the name, and by the content where the name doesn't tell.
-            columns: how to read the cells of CSV files, by header name; text where a name isn't in it.
-            stdin: what None among the sources stands for; the process's standard input by default.
+            sources: the result of `find_sources`.
+            format: "auto" detects the format from the name, or from the content if the name has no known suffix.
+            columns: the type of each CSV column, by header name. Columns without a type are text.
+            stdin: the file that None in `sources` stands for; the standard input of the process by default.
 
         Raises:
-            SourceError: a file isn't there, is a directory or may not be read.
+            SourceError: a file is missing, is a directory or can't be read.
         """
         sizes = [None if path is None else _size(path) for path in sources]
         known = [size for size in sizes if size is not None]
@@ -114,11 +114,13 @@ class SourceReader:
         self.bytes_read = 0
         self._sources, self._format, self._columns, self._stdin = sources, format, columns, stdin
 
-    def __iter__(self) -> Iterator[Record | Unreadable]:
-        """Yield the events of every source in order, and what of it can't be read.
+    def __iter__(self) -> Generator[Record | Unreadable, None, None]:
+        """Yield the events of every source in order, and the pieces that can't be read.
+
+        Close the generator if it isn't read to its end; that closes the current file.
 
         Raises:
-            SourceError: a file went away meanwhile, or the header of a CSV file can't be used.
+            SourceError: a file has disappeared, or the header of a CSV file is invalid.
         """
         self.bytes_read = 0
         for path in self._sources:
@@ -133,22 +135,22 @@ class SourceReader:
                 except OSError as error:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
-                    yield from self._events(_unpacked(partial(self._read, raw), stack), name)
+                    yield from self._events(_decompressed(partial(self._read, raw), stack), name)
                 except json_reader.DamagedError as damage:
                     yield Unreadable(name, damage.line, str(damage), b"")
-                except json_reader.DAMAGE as error:
+                except json_reader.DAMAGE_ERRORS as error:
                     yield Unreadable(name, 1, str(json_reader.DamagedError(1, error)), b"")
 
     def _read(self, raw: Any, size: int) -> bytes:
-        # read1 returns what a pipe holds, where read would wait for more.
+        # read1 returns what a pipe holds; read would block until it has `size` bytes.
         data: bytes = getattr(raw, "read1", raw.read)(size)
         self.bytes_read += len(data)
         return data
 
     def _events(self, file: io.BufferedReader, name: str) -> Iterator[Record | Unreadable]:
-        number, start = _find_content(file)
+        number, start = _skip_blank_lines(file)
         if start.startswith(_UTF16_MARKS):
-            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED_CHARS])])
+            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED_BYTES])])
         bracket = start.lstrip()[:1]
         format = _format_of(name) if self._format == "auto" else self._format
         if format == "csv" or not (format or bracket in (b"{", b"[")):
@@ -161,7 +163,7 @@ class SourceReader:
 
 
 def _size(path: Path) -> int | None:
-    """Return the size of a file that can be read; None for a pipe, which shouldn't be opened more than once."""
+    """Return the size of a readable file; None for a pipe, which must be opened only once."""
     try:
         status = path.stat()
         if S_ISDIR(status.st_mode):
@@ -175,7 +177,7 @@ def _size(path: Path) -> int | None:
 
 
 class _Raw(io.RawIOBase):
-    """What a BufferedReader needs, made of a function that reads at most so many bytes."""
+    """Adapts a function that reads at most N bytes to the raw file that BufferedReader requires."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -189,23 +191,24 @@ class _Raw(io.RawIOBase):
         return len(data)
 
 
-def _unpacked(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
-    file: io.BufferedReader = io.BufferedReader(_Raw(read), json_reader.BUFFER)
+def _decompressed(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
+    """Return a buffered file of the decompressed data; the stack closes it."""
+    file: io.BufferedReader = stack.enter_context(io.BufferedReader(_Raw(read), json_reader.BUFFER_BYTES))
     if file.peek(2).startswith(_GZIP_MAGIC):
-        # read1, since read loses what it has gathered when it comes upon damage.
-        unpack = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
-        file = io.BufferedReader(_Raw(unpack), json_reader.BUFFER)
+        # At damaged data, read would discard the bytes before the damage; read1 returns them.
+        decompress = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
+        file = stack.enter_context(io.BufferedReader(_Raw(decompress), json_reader.BUFFER_BYTES))
     return file
 
 
-def _find_content(file: io.BufferedReader) -> tuple[int, bytes]:
-    """Pass over a byte order mark and blank lines; return the number of the next line and some of its bytes."""
+def _skip_blank_lines(file: io.BufferedReader) -> tuple[int, bytes]:
+    """Skip a byte order mark and blank lines; return the number of the next line and its first bytes."""
     number = 1
     if file.peek(3).startswith(_UTF8_MARK):
         file.read(len(_UTF8_MARK))
     while chunk := file.peek(1):
         blank = len(chunk) - len(chunk.lstrip())
-        if blank < len(chunk):  # content: the blanks right before it belong to its line
+        if blank < len(chunk):  # blanks right before the content are part of its line
             blank = chunk.rfind(b"\n", 0, blank) + 1
         number += chunk.count(b"\n", 0, blank)
         file.read(blank)

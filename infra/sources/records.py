@@ -1,20 +1,20 @@
-"""A record of a source file, or the place where there is none that can be read."""
+"""The two kinds of item that a source file yields."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Bytes kept of what can't be read: enough to recognise it.
-MAX_QUOTED_CHARS = 4096
+MAX_QUOTED_BYTES = 4096  # bytes of unreadable input that are kept for the error report
 
 
 class Record(NamedTuple):
-    """One event as it will travel.
+    """One event of a source file.
 
     Attributes:
-        raw: JSON text of one value on one line, without the newline.
-        source: the file's name as the user gave it; "stdin" for standard input.
-        line: where it starts, from 1; the ordinal of the value, from 1, in a JSON array or in pretty-printed JSON.
+        raw: one JSON value on one line, without the newline.
+        source: the file name as the user gave it; "stdin" for standard input.
+        line: the line where the record starts, from 1. For JSON arrays and pretty-printed JSON, the ordinal of the
+            value, from 1.
     """
 
     raw: bytes
@@ -23,13 +23,13 @@ class Record(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A piece of a file that can't be read as a row or value.
+    """A piece of a source file that can't be read as a row or a value.
 
     Attributes:
-        source: the file's name as the user gave it.
-        line: as in a `Record`.
-        problem: what was found and what was expected, for a person.
-        raw: the bytes concerned, at most `MAX_QUOTED_CHARS` of them.
+        source: the file name as the user gave it.
+        line: as in `Record`.
+        problem: what was found and what was expected.
+        raw: the bytes concerned, at most `MAX_QUOTED_BYTES` of them.
     """
 
     source: str

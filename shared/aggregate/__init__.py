@@ -1,1 +1,1 @@
-"""Aggregate: computes the measures of a day and writes them as one run."""
+"""The daily aggregation: compute the measures of a day and write them as one run."""

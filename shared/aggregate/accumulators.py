@@ -1,9 +1,9 @@
-"""What is computed of a day's events, value by value: count, unique, sum, min, max, mean, and how parts merge. Pure.
+"""Accumulators: the mergeable state of the measures `count`, `unique`, `sum`, `min`, `max` and `mean`. Pure.
 
-A part is made of some of the events, in any order, and merged with others, in any order; the result is the same to the
-last bit. A day can therefore be read by many scans at once, and a rerun leaves exactly what the first run left.
+An accumulator takes in some of a day's events in any order and merges with others in any order. The result is the same
+to the last bit, so parallel scans and reruns of a day agree.
 
-A value costs a part no more than its place in a list or a set: that is worked in when enough has gathered.
+Adding a value only appends it to a list or a set. Accumulators process these buffers in bulk.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from typing import Any, Protocol, Self, TypeVar
 from shared.aggregate.distinct_sketch import Sketch
 
 Number = int | float
-P = TypeVar("P")
+A = TypeVar("A")
 
-# Different values up to which `unique` counts; so many texts take about 7 MB.
-MAX_EXACT_VALUES = 65_536
-# Values that are held before they go into a sketch.
-_MAX_HELD_VALUES = 4_096
+# Largest number of distinct values that `unique` counts exactly. That many strings take about 7 MB.
+MAX_EXACT_DISTINCT = 65_536
+# Values buffered before they are added to a sketch.
+_MAX_BUFFERED_VALUES = 4_096
 
 _COMPARABLE = frozenset({str, int, float, bool})
 
 
 class Accumulator(Protocol):
-    """A measure of some of the events."""
+    """The state of one measure over some of the events."""
 
     def add(self, values: Sequence[Any]) -> None:
-        """Take in the values of some more events; those a measure can't use, such as null, are passed over."""
+        """Add the values of further events, ignoring those that the measure can't use, such as null."""
 
     @classmethod
-    def add_each(cls, parts: Sequence[Self], values: Sequence[Any]) -> None:
-        """Take in values, each into the part that has the same place among the parts."""
+    def add_each(cls, accumulators: Sequence[Self], values: Sequence[Any]) -> None:
+        """Add each value to the accumulator at the same index."""
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Any]:
-        """Return the result of each of these slices of the values, none of more than `MAX_EXACT_VALUES`."""
+        """Return the result of each slice of the values; a slice has at most `MAX_EXACT_DISTINCT` values."""
 
     def merge(self, other: Any) -> None:
-        """Take in another part of the same measure."""
+        """Merge another accumulator of the same measure into this one."""
 
     def result(self) -> Number | None:
-        """Return the measure of all that was taken in; None where there is no such number."""
+        """Return the measure of all values; None where no such number exists."""
 
     @property
     def error(self) -> float | None:
-        """How far an estimated result may be off, relative to it; None of one that is exact."""
+        """Relative error of an estimated result; None if the result is exact."""
 
 
 class Count:
-    """How many."""
+    """The number of events."""
 
     __slots__ = ("total",)
 
@@ -61,18 +61,18 @@ class Count:
         self.total = 0
 
     def add(self, values: Sequence[Any]) -> None:
-        """Count the values, whatever they are."""
+        """Count the values, including null."""
         self.total += len(values)
 
     @classmethod
-    def add_each(cls, parts: Sequence[Self], values: Sequence[Any]) -> None:
-        """Count each value in its part."""
-        for part in parts:
-            part.total += 1
+    def add_each(cls, accumulators: Sequence[Self], values: Sequence[Any]) -> None:
+        """Count each value in the accumulator at the same index."""
+        for accumulator in accumulators:
+            accumulator.total += 1
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
-        """Return how many values each slice has."""
+        """Return the length of each slice."""
         return [each.stop - each.start for each in slices]
 
     def merge(self, other: Count) -> None:
@@ -85,68 +85,68 @@ class Count:
 
 
 class Unique:
-    """How many different ones: counted up to `MAX_EXACT_VALUES`, estimated beyond, where keeping all takes much memory.
+    """The number of distinct values: exact up to `MAX_EXACT_DISTINCT`, estimated beyond to bound the memory.
 
-    Which of the two depends on how many different values there are alone, and so does the estimate on which they are.
+    Whether it is estimated depends only on the number of distinct values, and the estimate only on their set.
     """
 
-    __slots__ = ("held", "sketch")
+    __slots__ = ("buffer", "sketch")
 
     def __init__(self) -> None:
-        self.held: set[Any] = set()
+        self.buffer: set[Any] = set()
         self.sketch: Sketch | None = None
 
     def add(self, values: Sequence[Any]) -> None:
-        """Take note of the values that are texts, numbers, true or false."""
-        self._add(only(_COMPARABLE, values))
+        """Add the values that are strings, numbers or booleans."""
+        self._add(values_of_types(_COMPARABLE, values))
 
     @classmethod
-    def add_each(cls, parts: Sequence[Self], values: Sequence[Any]) -> None:
-        """Take note of each value in its part."""
-        parts, values = only_each(_COMPARABLE, parts, values)
-        for part, value in zip(parts, values, strict=True):
-            part.held.add(value)
-        for part in set(parts):
-            part._add(())
+    def add_each(cls, accumulators: Sequence[Self], values: Sequence[Any]) -> None:
+        """Add each value to the accumulator at the same index."""
+        accumulators, values = pairs_of_types(_COMPARABLE, accumulators, values)
+        for accumulator, value in zip(accumulators, values, strict=True):
+            accumulator.buffer.add(value)
+        for accumulator in set(accumulators):
+            accumulator._add(())
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
-        """Return how many different values each slice has."""
-        if types_of(values) <= _COMPARABLE:
+        """Return the number of distinct values in each slice."""
+        if value_types(values) <= _COMPARABLE:
             return [len(set(values[each])) for each in slices]
-        return [len(set(only(_COMPARABLE, values[each]))) for each in slices]
+        return [len(set(values_of_types(_COMPARABLE, values[each]))) for each in slices]
 
     def merge(self, other: Unique) -> None:
-        """Take note of the other's values too."""
+        """Add the other's values."""
         if other.sketch is not None:
-            self._sketched().merge(other.sketch)
-        self._add(other.held)
+            self._flush_to_sketch().merge(other.sketch)
+        self._add(other.buffer)
 
     def result(self) -> int:
-        """Return how many different values there were."""
-        return len(self.held) if self.sketch is None else self._sketched().estimate()
+        """Return the number of distinct values."""
+        return len(self.buffer) if self.sketch is None else self._flush_to_sketch().estimate()
 
     @property
     def error(self) -> float | None:
-        """How far the result may be off, relative to it, at 95 % confidence; None of a count."""
+        """Relative error of the result at 95 % confidence; None if it is exact."""
         return None if self.sketch is None else self.sketch.error
 
     def _add(self, values: Collection[Any]) -> None:
-        self.held.update(values)
-        if len(self.held) > (MAX_EXACT_VALUES if self.sketch is None else _MAX_HELD_VALUES):
-            self._sketched()
+        self.buffer.update(values)
+        if len(self.buffer) > (MAX_EXACT_DISTINCT if self.sketch is None else _MAX_BUFFERED_VALUES):
+            self._flush_to_sketch()
 
-    def _sketched(self) -> Sketch:
-        """Return a sketch of all values."""
+    def _flush_to_sketch(self) -> Sketch:
+        """Move the buffered values into the sketch and return it."""
         if self.sketch is None:
             self.sketch = Sketch()
-        self.sketch.add(self.held)
-        self.held = set()
+        self.sketch.add(self.buffer)
+        self.buffer = set()
         return self.sketch
 
 
 class Column(list[Any]):
-    """Values of many events, which know of what types they are."""
+    """The values of one field for many events, with the set of their types."""
 
     __slots__ = ("types",)
 
@@ -155,21 +155,23 @@ class Column(list[Any]):
         self.types = frozenset(map(type, self))
 
 
-def types_of(values: Sequence[Any]) -> frozenset[type]:
+def value_types(values: Sequence[Any]) -> frozenset[type]:
     """Return the types of the values."""
     return values.types if type(values) is Column else frozenset(map(type, values))
 
 
-def only(types: frozenset[type], values: Sequence[Any]) -> Sequence[Any]:
+def values_of_types(types: frozenset[type], values: Sequence[Any]) -> Sequence[Any]:
     """Return the values of these types."""
-    if types_of(values) <= types:
+    if value_types(values) <= types:
         return values
     return [value for value in values if type(value) in types]
 
 
-def only_each(types: frozenset[type], parts: Sequence[P], values: Sequence[Any]) -> tuple[Sequence[P], Sequence[Any]]:
-    """Return the values of these types, and their parts."""
-    if types_of(values) <= types:
-        return parts, values
-    fits = [type(value) in types for value in values]
-    return list(compress(parts, fits)), list(compress(values, fits))
+def pairs_of_types(
+    types: frozenset[type], accumulators: Sequence[A], values: Sequence[Any]
+) -> tuple[Sequence[A], Sequence[Any]]:
+    """Return the values of these types and the accumulators at their indexes."""
+    if value_types(values) <= types:
+        return accumulators, values
+    mask = [type(value) in types for value in values]
+    return list(compress(accumulators, mask)), list(compress(values, mask))

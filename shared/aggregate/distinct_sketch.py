@@ -1,8 +1,8 @@
-"""An estimate of how many different values there are, in 64 KiB however many: a HyperLogLog sketch. Pure.
+"""A HyperLogLog sketch: an estimate of the number of distinct values in 64 KiB. Pure.
 
-Its 65,536 registers each keep the greatest of numbers made of the values' hashes, so a sketch is a function of the set
-of its values, whatever order, parts and merges it came from. So has to be what is read from it. Apache DataSketches
-also estimates from the order in which values came, which is a little closer; an estimate of a union never does.
+Its 65,536 registers each keep a maximum over the values' hashes. A sketch is therefore a function of the set of values,
+independent of their order and of merges. Its estimate must be too. The estimator of Apache DataSketches that
+also uses the order of arrival is slightly more accurate; the estimate of a union never uses it.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ _LG_REGISTERS = 16
 
 
 class Sketch:
-    """The different values among texts, numbers, true and false."""
+    """The set of distinct strings, numbers and booleans, in constant memory."""
 
     __slots__ = ("_hll", "_library")
 
     def __init__(self) -> None:
-        # Takes most of a second with numpy, which it brings; needed on large days alone.
+        # The import takes most of a second, numpy included, and only large days need it.
         import datasketches
 
         self._library = datasketches
-        # All registers from the start: before that a sketch keeps hashes, and estimates by another rule.
+        # Start with all registers: a smaller sketch stores hashes and uses another estimator.
         self._hll = datasketches.hll_sketch(_LG_REGISTERS, datasketches.tgt_hll_type.HLL_8, True)
 
     def add(self, values: Iterable[Any]) -> None:
-        """Take note of values, each of which may have come before."""
+        """Add values; duplicates have no effect."""
         update = self._hll.update
         for value in set(values):
-            update(_text(value))
+            update(_hash_input(value))
 
     def merge(self, other: Sketch) -> None:
-        """Take note of the other's values too."""
+        """Add the other's values."""
         self._hll = self._union(other).get_result(self._library.tgt_hll_type.HLL_8)
 
     def estimate(self) -> int:
-        """Return about how many different values there were."""
+        """Return the estimated number of distinct values."""
         estimate: float = self._union(self).get_estimate()
         return round(estimate)
 
     @property
     def error(self) -> float:
-        """Two standard errors of the estimate, relative to it: 95 of 100 estimates are closer than that."""
+        """Relative error of the estimate: two standard errors, which 95 % of estimates stay within."""
         error: float = self._library.hll_sketch.get_rel_err(False, True, _LG_REGISTERS, 2)
         return round(error, 4)
 
@@ -54,8 +54,8 @@ class Sketch:
         return union
 
 
-def _text(value: Any) -> str:
-    """Return the text that is hashed for a value: the same one for values that are equal, and for no others."""
+def _hash_input(value: Any) -> str:
+    """Return the string to hash for a value: equal for equal values, different for all others."""
     if isinstance(value, str):
-        return value if value > "\1" else f"\0t{value}"  # the library passes over an empty text
+        return value if value > "\1" else f"\0t{value}"  # the library ignores an empty string
     return f"\0n{int(value) if value == int(value) else value!r}"

@@ -1,4 +1,4 @@
-"""Ask for several days, each by a message of its own."""
+"""Request several days, each by its own message."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
 
 
 async def request_days(settings: Settings, days: Sequence[date]) -> None:
-    """Ask `aggregate` for days, for each by a message of its own; errors as those of `Publisher.publish`.
+    """Publish one message to `aggregate` for each day; raises the errors of `Publisher.publish`.
 
-    An event function has 540 s, which is enough for one of them, and a day that fails holds up no other.
+    An event function may run for 540 s, which is enough for one day, and a failing day delays no other.
     """
     messages = [PubsubMessage(data=day_requests.request_for(day)) for day in days]
     async with Publisher(settings) as publisher:

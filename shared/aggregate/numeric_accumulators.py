@@ -1,6 +1,6 @@
-"""Measures of numbers: sum, mean, min and max, exact and whatever the order. Pure.
+"""Accumulators of numbers: exact `sum`, `mean`, `min` and `max`, independent of the order. Pure.
 
-A number costs no more than its place in a list: it is worked in when enough has gathered.
+Adding a number only appends it to a buffer. Buffers are flushed in bulk.
 """
 
 from __future__ import annotations
@@ -11,72 +11,72 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
-from shared.aggregate.accumulators import Number, only, only_each, types_of
+from shared.aggregate.accumulators import Number, pairs_of_types, value_types, values_of_types
 
-# Numbers that a part holds before it works them in.
-_MAX_HELD_VALUES = 64
+# Numbers that an accumulator buffers before it flushes them.
+_MAX_BUFFERED_VALUES = 64
 
 _NUMBERS = frozenset({int, float})
 
 
-class _Numbers:
-    """A measure of numbers."""
+class _NumericAccumulator:
+    """An accumulator that ignores all values other than numbers."""
 
-    __slots__ = ("held",)
+    __slots__ = ("buffer",)
 
     error: ClassVar[float | None] = None
 
     def __init__(self) -> None:
-        self.held: list[Number] = []
+        self.buffer: list[Number] = []
 
     def add(self, values: Sequence[Any]) -> None:
-        """Take in the values that are numbers."""
-        self.held += only(_NUMBERS, values)
-        if len(self.held) > _MAX_HELD_VALUES:
-            self._settle()
+        """Add the values that are numbers."""
+        self.buffer += values_of_types(_NUMBERS, values)
+        if len(self.buffer) > _MAX_BUFFERED_VALUES:
+            self._flush()
 
     @classmethod
-    def add_each(cls, parts: Sequence[Self], values: Sequence[Any]) -> None:
-        """Take in each value that is a number into its part."""
-        parts, values = only_each(_NUMBERS, parts, values)
-        for part, value in zip(parts, values, strict=True):
-            part.held.append(value)
-        for part in set(parts):
-            if len(part.held) > _MAX_HELD_VALUES:
-                part._settle()
+    def add_each(cls, accumulators: Sequence[Self], values: Sequence[Any]) -> None:
+        """Add each value that is a number to the accumulator at the same index."""
+        accumulators, values = pairs_of_types(_NUMBERS, accumulators, values)
+        for accumulator, value in zip(accumulators, values, strict=True):
+            accumulator.buffer.append(value)
+        for accumulator in set(accumulators):
+            if len(accumulator.buffer) > _MAX_BUFFERED_VALUES:
+                accumulator._flush()
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
         """Return the result of each slice."""
-        parts = [cls() for _ in slices]
-        for part, each in zip(parts, slices, strict=True):
-            part.add(values[each])
-        return [part.result() for part in parts]
+        accumulators = [cls() for _ in slices]
+        for accumulator, each in zip(accumulators, slices, strict=True):
+            accumulator.add(values[each])
+        return [accumulator.result() for accumulator in accumulators]
 
     def result(self) -> Number | None:
-        """Return the measure of all that was taken in; None where there is no such number."""
+        """Return the measure of all numbers; None where no such number exists."""
         raise NotImplementedError
 
-    def _settle(self) -> None:
-        """Work in what is held."""
-        held, self.held = self.held, []
-        types = types_of(held)
+    def _flush(self) -> None:
+        """Process the buffered numbers and empty the buffer."""
+        numbers, self.buffer = self.buffer, []
+        types = value_types(numbers)
         if len(types) == 1:
-            self._work_in(held, floats=float in types)
+            self._process(numbers, floats=float in types)
         else:
-            self._work_in([number for number in held if type(number) is int], floats=False)
-            self._work_in([number for number in held if type(number) is float], floats=True)
+            self._process([number for number in numbers if type(number) is int], floats=False)
+            self._process([number for number in numbers if type(number) is float], floats=True)
 
-    def _work_in(self, numbers: list[Any], *, floats: bool) -> None:
-        """Work in numbers that are all integers, or all floats."""
+    def _process(self, numbers: list[Any], *, floats: bool) -> None:
+        """Update the state with numbers that are all floats or all integers."""
         raise NotImplementedError
 
 
-class Sum(_Numbers):
-    """The exact total of integers and finite floats, rounded once, at the end.
+class Sum(_NumericAccumulator):
+    """The exact total of integers and finite floats, rounded once at the end.
 
-    Integers are added up as Python's, which have any size. Of floats a few are kept that have the same exact total:
-    `math.fsum` rounds a total once, so what it leaves over is exact, and so on until nothing is left over.
+    Integers are added exactly as Python integers. Floats are reduced to a few partials with the same exact total:
+    `math.fsum` rounds a total once, and the rounding error is summed again until it is zero.
     """
 
     __slots__ = ("count", "floats", "partials", "total")
@@ -90,36 +90,36 @@ class Sum(_Numbers):
 
     def merge(self, other: Sum) -> None:
         """Add the other's total."""
-        self.held += other.held
+        self.buffer += other.buffer
         self.count += other.count
         self.total += other.total
         self.floats |= other.floats
         self._add_floats(other.partials)
 
     def result(self) -> Number | None:
-        """Return the total: an int if all values were, else the nearest float; None if that would be infinite."""
-        self._settle()
+        """Return the total: an int if all values are ints, else the nearest float; None if that is infinite."""
+        self._flush()
         if not self.floats:
             return self.total
         if not self.total:
             return math.fsum(self.partials)
         try:
-            return float(self._exact())
+            return float(self._exact_total())
         except OverflowError:
             return None
 
     @classmethod
     def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
         """Return the total of each slice."""
-        if cls is Sum and types_of(values) == {float}:
+        if cls is Sum and value_types(values) == {float}:
             with suppress(OverflowError):
                 return [math.fsum(values[each]) if each.start < each.stop else 0 for each in slices]
         return super().results(values, slices)
 
-    def _exact(self) -> Fraction:
+    def _exact_total(self) -> Fraction:
         return sum((Fraction(partial) for partial in self.partials), Fraction(self.total))
 
-    def _work_in(self, numbers: list[Any], *, floats: bool) -> None:
+    def _process(self, numbers: list[Any], *, floats: bool) -> None:
         self.count += len(numbers)
         if not floats:
             self.total += sum(numbers)
@@ -130,25 +130,26 @@ class Sum(_Numbers):
     def _add_floats(self, floats: list[float]) -> None:
         values = self.partials + floats
         try:
-            self.partials = _distilled([*values])
-        except OverflowError:  # on the way, even if the total is none; floats as large as that are whole numbers
+            self.partials = _exact_partials([*values])
+        except OverflowError:
+            # An intermediate sum can overflow where the total doesn't. Floats that large are whole numbers.
             self.total += sum(int(value) for value in values if value.is_integer())
-            self.partials = _distilled([value for value in values if not value.is_integer()])
+            self.partials = _exact_partials([value for value in values if not value.is_integer()])
 
 
 class Mean(Sum):
-    """The exact total over the count, rounded once."""
+    """The exact total divided by the count, rounded once."""
 
     __slots__ = ()
 
     def result(self) -> float | None:
-        """Return the mean, None of no values."""
-        self._settle()
-        return float(self._exact() / self.count) if self.count else None
+        """Return the mean; None if there are no numbers."""
+        self._flush()
+        return float(self._exact_total() / self.count) if self.count else None
 
 
-class Min(_Numbers):
-    """The least number."""
+class Min(_NumericAccumulator):
+    """The smallest number."""
 
     __slots__ = ("value",)
 
@@ -159,21 +160,21 @@ class Min(_Numbers):
         self.value: Number | None = None
 
     def merge(self, other: Min) -> None:
-        """Take in what the other has."""
-        self.held += other.held
+        """Add the other's numbers."""
+        self.buffer += other.buffer
         if other.value is not None:
-            self.held.append(other.value)
+            self.buffer.append(other.value)
 
     def result(self) -> Number | None:
-        """Return the extreme, None of no values."""
-        self._settle()
+        """Return the extreme; None if there are no numbers."""
+        self._flush()
         return self.value
 
-    def _work_in(self, numbers: list[Any], *, floats: bool) -> None:
+    def _process(self, numbers: list[Any], *, floats: bool) -> None:
         if not numbers:
             return
-        extreme = type(self)._extreme(numbers) + 0  # no minus at a zero
-        # Of 1 and 1.0 always the integer, in whatever order they come.
+        extreme = type(self)._extreme(numbers) + 0  # turns -0.0 into 0.0
+        # Of equal numbers such as 1 and 1.0 the integer wins, regardless of the order.
         if self.value is None or (extreme == self.value and not floats):
             self.value = extreme
         else:
@@ -181,15 +182,15 @@ class Min(_Numbers):
 
 
 class Max(Min):
-    """The greatest number."""
+    """The largest number."""
 
     __slots__ = ()
 
     _extreme = max
 
 
-def _distilled(floats: list[float]) -> list[float]:
-    """Return few floats that have the exact total of these, which are used up."""
+def _exact_partials(floats: list[float]) -> list[float]:
+    """Return few floats with the same exact total; the given list is used as scratch space."""
     partials = []
     while total := math.fsum(floats):
         partials.append(total)

@@ -1,4 +1,4 @@
-"""Roll days up: read a day's events, compute its measures, write them as one run that readers see whole."""
+"""The aggregation of a day: read its events, compute its measures and write them as one atomic run."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from shared.tables.rejected import RejectedTable
 from shared.tables.state import Run, StateTable
 from shared.timestamps import days_between, now
 
-# Shards of a day read side by side: the server prepares some while we take in others.
+# Shards of a day scanned concurrently, so that the server prepares some while others are processed.
 _SCANS = 16
-# How far back an empty request looks for days that were missed. Pub/Sub keeps no message longer than that either, so an
-# outage that lasts longer wants a person anyway.
+# How far back an empty request looks for missed days. Pub/Sub retains messages no longer than that either, so a longer
+# outage needs manual work anyway.
 MAX_MISSED_DAYS = 31
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What one run did.
+    """The outcome of one run.
 
     Attributes:
-        day: YYYY-MM-DD.
-        events: counted.
-        repeated: cells of an id that the user had that day already; counted once, as the newest of them.
-        rejected: events published that day that are in quarantine.
-        share_rejected: those among all that came.
-        too_many_rejected: whether the contract asks for a warning.
-        rows: written.
-        swept: rows of earlier runs that lost cells.
+        day: the day that was computed.
+        events: number of events counted.
+        repeated: number of further cells with an id that the user already has that day; only the newest cell counts.
+        rejected: number of rejected events published that day.
+        share_rejected: rejected events as a share of all events.
+        too_many_rejected: whether that share exceeds the contract's `max_rejected`.
+        rows: number of rows written.
+        swept: number of rows from which the sweep deleted cells of earlier runs.
     """
 
     day: date
@@ -56,7 +56,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class AggregatePipeline:
-    """Computes days under one contract."""
+    """Computes the days of one contract."""
 
     def __init__(
         self,
@@ -66,28 +66,28 @@ class AggregatePipeline:
         report: Callable[[Summary], None] | None = None,
         deadline: float | None = None,
     ) -> None:
-        """Prepare, without doing anything yet.
+        """Prepare the pipeline without any call.
 
         Args:
-            bigtable: where the tables are.
-            contract: says what is computed.
-            report: is told of every run that is finished.
-            deadline: seconds that a run may take; any time by default.
+            bigtable: client of the instance with the tables.
+            contract: defines the measures.
+            report: called with the summary of every finished run.
+            deadline: longest time of a run in seconds; unlimited by default.
         """
         self._report = report
         self._deadline = deadline
         self._contract = contract
         self._state = StateTable(bigtable)
         self._events = EventsTable(bigtable, contract.bucket)
-        self._quarantine = RejectedTable(bigtable)
-        self._rollups = AggregatesTable(bigtable, self._state)
+        self._rejected = RejectedTable(bigtable)
+        self._aggregates = AggregatesTable(bigtable, self._state)
 
     async def run(self, day: date) -> Summary:
-        """Compute a day from its events; a rerun leaves what the first run left.
+        """Compute a day from its events; a rerun leaves the same rows.
 
         Raises:
-            StoreUnavailableError: Bigtable didn't answer in time, or the day took longer than the deadline.
-            StoreRefusedError: refused for good.
+            StoreUnavailableError: Bigtable didn't respond in time, or the run exceeded the deadline.
+            StoreRefusedError: Bigtable refused a call permanently.
         """
         try:
             async with asyncio.timeout(self._deadline) as deadline:
@@ -95,28 +95,28 @@ class AggregatePipeline:
         except TimeoutError:
             if not deadline.expired():
                 raise
-            raise StoreUnavailableError(f"{day} isn't computed after {self._deadline:g} s") from None
+            raise StoreUnavailableError(f"{day}: the run didn't finish within {self._deadline:g} s") from None
 
     async def _run(self, day: date) -> Summary:
         started = now()
         earlier = await self._state.run(day)
-        quality, run = Quality(self._contract.max_rejected), self._rollups.begin(day, started)
-        async with RollupRunner(self._contract) as measuring:
-            await self._read(day, measuring, quality, run)
-            async with aclosing(measuring.finish()) as finishing:
-                async for figures in finishing:
-                    await run.write(figures)
-        quality.stored = measuring.events
-        quality.rejected, quality.rules = await self._quarantine.count(day)
+        quality, run = Quality(self._contract.max_rejected), self._aggregates.begin(day, started)
+        async with RollupRunner(self._contract) as runner:
+            await self._read(day, runner, quality, run)
+            async with aclosing(runner.finish()) as remaining:
+                async for measured in remaining:
+                    await run.write(measured)
+        quality.stored = runner.events
+        quality.rejected, quality.rules = await self._rejected.count(day)
         await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
         micros = int(started.timestamp() * 1_000) * 1_000
-        await self._state.finish_run(day, Run(micros, measuring.events, quality.repeated, dimensions))
-        swept = await self._rollups.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
+        await self._state.finish_run(day, Run(micros, runner.events, quality.repeated, dimensions))
+        swept = await self._aggregates.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(
             day=day,
-            events=measuring.events,
+            events=runner.events,
             repeated=quality.repeated,
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
@@ -129,25 +129,25 @@ class AggregatePipeline:
         return summary
 
     async def days(self, message: Message) -> list[date]:
-        """Return the days a message asks for, oldest first.
+        """Return the days that a message requests, oldest first.
 
-        An empty one asks for what is due: the day before it was published, the days that late events have marked, and
-        those that were missed.
+        An empty message requests all days due: the day before its publication, the days marked by late events, and the
+        missed days.
 
         Raises:
-            RequestError: it asks for no days that could be computed.
+            RequestError: the message isn't a valid request.
         """
-        asked = requested_days(message)
-        if asked is not None:
-            return asked
+        requested = requested_days(message)
+        if requested is not None:
+            return requested
         yesterday = message.published.date() - timedelta(days=1)
-        late, missed = await asyncio.gather(self._state.late_days(), self._missed(yesterday))
+        late, missed = await asyncio.gather(self._state.late_days(), self._missed_days(yesterday))
         return sorted({*late, *missed, yesterday})
 
-    async def _missed(self, yesterday: date) -> list[date]:
-        """Return the days since the first run, at most `MAX_MISSED_DAYS`, that no run has read completely.
+    async def _missed_days(self, yesterday: date) -> list[date]:
+        """Return the days of the last `MAX_MISSED_DAYS` since the first run that no run has read completely.
 
-        Where nothing has ever run, nothing was missed.
+        Without any earlier run, no day counts as missed.
         """
         first = yesterday - timedelta(days=MAX_MISSED_DAYS)
         runs = await self._state.runs(first, yesterday)
@@ -157,71 +157,71 @@ class AggregatePipeline:
             first = min(runs)
         return [day for day in days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
-    async def _read(self, day: date, measuring: RollupRunner, quality: Quality, run: RunWriter) -> None:
-        """Measure a day's events, take what was found about them into the quality, and write what is finished.
+    async def _read(self, day: date, runner: RollupRunner, quality: Quality, run: RunWriter) -> None:
+        """Read a day's events into the rollup and their findings into the quality, and write all final measures.
 
-        A scan whose user fills a batch waits until that is measured and written; the others read on meanwhile.
+        A scan that completes a batch waits until its measures are written; the other scans continue meanwhile.
         """
         scans = asyncio.Semaphore(_SCANS)
 
         async def read_shard(prefix: bytes) -> None:
             async with scans:
-                async for users in _by_user(self._events.of_shard(prefix)):
+                async for users in _group_by_user(self._events.of_shard(prefix)):
                     events: list[list[bytes]] = []
                     for rows in users:
-                        values, findings, repeated = _each_id_once(rows)
+                        values, findings, repeated = _deduplicate(rows)
                         events.append(values)
-                        quality.warn(findings)
+                        quality.count_warnings(findings)
                         quality.repeated += repeated
-                    if finished := await measuring.add(events):
-                        await run.write(finished)
+                    if measured := await runner.add(events):
+                        await run.write(measured)
 
         await asyncio.gather(*(read_shard(prefix) for prefix in row_keys.shard_prefixes(day)))
 
 
-async def _by_user(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[list[Row]]]:
-    """Gather neighbouring rows of one user, of all users that are through: with hourly buckets a day is several."""
-    user, gathered = b"", list[Row]()
+async def _group_by_user(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[list[Row]]]:
+    """Group adjacent rows by user and yield the complete users of each batch; hourly buckets make several rows."""
+    user, current_rows = b"", list[Row]()
     async for rows in batches:
         users: list[list[Row]] = []
         for row in rows:
-            current = b"#".join(row.key.split(b"#")[:3])
-            if current != user and gathered:
-                users.append(gathered)
-                gathered = []
-            user = current
-            gathered.append(row)
+            row_user = b"#".join(row.key.split(b"#")[:3])
+            if row_user != user and current_rows:
+                users.append(current_rows)
+                current_rows = []
+            user = row_user
+            current_rows.append(row)
         yield users
-    if gathered:
-        yield [gathered]
+    if current_rows:
+        yield [current_rows]
 
 
-def _each_id_once(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:
-    """Return a user's events of a day, of those with the same id only the newest, with their findings.
+def _deduplicate(rows: list[Row]) -> tuple[list[bytes], list[bytes], int]:
+    """Keep only the newest event of each id in a user's day.
 
     Returns:
-        The events, the findings of those that have some, and how many events were left out.
+        The events, the findings of events that have any, and the number of events left out.
     """
-    if len(rows) == 1 and _only_events(rows[0]):
+    if len(rows) == 1 and _has_only_distinct_events(rows[0]):
         return rows[0].values, [], 0
     values: dict[bytes, bytes] = {}
-    found: dict[bytes, bytes] = {}
-    kept: list[bytes] = []
+    found: dict[bytes, bytes] = {}  # findings by the qualifier of their event
+    qualifiers: list[bytes] = []
     repeated = 0
-    for row in reversed(rows):  # later hours first; within a family the newest cells are first already
+    for row in reversed(rows):  # later hours first; within a family the cells are newest first
         for family, qualifier, value in zip(row.families, row.qualifiers, row.values, strict=True):
             if family != FAMILY:
-                found[qualifier] = value  # before or behind the events: Bigtable orders no families
+                found[qualifier] = value  # Bigtable returns families in any order
             elif (event_id := qualifier[12:]) in values:
                 repeated += 1
             else:
                 values[event_id] = value
-                kept.append(qualifier)
-    findings = [found[qualifier] for qualifier in kept if qualifier in found] if found else []
+                qualifiers.append(qualifier)
+    findings = [found[qualifier] for qualifier in qualifiers if qualifier in found] if found else []
     return list(values.values()), findings, repeated
 
 
-def _only_events(row: Row) -> bool:
-    """Return whether a row has events of different ids and nothing about them, as almost all rows have."""
-    different = {qualifier[12:] for qualifier in row.qualifiers}
-    return len(different) == len(row.qualifiers) == row.families.count(FAMILY)
+def _has_only_distinct_events(row: Row) -> bool:
+    """Return whether a row has events with distinct ids and no findings, which is the common case."""
+    event_ids = {qualifier[12:] for qualifier in row.qualifiers}
+    return len(event_ids) == len(row.qualifiers) == row.families.count(FAMILY)

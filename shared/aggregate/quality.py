@@ -1,4 +1,4 @@
-"""How good a day's events were: stored, warned of, repeated and rejected, and whether that is still all right. Pure."""
+"""The data quality of a day: events stored, with warnings, repeated and rejected. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _findings = msgspec.json.Decoder(list[Finding])
 
 @dataclass(slots=True)
 class Quality:
-    """The figures of one day.
+    """The quality counts of one day.
 
     Attributes:
-        stored: different events of that day.
-        repeated: further cells with the id of one of them.
-        warned: stored events by the `warn` rules they broke.
-        rejected: events in quarantine that were published on that day; one of them may have no day of its own.
-        rules: those by the rules they broke.
-        max_rejected: the share that may be rejected, None for any.
+        stored: number of distinct events of the day.
+        repeated: number of further cells with the id of one of these events.
+        warned: number of stored events by the `warn` rule that they violate.
+        rejected: number of rejected events published on the day, including events without a valid day of their own.
+        rules: number of rejected events by the rule that they violate.
+        max_rejected: largest share of rejected events without a warning; None for any.
     """
 
     max_rejected: float | None = None
@@ -37,30 +37,30 @@ class Quality:
 
     @property
     def share_rejected(self) -> float:
-        """Rejected events among all that came; 0 of none."""
+        """Rejected events as a share of all events; 0 if there are none."""
         return self.rejected / (self.stored + self.rejected) if self.rejected else 0.0
 
     @property
     def too_many_rejected(self) -> bool:
-        """Whether the contract says that somebody should look."""
+        """Whether the share of rejected events exceeds the contract's `max_rejected`."""
         return self.max_rejected is not None and self.share_rejected > self.max_rejected
 
-    def warn(self, findings: Iterable[bytes]) -> None:
-        """Count what was found about stored events, as it is stored beside each."""
+    def count_warnings(self, findings: Iterable[bytes]) -> None:
+        """Count the findings of stored events, each item the JSON stored beside one event."""
         for each in findings:
             self.warned.update({finding.rule for finding in _findings.decode(each)})
 
     def rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Return (dimension, value, figures): of all, and by rule what was warned of and what rejected."""
-        figures: dict[str, Any] = {
+        """Return (dimension, value, measures): the whole day, then warnings and rejections by rule."""
+        measures: dict[str, Any] = {
             "stored": self.stored,
             "repeated_ids": self.repeated,
             "rejected": self.rejected,
             "share_rejected": self.share_rejected,
         }
         if self.max_rejected is not None:
-            figures |= {"max_rejected": self.max_rejected, "too_many_rejected": self.too_many_rejected}
-        yield RESERVED_DIMENSION, "all", figures
+            measures |= {"max_rejected": self.max_rejected, "too_many_rejected": self.too_many_rejected}
+        yield RESERVED_DIMENSION, "all", measures
         if self.warned:
             yield RESERVED_DIMENSION, "warned", dict(self.warned)
         if self.rules:

@@ -1,6 +1,6 @@
-"""Compute a day's measures from its events, user by user. Pure: JSON in, figures out.
+"""Compute a day's measures from its events, user by user. Pure: JSON in, measures out.
 
-Events are measured many at a time and as columns, since a column of values costs a fraction of as many single ones.
+Events are processed in batches and as columns, which costs a fraction of processing single values.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.aggregate.accumulators import MAX_EXACT_VALUES, Accumulator, Column, Count, Unique, types_of
+from shared.aggregate.accumulators import MAX_EXACT_DISTINCT, Accumulator, Column, Count, Unique, value_types
 from shared.aggregate.numeric_accumulators import Max, Mean, Min, Sum
 from shared.contracts.model import Aggregate
 
-EVERYTHING = "all"
-# The accumulator of each function that a contract may ask for.
+# The value of a dimension that covers the whole day.
+WHOLE_DAY = "all"
+# The accumulator of each function that a contract can name.
 ACCUMULATORS: dict[str, type[Accumulator]] = {
     "count": Count,
     "unique": Unique,
@@ -36,19 +37,19 @@ class ValueMeasures(NamedTuple):
 
     dimension: str
     value: str
-    figures: dict[str, Any]
+    measures: dict[str, Any]
 
 
 class DayRollup:
-    """The measures of one day, growing with each user's events.
+    """The measures of one day, updated with each batch of users.
 
-    What is measured by the contract's user is finished as soon as that user's events are through, and isn't kept.
+    Measures by the contract's user are final, returned and released as soon as all events of that user are added.
     """
 
     def __init__(self, user: str, aggregates: Sequence[Aggregate]) -> None:
-        """Prepare to measure what the aggregates ask for; `user` is the field that says whose an event is."""
+        """Prepare the measures of the aggregates; `user` is the field that holds an event's user."""
         names = sorted(_fields_used(aggregates))
-        # Only the fields that are measured are decoded, into a type made for them; its attributes are f0, f1, ...
+        # Decode only the fields that are used, into a generated type with the attributes f0, f1, ...
         attributes = {name: f"f{number}" for number, name in enumerate(names)}
         event: Any = msgspec.defstruct(
             "Event",
@@ -59,156 +60,156 @@ class DayRollup:
         self._decode = msgspec.json.Decoder(list[event]).decode
         self._getters = {name: attrgetter(attribute) for name, attribute in attributes.items()}
         self._user = user
-        self._users = [_Users(each) for each in aggregates if each.by == user]
-        self._values = [_Values(each) for each in aggregates if each.by != user]
+        self._user_dimensions = [_UserDimension(each) for each in aggregates if each.by == user]
+        self._value_dimensions = [_ValueDimension(each) for each in aggregates if each.by != user]
 
     def measure(self, events: bytes, counts: list[int]) -> list[ValueMeasures]:
-        """Take in all events of some users.
+        """Add all events of some users.
 
         Args:
-            events: as they are stored, with commas between them.
-            counts: how many each user has, one user's behind the other's.
+            events: stored events, comma-separated and grouped by user.
+            counts: number of events of each user, in the order of `events`.
 
         Returns:
-            What is measured by the user, which is finished with this.
+            The measures of the dimensions by user, which are final.
         """
         decoded = self._decode(b"[" + events + b"]")
         columns: Columns = {name: Column(map(get, decoded)) for name, get in self._getters.items()}
         if self._user in columns:
-            columns[self._user] = _once(columns[self._user])
+            columns[self._user] = _share_equal_strings(columns[self._user])
         columns[None] = decoded
-        for dimension in self._values:
+        for dimension in self._value_dimensions:
             dimension.add(columns)
-        return [figures for dimension in self._users for figures in dimension.measure(columns, counts)]
+        return [measured for dimension in self._user_dimensions for measured in dimension.measure(columns, counts)]
 
     def finish(self) -> Iterator[ValueMeasures]:
-        """Return the figures of all other dimensions."""
-        for dimension in self._values:
+        """Return the measures of all other dimensions."""
+        for dimension in self._value_dimensions:
             yield from dimension.finish()
 
 
 class _Dimension:
-    """What is measured of each value of a dimension, and of which events."""
+    """The measures of each value of one dimension, and the filter on its events."""
 
     def __init__(self, aggregate: Aggregate) -> None:
         self._name, self._by = aggregate.dimension, aggregate.by
         self._where = aggregate.where
         self._measures = aggregate.measures
-        self._names = [measure.name for measure in aggregate.measures]
-        self._new = [ACCUMULATORS[measure.function] for measure in aggregate.measures]
+        self._measure_names = [measure.name for measure in aggregate.measures]
+        self._accumulator_types = [ACCUMULATORS[measure.function] for measure in aggregate.measures]
 
-    def _counting(self, columns: Columns) -> list[bool] | None:
-        """Return of each event whether it counts; None if all do."""
-        counting: list[bool] | None = None
+    def _match(self, columns: Columns) -> list[bool] | None:
+        """Return a mask of the events that match `where`; None if all do."""
+        mask: list[bool] | None = None
         for name, values in self._where:
-            fits = [value in values for value in columns[name]]
-            counting = fits if counting is None else list(map(and_, counting, fits))
-        return counting
+            matches = [value in values for value in columns[name]]
+            mask = matches if mask is None else list(map(and_, mask, matches))
+        return mask
 
-    def _measured(self, columns: Columns) -> list[list[Any]]:
+    def _measure_columns(self, columns: Columns) -> list[list[Any]]:
         return [columns[measure.field] for measure in self._measures]
 
-    def _parts(self) -> list[Accumulator]:
-        return [new() for new in self._new]
+    def _new_accumulators(self) -> list[Accumulator]:
+        return [new() for new in self._accumulator_types]
 
-    def _figures(self, value: str, parts: list[Accumulator]) -> ValueMeasures:
-        figures: dict[str, Any] = {}
-        for measure, part in zip(self._measures, parts, strict=True):
-            figures[measure.name] = part.result()
-            if part.error is not None:
-                figures[measure.error_name] = part.error
-        return ValueMeasures(self._name, value, figures)
+    def _results(self, value: str, accumulators: list[Accumulator]) -> ValueMeasures:
+        measures: dict[str, Any] = {}
+        for measure, accumulator in zip(self._measures, accumulators, strict=True):
+            measures[measure.name] = accumulator.result()
+            if accumulator.error is not None:
+                measures[measure.error_name] = accumulator.error
+        return ValueMeasures(self._name, value, measures)
 
 
-class _Users(_Dimension):
-    """A dimension by the user, whose events lie side by side."""
+class _UserDimension(_Dimension):
+    """A dimension by user. A user's events are adjacent, so no accumulator outlives a batch."""
 
     def measure(self, columns: Columns, counts: list[int]) -> list[ValueMeasures]:
-        """Return the figures of users, of whose events there are so many each, one behind the other."""
-        users, measured, counting = columns[self._by], self._measured(columns), self._counting(columns)
+        """Return the measures of the users of a batch; `counts` is the number of events of each user."""
+        users, measured, mask = columns[self._by], self._measure_columns(columns), self._match(columns)
         slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
-        names = [_text(users[each.start]) for each in slices]
-        if counting is not None:
-            measured = [list(compress(column, counting)) for column in measured]
-            counts = [sum(counting[each]) for each in slices]
+        names = [_dimension_value(users[each.start]) for each in slices]
+        if mask is not None:
+            measured = [list(compress(column, mask)) for column in measured]
+            counts = [sum(mask[each]) for each in slices]
             slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
-        if max(counts, default=0) > MAX_EXACT_VALUES:
+        if max(counts, default=0) > MAX_EXACT_DISTINCT:
             return [
-                self._figures(name, self._parts_of([column[each] for column in measured]))
+                self._results(name, self._accumulate([column[each] for column in measured]))
                 for name, each in zip(names, slices, strict=True)
                 if name is not None and each.start < each.stop
             ]
-        results = [new.results(column, slices) for new, column in zip(self._new, measured, strict=True)]
+        results = [new.results(column, slices) for new, column in zip(self._accumulator_types, measured, strict=True)]
         return [
-            ValueMeasures(self._name, name, dict(zip(self._names, figures, strict=True)))
-            for name, count, figures in zip(names, counts, zip(*results, strict=True), strict=True)
+            ValueMeasures(self._name, name, dict(zip(self._measure_names, values, strict=True)))
+            for name, count, values in zip(names, counts, zip(*results, strict=True), strict=True)
             if name is not None and count
         ]
 
-    def _parts_of(self, columns: list[list[Any]]) -> list[Accumulator]:
-        parts = self._parts()
-        for part, column in zip(parts, columns, strict=True):
-            part.add(column)
-        return parts
+    def _accumulate(self, columns: list[list[Any]]) -> list[Accumulator]:
+        accumulators = self._new_accumulators()
+        for accumulator, column in zip(accumulators, columns, strict=True):
+            accumulator.add(column)
+        return accumulators
 
 
-class _Values(_Dimension):
-    """A dimension of which any event may have any value: it keeps a part of each measure for each."""
+class _ValueDimension(_Dimension):
+    """A dimension by any other field, or of the whole day. It keeps accumulators for each value until the end."""
 
     def __init__(self, aggregate: Aggregate) -> None:
         super().__init__(aggregate)
-        self._kept = _Kept(self._parts)
+        self._accumulators = _AccumulatorsByValue(self._new_accumulators)
         if self._by is None:
-            self._kept[EVERYTHING]  # the whole day has figures even if nothing happened
+            self._accumulators[WHOLE_DAY]  # creates them: the whole day has measures even without events
 
     def add(self, columns: Columns) -> None:
-        """Measure events."""
-        measured, counting = self._measured(columns), self._counting(columns)
+        """Add the events of a batch."""
+        measured, mask = self._measure_columns(columns), self._match(columns)
         if self._by is None:
-            if counting is not None:
-                measured = [list(compress(column, counting)) for column in measured]
-            for part, column in zip(self._kept[EVERYTHING], measured, strict=True):
-                part.add(column)
+            if mask is not None:
+                measured = [list(compress(column, mask)) for column in measured]
+            for accumulator, column in zip(self._accumulators[WHOLE_DAY], measured, strict=True):
+                accumulator.add(column)
             return
         values = columns[self._by]
-        if types_of(values) != {str}:
-            values = list(map(_text, values))
-            fits = [value is not None for value in values]
-            counting = fits if counting is None else list(map(and_, counting, fits))
-        if counting is not None:
-            values, *measured = (list(compress(column, counting)) for column in (values, *measured))
-        of_events = list(map(self._kept.__getitem__, values))
-        for place, (new, column) in enumerate(zip(self._new, measured, strict=True)):
-            new.add_each(list(map(itemgetter(place), of_events)), column)
+        if value_types(values) != {str}:
+            values = list(map(_dimension_value, values))
+            has_value = [value is not None for value in values]
+            mask = has_value if mask is None else list(map(and_, mask, has_value))
+        if mask is not None:
+            values, *measured = (list(compress(column, mask)) for column in (values, *measured))
+        by_event = list(map(self._accumulators.__getitem__, values))
+        for index, (accumulator_type, column) in enumerate(zip(self._accumulator_types, measured, strict=True)):
+            accumulator_type.add_each(list(map(itemgetter(index), by_event)), column)
 
     def finish(self) -> Iterator[ValueMeasures]:
-        """Return the figures of every value that there is."""
-        for value, parts in self._kept.items():
-            yield self._figures(value, parts)
+        """Return the measures of every value."""
+        for value, accumulators in self._accumulators.items():
+            yield self._results(value, accumulators)
 
 
-def _once(column: list[Any]) -> Column:
-    """Return a column in which texts that are equal are one object: who has a million users keeps one for each."""
-    if types_of(column) != {str}:
+def _share_equal_strings(column: list[Any]) -> Column:
+    """Return the column with one object for all equal strings, so that a set of users holds each string once."""
+    if value_types(column) != {str}:
         return Column(column)
-    known: dict[str, str] = {}
-    return Column(map(known.setdefault, column, column))
+    shared: dict[str, str] = {}
+    return Column(map(shared.setdefault, column, column))
 
 
-class _Kept(dict[str, list[Accumulator]]):
-    """Parts by value, which are made when they are asked for."""
+class _AccumulatorsByValue(dict[str, list[Accumulator]]):
+    """Accumulators by value, created on first access."""
 
     def __init__(self, new: Callable[[], list[Accumulator]]) -> None:
         super().__init__()
         self._new = new
 
     def __missing__(self, value: str) -> list[Accumulator]:
-        parts = self[value] = self._new()
-        return parts
+        accumulators = self[value] = self._new()
+        return accumulators
 
 
-def _text(value: Any) -> str | None:
-    """Return a dimension's value as keys have it; None of what isn't one, such as null."""
+def _dimension_value(value: Any) -> str | None:
+    """Return a dimension's value as row keys have it; None for null and other values that no row can have."""
     if type(value) is str:
         return value
     if type(value) is bool:

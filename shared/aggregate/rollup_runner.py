@@ -1,195 +1,119 @@
-"""Measure a day's events: many of them in a process of its own, so that one core reads while another measures.
+"""Run the rollup of a day: gather its events into batches and compute their measures.
 
-There is no other process where there is one core alone, nor for a day that is less than a batch.
+The batches go to a worker process, so that one core reads while another computes. With a single core, or for a day
+smaller than one batch, the rollup runs in this process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import subprocess
-import sys
-from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any, Protocol, Self
 
-import msgspec
-
 from shared.aggregate.rollup import DayRollup, ValueMeasures
-from shared.aggregate.rollup_worker import LENGTH, Batch, Plan, frame_of
+from shared.aggregate.rollup_worker import MAX_VALUES_PER_RESPONSE, Batch, Plan
+from shared.aggregate.worker_process import WorkerProcess
 from shared.contracts.model import Contract
 
-# Bytes of events that are measured together.
-_TOGETHER = 1024 * 1024
-_ROOT = Path(__file__).parents[2]
+# Bytes of events in one batch.
+_BATCH_BYTES = 1024 * 1024
 
 
 class RollupRunner:
-    """The figures of one day. Leaving it ends the process that it may have begun.
+    """The rollup of one day. Leaving the context ends the worker process.
 
     Attributes:
-        events: that were taken in.
+        events: number of events added.
     """
 
     def __init__(self, contract: Contract) -> None:
         self._plan = Plan(contract.user, contract.aggregates)
-        self._place: _Place | None = None
+        self._executor: _Executor | None = None
         self.events = 0
-        self._begin()
+        self._start_batch()
 
-    def _begin(self) -> None:
-        self._waiting: list[bytes] = []
-        self._bytes = 0
-        self._counts: list[int] = []  # of the waiting events, user by user
+    def _start_batch(self) -> None:
+        self._pending_events: list[bytes] = []
+        self._pending_bytes = 0
+        self._pending_counts: list[int] = []  # pending events of each user
 
     async def add(self, users: Iterable[Sequence[bytes]]) -> Sequence[ValueMeasures]:
-        """Take in the events of some users, all that each has, as they are stored.
+        """Add the events of some users: for each user all of the day's events, as they are stored.
 
         Returns:
-            ValueMeasures of users that are finished: mostly none, from time to time those of many.
+            The final measures of earlier users; empty unless this call completes a batch.
         """
         for events in filter(None, users):
             self.events += len(events)
-            self._waiting += events
-            self._bytes += sum(map(len, events))
-            self._counts.append(len(events))
-        if self._bytes < _TOGETHER:
+            self._pending_events += events
+            self._pending_bytes += sum(map(len, events))
+            self._pending_counts.append(len(events))
+        if self._pending_bytes < _BATCH_BYTES:
             return []
-        if self._place is None:
-            self._place = _Elsewhere(self._plan) if _cores() > 1 else _Here(self._plan)
-        return await self._place.measure(self._batch())
+        if self._executor is None:
+            self._executor = WorkerProcess(self._plan) if _core_count() > 1 else _InProcess(self._plan)
+        return await self._executor.measure(self._take_batch())
 
     async def finish(self) -> AsyncGenerator[Sequence[ValueMeasures]]:
-        """Return the figures that haven't been returned yet: of the last users, and of all other dimensions.
+        """Yield the remaining measures: of the last users, then of all other dimensions.
 
-        While some are being written the next are made.
+        The next part is computed while the caller writes the current one.
         """
-        place = self._place or _Here(self._plan)
-        figures = await place.measure(self._batch())
-        coming = asyncio.create_task(place.rest())
+        executor = self._executor or _InProcess(self._plan)
+        measured = await executor.measure(self._take_batch())
+        upcoming = asyncio.create_task(executor.remaining())
         try:
-            yield figures
-            while figures := await coming:
-                coming = asyncio.create_task(place.rest())
-                yield figures
+            yield measured
+            while measured := await upcoming:
+                upcoming = asyncio.create_task(executor.remaining())
+                yield measured
         finally:
-            coming.cancel()
+            upcoming.cancel()
 
-    def _batch(self) -> Batch:
-        batch = Batch(b",".join(self._waiting), self._counts)
-        self._begin()
+    def _take_batch(self) -> Batch:
+        batch = Batch(b",".join(self._pending_events), self._pending_counts)
+        self._start_batch()
         return batch
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._place is not None:
-            await self._place.close()
+        if self._executor is not None:
+            await self._executor.close()
 
 
-class _Place(Protocol):
-    """Where events are measured."""
+class _Executor(Protocol):
+    """Computes the measures of batches."""
 
     async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
-        """Take in events of whole users; returns what is measured by the user."""
+        """Add the events of whole users; return the measures by user."""
 
-    def rest(self) -> Coroutine[Any, Any, Sequence[ValueMeasures]]:
-        """Return some of what is measured by anything else; nothing when that was all."""
+    def remaining(self) -> Coroutine[Any, Any, Sequence[ValueMeasures]]:
+        """Return further measures of the other dimensions; empty after the last."""
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
-class _Here:
-    """This process."""
+class _InProcess:
+    """Computes the measures in this process."""
 
     def __init__(self, plan: Plan) -> None:
         self._rollup = DayRollup(plan.user, plan.aggregates)
-        self._rest: Iterator[ValueMeasures] = self._rollup.finish()
+        self._remaining: Iterator[ValueMeasures] = self._rollup.finish()
 
     async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
         return self._rollup.measure(batch.events, batch.counts)
 
-    async def rest(self) -> Sequence[ValueMeasures]:
-        return list(islice(self._rest, 2_000))
+    async def remaining(self) -> Sequence[ValueMeasures]:
+        return list(islice(self._remaining, MAX_VALUES_PER_RESPONSE))
 
     async def close(self) -> None:
         pass
 
 
-class _Elsewhere:
-    """A process of its own, begun by the first batch."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._sending = asyncio.Lock()
-        self._writer: asyncio.StreamWriter | None = None
-        self._listening: asyncio.Task[None] | None = None
-        self._answers: deque[asyncio.Future[bytes]] = deque()
-        self._ended: RuntimeError | None = None
-        # ValueMeasures stay the JSON that they are.
-        self._decode = msgspec.json.Decoder(list[tuple[str, str, dict[str, msgspec.Raw]]]).decode
-
-    async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
-        return await self._ask(msgspec.msgpack.encode(batch))
-
-    async def rest(self) -> Sequence[ValueMeasures]:
-        return await self._ask(b"")
-
-    async def close(self) -> None:
-        if self._writer is not None and self._listening is not None:
-            self._process.kill()
-            self._writer.close()
-            await self._listening
-
-    async def _ask(self, data: bytes) -> list[ValueMeasures]:
-        async with self._sending:
-            writer = self._writer or await self._start()
-            if self._ended:
-                raise self._ended
-            answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            self._answers.append(answer)
-            await _send(writer, data)
-        return [ValueMeasures(*each) for each in self._decode(await answer)]
-
-    async def _start(self) -> asyncio.StreamWriter:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "shared.aggregate.rollup_worker"]
-        with theirs:
-            # asyncio's own way of starting a process may copy this one, which gRPC doesn't like to happen.
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - it takes milliseconds; the command is ours
-                command, cwd=_ROOT, stdin=theirs.fileno(), stdout=theirs.fileno()
-            )
-        reader, self._writer = await asyncio.open_connection(sock=ours)
-        self._listening = asyncio.create_task(self._listen(reader))
-        await _send(self._writer, msgspec.msgpack.encode(self._plan))
-        return self._writer
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                length = await reader.readexactly(LENGTH)
-                data = await reader.readexactly(int.from_bytes(length))
-                answer = self._answers.popleft()
-                if not answer.done():  # who asked may have been cancelled
-                    answer.set_result(data)
-        code = await asyncio.to_thread(self._process.wait)
-        self._ended = RuntimeError(f"the process that measures events ended with exit code {code}")
-        for answer in self._answers:
-            if not answer.done():
-                answer.set_exception(self._ended)
-
-
-async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    with suppress(ConnectionError):  # the process has ended; who waits for an answer is told
-        writer.write(frame_of(data))
-        await writer.drain()
-
-
-def _cores() -> int:
+def _core_count() -> int:
     return len(os.sched_getaffinity(0))

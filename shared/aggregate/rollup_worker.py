@@ -1,8 +1,8 @@
-"""The process that measures a day's events while another one reads them: `python -m shared.aggregate.rollup_worker`.
+"""The worker process that computes measures: `python -m shared.aggregate.rollup_worker`.
 
-It takes frames and answers each with one; a frame is its length in four bytes and as many bytes behind them. The first
-is the plan. One with events, of whole users, is answered with what is measured by the user; an empty one with some of
-what is measured by anything else, or with an empty list when that was all.
+It reads request frames from standard input and writes a response frame for each to standard output. A frame is a length
+in four bytes followed by that many bytes. The first frame is the `Plan` and has no response. The response to a `Batch`
+has the measures by user. The response to an empty frame has further measures of the other dimensions, none at the end.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ from shared import gc_tuning
 from shared.aggregate.rollup import DayRollup
 from shared.contracts.model import Aggregate
 
-# ValueMeasures of the other dimensions in one frame.
-_TOGETHER = 2_000
-LENGTH = 4
+# Values of the other dimensions in one response.
+MAX_VALUES_PER_RESPONSE = 2_000
+LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured of a day."""
+    """The arguments of `DayRollup`."""
 
     user: str
     aggregates: tuple[Aggregate, ...]
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):
-    """Events of whole users, as `DayRollup.measure` takes them."""
+    """The arguments of `DayRollup.measure`."""
 
     events: bytes
     counts: list[int]
 
 
 def main() -> None:
-    """Answer frames until there are no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the reading process ends this one
+    """Respond to request frames until the end of the input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C also reaches the parent, which ends this process
     gc_tuning.apply()
-    take, answer = sys.stdin.buffer, sys.stdout.buffer
-    plan = msgspec.msgpack.decode(_frame(take) or b"", type=Plan)
+    requests, responses = sys.stdin.buffer, sys.stdout.buffer
+    plan = msgspec.msgpack.decode(_read_frame(requests) or b"", type=Plan)
     rollup = DayRollup(plan.user, plan.aggregates)
-    rest = rollup.finish()
+    remaining = rollup.finish()
     decode, encode = msgspec.msgpack.Decoder(Batch).decode, msgspec.json.Encoder().encode
-    while (frame := _frame(take)) is not None:
+    while (frame := _read_frame(requests)) is not None:
         if frame:
             batch = decode(frame)
-            figures = rollup.measure(batch.events, batch.counts)
+            measured = rollup.measure(batch.events, batch.counts)
         else:
-            figures = list(islice(rest, _TOGETHER))
-        answer.write(frame_of(encode(figures)))
-        answer.flush()
+            measured = list(islice(remaining, MAX_VALUES_PER_RESPONSE))
+        responses.write(encode_frame(encode(measured)))
+        responses.flush()
 
 
-def frame_of(data: bytes) -> bytes:
-    """Return a frame."""
-    return len(data).to_bytes(LENGTH) + data
+def encode_frame(data: bytes) -> bytes:
+    """Return a frame with this content."""
+    return len(data).to_bytes(LENGTH_BYTES) + data
 
 
-def _frame(stream: BinaryIO) -> bytes | None:
-    """Return the next frame; None if there is no more."""
-    length = stream.read(LENGTH)
-    return stream.read(int.from_bytes(length)) if len(length) == LENGTH else None
+def _read_frame(stream: BinaryIO) -> bytes | None:
+    """Return the content of the next frame; None at the end of the input."""
+    length = stream.read(LENGTH_BYTES)
+    return stream.read(int.from_bytes(length)) if len(length) == LENGTH_BYTES else None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Group commit: callers that are busy at the same time share calls to Bigtable, and each waits for its own entries.
+"""Batching of writes: concurrent callers share MutateRows requests, and each waits for its own entries.
 
-There is no timer. A batch is whatever has gathered while the previous calls were under way, so a lone write leaves at
-once and a crowd shares a few large calls, as databases share one flush of their log.
+No timer delays a write. A batch contains the entries that arrived while earlier requests were in flight, like the group
+commit of a database.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ Send = Callable[[Sequence[Entry], float], Awaitable[list[Exception | None]]]
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """Bounds of group commit.
+    """Limits of a batcher.
 
     Attributes:
-        flights: calls under way at once. One would let a slow key range hold up all others; more than four only make
-            the batches smaller.
-        mutations: in one call; Bigtable takes 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations).
-        batch_bytes: in one call, well below the 256 MB that a call may have, so that an answer comes soon.
-        pending_bytes: held unstored at once; what comes on top is refused, since an instance has little memory.
-        call_timeout: seconds for one call; the next try may meet a healthy server.
+        in_flight: requests in flight at once. With one, a slow key range would delay all others; more than four only
+            make the batches smaller.
+        mutations: per request; Bigtable accepts 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations).
+        batch_bytes: per request, well below the 256 MB that Bigtable accepts, so that the response arrives soon.
+        pending_bytes: of all pending writes; further ones are refused, since an instance has little memory.
+        call_timeout: seconds per request; a retry may reach a healthy server.
     """
 
-    flights: int = 3
+    in_flight: int = 3
     mutations: int = 20_000
     batch_bytes: int = 4 * 1024 * 1024
     pending_bytes: int = 32 * 1024 * 1024
@@ -45,112 +45,114 @@ class BatchLimits:
 
 
 class Batcher:
-    """Stores entries of one table, those of many callers together."""
+    """Writes entries of one table for many callers."""
 
     def __init__(self, send: Send, what: str, *, deadline: float, limits: BatchLimits | None = None) -> None:
-        """Prepare, without doing anything yet.
+        """Start empty.
 
         Args:
-            send: takes entries and a time-out in seconds, returns an error or None for each.
+            send: takes entries and a timeout in seconds; returns an error or None for each entry.
             what: for error texts, such as "table events".
-            deadline: seconds until an entry that hasn't been stored is given up.
-            limits: other than the usual ones.
+            deadline: seconds until a write that isn't acknowledged fails.
+            limits: None for the defaults.
         """
         self._send = send
         self._what = what
         self._deadline = deadline
         self._limits = limits or BatchLimits()
         self._queue: deque[_EntryGroup] = deque()
-        self._halves: deque[list[_EntryGroup]] = deque()  # of refused batches; they must not be mixed with others again
+        self._bisected: deque[list[_EntryGroup]] = deque()  # halves of refused batches; never mixed with other entries
         self._pending_bytes = 0
-        self._flights: set[asyncio.Task[None]] = set()
-        self._boarding = False
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._starting = False
 
-    async def commit(self, entries: Sequence[Entry]) -> None:
-        """Store entries; returns when Bigtable has acknowledged every one of them.
+    async def write(self, entries: Sequence[Entry]) -> None:
+        """Write entries; return when Bigtable has acknowledged every one of them.
 
         Raises:
-            OverloadedError: too much is waiting already.
-            StoreUnavailableError: not stored within the deadline; another try may succeed.
-            StoreRefusedError: refused for good.
+            OverloadedError: too many bytes are pending.
+            StoreUnavailableError: not acknowledged within the deadline; a retry may succeed.
+            StoreRefusedError: refused permanently.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.begin(entries, done, None)
+        self.begin_write(entries, done, None)
         await done
 
-    def begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
-        """Begin to store entries, as `commit` does; `done` will have the result, or the error, when it is over.
+    def begin_write(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
+        """Begin to write entries like `write`; `done` gets the result or the error.
 
         Raises:
-            OverloadedError: too much is waiting already.
+            OverloadedError: too many bytes are pending.
         """
         if not entries:
             done.set_result(result)
             return
-        ticket = _PendingWrite(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
-        parcels = self._parcels(entries, ticket)
-        total = sum([parcel.size for parcel in parcels])
-        # A caller alone is let in whatever its size: refusing it would refuse it for ever.
+        write = _PendingWrite(done, result, asyncio.get_running_loop().time() + self._deadline, len(entries))
+        groups = self._groups(entries, write)
+        total = sum([group.size for group in groups])
+        # Always admit a lone caller; otherwise an oversized write could never succeed.
         if self._pending_bytes and self._pending_bytes + total > self._limits.pending_bytes:
-            raise OverloadedError(f"{self._what}: {self._pending_bytes} bytes are waiting to be stored already")
+            raise OverloadedError(f"{self._what}: at capacity, {self._pending_bytes} bytes are pending already")
         self._pending_bytes += total
         done.add_done_callback(partial(self._release, total))
-        self._queue.extend(parcels)
-        self._board()
+        self._queue.extend(groups)
+        self._start_request()
 
     def _release(self, size: int, _done: object) -> None:
         self._pending_bytes -= size
 
-    def _parcels(self, entries: Sequence[Entry], ticket: _PendingWrite) -> list[_EntryGroup]:
-        """Wrap entries up: all of them together, or one by one where they are too much for one call."""
-        parcel = _EntryGroup(entries, ticket)
-        if parcel.size <= self._limits.batch_bytes and parcel.mutations <= self._limits.mutations:
-            return [parcel]
-        return parcel.singles()
+    def _groups(self, entries: Sequence[Entry], write: _PendingWrite) -> list[_EntryGroup]:
+        """Return one group of all entries, or a group per entry if they exceed the limits of a request."""
+        group = _EntryGroup(entries, write)
+        if group.size <= self._limits.batch_bytes and group.mutations <= self._limits.mutations:
+            return [group]
+        return group.singles()
 
-    async def drained(self) -> None:
-        """Wait until no call is under way."""
-        while self._flights:
-            await asyncio.wait(self._flights)
+    async def drain(self) -> None:
+        """Wait until no request is in flight."""
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
 
-    def _board(self) -> None:
-        """Start the next flight, if there is something to carry and a slot; at most one is boarding at any time."""
-        if self._boarding or len(self._flights) >= self._limits.flights or not (self._queue or self._halves):
+    def _start_request(self) -> None:
+        """Start the next request if entries wait and a slot is free; its batch is taken when its task runs."""
+        busy = self._starting or len(self._in_flight) >= self._limits.in_flight
+        if busy or not (self._queue or self._bisected):
             return
-        self._boarding = True
-        # The flight belongs to no caller: a cancelled one harms nobody else's entries.
-        flight = asyncio.get_running_loop().create_task(self._fly())
-        self._flights.add(flight)
-        flight.add_done_callback(self._landed)
+        self._starting = True
+        # The task belongs to no caller: a cancelled caller keeps the entries of the others.
+        request = asyncio.get_running_loop().create_task(self._send_batch())
+        self._in_flight.add(request)
+        request.add_done_callback(self._request_done)
 
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
-        self._board()
+    def _request_done(self, request: asyncio.Task[None]) -> None:
+        self._in_flight.discard(request)
+        self._start_request()
 
-    async def _fly(self) -> None:
-        batch = self._halves.popleft() if self._halves else self._next_batch()
-        self._boarding = False
-        self._board()
-        batch = [parcel for parcel in batch if not parcel.ticket.future.done()]
+    async def _send_batch(self) -> None:
+        batch = self._bisected.popleft() if self._bisected else self._next_batch()
+        self._starting = False
+        self._start_request()
+        batch = [group for group in batch if not group.write.future.done()]
         if not batch:
             return
         loop = asyncio.get_running_loop()
-        timeout = min(self._limits.call_timeout, max(parcel.ticket.deadline for parcel in batch) - loop.time())
-        entries = [entry for parcel in batch for entry in parcel.entries]
+        timeout = min(self._limits.call_timeout, max(group.write.deadline for group in batch) - loop.time())
+        entries = [entry for group in batch for entry in group.entries]
         try:
             results = await self._send(entries, max(timeout, 0.001))
-        except Exception as error:  # whatever it is, it is the callers who have to know
-            for parcel in batch:
-                parcel.ticket.settle(len(parcel.entries), error)
+        except Exception as error:  # every caller of the batch gets it
+            for group in batch:
+                group.write.settle(len(group.entries), error)
             return
         if not any(results):
-            for parcel in batch:
-                parcel.ticket.settle(len(parcel.entries))
+            for group in batch:
+                group.write.settle(len(group.entries))
             return
-        singles = [single for parcel in batch for single in parcel.singles()]
-        if len(singles) > 1 and all(map(_refused, results)):
+        singles = [single for group in batch for single in group.singles()]
+        if len(singles) > 1 and all(map(_is_invalid, results)):
+            # The batch is bisected to isolate the invalid entry.
             middle = len(singles) // 2
-            self._halves += [singles[:middle], singles[middle:]]
+            self._bisected += [singles[:middle], singles[middle:]]
             return
         self._settle(singles, results, loop)
 
@@ -158,9 +160,9 @@ class Batcher:
         batch: list[_EntryGroup] = []
         size = mutations = 0
         while self._queue:
-            parcel = self._queue[0]
-            size += parcel.size
-            mutations += parcel.mutations
+            group = self._queue[0]
+            size += group.size
+            mutations += group.mutations
             if batch and (size > self._limits.batch_bytes or mutations > self._limits.mutations):
                 break
             batch.append(self._queue.popleft())
@@ -169,39 +171,40 @@ class Batcher:
     def _settle(
         self, singles: list[_EntryGroup], results: list[Exception | None], loop: asyncio.AbstractEventLoop
     ) -> None:
-        again: list[_EntryGroup] = []
+        """Settle each entry by its result, and schedule the retry of those with a transient error."""
+        retried: list[_EntryGroup] = []
         for single, error in zip(singles, results, strict=True):
             if error is None:
-                single.ticket.settle(1)
+                single.write.settle(1)
             elif retry.is_transient(error):
                 single.error = error
-                again.append(single)
+                retried.append(single)
             else:
-                single.ticket.settle(1, retry.translated(error, f"writing to {self._what}"))
-        if again:
-            # The wait takes up no flight; a fresh entry may leave meanwhile.
-            longest = max(again, key=lambda single: single.tries)
-            wait = longest.next_wait(self._deadline)
-            for single in again:
-                single.tries = longest.tries
-                single.waits = longest.waits
-            loop.call_later(wait, self._requeue, again)
+                single.write.settle(1, retry.translate(error, f"writing to {self._what}"))
+        if retried:
+            # The wait takes no slot; new entries are sent meanwhile.
+            most_tried = max(retried, key=lambda single: single.attempts)
+            wait = most_tried.next_wait(self._deadline)
+            for single in retried:
+                single.attempts = most_tried.attempts
+                single.waits = most_tried.waits
+            loop.call_later(wait, self._requeue, retried)
 
     def _requeue(self, singles: list[_EntryGroup]) -> None:
         now = asyncio.get_running_loop().time()
         for single in singles:
-            if single.ticket.deadline <= now:
+            if single.write.deadline <= now:
                 text = f"writing to {self._what}: not acknowledged within {self._deadline:g} s: {single.error}"
-                single.ticket.settle(1, StoreUnavailableError(text))
-            elif not single.ticket.future.done():
+                single.write.settle(1, StoreUnavailableError(text))
+            elif not single.write.future.done():
                 self._queue.append(single)
-        self._board()
+        self._start_request()
 
 
 class _PendingWrite:
-    """What one caller waits for: that each of its entries is stored or has failed for good.
+    """The write of one caller: done when each of its entries is acknowledged or has failed.
 
-    An entry that fails doesn't end the others' way: they are stored, and then the caller is told of the failure.
+    A failed entry doesn't stop the others: they are written before the caller gets the error.
     """
 
     __slots__ = ("deadline", "error", "future", "open", "result")
@@ -214,7 +217,7 @@ class _PendingWrite:
         self.error: Exception | None = None
 
     def settle(self, entries: int, error: Exception | None = None) -> None:
-        """Take note of what became of some entries."""
+        """Record the outcome of some entries."""
         self.error = self.error or error
         self.open -= entries
         if self.open == 0 and not self.future.done():
@@ -225,31 +228,32 @@ class _PendingWrite:
 
 
 class _EntryGroup:
-    """Entries of one caller on their way: all together at first, each alone when some have failed."""
+    """Entries of one pending write: all of them at first, single ones after a failure."""
 
-    __slots__ = ("entries", "error", "mutations", "size", "ticket", "tries", "waits")
+    __slots__ = ("attempts", "entries", "error", "mutations", "size", "waits", "write")
 
-    def __init__(self, entries: Sequence[Entry], ticket: _PendingWrite) -> None:
+    def __init__(self, entries: Sequence[Entry], write: _PendingWrite) -> None:
         self.entries = entries
         self.size = sum([len(entry.wire) for entry in entries])
         self.mutations = sum([entry.mutations for entry in entries])
-        self.ticket = ticket
-        self.tries = 0
+        self.write = write
+        self.attempts = 0
         self.waits: Iterator[float] | None = None
         self.error: Exception | None = None
 
     def singles(self) -> list[_EntryGroup]:
-        """Return a parcel for each entry."""
+        """Return a group for each entry."""
         if len(self.entries) == 1:
             return [self]
-        return [_EntryGroup([entry], self.ticket) for entry in self.entries]
+        return [_EntryGroup([entry], self.write) for entry in self.entries]
 
     def next_wait(self, deadline: float) -> float:
+        """Count an attempt and return the seconds to wait before the next one."""
         if self.waits is None:
             self.waits = retry.waits(deadline)
-        self.tries += 1
+        self.attempts += 1
         return next(self.waits)
 
 
-def _refused(error: Exception | None) -> bool:
+def _is_invalid(error: Exception | None) -> bool:
     return isinstance(error, CallError) and error.code is StatusCode.INVALID_ARGUMENT

@@ -1,9 +1,8 @@
-"""Chunks of cells as columns: for answers of ReadRows in which each chunk is one whole cell, as almost all are.
+"""Chunks as columns: for ReadRows responses in which each chunk is a complete cell, as in nearly all of them.
 
-A day of a million events is a million chunks, and an object for each with a call for each of its fields would take
-most of a run's time. Messages put together on the wire are one message whose repeated fields have the elements of all.
-So chunks, one behind the other, are read as one message of columns, and what has to hold of each chunk is seen of the
-columns. With that a cell takes a third of the time.
+A day of a million events is a million chunks, and an object per chunk would take most of a run's time. Concatenated
+protobuf messages are one message whose repeated fields contain the elements of all of them. So the concatenated chunks
+are parsed as one message of columns, in a third of the time per cell.
 """
 
 from __future__ import annotations
@@ -14,11 +13,12 @@ from typing import NamedTuple
 
 from shared.bigtable.bigtable_pb2 import BytesValue, CellChunk, Columns, StringValue
 
-_KEY_TAG, _FAMILY_TAG = 0x0A, 0x12  # what a chunk begins with that has a row key, or no key but a family
+# First byte of a chunk with a row key, and of a chunk without a key but with a family.
+_KEY_TAG, _FAMILY_TAG = 0x0A, 0x12
 
 
 class CellRun(NamedTuple):
-    """Neighbouring cells of one row and family: how many, and whether the row is whole then."""
+    """Consecutive cells of one row and family: their number, and whether the row is complete after them."""
 
     key: bytes
     family: str
@@ -26,8 +26,8 @@ class CellRun(NamedTuple):
     committed: bool
 
 
-class Plain(NamedTuple):
-    """Whole cells as columns."""
+class PlainCells(NamedTuple):
+    """Complete cells as columns."""
 
     runs: list[CellRun]
     qualifiers: list[bytes]
@@ -35,16 +35,16 @@ class Plain(NamedTuple):
     values: list[bytes]
 
 
-def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> Plain | None:
-    """Return chunks as columns; None if they aren't all whole cells with a qualifier, a time, a value and no labels.
+def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> PlainCells | None:
+    """Return chunks as columns; None unless all are complete cells with a qualifier, a timestamp and no labels.
 
     Args:
-        chunks: as they are on the wire.
-        key: of the row that is begun already; empty if none is.
+        chunks: serialized.
+        key: of the incomplete row before them; empty if there is none.
         family: of its last cell.
     """
     columns = Columns.FromString(b"".join(chunks))
-    values = list(columns.value) or [b""] * len(chunks)  # a filter can take the values away
+    values = list(columns.value) or [b""] * len(chunks)  # a filter can strip the values
     if not len(columns.qualifier) == len(columns.timestamp_micros) == len(values) == len(chunks):
         return None
     if not chunks or columns.value_size or columns.reset_row or columns.labels:
@@ -52,17 +52,17 @@ def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> Plain 
     runs = _runs(chunks, columns, key, family)
     if runs is None:
         return None
-    return Plain(runs, _unwrapped(list(columns.qualifier)), list(columns.timestamp_micros), values)
+    return PlainCells(runs, _unwrapped(list(columns.qualifier)), list(columns.timestamp_micros), values)
 
 
 def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None) -> list[CellRun] | None:
-    """Return the runs of chunks; None if they aren't plainly told, or can't be."""
-    told = _told(chunks, list(columns.row_key), list(columns.family_name))
-    if told is None:
+    """Return the runs of chunks; None if their row keys and families don't fit together."""
+    named = _named_runs(chunks, list(columns.row_key), list(columns.family_name))
+    if named is None:
         return None
     runs: list[CellRun] = []
     stop, inside = 0, bool(key)
-    for (new_key, new_family), cells in told:
+    for (new_key, new_family), cells in named:
         if inside == bool(new_key and new_key != key):
             return None
         key = new_key or key
@@ -70,32 +70,32 @@ def _runs(chunks: list[bytes], columns: Columns, key: bytes, family: str | None)
         if family is None:
             return None
         stop += cells
-        # The last chunk of a run alone can be the end of its row; an end before that makes one more than are found.
+        # Only the last chunk of a run may commit its row. The final count finds any other commit.
         inside = not CellChunk.FromString(chunks[stop - 1]).commit_row
         runs.append(CellRun(key, family, cells, not inside))
     return runs if sum(run.committed for run in runs) == len(columns.commit_row) else None
 
 
-def _told(
+def _named_runs(
     chunks: list[bytes], keys: list[bytes], families: list[bytes]
 ) -> list[tuple[tuple[bytes, bytes], int]] | None:
-    """Return ((key, family), how many cells) as chunks tell them, empty where they tell of nothing new.
+    """Return ((key, family), number of cells) of each run; key and family are empty where they don't change.
 
-    The emulator tells key and family in every chunk, Bigtable each where it begins. A chunk's fields come in the order
-    of their numbers, so one that tells something new begins with it; None if there is more than is found so.
+    The emulator repeats key and family in every chunk; Bigtable sends each where it changes. Fields are serialized in
+    the order of their numbers, so a chunk that changes them begins with them. Return None if that doesn't hold.
     """
     if len(keys) == len(families) == len(chunks):
         return [(named, len(list(cells))) for named, cells in groupby(zip(keys, families, strict=True))]
-    cell_keys = [cell_key for cell_key, chunk in enumerate(chunks) if chunk[0] in (_KEY_TAG, _FAMILY_TAG)]
-    new_key = [chunks[cell_key][0] == _KEY_TAG for cell_key in cell_keys]
-    if len(families) != len(cell_keys) or len(keys) != sum(new_key):
+    starts = [index for index, chunk in enumerate(chunks) if chunk[0] in (_KEY_TAG, _FAMILY_TAG)]
+    new_key = [chunks[start][0] == _KEY_TAG for start in starts]
+    if len(families) != len(starts) or len(keys) != sum(new_key):
         return None
     next_key = iter(keys)
     named = [(next(next_key) if new else b"", family) for new, family in zip(new_key, families, strict=True)]
-    if cell_keys[:1] != [0]:
+    if starts[:1] != [0]:
         named.insert(0, (b"", b""))
-        cell_keys.insert(0, 0)
-    sizes = (stop - start for start, stop in pairwise((*cell_keys, len(chunks))))
+        starts.insert(0, 0)
+    sizes = (stop - start for start, stop in pairwise((*starts, len(chunks))))
     return list(zip(named, sizes, strict=True))
 
 
@@ -105,7 +105,7 @@ def _family(wrapped: bytes) -> str:
 
 
 def _unwrapped(wrapped: list[bytes]) -> list[bytes]:
-    """Return the texts in wrappers: behind the field's number and the length, a byte each for texts below 128."""
+    """Return the contents of serialized BytesValues; below 128 bytes they follow two bytes, tag and length."""
     if max(map(len, wrapped)) < 130:
         return [each[2:] for each in wrapped]
     return [BytesValue.FromString(each).value for each in wrapped]

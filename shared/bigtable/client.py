@@ -1,4 +1,4 @@
-"""The connection of one process to its Bigtable instance: made on first use, kept for the process's life."""
+"""The connection of a process to its Bigtable instance; it connects on first use and stays open."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
-from shared.bigtable import mutations
 from shared.bigtable.batcher import Batcher, Send
-from shared.bigtable.mutations import Entry, Mutations
+from shared.bigtable.mutations import Entry, Mutations, mutate_rows
 from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import Row
 from shared.bigtable.transport import Transport
@@ -21,53 +20,53 @@ EVENTS, REJECTED, AGGREGATES, STATE = "events", "rejected", "aggregates", "state
 
 
 class Bigtable:
-    """Reads and writes the tables; belongs to the event loop in which it is used first."""
+    """Reads and writes tables; belongs to the event loop of its first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
         self._transport: Transport | None = None
-        self._commits: dict[str, Batcher] = {}
+        self._batchers: dict[str, Batcher] = {}
 
     @property
     def store_deadline(self) -> float:
-        """Seconds until a write that isn't acknowledged is given up."""
+        """Seconds until a write that isn't acknowledged fails."""
         return self._settings.store_deadline
 
     async def write(self, table: str, mutations: Mutations) -> None:
-        """Store mutations; returns when Bigtable has acknowledged all of them.
+        """Write mutations; return when Bigtable has acknowledged all of them.
 
         Raises:
-            StoreUnavailableError, OverloadedError: another try may succeed.
-            StoreRefusedError: refused for good.
+            StoreUnavailableError, OverloadedError: a retry may succeed.
+            StoreRefusedError: refused permanently.
         """
-        await self._commit(table).commit(mutations.entries())
+        await self._batcher(table).write(mutations.entries())
 
     def begin_write(self, table: str, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
-        """Begin to store entries; `done` will have the result when all are acknowledged, or an error of `write`.
+        """Begin to write entries; `done` gets the result when all are acknowledged, or an error of `write`.
 
         Raises:
-            OverloadedError: too much is waiting already.
+            OverloadedError: too many bytes are pending.
         """
-        self._commit(table).begin(entries, done, result)
+        self._batcher(table).begin_write(entries, done, result)
 
-    def _commit(self, table: str) -> Batcher:
-        commit = self._commits.get(table)
-        if commit is None:
-            commit = self._commits[table] = Batcher(
-                self._sender(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
+    def _batcher(self, table: str) -> Batcher:
+        batcher = self._batchers.get(table)
+        if batcher is None:
+            batcher = self._batchers[table] = Batcher(
+                self._send(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
             )
-        return commit
+        return batcher
 
     async def read(self, table: str, scan: Scan) -> AsyncGenerator[Row]:
-        """Read rows; errors as those of `reader.read`."""
+        """Yield rows one by one; raises like `read_rows`."""
         async with aclosing(self.read_batches(table, scan)) as batches:
             async for rows in batches:
                 for row in rows:
                     yield row
 
     def read_batches(self, table: str, scan: Scan) -> AsyncGenerator[list[Row]]:
-        """Read rows, some at once as they come, which is cheaper for who reads very many; errors as with `read`."""
+        """Yield rows in batches as they arrive, cheaper than `read` for many rows; raises like `read_rows`."""
         return read_rows(
             self._connected(),
             self._name(table),
@@ -77,14 +76,14 @@ class Bigtable:
         )
 
     async def row(self, table: str, key: bytes) -> Row | None:
-        """Read one row; None if there is none."""
+        """Return one row; None if it doesn't exist."""
         rows = [row async for row in self.read(table, Scan(keys=[key]))]
         return rows[0] if rows else None
 
     async def close(self) -> None:
-        """End the connection when the transport under way are done."""
-        for commit in self._commits.values():
-            await commit.drained()
+        """Close the connection after the requests in flight."""
+        for batcher in self._batchers.values():
+            await batcher.drain()
         if self._transport is not None:
             await self._transport.close()
             self._transport = None
@@ -92,9 +91,9 @@ class Bigtable:
     def _name(self, table: str) -> str:
         return f"{self._instance}/tables/{table}"
 
-    def _sender(self, table: str) -> Send:
+    def _send(self, table: str) -> Send:
         async def send(entries: Sequence[Entry], timeout: float) -> list[Exception | None]:
-            return await mutations.send(self._connected(), table, self._settings.app_profile, entries, timeout)
+            return await mutate_rows(self._connected(), table, self._settings.app_profile, entries, timeout)
 
         return send
 

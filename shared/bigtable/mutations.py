@@ -1,7 +1,7 @@
-"""Mutations to cells as the bytes that Bigtable takes, and the call that sends them.
+"""Mutations of cells in serialized form, and the MutateRows call that sends them.
 
-Values for cells, which is what events become, are written as protobuf bytes, a column of a hundred at a time: messages
-and their serialization take 1.6 times as long, which is a tenth of the time that an event takes on its whole way.
+SetCell mutations are encoded as protobuf bytes for many cells at once. Protobuf objects take 1.6 times as long, which
+is a tenth of the whole time of an event.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from grpc.aio import AioRpcError
 from shared.bigtable.bigtable_pb2 import MutateRowsRequest, MutateRowsResponse, Mutation, Outcome, Outcomes, Times
 from shared.bigtable.transport import CallError, Transport
 
-# In one entry. A call may have 100,000 (https://cloud.google.com/bigtable/quotas#limits-operations), and the emulator
-# takes more, so a row of many small events is cut here.
+# A row with more mutations becomes several entries. A request may have 100,000 mutations
+# (https://cloud.google.com/bigtable/quotas#limits-operations); the emulator accepts more.
 MAX_MUTATIONS_PER_ENTRY = 20_000
 
-# What an entry has that the server's answer doesn't mention.
-UNANSWERED = CallError(StatusCode.UNAVAILABLE, "the answer doesn't mention this entry")
+# The result of an entry that no response mentions.
+UNMENTIONED = CallError(StatusCode.UNAVAILABLE, "no response mentions this entry")
 
 _CODES = {code.value[0]: code for code in StatusCode}
 
 
 class Entry(NamedTuple):
-    """Mutations of one row, which Bigtable makes all or none.
+    """Mutations of one row, which Bigtable applies atomically.
 
     Attributes:
-        wire: a request with this entry alone, serialized; several, one behind the other, are a request with them all.
-        mutations: how many mutations.
+        wire: a serialized request with this entry alone; concatenated ones are a request with all their entries.
+        mutations: number of mutations.
     """
 
     wire: bytes
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 def _varint(number: int) -> bytes:
-    """Return a number as protobuf does (https://protobuf.dev/programming-guides/encoding/#varints)."""
+    """Return the varint of a number (https://protobuf.dev/programming-guides/encoding/#varints)."""
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)
@@ -50,131 +50,131 @@ def _varint(number: int) -> bytes:
     return bytes(parts)
 
 
-class _Heads:
-    """What stands before a field's bytes, its number and kind and how many they are; made beforehand for short ones."""
+class _FieldHeaders:
+    """Tag and length of a length-delimited field; those of short contents are precomputed."""
 
     def __init__(self, *tags: bytes) -> None:
-        """Prepare for a field, or for one that is in another and all that is in it."""
+        """Prepare for the tag of a field, or for the tags of fields nested in each other, the outermost first."""
         self._tags = tags[::-1]
-        self._made = [self._make(length) for length in range(2_048)]
+        self._precomputed = [self._make(length) for length in range(2_048)]
 
-    def of(self, texts: Sequence[bytes]) -> list[bytes]:
-        """Return the head of each text."""
-        made, lengths = self._made, list(map(len, texts))
-        if max(lengths) < len(made):
-            return list(map(made.__getitem__, lengths))
-        return [made[length] if length < len(made) else self._make(length) for length in lengths]
+    def of(self, contents: Sequence[bytes]) -> list[bytes]:
+        """Return the header of each content."""
+        precomputed, lengths = self._precomputed, list(map(len, contents))
+        if max(lengths) < len(precomputed):
+            return list(map(precomputed.__getitem__, lengths))
+        return [precomputed[length] if length < len(precomputed) else self._make(length) for length in lengths]
 
     def _make(self, length: int) -> bytes:
-        head = b""
+        header = b""
         for tag in self._tags:
-            head = tag + _varint(length + len(head)) + head
-        return head
+            header = tag + _varint(length + len(header)) + header
+        return header
 
 
 # Entry: row_key = 1; SetCell: family_name = 1
-_ROW_KEY = _FAMILY = _Heads(b"\x0a")
+_ROW_KEY = _FAMILY = _FieldHeaders(b"\x0a")
 # MutateRowsRequest: entries = 2; Entry: mutations = 2; SetCell: column_qualifier = 2
-_ENTRY = _CHANGE = _QUALIFIER = _Heads(b"\x12")
+_ENTRY = _MUTATION = _QUALIFIER = _FieldHeaders(b"\x12")
 # SetCell: value = 4
-_VALUE = _Heads(b"\x22")
-# Entry: mutations = 2, and in it Mutation: set_cell = 1
-_CELL = _Heads(b"\x12", b"\x0a")
+_VALUE = _FieldHeaders(b"\x22")
+# Entry: mutations = 2, which contains Mutation: set_cell = 1
+_SET_CELL = _FieldHeaders(b"\x12", b"\x0a")
 
 
-def _times(micros: Sequence[int]) -> list[bytes]:
-    """Return of each cell the field that has its time."""
+def _timestamps(micros: Sequence[int]) -> list[bytes]:
+    """Return the serialized field `timestamp_micros` of each cell."""
     if min(micros) < 1 << 49 or max(micros) >= 1 << 56:
         return [b"\x18" + _varint(each) for each in micros]
-    # From 1987 to 4253 a time has eight bytes, and one for the field's number.
+    # From 1987 to 4253 a timestamp takes eight bytes, and its tag one.
     fields = Times(timestamp_micros=micros).SerializeToString()
     return [fields[start : start + 9] for start in range(0, len(fields), 9)]
 
 
 class Mutations:
-    """Mutations to cells; those of a row are made in the order in which they are told."""
+    """Mutations of cells; those of a row are applied in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._row_keys: list[bytes] = []  # of each change
-        self._changes: list[bytes] = []
+        self._row_keys: list[bytes] = []  # of each mutation
+        self._mutations: list[bytes] = []
 
     def set_cell(self, row_key: bytes, family: str, qualifier: bytes, micros: int, value: bytes) -> None:
-        """Put a value into a cell.
+        """Add a SetCell.
 
         Args:
-            row_key: the row.
-            family: the column family.
-            qualifier: the column in it.
-            micros: the cell's time in microseconds since 1970, a whole number of milliseconds.
-            value: what to put there.
+            row_key: of the row.
+            family: of the column.
+            qualifier: of the column.
+            micros: the cell's timestamp in microseconds since 1970, a whole number of milliseconds.
+            value: of the cell.
         """
         self.set_cells(family, [(row_key, qualifier, micros)], [value])
 
     def set_cells(self, family: str, cell_keys: Sequence[tuple[bytes, bytes, int]], values: Sequence[bytes]) -> None:
-        """Set cells of a family; a cell key is row, qualifier and time as `set_cell` takes them."""
+        """Add a SetCell for each value; a cell key is (row key, qualifier, micros) as `set_cell` takes them."""
         if not cell_keys:
             return
         row_keys, qualifiers, micros = zip(*cell_keys, strict=True)
         families = [_FAMILY.of([family.encode()])[0] + family.encode()] * len(cell_keys)
-        heads, value_heads = _QUALIFIER.of(qualifiers), _VALUE.of(values)
-        fields = zip(families, heads, qualifiers, _times(micros), value_heads, values, strict=True)
+        headers, value_headers = _QUALIFIER.of(qualifiers), _VALUE.of(values)
+        fields = zip(families, headers, qualifiers, _timestamps(micros), value_headers, values, strict=True)
         cells = list(map(b"".join, fields))
         self._row_keys += row_keys
-        self._changes += map(add, _CELL.of(cells), cells)
+        self._mutations += map(add, _SET_CELL.of(cells), cells)
 
     def delete_cells(self, row_key: bytes, family: str, qualifier: bytes, start: int = 0, end: int = 0) -> None:
-        """Delete a column's cells of the times [start, end), in microseconds; an `end` of 0 has no end."""
-        change = Mutation()
-        change.delete_from_column.family_name = family
-        change.delete_from_column.column_qualifier = qualifier
-        change.delete_from_column.time_range.start_timestamp_micros = start
-        change.delete_from_column.time_range.end_timestamp_micros = end
-        self._add(row_key, change)
+        """Add the deletion of a column's cells in [start, end), microseconds since 1970; an `end` of 0 is unbounded."""
+        mutation = Mutation()
+        mutation.delete_from_column.family_name = family
+        mutation.delete_from_column.column_qualifier = qualifier
+        mutation.delete_from_column.time_range.start_timestamp_micros = start
+        mutation.delete_from_column.time_range.end_timestamp_micros = end
+        self._add(row_key, mutation)
 
     def delete_row(self, row_key: bytes) -> None:
-        """Delete a whole row."""
+        """Add the deletion of a row."""
         self._add(row_key, Mutation(delete_from_row=Mutation.DeleteFromRow()))
 
-    def _add(self, row_key: bytes, change: Mutation) -> None:
-        content = change.SerializeToString()
+    def _add(self, row_key: bytes, mutation: Mutation) -> None:
+        content = mutation.SerializeToString()
         self._row_keys.append(row_key)
-        self._changes.append(_CHANGE.of([content])[0] + content)
+        self._mutations.append(_MUTATION.of([content])[0] + content)
 
     def entries(self) -> list[Entry]:
-        """Return an entry a row, or several for a row of more than `MAX_MUTATIONS_PER_ENTRY` mutations."""
+        """Return an entry per row; a row of more than `MAX_MUTATIONS_PER_ENTRY` mutations has several."""
         if len(set(self._row_keys)) == len(self._row_keys):
-            return self.entries_one_by_one()
-        return _entries(*_by_row(self._row_keys, self._changes))
+            return self.single_entries()
+        return _entries(*_by_row(self._row_keys, self._mutations))
 
-    def entries_one_by_one(self) -> list[Entry]:
-        """Return an entry a change, in the order in which they were told."""
-        return _entries(self._row_keys, self._changes, [1] * len(self._changes)) if self._changes else []
+    def single_entries(self) -> list[Entry]:
+        """Return an entry per mutation, in the order in which they were added."""
+        return _entries(self._row_keys, self._mutations, [1] * len(self._mutations)) if self._mutations else []
 
     def __len__(self) -> int:
-        return len(self._changes)
+        return len(self._mutations)
 
 
 def _entries(row_keys: Sequence[bytes], mutations: Sequence[bytes], counts: Sequence[int]) -> list[Entry]:
-    """Return an entry for each row key, with so many mutations, which are one behind the other already."""
+    """Return an entry for each row key, its concatenated mutations and their number."""
     contents = list(map(b"".join, zip(_ROW_KEY.of(row_keys), row_keys, mutations, strict=True)))
     wires = map(add, _ENTRY.of(contents), contents)
     return list(map(tuple.__new__, repeat(Entry), zip(wires, counts, strict=True)))  # twice as fast as Entry(...)
 
 
 def _by_row(row_keys: list[bytes], mutations: list[bytes]) -> tuple[list[bytes], list[bytes], list[int]]:
-    """Put mutations of the same row together, as many as an entry may have; returns how many they are, too."""
+    """Return row keys, the concatenated mutations of each and their number, within the limit of an entry."""
     rows: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    for row_key, change in zip(row_keys, mutations, strict=True):
-        rows[row_key].append(change)
+    for row_key, mutation in zip(row_keys, mutations, strict=True):
+        rows[row_key].append(mutation)
     parts = [
-        (row_key, together[start : start + MAX_MUTATIONS_PER_ENTRY])
-        for row_key, together in rows.items()
-        for start in range(0, len(together), MAX_MUTATIONS_PER_ENTRY)
+        (row_key, of_row[start : start + MAX_MUTATIONS_PER_ENTRY])
+        for row_key, of_row in rows.items()
+        for start in range(0, len(of_row), MAX_MUTATIONS_PER_ENTRY)
     ]
     return [row_key for row_key, _ in parts], [b"".join(part) for _, part in parts], [len(part) for _, part in parts]
 
 
-async def send(
+async def mutate_rows(
     transport: Transport, table: str, app_profile: str, entries: Sequence[Entry], timeout: float
 ) -> list[Exception | None]:
     """Send entries in one MutateRows call.
@@ -187,34 +187,34 @@ async def send(
         timeout: seconds for the call.
 
     Returns:
-        For every entry None if it is stored, else why it isn't. An entry that the answer doesn't mention isn't stored.
+        None for each entry that is stored, otherwise its error. An entry that no response mentions isn't stored.
     """
     head = MutateRowsRequest(table_name=table, app_profile_id=app_profile).SerializeToString()
     request = head + b"".join([entry.wire for entry in entries])
-    results: list[Exception | None] = [UNANSWERED] * len(entries)
+    results: list[Exception | None] = [UNMENTIONED] * len(entries)
     try:
-        async for answer in transport.mutate_rows(request, table, app_profile, timeout):
-            if (stored := _all_stored(answer)) is not None:
+        async for response in transport.mutate_rows(request, table, app_profile, timeout):
+            if (stored := _stored_entries(response)) is not None:
                 for index in stored:
                     results[index] = None
                 continue
-            for entry in MutateRowsResponse.FromString(answer).entries:
+            for entry in MutateRowsResponse.FromString(response).entries:
                 status = entry.status
                 results[entry.index] = CallError(_CODES[status.code], status.message) if status.code else None
     except (AioRpcError, ConnectionError) as caught:
         error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
-        return [error if result is UNANSWERED else result for result in results]
+        return [error if result is UNMENTIONED else result for result in results]
     return results
 
 
-def _all_stored(answer: bytes) -> list[int] | None:
-    """Return which entries an answer mentions if all of these are stored, as nearly always; None if any isn't.
+def _stored_entries(response: bytes) -> list[int] | None:
+    """Return the indexes of a response if all of them are stored; None if any has failed.
 
-    Read as columns, an answer takes a quarter of the time that a message for each entry does.
+    Reading a response as columns takes a quarter of the time of a message per entry.
     """
-    entries = Outcome.FromString(answer).entries
+    entries = Outcome.FromString(response).entries
     outcomes = Outcomes.FromString(b"".join(entries))
     indexes = list(outcomes.index)
     if len(indexes) < len(entries):
-        indexes.append(0)  # which isn't written, being protobuf's default
+        indexes.append(0)  # protobuf omits the default
     return None if any(outcomes.status) or len(indexes) != len(entries) else indexes

@@ -1,4 +1,4 @@
-"""Scans of a table: what to read, and streams that go on where they broke."""
+"""Scans of a table; an interrupted stream resumes after its last complete row."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from shared.bigtable.transport import CallError, Transport
 
 Filter = RowFilter
 
-# Bigtable serves reverse scans to clients that say they can follow them (google.bigtable.v2.FeatureFlags).
+# Bigtable serves reverse scans to clients that declare support (google.bigtable.v2.FeatureFlags).
 _REVERSE_SCANS = (
     ("bigtable-features", base64.urlsafe_b64encode(FeatureFlags(reverse_scans=True).SerializeToString()).decode()),
 )
 
-# Bytes of answers that are taken in together.
-_TOGETHER = 64 * 1024
+# Bytes of responses that are merged at once.
+_MERGE_BYTES = 64 * 1024
 
 
 class Scan:
-    """What to read of a table: rows by key, ranges of rows, and how to filter them.
+    """Rows to read, by key and by range, and their filter.
 
     Attributes:
         keys: of single rows.
-        ranges: (first key, first key behind) pairs.
-        filter: protobuf `RowFilter`; everything when None.
-        limit: rows; 0 for all.
-        reverse: from the last key to the first.
+        ranges: pairs of start key (inclusive) and end key (exclusive).
+        filter: protobuf `RowFilter`; None for all cells.
+        limit: number of rows; 0 for all.
+        reverse: whether to read from the last key to the first.
     """
 
     def __init__(
@@ -67,51 +67,51 @@ class Scan:
         return request
 
     def after(self, key: bytes, rows: int) -> Scan | None:
-        """Return what is left to read when the rows up to `key`, `rows` of them, are there; None if nothing is."""
+        """Return the scan of the rows after `key`, where `rows` rows have been read; None if none remain."""
         limit = self.limit - rows
         if self.limit and limit <= 0:
             return None
         if self.reverse:
-            left_keys = [each for each in self.keys if each < key]
-            left = [(start, min(end, key)) for start, end in self.ranges if start < key]
+            keys = [each for each in self.keys if each < key]
+            ranges = [(start, min(end, key)) for start, end in self.ranges if start < key]
         else:
-            left_keys = [each for each in self.keys if each > key]
-            left = [(max(start, key + b"\0"), end) for start, end in self.ranges if key + b"\0" < end]
-        if not left_keys and not left:
+            keys = [each for each in self.keys if each > key]
+            ranges = [(max(start, key + b"\0"), end) for start, end in self.ranges if key + b"\0" < end]
+        if not keys and not ranges:
             return None
-        return Scan(keys=left_keys, ranges=left, filter=self.filter, limit=max(limit, 0), reverse=self.reverse)
+        return Scan(keys=keys, ranges=ranges, filter=self.filter, limit=max(limit, 0), reverse=self.reverse)
 
 
 async def read_rows(
     transport: Transport, table: str, app_profile: str, scan: Scan, *, deadline: float
 ) -> AsyncGenerator[list[Row]]:
-    """Read rows, some at once as they come; a stream that breaks goes on behind the last whole row.
+    """Yield rows in batches as they arrive; an interrupted stream resumes after the last complete row.
 
     Args:
         transport: to the server.
         table: full name of the table.
         app_profile: empty for the instance's default.
-        scan: what to read; without keys and ranges, nothing.
-        deadline: seconds without any progress until it is given up.
+        scan: without keys and ranges it yields nothing.
+        deadline: seconds without progress until the read fails.
 
     Raises:
         StoreUnavailableError: no progress within the deadline.
         StoreRefusedError: no such table, no permission.
     """
-    left: Scan | None = scan if scan.keys or scan.ranges else None
+    remaining: Scan | None = scan if scan.keys or scan.ranges else None
     loop = asyncio.get_running_loop()
     give_up = loop.time() + deadline
     waits = retry.waits(deadline)
-    while left is not None:
-        merger = RowMerger(reverse=left.reverse)
+    while remaining is not None:
+        merger = RowMerger(reverse=remaining.reverse)
         count = 0
-        request = left.request(table, app_profile).SerializeToString()
-        stream = transport.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if left.reverse else ())
+        request = remaining.request(table, app_profile).SerializeToString()
+        stream = transport.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if remaining.reverse else ())
         try:
-            answers, end = aiter(stream), None
+            responses, end = aiter(stream), None
             while end is None:
-                data, end = await _some(answers)
-                rows, invalid = _whole_rows(merger, data)
+                data, end = await _next_responses(responses)
+                rows, invalid = _complete_rows(merger, data)
                 count += len(rows)
                 if rows:
                     yield rows
@@ -123,48 +123,48 @@ async def read_rows(
         except (AioRpcError, ConnectionError, InvalidChunkError) as caught:
             error = CallError.of(caught) if isinstance(caught, AioRpcError) else caught
             if merger.last_key is not None:
-                left = left.after(merger.last_key, count)
+                remaining = remaining.after(merger.last_key, count)
                 give_up = loop.time() + deadline
                 waits = retry.waits(deadline)
-            if left is None:
+            if remaining is None:
                 return
             broken = isinstance(error, InvalidChunkError) or retry.is_transient(error)
             wait = next(waits)
             if not broken or loop.time() + wait > give_up:
-                raise retry.translated(error, f"reading {table.rpartition('/')[2]}") from caught
+                raise retry.translate(error, f"reading {table.rpartition('/')[2]}") from caught
             await asyncio.sleep(wait)
         finally:
-            stream.cancel()  # a reader that has enough must not leave the server sending
+            stream.cancel()  # the reader may have stopped early
 
 
-async def _some(answers: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:
-    """Return some answers, one behind the other, and what ended them; None if more will come.
+async def _next_responses(responses: AsyncIterator[bytes]) -> tuple[bytes, Exception | None]:
+    """Return concatenated responses, and the exception that ended the stream or None.
 
-    Answers put together on the wire are one. The emulator sends a row in each, and what an answer costs beside its
-    cells is half of the time that taking in a day of small rows takes.
+    Concatenated protobuf messages are one message. The emulator sends one row in each response, and merging responses
+    one by one takes twice the time.
     """
-    some: list[bytes] = []
+    responses_read: list[bytes] = []
     size = 0
     try:
-        while size < _TOGETHER:
-            some.append(await anext(answers))
-            size += len(some[-1])
-    except Exception as end:  # what came before it is good
-        return b"".join(some), end
-    return b"".join(some), None
+        while size < _MERGE_BYTES:
+            responses_read.append(await anext(responses))
+            size += len(responses_read[-1])
+    except Exception as end:  # the responses before it are valid
+        return b"".join(responses_read), end
+    return b"".join(responses_read), None
 
 
-def _whole_rows(merger: RowMerger, data: bytes) -> tuple[list[Row], Exception | None]:
-    """Return the rows that some answers complete, and what is wrong with these answers; what came before it is good."""
+def _complete_rows(merger: RowMerger, data: bytes) -> tuple[list[Row], Exception | None]:
+    """Return the rows that responses complete, and their error or None; rows before the error are valid."""
     rows: list[Row] = []
     try:
         for row in merger.add(data):
-            rows.append(row)  # noqa: PERF402 - list() would have none when there is an error behind them
+            rows.append(row)  # noqa: PERF402 - list() would lose the rows before an error
     except InvalidChunkError as error:
         return rows, error
     return rows, None
 
 
 def prefix_end(prefix: bytes) -> bytes:
-    """Return the first key behind all keys with that prefix, whose last byte has to be below 255."""
+    """Return the first key after all keys with a prefix; the prefix must not end in the byte 255."""
     return prefix[:-1] + bytes([prefix[-1] + 1])

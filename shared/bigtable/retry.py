@@ -1,4 +1,4 @@
-"""Which errors of calls another try may mend, and how long to wait before it."""
+"""The retry policy: which errors are transient, and the waits between attempts."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from shared.bigtable.transport import CallError
 from shared.errors import SluiceError, StoreRefusedError, StoreUnavailableError
 
 _TRANSIENT = {
-    StatusCode.UNAVAILABLE,  # a lost connection, too
+    StatusCode.UNAVAILABLE,  # includes lost connections
     StatusCode.INTERNAL,
     StatusCode.DEADLINE_EXCEEDED,
     StatusCode.RESOURCE_EXHAUSTED,
     StatusCode.ABORTED,
 }
 
-# Seconds. The first wait is about one round trip; five seconds at most, so that the end of an outage is noticed soon.
+# Seconds. The first wait is about one round trip. The limit bounds the time between the end of an outage and a retry.
 INITIAL_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.05, 5.0
 
-# At most that share of a deadline is waited at once, so that the last try isn't long before its end.
-_SHARE = 0.1
+# The largest share of a deadline that one wait takes, so that the last attempt is close to the deadline.
+_MAX_WAIT_SHARE = 0.1
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether another try may succeed; what fails below gRPC is a ConnectionError."""
+    """Return whether a retry may succeed; an error below gRPC is a ConnectionError."""
     return error.code in _TRANSIENT if isinstance(error, CallError) else isinstance(error, ConnectionError)
 
 
 def waits(deadline: float) -> Iterator[float]:
-    """Yield the waits between tries, in seconds: at random, up to a bound that doubles each time.
+    """Yield the seconds to wait between attempts: random, up to a bound that doubles each time.
 
     Args:
-        deadline: seconds until trying ends.
+        deadline: seconds of all attempts together.
     """
-    longest = min(MAX_WAIT_SECONDS, deadline * _SHARE)
+    longest = min(MAX_WAIT_SECONDS, deadline * _MAX_WAIT_SHARE)
     bound = INITIAL_WAIT_SECONDS
     while True:
         yield random.uniform(0, min(bound, longest))  # noqa: S311 - jitter, no secret
         bound = min(bound * 2, MAX_WAIT_SECONDS)
 
 
-def translated(error: Exception, doing: str) -> SluiceError:
-    """Return an error as one of ours.
+def translate(error: Exception, doing: str) -> SluiceError:
+    """Return the project's error for the error of a call.
 
     Args:
-        error: what happened.
-        doing: what was being done, such as "writing to table events".
+        error: of the call.
+        doing: what failed, such as "writing to table events".
     """
     kind = type(error).__name__
     text = f"{doing}: {error}" if isinstance(error, CallError) else f"{doing}: {kind}: {str(error) or kind}"

@@ -1,9 +1,9 @@
-"""Rows out of the answers that ReadRows streams: each a number of chunks, which are cells or parts of one.
+"""Merging of ReadRows responses into rows; a response consists of chunks, each a cell or a part of one.
 
-`RowMerger` follows Google's conformance cases for ReadRows; everything a broken server could send that they call an
-error is an `InvalidChunkError` here.
+`RowMerger` passes Google's conformance cases for ReadRows. Their error cases raise `InvalidChunkError`.
 
-`shared.bigtable.chunk_columns` merges plain responses, nearly all of them, as columns. Others are merged by the chunk.
+`shared.bigtable.chunk_columns` reads the chunks of plain responses, nearly all of them, as columns. The chunks of other
+responses are merged one by one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from shared.bigtable.bigtable_pb2 import Answer, CellChunk
-from shared.bigtable.chunk_columns import Plain, plain_columns
+from shared.bigtable.chunk_columns import PlainCells, plain_columns
 
 
 class Cell(NamedTuple):
-    """One cell; `micros` is its time in microseconds since 1970."""
+    """A cell; `micros` is its timestamp in microseconds since 1970."""
 
     family: str
     qualifier: bytes
@@ -30,9 +30,9 @@ class Cell(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """One whole row, as the columns of its cells: by family (in no order), qualifier, and newest first.
+    """A complete row. Its cells are columns: grouped by family (in any order), sorted by qualifier, newest first.
 
-    A day has millions of cells, and who goes through columns needs no object for each.
+    A day has millions of cells; a reader of the columns needs no object per cell.
     """
 
     key: bytes
@@ -44,63 +44,63 @@ class Row:
 
     @property
     def cells(self) -> list[Cell]:
-        """The cells one by one."""
+        """The cells as objects."""
         return list(map(Cell, self.families, self.qualifiers, self.micros, self.values, self.labels))
 
 
 class InvalidChunkError(Exception):
-    """The server sent chunks that make no rows."""
+    """The server sent chunks that don't form rows."""
 
 
 class RowMerger:
-    """Makes rows of answers; a chunk is a cell, a part of one, or the word that a row is whole or to be forgotten.
+    """Merges the chunks of responses into rows.
 
     Attributes:
-        last_key: of the last whole row, or up to which the server has found none; None before there is one.
+        last_key: of the last complete row or scanned key; None before the first.
     """
 
     def __init__(self, *, reverse: bool = False) -> None:
         self._reverse = reverse
         self.last_key: bytes | None = None
-        self._forget()
+        self._clear()
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._row = Row(b"")
         self._family: str | None = None
         self._qualifier: bytes | None = None
         self._micros = 0
         self._labels: tuple[str, ...] = ()
         self._parts: list[bytes] = []
-        self._in_parts = False
+        self._in_cell = False
 
     def add(self, data: bytes) -> Iterator[Row]:
-        """Take in an answer, a serialized ReadRowsResponse, and return the rows that it completes.
+        """Merge a serialized ReadRowsResponse and yield the rows that it completes.
 
         Raises:
-            InvalidChunkError: it can't follow what came before.
+            InvalidChunkError: its chunks are invalid here.
         """
         try:
-            answer = Answer.FromString(data)
-            chunks = list(answer.chunks)
-            plain = None if self._in_parts else plain_columns(chunks, self._row.key, self._family)
+            response = Answer.FromString(data)
+            chunks = list(response.chunks)
+            plain = None if self._in_cell else plain_columns(chunks, self._row.key, self._family)
             if plain is None:
-                yield from self._one_by_one(map(CellChunk.FromString, chunks))
+                yield from self._merge_chunks(map(CellChunk.FromString, chunks))
             else:
-                yield from self._all_at_once(plain)
+                yield from self._merge_columns(plain)
         except DecodeError as error:
-            raise InvalidChunkError(f"not an answer to ReadRows: {error}") from None
-        if answer.last_scanned_row_key:
-            self.scanned(answer.last_scanned_row_key)
+            raise InvalidChunkError(f"not a response of ReadRows: {error}") from None
+        if response.last_scanned_row_key:
+            self.scanned(response.last_scanned_row_key)
 
-    def _all_at_once(self, plain: Plain) -> Iterator[Row]:
-        """Take in whole cells as columns."""
+    def _merge_columns(self, plain: PlainCells) -> Iterator[Row]:
+        """Merge complete cells, given as columns."""
         stop = 0
         for key, family, count, committed in plain.runs:
             start, stop = stop, stop + count
             row = self._row
             if not row.key:
                 self._check_order(key)
-                if committed:  # a whole row of one family, as nearly all rows of events are
+                if committed:  # a complete row of one family, like nearly all rows of `events`
                     cells = slice(start, stop)
                     qualifiers, micros, values = plain.qualifiers[cells], plain.micros[cells], plain.values[cells]
                     self.last_key = key
@@ -113,12 +113,12 @@ class RowMerger:
             row.values += plain.values[start:stop]
             row.labels += [()] * count
             if committed:
-                yield self._whole_row()
+                yield self._complete_row()
             else:
                 self._family, self._qualifier = family, row.qualifiers[-1]
 
-    def _one_by_one(self, chunks: Iterable[CellChunk]) -> Iterator[Row]:
-        """Take in chunks of any kind."""
+    def _merge_chunks(self, chunks: Iterable[CellChunk]) -> Iterator[Row]:
+        """Merge chunks of any kind."""
         for chunk in chunks:
             if chunk.reset_row:
                 self._reset(chunk)
@@ -129,25 +129,25 @@ class RowMerger:
                 raise InvalidChunkError("a new row key before the row is committed")
             self._add_cell(chunk)
             if chunk.commit_row:
-                if self._in_parts:
+                if self._in_cell:
                     raise InvalidChunkError("a commit inside a cell")
-                yield self._whole_row()
+                yield self._complete_row()
 
-    def _whole_row(self) -> Row:
+    def _complete_row(self) -> Row:
         row = self._row
         self.last_key = row.key
-        self._forget()
+        self._clear()
         return row
 
     def scanned(self, key: bytes) -> None:
-        """Take note that the server has looked at all rows up to that key and found none to send."""
+        """Record that the server has scanned all rows up to a key without a match."""
         if self._row.key:
             raise InvalidChunkError("a scanned key inside a row")
         self._check_order(key)
         self.last_key = key
 
     def finish(self) -> None:
-        """Take note that the stream is over; InvalidChunkError if a row isn't."""
+        """Record the end of the stream; InvalidChunkError if a row is incomplete."""
         if self._row.key:
             raise InvalidChunkError("the stream ended inside a row")
 
@@ -158,7 +158,7 @@ class RowMerger:
             raise InvalidChunkError("a reset with a cell in it")
         if chunk.value or chunk.labels or chunk.commit_row:
             raise InvalidChunkError("a reset with data in it")
-        self._forget()
+        self._clear()
 
     def _begin_row(self, key: bytes, has_column: bool) -> None:
         if not key:
@@ -174,12 +174,12 @@ class RowMerger:
             raise InvalidChunkError("row keys out of order")
 
     def _add_cell(self, chunk: CellChunk) -> None:
-        if self._in_parts:
+        if self._in_cell:
             if chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros or chunk.labels:
                 raise InvalidChunkError("a new cell inside a cell")
             self._parts.append(chunk.value)
             if not chunk.value_size:
-                self._in_parts = False
+                self._in_cell = False
                 self._finish_cell(b"".join(self._parts))
             return
         if chunk.HasField("family_name"):
@@ -191,7 +191,7 @@ class RowMerger:
         self._micros = chunk.timestamp_micros
         self._labels = tuple(chunk.labels) if chunk.labels else ()
         if chunk.value_size:
-            self._in_parts = True
+            self._in_cell = True
             self._parts = [chunk.value]
         else:
             self._finish_cell(chunk.value)

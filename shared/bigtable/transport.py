@@ -1,8 +1,7 @@
-"""The calls that carry the data, MutateRows and ReadRows, over a gRPC channel of their own: bytes out, bytes in.
+"""The gRPC channel to Bigtable with the calls MutateRows and ReadRows; requests and responses are serialized bytes.
 
-Google's generated client does the same, but takes 0.6 s of CPU to import, where all else of a function takes 1.2 s with
-its framework, and holds 20 MiB or more. What it does for these calls beside carrying them is done here: credentials,
-routing headers, time-outs.
+Google's generated client takes 0.6 s of CPU to import and holds 20 MiB. The rest of a function takes 1.2 s,
+framework included. This module does what that client does for the two calls: credentials, routing headers, timeouts.
 """
 
 from __future__ import annotations
@@ -19,26 +18,26 @@ from shared.errors import SettingsError
 
 HOST = "bigtable.googleapis.com"
 _SERVICE = "/google.bigtable.v2.Bigtable/"
-# https://cloud.google.com/bigtable/docs/authentication: to read and write data, not to make tables.
+# Scope to read and write data, not to create tables (https://cloud.google.com/bigtable/docs/authentication).
 _SCOPES = ("https://www.googleapis.com/auth/bigtable.data",)
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # After an outage of hours gRPC would look for the server every two minutes; a message waits for one.
+    # By default gRPC waits up to two minutes between attempts to reconnect, while a message waits.
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A connection that died unnoticed, which happens where an instance sleeps between requests, is noticed by a ping.
-    # The intervals are those of Google's own Bigtable client; servers turn away who asks more often.
+    # Pings detect a dead connection, which happens when an instance has no CPU between requests. The intervals are
+    # those of Google's Bigtable client; servers refuse more frequent pings.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 ]
 
 
 class CallError(Exception):
-    """Bigtable, or the way to it, says that something wasn't done.
+    """A call or an entry failed.
 
     Attributes:
-        code: gRPC's.
-        message: in the words of who says it.
+        code: the gRPC status code.
+        message: the error message of the server or of gRPC.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -48,54 +47,54 @@ class CallError(Exception):
 
     @classmethod
     def of(cls, error: grpc.aio.AioRpcError) -> CallError:
-        """Return what a call failed of."""
+        """Return the error of a failed call."""
         return cls(error.code(), error.details() or "")
 
 
 class Transport:
-    """A connection, connected on first use; belongs to the event loop it is made in."""
+    """A channel to Bigtable; belongs to the event loop in which it is created."""
 
     def __init__(self, emulator: str | None) -> None:
         """Open a channel.
 
         Args:
-            emulator: host and port of one; None for Google Cloud, with the credentials that are found there.
+            emulator: `host:port` of an emulator; None for Google Cloud with application default credentials.
 
         Raises:
-            SettingsError: no credentials.
+            SettingsError: no credentials are found.
         """
         self._channel = _emulated(emulator) if emulator else _authorized()
         self._mutate_rows = self._channel.unary_stream(f"{_SERVICE}MutateRows")
         self._read_rows = self._channel.unary_stream(f"{_SERVICE}ReadRows")
 
     def mutate_rows(self, request: bytes, table: str, app_profile: str, timeout: float) -> Any:
-        """Send a serialized MutateRowsRequest; its answers, serialized too, are to be iterated over.
+        """Send a serialized MutateRowsRequest.
 
         Args:
-            request: of the same table and profile as told here.
+            request: names the same table and profile as the next arguments.
             table: full name.
             app_profile: empty for the instance's default.
             timeout: seconds for the whole call.
 
         Returns:
-            The call. `grpc.aio.AioRpcError` may come out of it.
+            The call, an async iterator of serialized responses that may raise `grpc.aio.AioRpcError`.
         """
         return self._mutate_rows(request, timeout=timeout, metadata=(_routing(table, app_profile),))
 
     def read_rows(
         self, request: bytes, table: str, app_profile: str, timeout: float, headers: Iterable[tuple[str, str]] = ()
     ) -> Any:
-        """Send a serialized ReadRowsRequest, maybe with further headers; the rest is as with `mutate_rows`."""
+        """Send a serialized ReadRowsRequest with further headers; everything else is like `mutate_rows`."""
         return self._read_rows(request, timeout=timeout, metadata=(_routing(table, app_profile), *headers))
 
     async def close(self) -> None:
-        """End the connection."""
+        """Close the channel."""
         await self._channel.close()
 
 
 @lru_cache
 def _routing(table: str, app_profile: str) -> tuple[str, str]:
-    """Return the header by which Google sends a call to where the table is (https://google.aip.dev/4222)."""
+    """Return the routing header of a table (https://google.aip.dev/4222)."""
     parameters = {"table_name": table} | ({"app_profile_id": app_profile} if app_profile else {})
     return "x-goog-request-params", urlencode(parameters, safe="/")
 
@@ -105,7 +104,7 @@ def _emulated(address: str) -> grpc.aio.Channel:
 
 
 def _authorized() -> grpc.aio.Channel:
-    """Return a channel to Google Cloud; what is needed for credentials is imported where there are some."""
+    """Return a channel to Google Cloud; only this function imports google-auth."""
     import google.auth
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.grpc import AuthMetadataPlugin

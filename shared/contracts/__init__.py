@@ -1,1 +1,1 @@
-"""Contracts: what events look like, which rules they keep and what is measured of them."""
+"""Contracts: the fields of events, their rules and their measures."""

@@ -1,4 +1,4 @@
-"""A contract file, read and held to its own rules: what events look like, how they are judged, what is counted."""
+"""Read a contract file and check that its tables are consistent."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from shared.errors import ContractError
 from shared.row_keys import MAX_DIMENSION_BYTES, encode
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
 
+# Characters that JSON escapes; the rollup's decoder only matches unescaped names.
+_ESCAPED = re.compile(r'["\\\x00-\x1f]').search
+
 
 def load_contract(path: Path | str) -> Contract:
     """Read a contract file.
 
     Raises:
-        ContractError: it can't be read, isn't TOML, or doesn't hold together; the text has the file, the key, what was
-            found and what was expected.
+        ContractError: the file can't be read, isn't TOML or is inconsistent. The text names the file, the key, the
+            value found and the value expected.
     """
     path = Path(path)
     try:
@@ -30,13 +33,13 @@ def load_contract(path: Path | str) -> Contract:
         raise ContractError(f"{path}: can't be read: {error.strerror}; expected a contract file") from None
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: byte {error.start} isn't UTF-8; expected a TOML file in UTF-8") from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and an integer of too many digits
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, or an integer with too many digits
         raise ContractError(f"{path}: not TOML: {error}") from None
     return parse_contract(document, str(path))
 
 
 def parse_contract(document: Mapping[str, Any], path: str) -> Contract:
-    """Make a contract of what a contract file says; `path` is for messages.
+    """Return the contract that a parsed file describes; `path` is named in error texts.
 
     Raises:
         ContractError: like `load_contract`.
@@ -58,14 +61,15 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     checks.check()
     fields = {
-        key: make_field(key, read_table(FieldTable, table, f"fields.{key}"))
+        key: _make_field(key, read_table(FieldTable, table, f"fields.{key}"))
         for key, table in read_tables(document, "fields").items()
     }
-    check_paths(fields)
+    _check_paths(fields)
     ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
     fields = _check_event(event, ids, fields, document["fields"])
     aggregates = tuple(
-        make_aggregate(key, table, fields) for key, table in read_tables(document, "aggregates", required=False).items()
+        _make_aggregate(key, table, fields)
+        for key, table in read_tables(document, "aggregates", required=False).items()
     )
     return Contract(
         path=path,
@@ -84,12 +88,12 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
 def _check_event(
     event: EventTable, ids: tuple[str, ...], fields: dict[str, Field], tables: Mapping[str, Any]
 ) -> dict[str, Field]:
-    """Hold the fields that place an event to what a place needs, and make them required."""
+    """Check the fields that determine the cell key, and return all fields with these required."""
     if not ids or len(set(ids)) != len(ids):
         raise Problem("event.id", event.id, "a field, or a list of different fields")
     roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, ("string", "integer")) for each in ids]
     roles += [("user", event.user, ("string", "integer")), ("time", event.time, ("timestamp",))]
-    placed = dict(fields)
+    checked = dict(fields)
     for role, name, types in roles:
         field = fields.get(name)
         if field is None:
@@ -102,17 +106,13 @@ def _check_event(
             raise Problem(f"fields.{name}.required", False, f"true, since it is the event's {role}")
         if role != "user" and field.default is not None:
             raise Problem(f"fields.{name}.default", field.default, f"no default, since it is the event's {role}")
-        placed[name] = replace(field, required=True)
-    return placed
+        checked[name] = replace(field, required=True)
+    return checked
 
 
-# JSON has to escape these, and the rollup's decoder takes only names that it finds as they are.
-_UNREADABLE = re.compile(r'["\\\x00-\x1f]').search
-
-
-def make_field(name: str, table: FieldTable) -> Field:
-    """Return the field that a table `[fields.<name>]` describes; Problem if the table doesn't hold together."""
-    if not name or name.startswith("_") or _UNREADABLE(name):
+def _make_field(name: str, table: FieldTable) -> Field:
+    """Return the field that a table `[fields.<name>]` describes; raise Problem for an invalid table."""
+    if not name or name.startswith("_") or _ESCAPED(name):
         raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
     path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
     if not all(path):
@@ -140,20 +140,20 @@ def make_field(name: str, table: FieldTable) -> Field:
     )
 
 
-def check_paths(fields: Mapping[str, Field]) -> None:
-    """Refuse two fields that would take the same value, or one that would take a part of what another takes."""
+def _check_paths(fields: Mapping[str, Field]) -> None:
+    """Raise Problem for two fields with the same path, or with a path inside the other's path."""
     taken: dict[tuple[str, ...], str] = {}
     for field in sorted(fields.values(), key=lambda each: len(each.path)):
         for length in range(1, len(field.path) + 1):
             other = taken.get(field.path[:length])
             if other is not None:
                 dotted = ".".join(field.path)
-                raise Problem(f"fields.{field.name}.from", dotted, f"a path that fields.{other} doesn't take already")
+                raise Problem(f"fields.{field.name}.from", dotted, f"a path that doesn't overlap with fields.{other}")
         taken[field.path] = field.name
 
 
-def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
-    """Return what a table `[aggregates.<dimension>]` says of the fields; Problem if it doesn't hold together."""
+def _make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> Aggregate:
+    """Return the aggregate that a table `[aggregates.<dimension>]` describes; raise Problem for an invalid table."""
     where = f"aggregates.{dimension}"
     if (
         dimension == RESERVED_DIMENSION
@@ -163,7 +163,8 @@ def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> A
         raise Problem(
             "aggregates",
             dimension,
-            f"a name other than {RESERVED_DIMENSION!r} that is short and doesn't begin with '_'",
+            f"a name other than {RESERVED_DIMENSION!r}, of 1 to {MAX_DIMENSION_BYTES} bytes percent-encoded, "
+            "that doesn't begin with '_'",
         )
     if not isinstance(table, dict):
         raise Problem(where, table, "a table")
@@ -187,7 +188,7 @@ def make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> A
         raise Problem(where, table, 'at least one measure, such as total_events = "count"')
     for measure in measures:
         if measure.function == "unique" and measure.error_name in table:
-            expected = f"another name: where {measure.name} is an estimate, this says how far it may be off"
+            expected = f"another name: this one is reserved for the error bound of the estimate {measure.name}"
             raise Problem(f"{where}.{measure.error_name}", table[measure.error_name], expected)
     return Aggregate(dimension, head.by, tuple(conditions), measures)
 
@@ -197,11 +198,12 @@ def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> M
         raise Problem(where, name, "a measure's name that isn't empty and doesn't begin with '_'")
     measure = Measure.parse(name, text) if isinstance(text, str) else None
     if measure is None:
-        raise Problem(f"{where}.{name}", text, '"count", or unique, sum, min, max or mean of a field: "sum(duration)"')
+        expected = '"count", or unique, sum, min, max or mean of a field, such as "sum(duration)"'
+        raise Problem(f"{where}.{name}", text, expected)
     if measure.field is None:
         return measure
     if measure.field not in fields:
-        raise Problem(f"{where}.{name}", text, f"one of the fields in the brackets: {', '.join(fields)}")
+        raise Problem(f"{where}.{name}", text, f"a measure of one of the fields: {', '.join(fields)}")
     types = ("string", "integer", "number", "boolean") if measure.function == "unique" else ("integer", "number")
     if fields[measure.field].type not in types:
         raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")

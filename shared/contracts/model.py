@@ -1,4 +1,4 @@
-"""A contract in memory: its fields, rules, measures and aggregates. Pure values."""
+"""A contract in memory: its fields, rules, measures and aggregates. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 Severity = Literal["reject", "warn"]
-
-
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the canonical event: where its value comes from, how it is shaped, what it has to satisfy.
+    """One field of the canonical event: the source of its value, its transform and its rules.
 
     Attributes:
         path: keys that lead to the value in an incoming record.
-        unit, format: how a timestamp is written; RFC 3339 text when neither is given.
-        pattern: in RE2's syntax, which the whole text has to match.
-        minimum, maximum: of a number, both inclusive.
-        max_future, max_age: of a timestamp, in microseconds from the time its message was published.
+        unit, format: notation of a timestamp; RFC 3339 text without both.
+        pattern: regular expression in RE2's syntax that the whole text must match.
+        minimum, maximum: range of a number, both inclusive.
+        max_future, max_age: range of a timestamp, in microseconds from its message's publish time.
     """
 
     name: str
@@ -46,15 +44,15 @@ class Field:
 
 Function = Literal["count", "unique", "sum", "min", "max", "mean"]
 
-_WRITTEN = re.compile(r"\s*(unique|sum|min|max|mean)\s*\(\s*([^()]+?)\s*\)\s*")
+_MEASURE = re.compile(r"\s*(unique|sum|min|max|mean)\s*\(\s*([^()]+?)\s*\)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure.
+    """One measure of an aggregate.
 
     Attributes:
-        field: whose values are measured; None for `count`, which measures events.
+        field: the field whose values are measured; None for `count`, which counts events.
     """
 
     name: str
@@ -63,15 +61,15 @@ class Measure:
 
     @classmethod
     def parse(cls, name: str, text: str) -> Measure | None:
-        """Read a measure; None if the text isn't one."""
+        """Return the measure that a contract's text describes, None for an invalid text."""
         if text.strip() == "count":
             return cls(name, "count", None)
-        match = _WRITTEN.fullmatch(text)
+        match = _MEASURE.fullmatch(text)
         return cls(name, cast(Function, match[1]), match[2]) if match else None
 
     @property
     def error_name(self) -> str:
-        """The name of the figure that says how far this one may be off, where it is an estimate."""
+        """Name of the value that holds the error bound where this measure is an estimate."""
         return f"{self.name}_error"
 
 
@@ -83,8 +81,8 @@ class Aggregate:
     """One dimension of a day's rollup.
 
     Attributes:
-        by: the field whose values it is computed for; the whole day as one value named "all" when None.
-        where: for each field named, the values of which an event has to have one to count.
+        by: the field whose values the measures are grouped by; None groups the whole day under the value "all".
+        where: fields, each with its allowed values; only events that match all of them are measured.
     """
 
     dimension: str
@@ -95,10 +93,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A contract that holds together: every name in it leads somewhere, every bound fits its type.
+    """A validated contract: every name refers to a field, and every bound fits its field's type.
 
     Attributes:
-        max_rejected: the share of a day's events that may be rejected before the day carries a warning.
+        max_rejected: share of a day's events, from 0 to 1, above which rejected events make the day carry a warning.
     """
 
     path: str
@@ -113,27 +111,27 @@ class Contract:
     aggregates: tuple[Aggregate, ...]
 
     def field(self, name: str) -> Field:
-        """Return the field of that name; KeyError if there is none."""
+        """Return the field with that name; raise KeyError if there is none."""
         for field in self.fields:
             if field.name == name:
                 return field
         raise KeyError(name)
 
     def of_canonical_events(self) -> Contract:
-        """Return the contract by which an event is read that already goes by this contract's own names and forms."""
+        """Return the contract for events that are canonical already: top-level fields and RFC 3339 timestamps."""
         fields = (replace(field, path=(field.name,), unit=None, format=None) for field in self.fields)
         return replace(self, fields=tuple(fields))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what decides the places of events in the tables, as plain JSON values.
+        """Return the settings that determine cell keys, as JSON values.
 
-        Two contracts of equal fingerprints put every event in the same cell.
+        Two contracts with equal fingerprints give every event the same cell key.
         """
-        placing = {*self.id, self.user, self.time}
-        shaping = ("path", "type", "default", "trim", "case", "unit", "format")
+        key_fields = {*self.id, self.user, self.time}
+        keys = ("path", "type", "default", "trim", "case", "unit", "format")
         fields = {
-            field.name: {key: value for key in shaping if (value := getattr(field, key))}
+            field.name: {key: value for key in keys if (value := getattr(field, key))}
             for field in self.fields
-            if field.name in placing
+            if field.name in key_fields
         }
         return {"id": self.id, "user": self.user, "time": self.time, "bucket": self.bucket, "fields": fields}

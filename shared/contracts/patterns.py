@@ -1,4 +1,4 @@
-"""Match text against the patterns of a contract, in time linear in the text."""
+"""Match text against the patterns of a contract with RE2, in time linear in the text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def compile_pattern(pattern: str) -> Any:
-    """Compile a pattern with RE2: it matches in time linear in the text, whatever the pattern."""
-    import re2  # only contracts with patterns pay for loading it
+    """Compile a pattern with RE2."""
+    import re2  # imported here, because only contracts with patterns need it
 
     options = re2.Options()
     options.log_errors = False
@@ -16,25 +16,25 @@ def compile_pattern(pattern: str) -> Any:
 
 
 def pattern_matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what says whether a whole text matches the pattern.
+    """Return the function that says whether a whole text matches the pattern.
 
-    A set of patterns is asked first, with this one in it: it tells no positions, and takes a fifth of the time. Its
-    automaton has nothing to fall back to where it outgrows its memory, so a no is asked for a second time.
+    It first matches a set that contains only this pattern. A set reports no positions and takes a fifth of the time,
+    but its automaton fails where it exceeds its memory. So the pattern itself confirms every mismatch.
     """
     import re2
 
     options = re2.Options()
     options.log_errors = False
-    alone = re2.Set.FullMatchSet(options)
-    alone.Add(pattern)
-    alone.Compile()
-    says_yes, fullmatch = alone.Match, compile_pattern(pattern).fullmatch
+    pattern_set = re2.Set.FullMatchSet(options)
+    pattern_set.Add(pattern)
+    pattern_set.Compile()
+    set_match, fullmatch = pattern_set.Match, compile_pattern(pattern).fullmatch
 
-    return lambda text: bool(says_yes(text) or fullmatch(text))
+    return lambda text: bool(set_match(text) or fullmatch(text))
 
 
 def pattern_problem(pattern: str) -> str | None:
-    """Return why RE2 refuses the pattern, or None."""
+    """Return the reason why RE2 refuses the pattern, or None."""
     import re2
 
     try:

@@ -1,4 +1,4 @@
-"""The tables of a contract file as they are written, each key held to its own form."""
+"""The tables of a contract file, with the checks of each table's keys."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.toml_tables import Problem
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 _MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
-# Which keys make sense for which types; the others work for all.
-_FOR_TYPES = {
+# Types that a key applies to; other keys apply to all types.
+_TYPES_OF_KEYS = {
     "trim": ("string",),
     "case": ("string",),
     "pattern": ("string",),
@@ -42,7 +42,7 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 
 
 class EventTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[event]`: the fields that identify and place an event."""
+    """`[event]`: the fields that determine an event's cell key."""
 
     id: str | list[str]
     user: str
@@ -51,26 +51,26 @@ class EventTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class ChecksTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[checks]`: what concerns events as a whole."""
+    """`[checks]`: the rules for whole events."""
 
     unknown_fields: Literal["keep", "drop", "reject"] = "keep"
     max_rejected: float | None = None
 
     def check(self) -> None:
-        """Raise Problem for a share that isn't one."""
+        """Raise Problem for a share outside of 0 to 1."""
         if self.max_rejected is not None and not 0 <= self.max_rejected <= 1:
             raise Problem("checks.max_rejected", self.max_rejected, "a share of a day's events, from 0 to 1")
 
 
 class AggregateTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The two keys of `[aggregates.NAME]` that aren't measures."""
+    """`[aggregates.NAME]` without its measures."""
 
     by: str | None = None
     where: dict[str, Any] = {}
 
 
 class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):
-    """`[fields.NAME]`."""
+    """`[fields.NAME]`: the source, the transform and the rules of a field."""
 
     type: Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
     from_: str | None = None
@@ -91,11 +91,13 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
     max_age: str | None = None
 
     def check(self, where: str) -> None:
-        """Raise Problem for keys that don't fit the type or each other."""
-        for key, types in _FOR_TYPES.items():
+        """Raise Problem for keys that don't fit the type or contradict each other."""
+        for key, types in _TYPES_OF_KEYS.items():
             value = getattr(self, key)
             if value is not None and value is not False and self.type not in types:
-                raise Problem(f"{where}.{key}", value, f"no {key} for type {self.type}; it is for {', '.join(types)}")
+                raise Problem(
+                    f"{where}.{key}", value, f"no {key} for type {self.type}; {key} applies to {', '.join(types)}"
+                )
         if self.unit and self.format:
             raise Problem(f"{where}.unit", self.unit, "either unit or format, not both")
         if self.required and self.default is not None:
@@ -108,7 +110,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
         self.duration("max_age", where)
 
     def duration(self, key: str, where: str) -> int | None:
-        """Return the duration under that key in microseconds, None where there is none; Problem if it isn't one."""
+        """Return the duration of that key in microseconds, None if it is missing; raise Problem for an invalid one."""
         text = getattr(self, key)
         if text is None:
             return None
@@ -119,28 +121,28 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
 
     def _check_values(self, where: str) -> None:
         types = _PYTHON_TYPES.get(self.type, ())
-        if self.default is not None and not _is_a(self.default, types):
+        if self.default is not None and not _has_type(self.default, types):
             raise Problem(f"{where}.default", self.default, f"a value of type {self.type}")
         if self.one_of is not None:
             if not self.one_of:
                 raise Problem(f"{where}.one_of", self.one_of, "at least one allowed value")
             for value in self.one_of:
-                if not _is_a(value, types):
+                if not _has_type(value, types):
                     raise Problem(f"{where}.one_of", value, f"values of type {self.type}")
                 if self.case and value != (value.lower() if self.case == "lower" else value.upper()):
-                    raise Problem(f"{where}.one_of", value, f"values in {self.case} case, as the field is made")
+                    raise Problem(f"{where}.one_of", value, f"values in {self.case} case, like the field")
             if self.default is not None and self.default not in self.one_of:
                 raise Problem(f"{where}.default", self.default, f"one of {self.one_of}")
         if self.default is not None:
             self._check_default(where, self.default)
 
     def _check_default(self, where: str, default: Any) -> None:
-        """Hold the default to the field's own rules: an event that gets it would be rejected for it."""
+        """Check the default against the field's rules, because an invalid default would reject events."""
         if isinstance(default, str):
             shaped = default.strip() if self.trim else default
             shaped = shaped.lower() if self.case == "lower" else shaped.upper() if self.case == "upper" else shaped
             if default != shaped:
-                raise Problem(f"{where}.default", default, f"{shaped!r}, as the field is made")
+                raise Problem(f"{where}.default", default, f"{shaped!r}, the default after the field's transform")
             if self.pattern is not None and not compile_pattern(self.pattern).fullmatch(default):
                 raise Problem(f"{where}.default", default, f"text that matches the pattern {self.pattern}")
         for low, high, size in (
@@ -148,17 +150,18 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
             (self.min, self.max, default if isinstance(default, int | float) else None),
         ):
             if size is not None and ((low is not None and size < low) or (high is not None and size > high)):
-                raise Problem(f"{where}.default", default, "a value within the field's own bounds")
+                raise Problem(f"{where}.default", default, "a value within the field's bounds")
 
     def _check_bounds(self, where: str) -> None:
         for low, high in (("min_length", "max_length"), ("min", "max")):
-            least, most = getattr(self, low), getattr(self, high)
-            if low == "min_length" and any(bound is not None and bound < 0 for bound in (least, most)):
-                raise Problem(f"{where}.{low if (least or 0) < 0 else high}", min(least or 0, most or 0), "0 or more")
-            if any(bound != bound for bound in (least, most)):
-                raise Problem(f"{where}.{low if least != least else high}", "nan", "a number")
-            if least is not None and most is not None and least > most:
-                raise Problem(f"{where}.{low}", least, f"at most {high}, which is {most}")
+            minimum, maximum = getattr(self, low), getattr(self, high)
+            if low == "min_length" and any(bound is not None and bound < 0 for bound in (minimum, maximum)):
+                key = low if (minimum or 0) < 0 else high
+                raise Problem(f"{where}.{key}", min(minimum or 0, maximum or 0), "0 or more")
+            if any(bound != bound for bound in (minimum, maximum)):
+                raise Problem(f"{where}.{low if minimum != minimum else high}", "nan", "a number")
+            if minimum is not None and maximum is not None and minimum > maximum:
+                raise Problem(f"{where}.{low}", minimum, f"at most {high}, which is {maximum}")
 
     def _check_pattern(self, where: str) -> None:
         if self.pattern is not None:
@@ -172,23 +175,23 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
         moment = datetime(2024, 1, 15, 10, 30, 45, tzinfo=UTC)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # of days without a year, which are refused below
-                read = datetime.strptime(moment.strftime(self.format), self.format)
+                warnings.simplefilter("ignore", DeprecationWarning)  # formats without a year are refused below
+                parsed = datetime.strptime(moment.strftime(self.format), self.format)
         except (ValueError, re.error) as error:
             raise Problem(f"{where}.format", self.format, f"a strptime format ({error})") from None
-        if read.date() != moment.date():
-            raise Problem(f"{where}.format", self.format, "a strptime format with year, month and day in it")
+        if parsed.date() != moment.date():
+            raise Problem(f"{where}.format", self.format, "a strptime format with year, month and day")
 
 
 def check_value(type: str, one_of: tuple[Any, ...] | None, value: object, where: str) -> None:
-    """Raise Problem for a value that a field of that type, with those values allowed, can't have."""
+    """Raise Problem for a value that a field of that type and with those options can't have."""
     if type not in _SCALARS:
         raise Problem(where, value, f"a condition on a field of type {', '.join(_SCALARS)}")
-    if not _is_a(value, _PYTHON_TYPES[type]):
+    if not _has_type(value, _PYTHON_TYPES[type]):
         raise Problem(where, value, f"a value of type {type}, or a list of them")
     if one_of is not None and value not in one_of:
         raise Problem(where, value, f"one of {list(one_of)}")
 
 
-def _is_a(value: object, types: tuple[type, ...]) -> bool:
+def _has_type(value: object, types: tuple[type, ...]) -> bool:
     return isinstance(value, types) and (bool in types or not isinstance(value, bool))

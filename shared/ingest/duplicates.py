@@ -1,4 +1,4 @@
-"""Detection of recently stored events, for a count; a second write of an event changes nothing."""
+"""Detection of duplicates among recent events, only to count them; a second write of an event changes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shared.row_keys import CellKey
 
 
 class DuplicateDetector:
-    """Remembers the cell keys of the last different events.
+    """Remembers the cell keys of the most recent distinct events.
 
-    50,000 hashes of keys take about 5 MB. One hash is evicted for each new one, so the memory stays level.
+    50,000 hashes of keys take about 5 MB. Each new hash evicts the oldest one, so memory is constant.
     """
 
     def __init__(self, size: int = 50_000) -> None:

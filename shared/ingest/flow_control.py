@@ -11,7 +11,7 @@ from shared.errors import OverloadedError
 
 @dataclass(frozen=True, slots=True)
 class FlowLimits:
-    """What an instance of 256 MiB can hold; CONTRIBUTING.md says how it is measured.
+    """Limits for an instance of 256 MiB; CONTRIBUTING.md describes how they are measured.
 
     Attributes:
         active_bytes: bytes of events that are being validated and stored. Each event exists several times meanwhile: in
@@ -48,7 +48,7 @@ class FlowControl:
 
         Args:
             max_wait: seconds that a caller waits for its reservation at most.
-            limits: other than the default.
+            limits: None for the defaults.
         """
         self._max_wait = max_wait
         self._limits = limits or FlowLimits()

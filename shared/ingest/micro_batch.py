@@ -58,7 +58,7 @@ class MicroBatch:
 
         Each caller waits for its own events only. A message with a rejected event is left to its caller.
         """
-        unpacked = [unpack(message) for message, _ in batch]  # a small message can't fail to unpack
+        unpacked = [unpack(message) for message, _ in batch]  # never raises: `is_small` excludes gzip and problems
         raws = [raw for events in unpacked for raw in events]
         published = [message.published for (message, _), events in zip(batch, unpacked, strict=True) for _ in events]
         results = iter(self._validator.validate_all(raws, published))

@@ -26,7 +26,7 @@ Report = Callable[[Mapping[str, int]], None]
 
 # Events and bytes of a large message that are validated and stored at once.
 _CHUNK_EVENTS, _CHUNK_BYTES = 500, 128 * 1024
-# Bytes that an event and a finding take as Python objects besides their text, roughly.
+# Approximate bytes of an event and of a finding as Python objects, without their text.
 _EVENT_OVERHEAD, _FINDING_OVERHEAD = 64, 512
 
 

@@ -1,4 +1,4 @@
-"""What a Pub/Sub message carries: the message that Eventarc hands over, and the events packed in it. Pure."""
+"""A Pub/Sub message: reads it from the body of a request, unpacks its events, and packs events into messages."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from shared.timestamps import EPOCH
 
 CONTENT_ENCODING = "content-encoding"
 CONTENT_TYPE = "content-type"
-# Says that every line is an event and nothing is to be guessed: a verdict must not hang on how events are packed.
+# Declares that every line is an event, so that a verdict doesn't depend on how events are packed.
 LINES = "application/x-ndjson"
-# A replayed event keeps the time at which it was published first, since its verdict is a matter of that time.
+# A replayed event keeps the time of its first publication, on which its verdict depends.
 FIRST_PUBLISHED = "sluice-first-published"
 
-# Google's publisher clients put it there (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
+# Google's publisher clients set this attribute (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
 TRACEPARENT = "googclient_traceparent"
 
-# An event of Eventarc may have 512 KB, base64 included (https://cloud.google.com/eventarc/quotas); base64 makes 4 bytes
-# of 3, and attributes and the message's own fields want room too.
+# Eventarc accepts 512 KB, base64 included (https://cloud.google.com/eventarc/quotas). Base64 makes 4 bytes of 3;
+# attributes and the other fields of the message take the rest.
 MAX_PACKED_BYTES = 256 * 1024
-# What a message may unpack to. JSON logs gzip to a tenth or so; what grows further than this isn't a log.
+# Unpacked bytes of a message. Gzip reduces JSON logs to about a tenth.
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024
-# Events in a message. A hundred is what pays; this many are a hundredfold of that, and below a second of work.
+# A hundred events per message already make an event cheap. Ten thousand are processed in less than a second.
 MAX_EVENTS_PER_MESSAGE = 10_000
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -55,9 +55,9 @@ class Message(msgspec.Struct, frozen=True):
     """A Pub/Sub message.
 
     Attributes:
-        published: when it was published for the first time.
-        traceparent: W3C's, of the trace that the message belongs to, if it does to any.
-        problem: why what came isn't a Pub/Sub message, if it isn't; `data` is then what came.
+        published: when it was first published.
+        traceparent: the W3C header of its trace, if it has one.
+        problem: what was expected, if the body or its data is invalid. `data` is then the invalid part as bytes.
     """
 
     data: bytes
@@ -83,7 +83,7 @@ _decode_push = msgspec.json.Decoder(_Push).decode
 
 
 def receive_json(body: bytes, traceparent: str | None = None) -> Message | None:
-    """Return the Pub/Sub message in the body of an Eventarc event, if it is plainly one; else it is for `receive`.
+    """Return the Pub/Sub message in a JSON body; None for an unusual body, which `receive` accepts.
 
     Args:
         body: JSON.
@@ -101,11 +101,11 @@ def receive_json(body: bytes, traceparent: str | None = None) -> Message | None:
 
 
 def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> Message:
-    """Return the Pub/Sub message in the body of an Eventarc event. Whatever comes, a `Message` comes out.
+    """Return the Pub/Sub message in a body; a body of any other kind becomes a `Message` with a `problem`.
 
     Args:
         body: the decoded JSON body: `{"message": {"data": …, "attributes": …, "messageId": …, "publishTime": …}}`.
-        attributes: of the CloudEvent; its `id` and `time` stand in for those of a message that has none.
+        attributes: of the CloudEvent; its `id` and `time` are used for a message that has none.
     """
     message = body.get("message") if isinstance(body, dict) else None
     if not isinstance(message, dict):
@@ -132,11 +132,11 @@ def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> 
 
 
 def unpack(message: Message) -> list[bytes]:
-    """Return the events of a message, each as the bytes it came in.
+    """Return the events of a message, each as its bytes.
 
-    The data is one JSON object, a JSON array or newline-delimited JSON, plain or gzipped. What is neither comes back
-    whole, or line by line, for the checks to reject. With the attribute `content-type: application/x-ndjson` it is
-    lines, whatever is in them, and gzip only if `content-encoding` says so.
+    The data is a JSON object, a JSON array or newline-delimited JSON, plain or gzip. Other data is returned whole or
+    line by line, and validation rejects it. With the attribute `content-type: application/x-ndjson` every line is an
+    event, and the data is gzip only if `content-encoding` says so.
 
     Raises:
         UnpackError: not a Pub/Sub message, invalid gzip, over `MAX_UNPACKED_BYTES` or `MAX_EVENTS_PER_MESSAGE`.
@@ -156,7 +156,7 @@ def unpack(message: Message) -> list[bytes]:
 
 
 def split(data: bytes) -> list[bytes]:
-    """Return the JSON values in the data: of an array, of lines, or the one there is."""
+    """Return the JSON values of an array or of lines, or the data itself as one value."""
     data = data.removeprefix(b"\xef\xbb\xbf").strip()
     if data.startswith(b"[") and (elements := _elements(data)) is not None:
         return elements
@@ -166,18 +166,18 @@ def split(data: bytes) -> list[bytes]:
     return [line for raw in _lines(data) if (line := raw.strip())]
 
 
-def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED_BYTES) -> Iterator[list[bytes]]:
-    """Gather events, each on one line, into lists that make one message each when joined with newlines.
+def pack(events: Iterable[bytes], *, max_events: int, max_bytes: int = MAX_PACKED_BYTES) -> Iterator[list[bytes]]:
+    """Yield lists of events; the events of each list, joined with newlines, are the data of one message.
 
     Args:
         events: JSON without newlines.
-        most: events a message.
-        max_bytes: bytes a message; an event larger than that comes alone.
+        max_events: per message.
+        max_bytes: per message; a larger event is alone in its list.
     """
     batch: list[bytes] = []
     size = 0
     for event in events:
-        if batch and (len(batch) == most or size + len(event) + 1 > max_bytes):
+        if batch and (len(batch) == max_events or size + len(event) + 1 > max_bytes):
             yield batch
             batch, size = [], 0
         batch.append(event)
@@ -186,29 +186,28 @@ def pack(events: Iterable[bytes], *, most: int, max_bytes: int = MAX_PACKED_BYTE
         yield batch
 
 
-# Commas or newlines: no message of as many events as there may be has more, and to take millions of them apart would
-# take more memory than an instance has.
-_MANY = 20 * MAX_EVENTS_PER_MESSAGE
+# Data with more commas or newlines isn't parsed in one call: an instance lacks the memory for millions of elements.
+_MAX_SEPARATORS = 20 * MAX_EVENTS_PER_MESSAGE
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 
 def _elements(data: bytes) -> list[bytes] | None:
-    """Return the elements of an array, a few too many at most; None if it isn't one."""
-    if data.count(b",") <= _MANY:
+    """Return the elements of an array, at most one above the limit; None if the data is no array."""
+    if data.count(b",") <= _MAX_SEPARATORS:
         try:
             return [bytes(raw) for raw in _ARRAY.decode(data)]
         except msgspec.DecodeError:
             return None
         except RecursionError:
-            pass  # one of them is nested without end; it is for the checks to reject, beside the others
+            pass  # an element is nested too deep; validation rejects it and keeps the others
     return json_nesting.elements(data, most=MAX_EVENTS_PER_MESSAGE + 1)
 
 
 def _lines(data: bytes) -> list[bytes]:
-    """Return the lines that aren't empty."""
+    """Return the non-empty lines."""
     newlines = data.count(b"\n")
-    if newlines > _MANY:
+    if newlines > _MAX_SEPARATORS:
         raise UnpackError("too_large", f"{newlines} lines", f"at most {MAX_EVENTS_PER_MESSAGE} events")
     return [line for line in data.split(b"\n") if line]
 
@@ -222,7 +221,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def _gunzip(data: bytes) -> bytes:
-    """Decompress, all members, and never more than the limit: a small bomb is found out without going off."""
+    """Decompress all members, up to the limit."""
     parts = []
     room = MAX_UNPACKED_BYTES
     while data:
@@ -230,21 +229,21 @@ def _gunzip(data: bytes) -> bytes:
         try:
             part = member.decompress(data, room + 1)
         except zlib.error as error:
-            raise UnpackError("not_json", "broken gzip", f"gzip ({error})") from None
+            raise UnpackError("not_json", "invalid gzip", f"gzip ({error})") from None
         if len(part) > room:
             raise UnpackError(
                 "too_large", f"gzip of over {MAX_UNPACKED_BYTES} bytes", f"at most {MAX_UNPACKED_BYTES} bytes"
             )
         if not member.eof:
-            raise UnpackError("not_json", "gzip that ends too early", "gzip")
+            raise UnpackError("not_json", "truncated gzip", "gzip")
         parts.append(part)
         room -= len(part)
-        data = member.unused_data.lstrip(b"\0")  # padding is allowed behind a member
+        data = member.unused_data.lstrip(b"\0")  # padding may follow a member
     return b"".join(parts)
 
 
 def _moment(*texts: Any) -> datetime:
-    """Return the first of the texts that is a time Bigtable can hold; the present if none is."""
+    """Return the first text that is a time from 1970 on; the current time if none is."""
     for text in texts:
         moment = _read_time(text)
         if isinstance(moment, datetime) and moment >= EPOCH:

@@ -1,6 +1,6 @@
-"""The way to the topics of a project, and a message for each of several days.
+"""Publishing to the topics of a project.
 
-Importing it takes a second, which a function doesn't spend on its start.
+The import takes 1 s, so functions import this module lazily.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from shared.errors import PermanentError, SettingsError, StoreUnavailableError
 
 # The most that a PublishRequest may have (https://cloud.google.com/pubsub/quotas#resource_limits).
 MAX_MESSAGES_PER_CALL = 1_000
-# Seconds for a call with all its retries: Google's own default is ten minutes, longer than a function may take.
+# Seconds for a call with its retries. Google's default is ten minutes, longer than a function may run.
 _TIMEOUT = 60.0
-_RETRY = AsyncRetry(initial=0.1, maximum=5.0)  # what Google calls transient errors
+_RETRY = AsyncRetry(initial=0.1, maximum=5.0)  # retries the errors that Google calls transient
 
 
 class Publisher:
@@ -51,7 +51,7 @@ class Publisher:
 
         Raises:
             SettingsError: there is no such topic, or it may not be published to.
-            StoreUnavailableError: Pub/Sub didn't answer in time.
+            StoreUnavailableError: Pub/Sub didn't respond in time.
         """
         name = f"projects/{self._project}/topics/{topic}"
         request = PublishRequest(topic=name, messages=messages)
@@ -66,7 +66,7 @@ class Publisher:
         except (exceptions.PermissionDenied, exceptions.Unauthenticated) as error:
             raise SettingsError(f"topic {name}: may not be published to: {error.message}") from None
         except (exceptions.RetryError, exceptions.ServerError) as error:
-            raise StoreUnavailableError(f"topic {name}: Pub/Sub didn't take the messages: {error}") from None
+            raise StoreUnavailableError(f"topic {name}: Pub/Sub didn't accept the messages: {error}") from None
         except exceptions.GoogleAPICallError as error:
             raise PermanentError(f"topic {name}: {error.message}") from None
         return list(response.message_ids)

@@ -1,1 +1,1 @@
-"""Runtime: what a function instance needs around its work, such as requests, logs and metrics."""
+"""Runtime of a function instance: requests, responses, shutdown, logs and metrics."""

@@ -1,4 +1,4 @@
-"""Read what Eventarc posts to a function: a Pub/Sub message as a CloudEvent over HTTP."""
+"""Reads the Pub/Sub message of a request: a CloudEvent over HTTP."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.responses import Response
 from shared.pubsub.message import Message, receive_json
 from shared.pubsub.message import receive as message_of
 
-# What every CloudEvent has (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes),
-# as headers in binary mode, which is what Eventarc sends.
+# Required attributes (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes),
+# as headers in the binary mode that Eventarc uses.
 _REQUIRED = {b"ce-id", b"ce-source", b"ce-type"}
 
 ACKNOWLEDGED: Final = Response("OK")
 
 
 async def _body(request: Request) -> bytes:
-    """Return the body, which nearly always comes in one piece; Starlette's own way takes four times as long for one."""
+    """Return the body. Nearly every body arrives in one piece, which takes Starlette four times as long."""
     piece = await request.receive()
     if not piece.get("more_body") and piece["type"] == "http.request":
         return bytes(piece.get("body", b""))
@@ -34,10 +34,10 @@ async def _body(request: Request) -> bytes:
 
 
 async def receive(request: Request) -> Message:
-    """Return the message that a request delivers.
+    """Return the message of a request.
 
-    Eventarc's own form is read here, at a tenth of the cost of the CloudEvents SDK, which took half of the time that
-    functions-framework spends on a request. Any other form is left to the SDK.
+    Binary CloudEvents, the form of Eventarc, are read here at a tenth of the cost of the CloudEvents SDK. The SDK reads
+    any other form.
 
     Raises:
         HTTPException: 400, the request is no CloudEvent.
@@ -51,6 +51,6 @@ async def receive(request: Request) -> Message:
             return message
     try:
         event = from_http(dict(request.headers), body)
-    except Exception as error:  # the SDK's own, and whatever comes of headers and bodies that it doesn't expect
+    except Exception as error:  # the SDK also raises unrelated errors for unexpected headers and bodies
         raise HTTPException(400, f"Bad Request: expected a CloudEvent, found none: {error!r}"[:500]) from None
     return message_of(event.data, event.get_attributes())

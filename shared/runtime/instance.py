@@ -1,4 +1,4 @@
-"""The objects that a function's instance makes on its first request: settings, contract, connection, pipeline."""
+"""The objects that a function instance creates on its first request: settings, contract, connection, pipeline."""
 
 from __future__ import annotations
 

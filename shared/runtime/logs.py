@@ -1,4 +1,4 @@
-"""Structured log lines for Cloud Logging: one JSON object a line, on standard output.
+"""Structured log lines for Cloud Logging: one JSON object per line, on standard output.
 
 `LogEvent` names each kind of line. Alerts, `sluice doctor` and the console match these names, never a message text.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-# Names that Cloud Logging takes out of the object (https://cloud.google.com/logging/docs/structured-logging).
+# Fields that Cloud Logging interprets (https://cloud.google.com/logging/docs/structured-logging).
 _LABELS = "logging.googleapis.com/labels"
 _TRACE, _SPAN, _SAMPLED = (f"logging.googleapis.com/{name}" for name in ("trace", "spanId", "trace_sampled"))
 # https://www.w3.org/TR/trace-context/#traceparent-header
@@ -45,17 +45,17 @@ def configure(project_id: str, **labels: str) -> None:
 
 
 def info(event: LogEvent, message: str, **fields: Any) -> None:
-    """Log what was done; `fields` are counts and names, never the content of user events."""
+    """Log a completed action; `fields` are counts and names, never the content of user events."""
     _write("INFO", event, message, fields)
 
 
 def warning(event: LogEvent, message: str, **fields: Any) -> None:
-    """Log what an operator should look at soon."""
+    """Log a condition that an operator should check soon."""
     _write("WARNING", event, message, fields)
 
 
 def error(event: LogEvent, message: str, **fields: Any) -> None:
-    """Log what failed."""
+    """Log a failure."""
     _write("ERROR", event, message, fields)
 
 
@@ -94,7 +94,7 @@ class PeriodicCounter:
             event: of the log line.
             message: of the log line.
             interval: seconds between two lines.
-            record: is called with the counts of each line, too.
+            record: also called with the counts of each line.
         """
         self._event = event
         self._message = message
@@ -117,7 +117,7 @@ class PeriodicCounter:
             self._timer = asyncio.get_running_loop().call_later(remaining, self.flush)
 
     def close(self) -> None:
-        """Log what is left; log every later count at once."""
+        """Log the remaining counts, and every later count at once."""
         self._interval = 0.0
         self.flush()
 
@@ -143,7 +143,7 @@ class RateLimitedLog:
         self._left_out: Counter[object] = Counter()
 
     def warning(self, kind: object, event: LogEvent, message: str, **fields: Any) -> None:
-        """Log a warning of a kind, or count it."""
+        """Log a warning, or count it if its kind was logged within the interval."""
         clock = time.monotonic()
         if clock - self._last.get(kind, -self._interval) < self._interval:
             self._left_out[kind] += 1

@@ -26,7 +26,7 @@ def recorder(exporter: str) -> Callable[[Counter[str]], None] | None:
     """
     if exporter in ("", "none"):
         return None
-    # "otlp" leaves the protocol open. Cloud Run instances can reach collectors over HTTP.
+    # "otlp" names no protocol; HTTP works from Cloud Run instances.
     found = entry_points(group=_ENTRY_POINTS, name="otlp_proto_http" if exporter == "otlp" else exporter)
     if not found:
         installed = sorted(each.name for each in entry_points(group=_ENTRY_POINTS))

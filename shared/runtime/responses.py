@@ -14,7 +14,7 @@ from shared.runtime.shutdown import SHUTDOWN
 
 
 class error_responses:  # noqa: N801 - used like a function
-    """A context manager that turns errors of the project into HTTP responses; no message is acknowledged unstored.
+    """A context manager that turns errors of the project into HTTP responses; only stored messages are acknowledged.
 
     An `HTTPException` reaches the caller with its status. Any other exception would also log a traceback.
 
@@ -43,7 +43,7 @@ class error_responses:  # noqa: N801 - used like a function
         return error is not None and self._respond(error)
 
     def _respond(self, error: BaseException) -> bool:
-        """Log an error and raise its response; return True if the message is to be acknowledged all the same."""
+        """Log an error and raise its response; return True if the message is acknowledged despite it."""
         fields = self._all_fields()
         if isinstance(error, TransientError):
             overloaded = isinstance(error, OverloadedError)
@@ -67,5 +67,5 @@ class error_responses:  # noqa: N801 - used like a function
         return {"message_id": message.message_id, **self._log_fields, **logs.trace(message.traceparent)}
 
 
-# During an outage every message fails for the same reason. Aggregate requests are limited by their day.
+# During an outage every message fails for the same reason. Lines of aggregate requests are limited per day.
 _RATE_LIMITED = logs.RateLimitedLog()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from shared.errors import StoreUnavailableError
 
-# Seconds between SIGTERM and the cancellation of requests. Cloud Run kills 10 s after SIGTERM
+# Seconds between SIGTERM and the cancellation of requests. Cloud Run kills the process 10 s after SIGTERM
 # (https://cloud.google.com/run/docs/container-contract#instance-shutdown); the rest is for the responses.
 GRACE_SECONDS = 7.0
 

@@ -1,8 +1,9 @@
-"""The table `aggregates`: a row for each value of a dimension and day, of which readers see one whole run.
+"""The table `aggregates`: one row for each value of a dimension and day. Readers see exactly one whole run.
 
-All cells of a run carry its start as their time. A day's marker in `state` names the run that counts, and is written
-last; cells of other times are not seen, and swept away after a later run. What is written by hand carries a column of
-its own beside the figures, so that it is seen without a marker and spared by the sweep until a run writes the same row.
+All cells of a run have its start as their timestamp. The day's marker in `state`, written last, names the run that
+readers see. They ignore cells with other timestamps, and the sweep after a later run deletes these. A row written
+manually has a marker column beside its measures: it is visible without a run, and the sweep keeps it until a run writes
+the same row.
 """
 
 from __future__ import annotations
@@ -29,44 +30,45 @@ from shared.timestamps import now
 FAMILY = "a"
 BY_HAND = b"_by_hand"
 
-# Rows in one commit: enough to fill a call, few enough that a day of a million users stays out of memory.
-_ROWS_A_COMMIT = 2_000
-# Commits of one run at once.
-_COMMITS = 2
-# How often a reader begins again because a run finished under it; a run takes far longer than a read.
-_READS = 5
+# Rows in one write: enough to fill a call, few enough to bound the memory of a day with a million users.
+_ROWS_PER_WRITE = 2_000
+# Concurrent writes of one run.
+_MAX_CONCURRENT_WRITES = 2
+# Attempts to read while runs finish concurrently; a run takes far longer than a read.
+_MAX_READ_ATTEMPTS = 5
 
-Stats = dict[str, Any]
+Measures = dict[str, Any]
 
 _encode = msgspec.json.Encoder().encode
 
 
 class RunWriter:
-    """Writes what a run computes, unseen until the run is finished.
+    """Writes the measures of a run, which readers see once the run is finished.
 
     Attributes:
-        rows: written.
+        rows: number of rows written.
     """
 
     def __init__(self, bigtable: Bigtable, day: date, started: datetime) -> None:
         self._bigtable = bigtable
         self._day = day
         self._micros = _micros(started)
-        self._commits = asyncio.Semaphore(_COMMITS)
+        self._write_slots = asyncio.Semaphore(_MAX_CONCURRENT_WRITES)
         self.rows = 0
 
-    async def write(self, rows: Iterable[tuple[str, str, Stats]]) -> None:
-        """Write (dimension, value, stats); returns when they are stored, so who computes faster than that waits."""
-        left = iter(rows)
-        while some := list(islice(left, _ROWS_A_COMMIT)):
-            async with self._commits:
+    async def write(self, rows: Iterable[tuple[str, str, Measures]]) -> None:
+        """Write (dimension, value, measures); return when all are stored, which limits the pace of the caller."""
+        remaining = iter(rows)
+        while chunk := list(islice(remaining, _ROWS_PER_WRITE)):
+            async with self._write_slots:
                 mutations = Mutations()
-                figures = [
-                    (row_keys.aggregate_row(dimension, self._day, value), stats) for dimension, value, stats in some
+                keyed = [
+                    (row_keys.aggregate_row(dimension, self._day, value), measures)
+                    for dimension, value, measures in chunk
                 ]
-                _put(mutations, self._micros, figures)
+                _set_measures(mutations, self._micros, keyed)
                 await self._bigtable.write(AGGREGATES, mutations)
-            self.rows += len(some)
+            self.rows += len(chunk)
 
 
 class AggregatesTable:
@@ -77,109 +79,111 @@ class AggregatesTable:
         self._state = state
 
     def begin(self, day: date, started: datetime) -> RunWriter:
-        """Return what writes the figures of a run that started then."""
+        """Return the writer of a run with this start."""
         return RunWriter(self._bigtable, day, started)
 
     async def sweep(self, day: date, dimensions: Iterable[str]) -> int:
-        """Delete what the run that counts has made obsolete; returns the number of rows touched.
+        """Delete cells older than the current run; return the number of rows affected.
 
-        Cells newer than that run are left alone: they belong to a run that isn't finished.
+        Newer cells stay: they belong to an unfinished run.
         """
         run = await self._state.run(day)
         if run is None:
             return 0
-        touched = 0
+        swept = 0
         mutations = Mutations()
         for dimension in sorted({*dimensions, *run.dimensions}):
             scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_older_than(run.micros))
             async for row in self._bigtable.read(AGGREGATES, scan):
                 if BY_HAND in row.qualifiers:
-                    touched += await self._sweep_row(row.key, run.micros)
+                    swept += await self._sweep_manual_row(row.key, run.micros)
                     continue
                 for qualifier in set(row.qualifiers):
                     mutations.delete_cells(row.key, FAMILY, qualifier, 0, run.micros)
-                touched += 1
-                if len(mutations) >= _ROWS_A_COMMIT:
+                swept += 1
+                if len(mutations) >= _ROWS_PER_WRITE:
                     await self._bigtable.write(AGGREGATES, mutations)
                     mutations = Mutations()
         await self._bigtable.write(AGGREGATES, mutations)
-        return touched
+        return swept
 
-    async def _sweep_row(self, key: bytes, run_micros: int) -> bool:
-        """Delete what the run has made obsolete in a row that has been written by hand."""
+    async def _sweep_manual_row(self, key: bytes, run_micros: int) -> bool:
+        """Delete the obsolete cells of a manually written row; return whether it had any."""
         row = await self._bigtable.row(AGGREGATES, key)
         mutations = Mutations()
         if row is not None:
-            kept = _seen(row, run_micros)
+            visible = _visible_micros(row, run_micros)
             for cell in row.cells:
-                if cell.micros < run_micros and cell.micros != kept:
+                if cell.micros < run_micros and cell.micros != visible:
                     mutations.delete_cells(key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
         await self._bigtable.write(AGGREGATES, mutations)
         return bool(mutations)
 
-    async def write_by_hand(self, dimension: str, value: str, day: date, stats: Mapping[str, Any]) -> None:
-        """Put figures in by hand; they are readable at once, until a run of that day writes the same row."""
+    async def write_by_hand(self, dimension: str, value: str, day: date, measures: Mapping[str, Any]) -> None:
+        """Write measures outside of a run; they are visible at once, until a run of the day writes the same row."""
         mutations = Mutations()
         micros = _micros(now())
         row_key = row_keys.aggregate_row(dimension, day, value)
-        _put(mutations, micros, [(row_key, stats)])
+        _set_measures(mutations, micros, [(row_key, measures)])
         mutations.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
         await self._bigtable.write(AGGREGATES, mutations)
 
-    async def of_value(self, dimension: str, value: str, day: date) -> Stats:
-        """Return the figures of one value on one day; empty where there are none."""
+    async def of_value(self, dimension: str, value: str, day: date) -> Measures:
+        """Return the measures of one value on one day; empty if there are none."""
         scan = Scan(keys=[row_keys.aggregate_row(dimension, day, value)])
-        for _value, stats in await self._whole(day, scan):
-            return stats
+        for _value, measures in await self._read_one_run(day, scan):
+            return measures
         return {}
 
-    async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Stats]]:
-        """Return the values with the highest figures of a measure, highest first, and all figures of each."""
-        rows = await self._whole(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
+    async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
+        """Return the dimension values with the highest `measure`, highest first, with all their measures."""
+        rows = await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
         ranked = [row for row in rows if isinstance(row[1].get(measure), int | float)]
         return heapq.nsmallest(limit, ranked, key=lambda row: (-row[1][measure], row[0]))
 
-    async def of_day(self, dimension: str, day: date) -> list[tuple[str, Stats]]:
-        """Return all values of a dimension on a day, with their figures."""
-        return await self._whole(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
+    async def of_day(self, dimension: str, day: date) -> list[tuple[str, Measures]]:
+        """Return all values of a dimension on a day with their measures."""
+        return await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
 
-    async def _whole(self, day: date, scan: Scan) -> list[tuple[str, Stats]]:
-        """Read rows of one run: begin again if another one has come to count meanwhile."""
+    async def _read_one_run(self, day: date, scan: Scan) -> list[tuple[str, Measures]]:
+        """Read the rows of one run; start over if another run has finished meanwhile."""
         run = await self._state.run(day)
-        for _ in range(_READS):
-            rows = [row async for row in self._rows(scan, run)]
-            again = await self._state.run(day)
-            if again == run:
+        for _ in range(_MAX_READ_ATTEMPTS):
+            rows = [row async for row in self._visible_rows(scan, run)]
+            latest = await self._state.run(day)
+            if latest == run:
                 return rows
-            run = again
-        raise StoreUnavailableError(f"aggregates of {day}: runs kept finishing while they were read; try again")
+            run = latest
+        raise StoreUnavailableError(
+            f"aggregates of {day}: a run finished during each of {_MAX_READ_ATTEMPTS} reads; try again"
+        )
 
-    async def _rows(self, scan: Scan, run: Run | None) -> AsyncIterator[tuple[str, Stats]]:
+    async def _visible_rows(self, scan: Scan, run: Run | None) -> AsyncIterator[tuple[str, Measures]]:
         async for row in self._bigtable.read(AGGREGATES, scan):
-            micros = _seen(row, run.micros if run else None)
-            stats = {
+            micros = _visible_micros(row, run.micros if run else None)
+            measures = {
                 row_keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
                 for cell in row.cells
                 if cell.micros == micros and cell.qualifier != BY_HAND
             }
-            if stats:
-                yield row_keys.value_of_row(row.key), stats
+            if measures:
+                yield row_keys.value_of_row(row.key), measures
 
 
-def _seen(row: Row, run_micros: int | None) -> int | None:
-    """Return the time of the cells that count in a row: the newest of the run's and those written by hand."""
+def _visible_micros(row: Row, run_micros: int | None) -> int | None:
+    """Return the timestamp of the cells that readers see: the newest of the run's and the manually written ones."""
     cells = zip(row.qualifiers, row.micros, strict=True)
     times = {micros for qualifier, micros in cells if micros == run_micros or qualifier == BY_HAND}
     return max(times, default=None)
 
 
-def _put(mutations: Mutations, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
-    """Put the figures of rows, all at once, into cells of that time."""
+def _set_measures(mutations: Mutations, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
+    """Add the measures of rows as cells with this timestamp."""
     cell_keys: list[tuple[bytes, bytes, int]] = []
     values: list[bytes] = []
-    for row_key, stats in rows:
-        cell_keys += [(row_key, _qualifier(name), micros) for name in stats]
-        values += map(_encode, stats.values())
+    for row_key, measures in rows:
+        cell_keys += [(row_key, _qualifier(name), micros) for name in measures]
+        values += map(_encode, measures.values())
     mutations.set_cells(FAMILY, cell_keys, values)
 
 
@@ -193,7 +197,7 @@ def _micros(moment: datetime) -> int:
 
 
 def _older_than(micros: int) -> Any:
-    """Return the filter that leaves the cells of earlier times, without their values: of most rows, none."""
+    """Return a filter for cells with earlier timestamps that strips their values; it leaves most rows without cells."""
     older = Filter()
     older.chain.filters.add().timestamp_range_filter.end_timestamp_micros = micros
     older.chain.filters.add(strip_value_transformer=True)

@@ -1,4 +1,4 @@
-"""The table `events`: a row for each user and day (or hour), a cell for each event, newest first."""
+"""The table `events`: a row per user and day (or hour), a cell per event, newest first."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ T = TypeVar("T")
 StoreRequest = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
-MAX_DAYS_PER_SCAN = 512  # whose rows one request names; with hourly buckets that is 12,288 keys
+MAX_DAYS_PER_SCAN = 512  # one request lists their row keys: 12,288 with hourly buckets
 
 _encode_findings = msgspec.json.Encoder().encode
 
 
 class EventsTable:
-    """Stores events and finds them again."""
+    """Writes and reads events."""
 
     def __init__(self, bigtable: Bigtable, bucket: row_keys.Bucket) -> None:
         self._bigtable = bigtable
         self._bucket = bucket
 
     async def store(self, events: Sequence[Accepted]) -> None:
-        """Store events, each in its own cell_key; returns when all of them are acknowledged."""
-        await self._bigtable.write(EVENTS, self._changes(events))
+        """Write events; return when Bigtable has acknowledged all of them."""
+        await self._bigtable.write(EVENTS, self._mutations(events))
 
-    def begin_store(self, groups: Iterable[StoreRequest[T]]) -> None:
-        """Begin to store the events of several callers, each of whom waits for his own."""
+    def begin_store(self, requests: Iterable[StoreRequest[T]]) -> None:
+        """Begin to write the events of several callers; each waits for its own events only."""
         plain: list[StoreRequest[T]] = []
         others: list[StoreRequest[T]] = []
-        for group in groups:
-            (others if any(event.warnings for event in group[0]) else plain).append(group)
-        # An event in an entry of its own: so those of all callers are made at once, at an eighth of the cost.
-        together = self._changes([event for events, _, _ in plain for event in events])
-        entries = iter(together.entries_one_by_one())
+        for request in requests:
+            (others if any(event.warnings for event in request[0]) else plain).append(request)
+        # One entry per event: the entries of all callers are encoded at once, at an eighth of the cost.
+        mutations = self._mutations([event for events, _, _ in plain for event in events])
+        entries = iter(mutations.single_entries())
         for events, done, result in plain:
             self._begin(list(islice(entries, len(events))), done, result)
-        for events, done, result in others:  # an event and what was found about it are stored together
-            self._begin(self._changes(events).entries(), done, result)
+        for events, done, result in others:  # an event and its findings belong in one entry
+            self._begin(self._mutations(events).entries(), done, result)
 
     def _begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         try:
@@ -61,7 +61,7 @@ class EventsTable:
         except OverloadedError as error:
             done.set_exception(error)
 
-    def _changes(self, events: Sequence[Accepted]) -> Mutations:
+    def _mutations(self, events: Sequence[Accepted]) -> Mutations:
         mutations = Mutations()
         if events:
             cell_keys, values, warnings = zip(*events, strict=True)
@@ -75,13 +75,13 @@ class EventsTable:
     async def of_user(
         self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int
     ) -> list[bytes]:
-        """Return a user's events within [start, end), newest first, as JSON.
+        """Return a user's events in [start, end), newest first, as JSON.
 
         Args:
-            user: as it is, not encoded.
-            start: in UTC; None looks back as far as it takes to fill the limit, at most `lookback_days`.
+            user: not encoded.
+            start: in UTC; None looks back until the limit is reached, at most `lookback_days`.
             end: in UTC.
-            limit: events at most; None for all.
+            limit: number of events; None for all.
             lookback_days: see `start`.
         """
         lookback = timedelta(days=lookback_days)
@@ -95,7 +95,7 @@ class EventsTable:
         return found
 
     async def _window(self, user: str, start: datetime, end: datetime, limit: int | None) -> list[bytes]:
-        """Read the rows of one window, which is some whole days or a part of one day."""
+        """Return the events of one window: several whole days, or a part of one day."""
         last_day = (end - timedelta(microseconds=1)).date()
         rows = [
             key for day in days_between(start.date(), last_day) for key in row_keys.event_rows(user, day, self._bucket)
@@ -111,14 +111,14 @@ class EventsTable:
         return found
 
     def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
-        """Return the rows of one shard of a day, some at once, in the order of their keys, with all that was found."""
+        """Yield the rows of one shard of a day in batches, in key order, with findings."""
         return self._bigtable.read_batches(EVENTS, Scan.prefix(prefix))
 
 
 def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[datetime, datetime]]:
-    """Cut [start, end) into windows, the newest first: days cut by a bound alone, whole days 1, 2, 4, 8 ... at a time.
+    """Yield windows of [start, end), newest first: partial days alone, whole days in windows of 1, 2, 4, 8 ... days.
 
-    A read that wants everything (`whole`) takes as many days at once as one request should name rows.
+    A read without a limit (`whole`) gets windows of `MAX_DAYS_PER_SCAN` days.
     """
     days = MAX_DAYS_PER_SCAN if whole else 1
     while start < end:
@@ -136,15 +136,15 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
 
 
 def _within(start: datetime, end: datetime, limit: int | None) -> Any:
-    """Return the filter that leaves a row's events within [start, end), at most `limit` of the newest."""
+    """Return the filter of a row's events in [start, end), at most `limit` of the newest."""
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()
     if end.time() != time():
-        # Qualifiers count down: what is before `end` sorts behind every qualifier of `end` itself.
+        # Qualifiers count down, so the first event before `end` sorts after every qualifier of `end`.
         latest = end - timedelta(microseconds=1)
         cut.column_range_filter.start_qualifier_closed = row_keys.qualifier_bound(latest)
     if start.time() != time():
-        # Text with anything behind it sorts behind the text alone: "~" comes after "#".
+        # "~" sorts after "#", so the bound includes every event of `start`.
         cut.column_range_filter.end_qualifier_open = row_keys.qualifier_bound(start) + b"~"
     if cut.HasField("column_range_filter"):
         cut.column_range_filter.family_name = FAMILY

@@ -1,4 +1,4 @@
-"""The table `rejected`: what failed a check, byte for byte as it came, with everything that was wrong with it."""
+"""The table `rejected`: rejected events as their original bytes, with all their findings."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RejectedEvent(msgspec.Struct, frozen=True):
 
     Attributes:
         row_key: its row.
-        raw: its bytes as they came.
-        findings: all that is wrong with it.
-        source: the Pub/Sub message, or the file and line, that it came in.
-        published: when that was first published, RFC 3339.
+        raw: its original bytes.
+        findings: all of its findings.
+        source: id of its Pub/Sub message, or its file and line.
+        published: when its message was first published, RFC 3339.
     """
 
     row_key: bytes
@@ -40,20 +40,26 @@ class RejectedEvent(msgspec.Struct, frozen=True):
 
     @property
     def rules(self) -> list[str]:
-        """The rules it broke, each once, in the order of their names; those that only warn are left out."""
+        """Names of the broken rules, sorted; rules that only warn are excluded."""
         return sorted(rules_broken(self.findings))
 
 
 class RejectedTable:
-    """Keeps rejected events and shows them."""
+    """Writes and reads rejected events."""
 
     def __init__(self, bigtable: Bigtable) -> None:
         self._bigtable = bigtable
 
     async def store(self, rejected: Iterable[Rejected], published: datetime, source: str) -> None:
-        """Keep rejected events that were published then and came from there; the same bytes again change nothing."""
+        """Write rejected events; identical bytes published on the same day overwrite the same row.
+
+        Args:
+            rejected: the events.
+            published: when their message was first published.
+            source: id of their Pub/Sub message, or their file and line.
+        """
         mutations = Mutations()
-        # The same bytes may come in another message of that day: with the day as their time they replace themselves.
+        # The cell's timestamp is the day, so the same bytes in another message of the day replace the cell.
         micros = (published.date() - EPOCH.date()).days * 86_400_000_000
         for event in rejected:
             row_key = row_keys.rejected_row(event.raw, published.date())
@@ -67,7 +73,7 @@ class RejectedTable:
         await self._bigtable.write(REJECTED, mutations)
 
     async def count(self, day: date) -> tuple[int, Counter[str]]:
-        """Return how many events published on a day were rejected, and how many of them broke each rule."""
+        """Return the number of rejected events that were published on a day, and the number per broken rule."""
         only_findings = Filter()
         only_findings.chain.filters.add(column_qualifier_regex_filter=b"findings")
         only_findings.chain.filters.add(cells_per_column_limit_filter=1)
@@ -78,10 +84,10 @@ class RejectedTable:
         return events, rules
 
     async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncIterator[RejectedEvent]:
-        """Iterate over the events rejected of those published on a day, on any day if it is None.
+        """Yield the rejected events that were published on a day.
 
         Args:
-            day: of first publication.
+            day: of first publication; None for all days.
             rule: only events that broke it.
         """
         async for row in self._bigtable.read(REJECTED, _scan(day, Filter(cells_per_column_limit_filter=1))):

@@ -1,4 +1,4 @@
-"""The table `state`: the run of each day that counts, the days with late events, and the layout of the row keys."""
+"""The table `state`: the current run of each day, the days with late events, and the layout of the row keys."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FAMILY = "s"
 _RUN, _LATE, _LAYOUT = b"run", b"late", b"places"
 _LAYOUT_ROW = b"contract"
 
-# Seconds after which another late event marks its day again.
+# Seconds during which a further late event doesn't mark its day again.
 REMARK_SECONDS = 60.0
 # A run keeps marks that are younger than its start minus this margin. An event stored during the run may rely
-# on a mark set up to REMARK_SECONDS before, and storing that mark may have taken its deadline (540 s at most).
+# on a mark set up to REMARK_SECONDS earlier. Storing that mark may have taken its deadline, at most 540 s.
 CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + 540)
 
 
@@ -66,13 +66,13 @@ class StateTable:
         self.layout_verified = False
 
     async def run(self, day: date) -> Run | None:
-        """Return the run of a day that counts: the finished run that started last."""
+        """Return the current run of a day: the finished run that started last."""
         scan = Scan(keys=[row_keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
         return msgspec.json.decode(rows[0].cells[0].value, type=Run) if rows else None
 
     async def runs(self, first: date, last: date) -> dict[date, Run]:
-        """Return the run that counts for each day from `first` to `last` that has one."""
+        """Return the current run of each day from `first` to `last` that has one."""
         ranges = [(row_keys.state_row("run", first), row_keys.state_row("run", last + timedelta(days=1)))]
         scan = Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
@@ -84,7 +84,7 @@ class StateTable:
         return bool([row async for row in self._bigtable.read(STATE, scan)])
 
     async def finish_run(self, day: date, run: Run) -> None:
-        """Write the marker of a run; the run counts unless a run that started later has finished."""
+        """Write the marker of a run; it becomes the current run unless one that started later has finished."""
         mutations = Mutations()
         # The cell's timestamp is the run's start, so the newest cell is the newest run whichever finishes last.
         mutations.set_cell(row_keys.state_row("run", day), FAMILY, _RUN, run.micros, msgspec.json.encode(run))

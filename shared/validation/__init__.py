@@ -1,1 +1,1 @@
-"""Validation: turns a received record into a canonical event, or into its findings."""
+"""Validation: turns a received record into a canonical event or a list of findings."""

@@ -1,4 +1,4 @@
-"""Judge a canonical event by its contract: every finding, not the first. Pure."""
+"""Check a canonical event against its contract and collect every finding. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, encode
 from shared.timestamps import EPOCH
 from shared.validation.results import MAX_QUOTED_CHARS, Finding, Rule, quote
 
-# What a shaped value of each type is in Python.
+# Python types of a transformed value, by the type in the contract.
 VALUE_TYPES: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
     "integer": frozenset({int}),
@@ -22,55 +22,55 @@ VALUE_TYPES: dict[str, frozenset[type]] = {
     "object": frozenset({dict}),
     "array": frozenset({list}),
 }
-INT64 = 2**63
-# Unknown fields that are told by name. An event has room for 400,000, whose findings no cell would hold.
+# Integers that a signed or an unsigned 64-bit integer can hold.
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+# Unknown fields reported by name. An event can have 400,000 of them, and their findings would exceed a cell's limit.
 MAX_UNKNOWN_FINDINGS = 100
 
-
-# Takes a value that is there and isn't null, and the time its message was published; returns (rule, expected) pairs.
-Judge = Callable[[Any, datetime], list[tuple[Rule, str]]]
+# Takes a value that isn't None and the publish time of its message; returns (rule, expected) pairs.
+ValueCheck = Callable[[Any, datetime], list[tuple[Rule, str]]]
 
 
 class Checks:
-    """The checks a contract asks for, and those that Bigtable's limits ask for."""
+    """The checks of one contract, and of Bigtable's limits."""
 
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
         """Prepare the checks.
 
         Args:
-            contract: what to hold events to.
-            quality: False leaves only what an event needs to have a cell_key at all: its id, user and time.
+            contract: the contract that events must satisfy.
+            quality: False checks only the fields that a cell key needs: id, user and time.
         """
-        placing = {*contract.id, contract.user, contract.time}
+        key_fields = {*contract.id, contract.user, contract.time}
         self._plan = [
             (field.name, field.required, field.severity, value_check(field))
             for field in contract.fields
-            if quality or field.name in placing
+            if quality or field.name in key_fields
         ]
         self._user, self._id, self._time = contract.user, contract.id, contract.time
         self._quality = quality
 
     def __call__(self, event: dict[str, Any], published: datetime, unknown: tuple[str, ...] = ()) -> list[Finding]:
-        """Return every finding of an event, empty where there is nothing to say.
+        """Return every finding of an event; an empty list for a valid one.
 
         Args:
-            event: canonical, of `Transform`.
-            published: when the event's message was first published. `future` and `too_old` are judged by it and not by
-                a clock, so a redelivery gets the verdict of the first delivery.
-            unknown: names of fields that the contract rejects for not knowing them.
+            event: the canonical event that `Transform` returns.
+            published: first publish time of the event's message. `future` and `too_old` compare with it and not with a
+                clock, so a redelivery gets the same verdict as the first delivery.
+            unknown: names of the fields that the contract rejects as unknown.
         """
         findings: list[Finding] = []
-        for name, required, severity, judge in self._plan:
+        for name, required, severity, check in self._plan:
             value = event.get(name)
             if value is None or (required and value == ""):
                 if required:
                     rule: Rule = "null" if name in event else "required"
                     found = "nothing" if rule == "required" else quote(value)
                     findings.append(Finding(rule, name, found, "a value", severity))
-            elif broken := judge(value, published):
+            elif broken := check(value, published):
                 found = quote(value)
                 findings += [Finding(rule, name, found, expected, severity) for rule, expected in broken]
-        # Whatever else was found, a warning among it, an event isn't stored where Bigtable has no cell_key for it.
+        # Warnings don't skip these checks: Bigtable can't store an event that exceeds its limits.
         findings += self._limits(event, {finding.field for finding in findings} if findings else frozenset())
         if unknown and self._quality:
             findings += [
@@ -82,104 +82,104 @@ class Checks:
                 findings.append(Finding("unknown_field", "", more, "only fields the contract names"))
         return findings
 
-    def _limits(self, event: dict[str, Any], broken: Set[str]) -> list[Finding]:
-        """Hold id, user and time, those that aren't broken, to what Bigtable takes; the emulator takes more."""
+    def _limits(self, event: dict[str, Any], failed: Set[str]) -> list[Finding]:
+        """Check id, user and time against Bigtable's limits, except those in `failed`; the emulator allows more."""
         findings = []
-        user = "" if self._user in broken else str(event[self._user])
-        # A character makes at most 12 bytes of percent-encoding: four of UTF-8, three each.
+        user = "" if self._user in failed else str(event[self._user])
+        # A character takes at most 12 bytes percent-encoded: four bytes of UTF-8, three characters each.
         if len(user) * 12 > MAX_ENCODED_USER_BYTES and len(encode(user)) > MAX_ENCODED_USER_BYTES:
             expected = f"at most {MAX_ENCODED_USER_BYTES} bytes percent-encoded, to fit a row key"
             findings.append(Finding("length", self._user, quote(user), expected))
-        parts = [event[name] for name in self._id if name not in broken]
+        parts = [event[name] for name in self._id if name not in failed]
         if (
             sum(len(str(part)) + 1 for part in parts) * 12 > MAX_ENCODED_ID_BYTES
             and len(event_id(parts)) > MAX_ENCODED_ID_BYTES
         ):
             expected = f"at most {MAX_ENCODED_ID_BYTES} bytes percent-encoded, to fit a column qualifier"
             findings.append(Finding("length", ", ".join(self._id), quote(":".join(map(str, parts))), expected))
-        time = None if self._time in broken else event[self._time]
+        time = None if self._time in failed else event[self._time]
         if time is not None and time < EPOCH:
             findings.append(Finding("range", self._time, quote(time), "a time from 1970 on"))
         return findings
 
 
-def value_check(field: Field) -> Judge:
-    """Return what judges a field's values by all but whether there is one."""
-    kind = {"timestamp": _timestamp, "number": _number, "integer": _number}.get(field.type, _other)
-    return kind(field)
+def value_check(field: Field) -> ValueCheck:
+    """Return the check of a field's values: every rule except `required` and `null`."""
+    makers = {"timestamp": _timestamp_check, "number": _number_check, "integer": _number_check}
+    return makers.get(field.type, _other_check)(field)
 
 
-def _timestamp(field: Field) -> Judge:
-    written = f"epoch {field.unit}" if field.unit else field.format or "RFC 3339"
-    wrong: list[tuple[Rule, str]] = [("type", f"timestamp ({written})")]
+def _timestamp_check(field: Field) -> ValueCheck:
+    notation = f"epoch {field.unit}" if field.unit else field.format or "RFC 3339"
+    type_error: list[tuple[Rule, str]] = [("type", f"timestamp ({notation})")]
     future = None if field.max_future is None else timedelta(microseconds=field.max_future)
     age = None if field.max_age is None else timedelta(microseconds=field.max_age)
 
-    def judge(value: Any, published: datetime) -> list[tuple[Rule, str]]:
+    def check(value: Any, published: datetime) -> list[tuple[Rule, str]]:
         if type(value) is not datetime:
-            return wrong
+            return type_error
         if future is not None and value - published > future:
             return [("future", f"at most {future} after publication")]
         if age is not None and published - value > age:
             return [("too_old", f"at most {age} before publication")]
         return []
 
-    return judge
+    return check
 
 
-def _number(field: Field) -> Judge:
+def _number_check(field: Field) -> ValueCheck:
     types = VALUE_TYPES[field.type]
-    wrong: list[tuple[Rule, str]] = [("type", field.type)]
-    least, most, allowed = field.minimum, field.maximum, field.one_of
-    words = " and ".join(
-        f"{word} {bound}" for word, bound in (("at least", least), ("at most", most)) if bound is not None
+    type_error: list[tuple[Rule, str]] = [("type", field.type)]
+    minimum, maximum, allowed = field.minimum, field.maximum, field.one_of
+    bounds = " and ".join(
+        f"{word} {bound}" for word, bound in (("at least", minimum), ("at most", maximum)) if bound is not None
     )
 
-    def judge(value: Any, _published: datetime) -> list[tuple[Rule, str]]:
+    def check(value: Any, _published: datetime) -> list[tuple[Rule, str]]:
         if type(value) not in types:
-            return wrong
+            return type_error
         found: list[tuple[Rule, str]] = []
-        if (least is not None and value < least) or (most is not None and value > most):
-            found.append(("range", words))
-        elif type(value) is int and not -INT64 <= value < 2 * INT64:
-            found.append(("range", "an integer of 64 bits"))
+        if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+            found.append(("range", bounds))
+        elif type(value) is int and not MIN_INTEGER <= value <= MAX_INTEGER:
+            found.append(("range", "a 64-bit integer"))
         if allowed is not None and value not in allowed:
-            found.append(("one_of", _options(allowed)))
+            found.append(("one_of", _one_of_text(allowed)))
         return found
 
-    return judge
+    return check
 
 
-def _other(field: Field) -> Judge:
+def _other_check(field: Field) -> ValueCheck:
     types = VALUE_TYPES[field.type]
-    wrong: list[tuple[Rule, str]] = [("type", field.type)]
-    least, most = field.min_length or 0, field.max_length
-    sized = field.min_length is not None or most is not None
+    type_error: list[tuple[Rule, str]] = [("type", field.type)]
+    shortest = field.min_length or 0
+    longest = float("inf") if field.max_length is None else field.max_length
+    has_bounds = field.min_length is not None or field.max_length is not None
     unit = {"string": "characters", "array": "elements", "object": "keys"}.get(field.type, "")
     bounds = " and ".join(
         f"at {word} {bound} {unit}"
-        for word, bound in (("least", field.min_length), ("most", most))
+        for word, bound in (("least", field.min_length), ("most", field.max_length))
         if bound is not None
     )
     allowed = None if field.one_of is None else frozenset(field.one_of)
     matches = None if field.pattern is None else pattern_matcher(field.pattern)
-    no_limit = float("inf") if most is None else most
 
-    def judge(value: Any, _published: datetime) -> list[tuple[Rule, str]]:
+    def check(value: Any, _published: datetime) -> list[tuple[Rule, str]]:
         if type(value) not in types:
-            return wrong
+            return type_error
         found: list[tuple[Rule, str]] = []
-        if sized and not least <= len(value) <= no_limit:
+        if has_bounds and not shortest <= len(value) <= longest:
             found.append(("length", bounds))
         if matches is not None and not matches(value):
             found.append(("pattern", f"text that matches {field.pattern}"))
         if allowed is not None and value not in allowed:
-            found.append(("one_of", _options(field.one_of or ())))
+            found.append(("one_of", _one_of_text(field.one_of or ())))
         return found
 
-    return judge
+    return check
 
 
-def _options(allowed: tuple[Any, ...]) -> str:
+def _one_of_text(allowed: tuple[Any, ...]) -> str:
     text = f"one of {', '.join(str(value) for value in allowed)}"
     return text if len(text) <= 4 * MAX_QUOTED_CHARS else text[: 4 * MAX_QUOTED_CHARS - 1] + "…"

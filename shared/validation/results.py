@@ -1,4 +1,4 @@
-"""What can be wrong with an event, by name, and how one such thing is told."""
+"""The verdict on an event and its findings."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Rule = Literal[
     "duplicate",
 ]
 
-# Characters of a value that a finding quotes: enough to recognise it, little enough to keep a million of them.
+# Characters of a value that a finding quotes: enough to recognise the value, and a million findings fit in memory.
 MAX_QUOTED_CHARS = 80
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong with an event.
+    """One rule that an event breaks.
 
     Attributes:
-        field: the contract's name for it; empty for what concerns the event as a whole.
-        found: what was there, shortened.
-        expected: what should have been there.
-        severity: "warn" if the event is stored all the same.
+        field: name of the field in the contract; empty where the finding concerns the whole event.
+        found: the value found, shortened.
+        expected: the values that the rule allows.
+        severity: "reject", or "warn" where the event is stored with the finding.
     """
 
     rule: Rule
@@ -50,12 +50,12 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def rules_broken(findings: list[Finding]) -> set[str]:
-    """Return the rules for which an event is rejected."""
+    """Return the rules of the findings that reject an event."""
     return {finding.rule for finding in findings if finding.severity == "reject"}
 
 
 def quote(value: Any) -> str:
-    """Return a value as a finding shows it: as JSON, cut after `MAX_QUOTED_CHARS` characters, all but ASCII escaped."""
+    """Return a value as ASCII JSON of at most `MAX_QUOTED_CHARS` characters, for a finding."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict | list):
@@ -68,8 +68,9 @@ class Accepted(NamedTuple):
     """An event to store.
 
     Attributes:
+        cell_key: the cell that holds the event.
         value: the canonical event, as JSON.
-        warnings: what `warn` checks found.
+        warnings: findings of severity "warn".
     """
 
     cell_key: CellKey
@@ -78,7 +79,7 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """An event for quarantine: its bytes as they came, and everything that is wrong with it."""
+    """A rejected event: its bytes as received, and all findings."""
 
     raw: bytes
     findings: list[Finding]

@@ -1,4 +1,4 @@
-"""Shape an incoming record into the canonical event: the contract's names, times in UTC, text trimmed. Pure."""
+"""Transform an incoming record into the canonical event: the contract's names, times in UTC, trimmed text. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ColumnShape = Callable[[Sequence[Any]], list[Any]]
 
 
 class Transform:
-    """The shaping a contract asks for.
+    """The transform of one contract.
 
-    A value that can't be shaped stays as it came, so that the checks can say what was found. Timestamps become
-    `datetime`s in UTC. An optional field that is null is left out, as if it were absent, so that an empty cell of a CSV
-    file and a JSON object without the key make the same event. A default stands in for both. Fields the contract
-    doesn't name are kept unless it says otherwise, behind the others and by name; one that has the name of a
-    contract's field, but isn't what the field is taken from, is left out, since it can't be told from the real one.
+    A value that can't be transformed stays unchanged, so that a finding can quote it. Timestamps become `datetime`s in
+    UTC. An optional field that is null is left out, so that an empty cell of a CSV file and a JSON object without the
+    key make the same event. A default replaces both. Unknown fields follow the others, sorted by name, if the contract
+    keeps them. An unknown field with the name of a contract's field is left out, because the event would have two
+    fields of that name.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -37,13 +37,13 @@ class Transform:
         self._report = contract.unknown_fields == "reject"
 
     def __call__(self, record: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Return the canonical event, and the names of unknown fields if the contract rejects them."""
+        """Return the canonical event, and the names of the unknown fields if the contract rejects them."""
         rest = _copy(record, self._branches)
         event = {}
-        for name, key, deeper, required, default, shape in self._plan:
-            value, found = None, key in rest and _holds(rest[key], deeper)
+        for name, key, inner_path, required, default, shape in self._plan:
+            value, found = None, key in rest and _has_path(rest[key], inner_path)
             if found:
-                value = _take(rest, (key, *deeper)) if deeper else rest.pop(key)
+                value = pop_path(rest, (key, *inner_path)) if inner_path else rest.pop(key)
             if value is None and default is not None:
                 event[name] = default
             elif value is not None or (found and required):
@@ -54,34 +54,34 @@ class Transform:
 
 
 def shape_of(field: Field) -> Shape | None:
-    """Return what shapes a field's value; None where it stays as it is."""
+    """Return the function that transforms a field's value, None where values stay unchanged."""
     if field.type == "timestamp":
         return timestamps.reader(field.unit, field.format)
     if field.type == "integer":
-        return _whole
+        return _to_integer
     if field.trim or field.case:
         return _text_shape(field.trim, field.case)
     return None
 
 
 def column_shape_of(field: Field) -> ColumnShape | None:
-    """Return what shapes a field's values in many events, None where there is none; each as `shape_of` does."""
+    """Return the function that transforms a column of a field's values like `shape_of`, None where it returns None."""
     shape = shape_of(field)
     if shape is None:
         return None
     if field.type == "timestamp":
         return timestamps.column_reader(field.unit, field.format)
     if field.trim and not field.case:
-        return _trimmed
+        return _trim_all
     return lambda column: list(map(shape, column))
 
 
-def _trimmed(column: Sequence[Any]) -> list[Any]:
+def _trim_all(column: Sequence[Any]) -> list[Any]:
     return [value.strip() if type(value) is str else value for value in column]
 
 
-def _whole(value: Any) -> Any:
-    """JSON has one kind of number, so 3.0 is an integer too."""
+def _to_integer(value: Any) -> Any:
+    """Return a float with an integral value as an integer: JSON doesn't distinguish 3.0 from 3."""
     return int(value) if type(value) is float and value.is_integer() else value
 
 
@@ -97,16 +97,16 @@ def _text_shape(trim: bool, case: str | None) -> Shape:
 
 
 def _copy(record: dict[str, Any], branches: dict[str, Any]) -> dict[str, Any]:
-    """Copy what something may be taken out of, no deeper: a record may be nested further than Python can recurse."""
+    """Copy only the objects that fields are taken from: a deep copy could exceed Python's recursion limit."""
     copy = dict(record)
-    for key, deeper in branches.items():
+    for key, inner_branches in branches.items():
         value = copy.get(key)
         if type(value) is dict:
-            copy[key] = _copy(value, deeper)
+            copy[key] = _copy(value, inner_branches)
     return copy
 
 
-def _holds(value: Any, path: tuple[str, ...]) -> bool:
+def _has_path(value: Any, path: tuple[str, ...]) -> bool:
     for key in path:
         if type(value) is not dict or key not in value:
             return False
@@ -114,12 +114,15 @@ def _holds(value: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _take(tree: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """Take the value at the path out of the tree, and what becomes empty by that."""
+def pop_path(tree: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """Remove and return the value at the path, None if there is none; objects that become empty are removed too."""
     head, *rest = path
     if not rest:
-        return tree.pop(head)
-    value = _take(tree[head], tuple(rest))
-    if not tree[head]:
+        return tree.pop(head, None)
+    inner = tree.get(head)
+    if not inner or not isinstance(inner, dict):
+        return None
+    value = pop_path(inner, tuple(rest))
+    if len(inner) == 0:
         del tree[head]
     return value

@@ -1,4 +1,4 @@
-"""Validation of an event from its bytes to a verdict: decode, transform, check, cell key. Pure and deterministic."""
+"""Validate an event from its bytes to a verdict: decode, transform, check, cell key. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shared.validation.fast_path import FastPath
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
 from shared.validation.transform import Transform
 
-# Of a million empty arrays Python makes thirty times the bytes of their JSON, and an instance of 256 MiB has to hold
-# them. An event of more than 256 KiB reaches a function only as gzip.
+# Decoded empty arrays take thirty times the bytes of their JSON, and they must fit an instance of 256 MiB. An event of
+# more than 256 KiB reaches a function only as gzip.
 MAX_EVENT_BYTES = 1024 * 1024
 
 
@@ -25,11 +25,11 @@ class Validator:
     """Validates events against a contract.
 
     Attributes:
-        contract: that the events are validated against.
+        contract: the contract that events are validated against.
     """
 
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
-        """Prepare for a contract; with `quality=False` an event only needs an id, a user and a time."""
+        """Prepare the validation; with `quality=False` an event only needs an id, a user and a time."""
         self.contract = contract
         self._fast_path = FastPath(contract, quality=quality)
         self._transform = Transform(contract)
@@ -38,15 +38,15 @@ class Validator:
         self._encode = msgspec.json.Encoder().encode
 
     def validate(self, raw: bytes, published: datetime) -> Verdict:
-        """Return the verdict of one event, like `validate_all`."""
+        """Return the verdict on one event, like `validate_all`."""
         return self.validate_all((raw,), published)[0]
 
     def validate_all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
-        """Return the verdict of each event.
+        """Return the verdict on each event.
 
         Args:
-            raws: one event in each, as received.
-            published: when all of them were first published, or each.
+            raws: the bytes of each event, as received.
+            published: first publish time, one for all events or one for each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
         accepted = self._fast_path(raws, times, MAX_EVENT_BYTES)
@@ -75,7 +75,7 @@ class Validator:
         return verdict
 
     def validate_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
-        """Return the verdict of a decoded event; `raw` is what a rejected event keeps."""
+        """Return the verdict on a decoded event; a `Rejected` verdict keeps `raw`."""
         event, unknown = self._transform(record)
         findings = self._check(event, published, unknown)
         if findings and any(finding.severity == "reject" for finding in findings):
@@ -98,5 +98,5 @@ def _rejected(raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
 
 
 def describe(error: Exception) -> str:
-    """Return the message of a decoder's error without the data that it quotes."""
+    """Return the message of a decoding error without the data that it quotes."""
     return "nesting too deep" if isinstance(error, RecursionError) else str(error).split(" in position")[0][:200]

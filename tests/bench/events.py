@@ -1,4 +1,4 @@
-"""The events that are measured with: those of the shipped music contract, about 200 bytes each, and always the same."""
+"""The events of the benchmark: of the shipped music contract, about 200 bytes each, the same in every run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import msgspec
 from shared.pubsub.message import CONTENT_TYPE, LINES
 
 DAY = date(2024, 1, 15)
-NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)  # of the day after, when all of them are past
+NOON = datetime(2024, 1, 16, 12, tzinfo=UTC)  # the day after the events, so that none is in the future
 USERS = 50_000
 _TYPES = ("click", "song_play", "page_view", "search", "like")
 _ARTISTS = tuple(f"Artist no. {number}" for number in range(500))
@@ -26,12 +26,12 @@ encode = msgspec.json.Encoder().encode
 
 
 def records(count: int, *, users: int = USERS, day: date = DAY, seed: int = 1) -> Iterator[dict[str, Any]]:
-    """Yield events of one day, good ones all, as a producer makes them; `device` is a field no contract names."""
+    """Yield valid events of one day as a producer makes them; the field `device` is in no contract."""
     dice = random.Random(seed)
     for event_id in ids(count, day=day):
         seconds, millis = divmod(dice.randrange(86_400_000), 1_000)
         clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{millis:03d}"
-        song = int(5_000 * dice.random() ** 2)  # some are played far more than others
+        song = int(5_000 * dice.random() ** 2)  # some songs are played far more often than others
         yield {
             "event_id": event_id,
             "userId": f"user_{dice.randrange(users):07d}",
@@ -45,26 +45,26 @@ def records(count: int, *, users: int = USERS, day: date = DAY, seed: int = 1) -
 
 
 def ids(count: int, *, day: date = DAY) -> Iterator[str]:
-    """Yield the ids of these events."""
+    """Yield the ids of the events of `records`."""
     return map(f"evt_{day:%Y%m%d}_{{:09d}}".format, range(count))
 
 
-def lines(count: int, **more: Any) -> Iterator[bytes]:
-    """Yield events as JSON, without line ends."""
-    return map(encode, records(count, **more))
+def lines(count: int, **options: Any) -> Iterator[bytes]:
+    """Yield events as JSON without newlines; `options` are those of `records`."""
+    return map(encode, records(count, **options))
 
 
-def write_json_lines(path: Path, count: int, **more: Any) -> Path:
-    """Write a file of one event a line."""
+def write_json_lines(path: Path, count: int, **options: Any) -> Path:
+    """Write events as JSON lines; `options` are those of `records`."""
     with path.open("wb") as file:
-        file.writelines(line + b"\n" for line in lines(count, **more))
+        file.writelines(line + b"\n" for line in lines(count, **options))
     return path
 
 
-def write_csv(path: Path, count: int, **more: Any) -> Path:
-    """Write the same events as CSV."""
+def write_csv(path: Path, count: int, **options: Any) -> Path:
+    """Write events as CSV; `options` are those of `records`."""
     with path.open("w", newline="") as file:
-        events = records(count, **more)
+        events = records(count, **options)
         first = next(events)
         writer = csv.DictWriter(file, list(first))
         writer.writeheader()
@@ -74,7 +74,7 @@ def write_csv(path: Path, count: int, **more: Any) -> Path:
 
 
 def posts(events: Iterable[bytes], *, packed: int = 1) -> Iterator[bytes]:
-    """Yield the bodies that Eventarc posts for messages of so many events, as `sluice publish` packs them."""
+    """Yield the request bodies of Eventarc for messages of `packed` events, as `sluice publish` packs them."""
     events = iter(events)
     attributes = {CONTENT_TYPE: LINES} if packed > 1 else {}
     number = 0

@@ -29,7 +29,7 @@ _PACKAGES = (
 
 def table(results: Mapping[int, Result]) -> Table:
     """Return the table for a terminal."""
-    made = Table("#", "work", "figure", "ratios", "others", "met", title="Measured side by side", title_justify="left")
+    made = Table("#", "work", "value", "ratios", "others", "met", title="Measured side by side", title_justify="left")
     for number, result in results.items():
         made.add_row(str(number), *_cells(number, result, "\n"))
     return made
@@ -44,12 +44,7 @@ def outcome(result: Result) -> str:
 def markdown(results: Mapping[int, Result], minutes: float) -> str:
     """Return the page."""
     head = [
-        "# Benchmarks",
-        "",
-        "`make bench` measures this project and what people would otherwise run side by side, in one run on one",
-        "machine, and writes this page. Ratios carry over to other machines; absolute figures don't. Everything that a",
-        "run stored is counted back; a run that lost or doubled an event has no figure.",
-        "",
+        INTRODUCTION,
         f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes, {_machine()}.",
         f"Python {platform.python_version()}, {_packages()}; {_emulators()}.",
         "",
@@ -58,16 +53,24 @@ def markdown(results: Mapping[int, Result], minutes: float) -> str:
     ]
     rows = [f"| {number} | {' | '.join(_cells(number, result, '<br>'))} |" for number, result in results.items()]
     how = ["", "## How each row is measured", "", *(f"{number}. {result.how}." for number, result in results.items())]
-    return "\n".join([*head, *rows, *how, "", _PEERS])
+    return "\n".join([*head, *rows, *how, "", ALTERNATIVES])
 
 
-_PEERS = """## Who is compared
+INTRODUCTION = """# Benchmarks
 
-**A** is the function that people write by hand (`tests/bench/peers/by_hand`): functions-framework, `json.loads`, a row
-and a `row.commit()` for each event. **B** is Google's clients used well: the async data client and its mutations
-batcher, `read_rows` for figures. **C** is Apache Beam in Python on its local runner: WriteToBigTable, and CombinePerKey
-for figures. **Limits** are what nobody could beat without leaving the platform: a function that does nothing,
-MutateRows calls whose bytes are made beforehand, ReadRows answers that nobody parses.
+`make bench` measures this project beside the alternatives, in one run on one machine, and writes this page. Ratios
+are comparable between machines; absolute values aren't. What a run stored is read back and counted; a run that lost
+or duplicated an event has no result.
+"""
+
+ALTERNATIVES = """## Alternatives
+
+- **A** is a function written by hand (`tests/bench/peers/by_hand`): functions-framework, `json.loads`, and a row and a
+  `row.commit()` for each event.
+- **B** is Google's clients at their best: the async data client and its mutations batcher, `read_rows` for measures.
+- **C** is Apache Beam in Python on its local runner: WriteToBigTable, and CombinePerKey for measures.
+- **Limits** are the most that the platform allows: a function that does nothing (no-op), MutateRows calls with prebuilt
+  bytes, ReadRows responses that aren't parsed.
 """
 
 

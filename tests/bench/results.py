@@ -1,4 +1,4 @@
-"""What a row of the benchmark found: figures, ratios, and whether they are what was promised."""
+"""Results of the benchmark: values, ratios and their targets."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class Wrong(Exception):  # noqa: N818 - what is wrong is the run, and it is told as such
-    """A run that lost, doubled or miscounted something: it has no figure."""
+class MeasurementError(Exception):
+    """A run lost, duplicated or miscounted something, so it has no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a ratio has to be at least, or at most."""
+    """The bound of a ratio: a lower one, or an upper one if `most`."""
 
     bound: float
     most: bool = False
 
     def met(self, ratio: float) -> bool:
-        """Return whether a ratio is good enough."""
+        """Return whether a ratio meets the target."""
         return ratio <= self.bound if self.most else ratio >= self.bound
 
     def __str__(self) -> str:
@@ -28,26 +28,25 @@ class Target:
 
 
 def least(bound: float) -> Target:
-    """Return the target of a ratio that has to reach a bound."""
+    """Return a target with a lower bound."""
     return Target(bound)
 
 
 def most(bound: float) -> Target:
-    """Return the target of a ratio that must not go beyond a bound."""
+    """Return a target with an upper bound."""
     return Target(bound, most=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row.
+    """The result of one row.
 
     Attributes:
         value: of this project, in `unit`.
-        figures: of the others, in the same unit unless the name says otherwise.
-        ratios: of this project's figure to another's, by that one's name; where the target is a figure of this
-            project's own, that figure.
-        targets: for each ratio what it has to be.
-        how: how it was measured, for a reader of the table.
+        figures: of the alternatives by name, in the same unit unless the name has another one.
+        ratios: of this project's value to that of each alternative; a target of the value itself has the value here.
+        targets: of the ratios.
+        how: how the row was measured, for the page.
     """
 
     value: float
@@ -59,7 +58,7 @@ class Result:
 
     @property
     def target_met(self) -> bool:
-        """Whether every target is."""
+        """Whether every target is met."""
         return all(target.met(self.ratios[name]) for name, target in self.targets.items())
 
     def as_json(self) -> dict[str, Any]:
@@ -75,9 +74,9 @@ class Result:
 
 
 def alternate(runs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Run everything in turn, several times over, and return the median of each.
+    """Run each measurement in turn for several rounds, and return the median of each.
 
-    A machine that others use too is slow for a while and fast for a while; taking turns lets everyone have both.
+    The speed of a shared machine varies over time; alternation exposes all measurements to the same variation.
     """
     found: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):

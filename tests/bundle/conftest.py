@@ -1,4 +1,4 @@
-"""Every test here carries the marker `bundle`."""
+"""Adds the marker `bundle` to every test of this folder."""
 
 from __future__ import annotations
 

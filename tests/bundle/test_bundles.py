@@ -1,6 +1,4 @@
-"""Each bundle under each Python that is promised, in a clean environment outside the repository, with nothing but its
-own requirements.
-"""
+"""Each bundle runs on each supported Python, in a clean environment with only its own requirements."""
 
 from __future__ import annotations
 
@@ -22,6 +20,7 @@ from infra.deploy.bundle import make_bundles
 from infra.local.supervisor import Supervisor
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
+from tests.support import interpreters
 from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
 
@@ -31,22 +30,22 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bundles")
-    return {made.name: made for made in make_bundles(folder, contract=MUSIC_CONTRACT)}
+    return {bundle.name: bundle for bundle in make_bundles(folder, contract=MUSIC_CONTRACT)}
 
 
-@pytest.fixture(scope="session", params=runtimes.PROMISED)
+@pytest.fixture(scope="session", params=runtimes.SUPPORTED)
 def environments(
     request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Install the requirements of each bundle into a new virtual environment."""
-    python = runtimes.find(request.param)
+    python = interpreters.find(request.param)
     if python is None:
-        missing = f"Python {request.param} isn't installed here, and the docs promise that the bundles run under it"
+        missing = f"Python {request.param} isn't installed, expected every supported version"
         if os.environ.get("CI"):
             pytest.fail(missing)
-        pytest.skip(missing)  # a developer may lack a Python; CI, above, may not
+        pytest.skip(missing)  # a developer's machine may lack a version; CI must not
     uv = Path(sys.executable).with_name("uv")
-    made = {}
+    binaries = {}
     for function, bundle in bundles.items():
         folder = tmp_path_factory.mktemp(f"{function}-python{request.param}") / "venv"
         subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
@@ -54,12 +53,12 @@ def environments(
         subprocess.run([*command, "-r", bundle / "requirements.txt"], check=True)
         version = subprocess.run([folder / "bin" / "python", "--version"], check=True, capture_output=True, text=True)
         assert version.stdout.startswith(f"Python {request.param}.")
-        made[function] = folder / "bin"
-    return made
+        binaries[function] = folder / "bin"
+    return binaries
 
 
 def clean(settings: Settings) -> dict[str, str]:
-    """An environment without a trace of the repository."""
+    """Return environment variables that don't refer to the repository."""
     return {
         "PATH": os.environ["PATH"],
         "GCP_PROJECT_ID": settings.project_id,
@@ -81,7 +80,7 @@ def running(function: str, bundle: Path, environment: Path, settings: Settings) 
 
 def post(url: str, data: bytes) -> int:
     headers, body = cloud_event(data)
-    give_up = time.monotonic() + 60
+    deadline = time.monotonic() + 60
     while True:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as response:
@@ -90,7 +89,7 @@ def post(url: str, data: bytes) -> int:
             error.close()
             return error.code
         except urllib.error.URLError:
-            assert time.monotonic() < give_up, f"{url} doesn't answer"
+            assert time.monotonic() < deadline, f"{url} doesn't answer"
             time.sleep(0.05)
 
 
@@ -111,11 +110,13 @@ def test_both_bundles_work_outside_the_repository(
         assert post(url, b'{"from": "2024-01-15", "to": "2024-01-16"}') == 200
     [columns] = dump(settings, "aggregates", b"all#20240115#all").values()
     assert columns["a", b"total_events"][0][1] == b"1"
-    assert dump(settings, "aggregates", b"all#20240116#all") == {}  # it has a message of its own, which nobody delivers
+    assert (
+        dump(settings, "aggregates", b"all#20240116#all") == {}
+    )  # requested by its own message, which isn't delivered here
 
 
 @pytest.mark.parametrize("function", ["ingest", "aggregate"])
-def test_the_vendored_copy_is_the_one_imported(
+def test_the_copy_of_shared_in_the_bundle_is_imported(
     bundles: dict[str, Path], environments: dict[str, Path], settings: Settings, function: str
 ) -> None:
     script = "import main, shared, shared.row_keys, sys; print(shared.row_keys.__file__); print(*sys.path, sep='\\n')"
@@ -133,8 +134,8 @@ def test_the_vendored_copy_is_the_one_imported(
     assert not [entry for entry in path if entry.startswith(repository)]
 
 
-def test_the_running_python_and_the_deployed_one_are_among_those_promised() -> None:
-    """Those that aren't installed are skipped; the one that runs is there, so it is always tried."""
-    assert runtimes.find(runtimes.RUNNING) == Path(sys.executable)
-    assert runtimes.RUNNING in runtimes.PROMISED
-    assert runtimes.DEPLOYED in runtimes.PROMISED
+def test_the_running_and_the_deployed_python_are_supported() -> None:
+    """Versions that aren't installed are skipped; the running one is always tested."""
+    assert interpreters.find(interpreters.RUNNING) == Path(sys.executable)
+    assert interpreters.RUNNING in runtimes.SUPPORTED
+    assert runtimes.DEPLOYED in runtimes.SUPPORTED

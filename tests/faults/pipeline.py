@@ -64,8 +64,10 @@ class Pipeline:
         self._relays = 0
         provision_bigtable(settings)
         backoff = timedelta(milliseconds=100), timedelta(seconds=2)
-        hurried = RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=_LEASE), attempts=attempts)
-        provision_pubsub(settings, hurried)
+        resources = RESOURCES.with_fast_redelivery(
+            backoff=backoff, ack_deadline=timedelta(seconds=_LEASE), attempts=attempts
+        )
+        provision_pubsub(settings, resources)
 
     def __enter__(self) -> Pipeline:
         self._supervisor.__enter__()

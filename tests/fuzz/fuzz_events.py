@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Look for messages that break what is said of all of them, led by the coverage of `shared`: `make fuzz`."""
+"""Search for messages that break an invariant, guided by the coverage of `shared`: `make fuzz`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 with atheris.instrument_imports(include=["shared"]):
-    from tests.fuzz.invariants import hold_for_input
+    from tests.fuzz.invariants import check_input
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, hold_for_input)
+    atheris.Setup(sys.argv, check_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""What holds of every message, whatever is in it; a fuzzer and the unit tests ask the same."""
+"""Invariants of every message, checked by the fuzzer and by unit tests."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ CORPUS = HERE / "corpus"
 
 PUBLISHED = datetime(2024, 1, 16, tzinfo=UTC)
 
-# The bits of an input's first byte that aren't the contract's.
+# Bits of an input's first byte; the lower three choose the contract.
 AS_LINES, AS_GZIP, AS_BODY, LENIENT = 0x08, 0x10, 0x20, 0x40
-# Events of a message that are packed in other ways too.
-_FEW = 20
+# Events of a message that are also validated in other messages.
+_MAX_REPACKED_EVENTS = 20
 
 _ENCODED = rb"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})*"
 _ROW = {
@@ -48,20 +48,24 @@ _ROW = {
 }
 
 
-class Judges(NamedTuple):
-    """What a contract makes of events, and of those that it has stored if it has checked all of each."""
+class Subject(NamedTuple):
+    """A contract and its validator under test.
+
+    Attributes:
+        canonical_validator: validator of canonical events; None without quality checks.
+    """
 
     contract: Contract
     validator: Validator
-    stored: Validator | None
+    canonical_validator: Validator | None
 
 
 @cache
-def judges(which: int, *, quality: bool = True) -> Judges:
-    """Return one of eight; contracts alike but in how times are written, or in what becomes of unknown fields."""
-    chosen = _contracts()[which % 8]
-    stored = Validator(chosen.of_canonical_events()) if quality else None
-    return Judges(chosen, Validator(chosen, quality=quality), stored)
+def subject(which: int, *, quality: bool = True) -> Subject:
+    """Return one of eight; some differ only in the time's notation or in the handling of unknown fields."""
+    contract = _contracts()[which % 8]
+    canonical_validator = Validator(contract.of_canonical_events()) if quality else None
+    return Subject(contract, Validator(contract, quality=quality), canonical_validator)
 
 
 @cache
@@ -73,118 +77,118 @@ def _contracts() -> tuple[Contract, ...]:
         *shipped,
         everything,
         replace(dropping, bucket="day"),
-        *(_timed(dropping, name) for name in ("seconds", "millis", "written", "rfc")),
+        *(_with_time(dropping, name) for name in ("seconds", "millis", "written", "rfc")),
     )
 
 
-def _timed(of: Contract, name: str) -> Contract:
-    """Return the contract with another of its fields as the time."""
+def _with_time(contract: Contract, name: str) -> Contract:
+    """Return the contract with the named field as the event's time."""
     fields = (
         replace(field, required=True, severity="reject")
         if field.name == name
         else replace(field, required=False)
-        if field.name == of.time
+        if field.name == contract.time
         else field
-        for field in of.fields
+        for field in contract.fields
     )
-    return replace(of, time=name, fields=tuple(fields))
+    return replace(contract, time=name, fields=tuple(fields))
 
 
-def hold_for_input(data: bytes) -> None:
-    """Hold an input of the fuzzer to everything: a byte that says how it is to be taken, and what a message carries.
+def check_input(data: bytes) -> None:
+    """Check all invariants of an input of the fuzzer: a byte of flags, followed by a message's data.
 
     Raises:
-        AssertionError: something doesn't hold; any other exception is one that escaped.
+        AssertionError: an invariant is broken; other exceptions are bugs too.
     """
-    how, carried = (data[0], data[1:]) if data else (0, b"")
-    message = _message(how, carried)
-    hold_for_message(judges(how & 7, quality=not how & LENIENT), message)
+    flags, content = (data[0], data[1:]) if data else (0, b"")
+    message = _message(flags, content)
+    _check_message(subject(flags & 7, quality=not flags & LENIENT), message)
 
 
-def _message(how: int, carried: bytes) -> Message:
-    if how & AS_BODY:
+def _message(flags: int, content: bytes) -> Message:
+    if flags & AS_BODY:
         try:
-            body: Any = json.loads(carried)
+            body: Any = json.loads(content)
         except (ValueError, RecursionError):
-            body = carried
+            body = content
         return receive(body, {"id": "1", "time": PUBLISHED.isoformat()})
-    attributes = {CONTENT_TYPE: LINES} if how & AS_LINES else {}
-    if how & AS_GZIP:
+    attributes = {CONTENT_TYPE: LINES} if flags & AS_LINES else {}
+    if flags & AS_GZIP:
         attributes[CONTENT_ENCODING] = "gzip"
-    return Message(carried, "1", PUBLISHED, attributes)
+    return Message(content, "1", PUBLISHED, attributes)
 
 
-def hold_for_message(by: Judges, message: Message) -> None:
-    """Hold every event of a message, and the ways to pack them, to what is said of them."""
+def _check_message(under_test: Subject, message: Message) -> None:
+    """Check the invariants of a message, of each event in it, and of the packing."""
     message.message_id.encode("utf-8", "surrogatepass")
     assert message.published >= EPOCH
-    verdicts = validate_message(by.validator, message)
-    assert validate_message(by.validator, message) == verdicts, "the same message gets another verdict"
+    verdicts = validate_message(under_test.validator, message)
+    assert validate_message(under_test.validator, message) == verdicts, "a second validation gives another verdict"
     try:
         raws = unpack(message)
     except UnpackError:
         raws = [message.data]
     assert len(raws) == len(verdicts) <= MAX_EVENTS_PER_MESSAGE
     for raw, verdict in zip(raws, verdicts, strict=True):
-        hold_for_verdict(by, verdict, raw, message.published)
+        _check_verdict(under_test, verdict, raw, message.published)
     if not message.problem:
-        hold_for_packing(by, [raw for raw in raws if raw and b"\n" not in raw][:_FEW])
+        _check_packing(under_test, [raw for raw in raws if raw and b"\n" not in raw][:_MAX_REPACKED_EVENTS])
 
 
-def hold_for_packing(by: Judges, events: list[bytes]) -> None:
-    """Hold that a verdict isn't a matter of what an event comes with."""
-    alone = [by.validator.validate(event, PUBLISHED) for event in events]
+def _check_packing(under_test: Subject, events: list[bytes]) -> None:
+    """Check that a verdict doesn't depend on the other events of the message."""
+    alone = [under_test.validator.validate(event, PUBLISHED) for event in events]
     if not events:
         return
     for cut in {0, 1, len(events) // 2}:
         parts = [part for part in (events[:cut], events[cut:]) if part]
         packed = [Message(b"\n".join(part), "1", PUBLISHED, {CONTENT_TYPE: LINES}) for part in parts]
-        apart = [verdict for message in packed for verdict in validate_message(by.validator, message)]
-        assert apart == alone, "a verdict is a matter of what an event is packed with"
+        verdicts = [verdict for message in packed for verdict in validate_message(under_test.validator, message)]
+        assert verdicts == alone, "a verdict depends on the other events of the message"
 
 
-def hold_for_verdict(by: Judges, verdict: Accepted | Rejected, raw: bytes, published: datetime) -> None:
-    """Hold one verdict to what the tables say of cell_keys and values."""
+def _check_verdict(under_test: Subject, verdict: Accepted | Rejected, raw: bytes, published: datetime) -> None:
+    """Check the invariants of a verdict: findings, cell key and value."""
     findings = verdict.findings if isinstance(verdict, Rejected) else verdict.warnings
     assert msgspec.json.encode(findings).decode()
     for finding in findings:
-        told = f"{finding.found}{finding.field}"
-        assert len(told) <= 400, "a finding quotes too much"
+        assert len(finding.found) + len(finding.field) <= 400, "a finding quotes too much"
     if isinstance(verdict, Rejected):
         assert verdict.raw == raw
-        assert any(finding.severity == "reject" for finding in findings), "nothing says why it is rejected"
+        assert any(finding.severity == "reject" for finding in findings), "no finding rejects the event"
         row_keys.rejected_row(verdict.raw, published.date())
     else:
         assert all(finding.severity == "warn" for finding in findings)
-        _hold_for_place(by.contract, verdict)
-        _hold_for_stored(by, verdict, published)
+        _check_cell_key(under_test.contract, verdict)
+        _check_canonical_event(under_test, verdict, published)
 
 
-def _hold_for_place(of: Contract, verdict: Accepted) -> None:
+def _check_cell_key(contract: Contract, verdict: Accepted) -> None:
     row_key, qualifier, micros = verdict.cell_key
-    assert _ROW[of.bucket].fullmatch(row_key), row_key
+    assert _ROW[contract.bucket].fullmatch(row_key), row_key
     assert len(row_key) <= row_keys.MAX_ROW_KEY_BYTES
-    assert re.fullmatch(rb"\d{11}#" + rb":".join([_ENCODED] * len(of.id)), qualifier), qualifier
+    assert re.fullmatch(rb"\d{11}#" + rb":".join([_ENCODED] * len(contract.id)), qualifier), qualifier
     assert len(qualifier) <= row_keys.MAX_QUALIFIER_BYTES
     assert micros >= 0
     assert micros % 1_000 == 0
-    # and what is read back from the cell_key is what the event says
+    # the cell key contains the event's user, id and time
     event = json.loads(verdict.value)
-    assert row_keys.user_of_row(row_key) == str(event[of.user])
+    assert row_keys.user_of_row(row_key) == str(event[contract.user])
     assert [row_keys.decode(part) for part in qualifier[12:].decode().split(":")] == [
-        str(event[name]) for name in of.id
+        str(event[name]) for name in contract.id
     ]
     day = parse_day(row_key.split(b"#")[1].decode())
-    time = row_keys.event_time(day, qualifier)
-    assert time == timestamps.reader(None, None)(event[of.time])
+    end_of_day = datetime(day.year, day.month, day.day, 23, 59, 59, 999_999, tzinfo=UTC)
+    time = end_of_day - timedelta(microseconds=int(qualifier[:11]))
+    assert time == timestamps.reader(None, None)(event[contract.time])
     assert micros == (time - EPOCH) // timedelta(milliseconds=1) * 1_000
 
 
-def _hold_for_stored(by: Judges, verdict: Accepted, published: datetime) -> None:
-    """Hold that a stored event, judged by the contract's own names and forms, is itself."""
-    if by.stored is None or verdict.warnings:
-        return  # what breaks a rule stays as it came, and may be something else in the contract's own form
-    again = by.stored.validate(verdict.value, published)
+def _check_canonical_event(under_test: Subject, verdict: Accepted, published: datetime) -> None:
+    """Check that the validation of an accepted canonical event gives the same cell key and value."""
+    if under_test.canonical_validator is None or verdict.warnings:
+        return  # a value that breaks a rule stays unchanged, and can be valid in canonical notation
+    again = under_test.canonical_validator.validate(verdict.value, published)
     assert isinstance(again, Accepted), again
     assert again.cell_key == verdict.cell_key
     assert json.loads(again.value) == json.loads(verdict.value)

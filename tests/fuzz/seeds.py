@@ -1,4 +1,4 @@
-"""What a search for bad messages begins with: `python tests/fuzz/seeds.py DIRECTORY` writes it there."""
+"""Write the fuzzer's first inputs: `python tests/fuzz/seeds.py DIRECTORY`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ sys.path.insert(0, str(ROOT))
 from tests.fuzz.invariants import AS_BODY, AS_LINES, LENIENT  # noqa: E402
 from tests.support import hostile, samples  # noqa: E402
 
-# Larger ones are mutated too slowly to find anything.
-MAX_SEED = 4_096
+# The fuzzer mutates larger inputs too slowly.
+MAX_SEED_BYTES = 4_096
 
 EVERYTHING: dict[str, Any] = {
     "type": " Push ",
@@ -53,16 +53,16 @@ SPARKIFY = {
 
 
 def seeds() -> Iterator[bytes]:
-    """Return inputs that are worth beginning with: good events of every contract, and the hostile ones."""
-    known = EVERYTHING | {
+    """Yield valid events of every contract, variations of them, and the hostile messages."""
+    only_known_fields = EVERYTHING | {
         "meta": {"tag": "t", "more": {"deep": "yes"}},
         "actor": {"id": 7},
     }
-    events = [samples.music_event(1, extra={"a": [1]}), SPARKIFY, known, *[EVERYTHING] * 5]
+    events = [samples.music_event(1, extra={"a": [1]}), SPARKIFY, only_known_fields, *[EVERYTHING] * 5]
     for which, event in enumerate(events):
         raw = json.dumps(event).encode()
-        for how in (0, AS_LINES, LENIENT):
-            yield bytes([which | how]) + raw
+        for flags in (0, AS_LINES, LENIENT):
+            yield bytes([which | flags]) + raw
         yield bytes([which | AS_LINES]) + raw + b"\n" + raw
         yield bytes([which]) + hostile.array(raw, b"1", raw)
         yield bytes([which]) + hostile.zipped(raw)
@@ -85,9 +85,9 @@ def seeds() -> Iterator[bytes]:
 
 
 def main(directory: Path) -> None:
-    """Write the seeds, each once, those that aren't too long."""
+    """Write the different seeds of up to `MAX_SEED_BYTES`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(sorted({seed for seed in seeds() if len(seed) <= MAX_SEED})):
+    for number, seed in enumerate(sorted({seed for seed in seeds() if len(seed) <= MAX_SEED_BYTES})):
         (directory / f"{number:04d}").write_bytes(seed)
 
 

@@ -1,4 +1,4 @@
-"""Google's CLI, offline; every test here carries the marker `gcloud`."""
+"""Fixtures for the offline Google Cloud CLI; adds the marker `gcloud` to every test of this folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from infra.deploy.gcloud import Command
 
 HERE = Path(__file__).parent
-# What earlier steps ask for, as it would come.
+# Example results of lookups.
 VARIABLES = {
     "NUMBER": "123456789012",
     "POLICY": "projects/my-project/alertPolicies/1234567890",
@@ -25,7 +25,7 @@ VARIABLES = {
     "AGGREGATE_SUBSCRIPTION": "projects/my-project/subscriptions/eventarc-us-central1-aggregate-123456-sub-123",
 }
 
-Complaints = Callable[[Iterable[Command]], list[str]]
+ParseErrors = Callable[[Iterable[Command]], list[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sdk() -> Path:
-    """Where Google's CLI is; without it tests are skipped, or fail where CI is set."""
+    """The folder of the Google Cloud CLI; without it, tests are skipped, or fail if CI is set."""
     program = shutil.which("gcloud")
     if program is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("gcloud isn't installed")
@@ -44,8 +44,8 @@ def sdk() -> Path:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which gcloud knows nobody, asks nothing, reports nothing and reaches no one."""
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables for a gcloud without accounts, prompts, usage reports and network access."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path_factory.mktemp("home")),
@@ -56,35 +56,35 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "0",
         "CLOUDSDK_PROXY_TYPE": "http",
         "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
-        "CLOUDSDK_PROXY_PORT": "9",  # where nobody listens
+        "CLOUDSDK_PROXY_PORT": "9",  # a closed port
         "NO_GCE_CHECK": "true",
     }
 
 
 @pytest.fixture(scope="session")
-def complaints(sdk: Path, alone: dict[str, str]) -> Complaints:
-    """What gcloud's own parser says to commands, "" for those it takes."""
+def parse_errors(sdk: Path, isolated: dict[str, str]) -> ParseErrors:
+    """Return the errors of gcloud's own parser for commands; "" for a valid one."""
     bundled = sdk / "platform" / "bundledpythonunix" / "bin" / "python3"
     python = bundled if bundled.exists() else Path(sys.executable)
 
-    def ask(commands: Iterable[Command]) -> list[str]:
-        given = [[_filled(word) for word in command[1:]] for command in commands]
+    def parse(commands: Iterable[Command]) -> list[str]:
+        arguments = [[_substitute(word) for word in command[1:]] for command in commands]
         done = subprocess.run(
             [python, "-W", "ignore", HERE / "parser.py", sdk / "lib"],
-            input=json.dumps(given),
-            env={**alone, "CLOUDSDK_PYTHON_SITEPACKAGES": "1"},
+            input=json.dumps(arguments),
+            env={**isolated, "CLOUDSDK_PYTHON_SITEPACKAGES": "1"},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        found: list[str] = json.loads(done.stdout)
-        return found
+        errors: list[str] = json.loads(done.stdout)
+        return errors
 
-    return ask
+    return parse
 
 
-def _filled(word: str) -> str:
+def _substitute(word: str) -> str:
     for name, value in VARIABLES.items():
         word = word.replace(f"${{{name}}}", value)
     return word

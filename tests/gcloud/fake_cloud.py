@@ -1,4 +1,4 @@
-"""A Google Cloud on this machine for gcloud to talk to: it remembers what it is asked, and says that all is well."""
+"""A fake Google Cloud API on this machine for gcloud: it records requests and answers every one with success."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-# The APIs that the commands call, by the names of gcloud's overrides.
+# The APIs that the commands call, by the names of gcloud's endpoint overrides.
 APIS = (
     "cloudfunctions",
     "cloudresourcemanager",
@@ -22,12 +22,12 @@ APIS = (
     "bigtableadmin",
 )
 
-# Google gives its own account this role when it makes it.
+# Google grants this role to its service agent.
 PUBSUB_AGENT = "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
 
 
 class Request(NamedTuple):
-    """A request as it came; `body` is decoded where it is JSON."""
+    """A request; `body` is decoded if it is JSON."""
 
     method: str
     path: str
@@ -35,11 +35,11 @@ class Request(NamedTuple):
 
 
 class FakeCloud:
-    """What was asked, and the functions that were made.
+    """The recorded requests and the created functions.
 
     Attributes:
-        enabled: the APIs that a list tells; nothing is refused for it.
-        policy: who has which role, on whatever it is asked for.
+        enabled: the listed APIs; requests to other APIs succeed as well.
+        policy: the IAM policy of every resource.
     """
 
     def __init__(self, url: str) -> None:
@@ -59,9 +59,9 @@ class FakeCloud:
         if path.endswith("functions:generateUploadUrl"):
             return 200, {"uploadUrl": f"{self.url}/upload", "storageSource": {"bucket": "b", "object": "o"}}
         if path.endswith("/functions") and request.method == "POST":
-            made = request.body | {"state": "ACTIVE", "environment": "GEN_2"}
-            self.functions[made["name"]] = made
-            return 200, {"name": f"{made['name']}/operations/1"}
+            created = request.body | {"state": "ACTIVE", "environment": "GEN_2"}
+            self.functions[created["name"]] = created
+            return 200, {"name": f"{created['name']}/operations/1"}
         if "/operations/" in path:
             return 200, {"name": name, "done": True, "metadata": {"stages": [{"name": "BUILD", "state": "COMPLETE"}]}}
         if path.endswith(":getIamPolicy"):
@@ -77,18 +77,20 @@ class FakeCloud:
         return 200, request.body if isinstance(request.body, dict) else {}
 
     def posted(self, ending: str) -> Any:
-        """Return the body of the one request that was posted to a path that ends so."""
-        [found] = [each.body for each in self.requests if each.method == "POST" and _plain(each.path).endswith(ending)]
-        return found
+        """Return the body of the only POST request to a path with this ending."""
+        [body] = [
+            each.body for each in self.requests if each.method == "POST" and _without_query(each.path).endswith(ending)
+        ]
+        return body
 
 
-def _plain(path: str) -> str:
+def _without_query(path: str) -> str:
     return path.split("?")[0]
 
 
 @contextmanager
 def fake_cloud() -> Iterator[FakeCloud]:
-    """Serve one for the time of a `with` block."""
+    """Serve a fake inside a `with` block."""
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:

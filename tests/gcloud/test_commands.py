@@ -1,4 +1,4 @@
-"""Every command that is printed or run is one that gcloud itself takes, and a wrong one isn't."""
+"""gcloud's own parser accepts every command of the project, and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import pytest
 from msgspec import structs
 
 from infra.deploy.config import Alerts, load
-from infra.deploy.gcloud import Ask, Command, Do, Step, gcloud
-from infra.deploy.iam import ACCOUNTS, given
+from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
+from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
 from infra.doctor.cloud import examine
-from tests.gcloud.conftest import Complaints
+from tests.gcloud.conftest import ParseErrors
 from tests.support.samples import ROOT
 from tests.unit.infra.doctor.test_cloud import Project
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
 
 
-def deploy(*wrong: str, without: str = "") -> Command:
-    """The command that deploys ingest, with something wrong about it."""
+def deploy(*extra: str, without: str = "") -> Command:
+    """Return the command that deploys ingest, with extra words and without a flag."""
     steps = deploy_steps(TARGET, load())
     command = next(step.command for step in steps if "deploy" in step.command)
-    return (*(word for word in command if not (without and word.startswith(without))), *wrong)
+    return (*(word for word in command if not (without and word.startswith(without))), *extra)
 
 
-WRONG = [
+INVALID = [
     (deploy("--unknown-flag"), "unrecognized arguments: --unknown-flag"),
     (deploy("--concurrency=many"), "argument --concurrency: Value must be an integer"),
     (deploy("--timeout=10parsecs"), "argument --timeout: Failed to parse duration"),
@@ -46,75 +46,77 @@ WRONG = [
 
 
 def all_steps() -> list[Step]:
-    told = load()
+    defaults = load()
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
-    told = type(told)(told.all, told.ingest, told.aggregate, channels)
-    others = given({account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS})
-    lent = structs.replace(TARGET, accounts=(), grants=others)
+    with_channels = type(defaults)(defaults.all, defaults.ingest, defaults.aggregate, channels)
+    external = configured_grants(
+        {account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS}
+    )
+    external_target = structs.replace(TARGET, accounts=(), grants=external)
     return [
         *deploy_steps(TARGET, load()),
-        *deploy_steps(TARGET, told),
+        *deploy_steps(TARGET, with_channels),
         *teardown_steps(TARGET),
-        *teardown_steps(lent),
+        *teardown_steps(external_target),
     ]
 
 
-def all_of_the_doctor() -> list[Command]:
-    """What the doctor looks with, and what it says mends a project in which nothing is there but what must be."""
-    asked: list[Command] = []
-    told: list[Command] = []
-    for whole in (True, False):
+def commands_of_the_doctor() -> list[Command]:
+    """Return the doctor's own commands and those it suggests, for a complete and for an empty project."""
+    run: list[Command] = []
+    suggested: list[Command] = []
+    for complete in (True, False):
         project = Project()
-        if not whole:
-            project.spoilt = dict.fromkeys(("list", "get-iam-policy"), "{}")
-            project.spoilt = {"auth list": "me", **project.spoilt}
-        findings = list(examine(TARGET, project))
-        asked += project.asked
-        mended = [text for finding in findings for text in re.findall(r"`(gcloud .*)`", finding.text)]
-        told += [tuple(shlex.split(text)) for text in mended if "&&" not in text]
-    assert len(told) > 20
-    return [*asked, *told]
+        if not complete:
+            project.overrides = {"auth list": "me", **dict.fromkeys(("list", "get-iam-policy"), "{}")}
+        results = list(examine(TARGET, project))
+        run += project.commands
+        remedies = [text for result in results for text in re.findall(r"`(gcloud .*)`", result.text)]
+        suggested += [tuple(shlex.split(text)) for text in remedies if "&&" not in text]
+    assert len(suggested) > 20
+    return [*run, *suggested]
 
 
-def all_of_the_docs() -> list[Command]:
-    """What docs/deploy.md has people type."""
+def commands_of_the_docs() -> list[Command]:
+    """Return the commands of docs/deploy.md."""
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    named = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
+    values = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
     lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
     lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]
-    for name, value in named.items():
+    for name, value in values.items():
         lines = [line.replace(name, value) for line in lines]
     assert len(lines) > 7
     return [tuple(shlex.split(line)) for line in lines]
 
 
-def test_gcloud_takes_every_command(complaints: Complaints) -> None:
-    commands = [*(step.command for step in all_steps()), *all_of_the_doctor(), *all_of_the_docs()]
+def test_gcloud_accepts_every_command(parse_errors: ParseErrors) -> None:
+    commands = [*(step.command for step in all_steps()), *commands_of_the_doctor(), *commands_of_the_docs()]
 
-    found = {shlex.join(command): said for command, said in zip(commands, complaints(commands), strict=True) if said}
+    errors = zip(commands, parse_errors(commands), strict=True)
+    rejected = {shlex.join(command): error for command, error in errors if error}
 
     assert len(commands) > 120
-    assert found == {}
+    assert rejected == {}
 
 
 @pytest.fixture(scope="module")
-def refusals(complaints: Complaints) -> list[str]:
-    """All at once, since gcloud takes a second to start."""
-    return complaints(command for command, _ in WRONG)
+def errors(parse_errors: ParseErrors) -> list[str]:
+    """The errors of all invalid commands at once, since gcloud takes a second to start."""
+    return parse_errors(command for command, _ in INVALID)
 
 
-@pytest.mark.parametrize("number", range(len(WRONG)), ids=[expected[:40] for _, expected in WRONG])
-def test_gcloud_refuses_what_is_wrong(refusals: list[str], number: int) -> None:
-    """The test above is only worth something if this one holds."""
-    assert WRONG[number][1] in refusals[number]
+@pytest.mark.parametrize("number", range(len(INVALID)), ids=[expected[:40] for _, expected in INVALID])
+def test_gcloud_rejects_invalid_commands(errors: list[str], number: int) -> None:
+    """Shows that the parser of the test above works."""
+    assert INVALID[number][1] in errors[number]
 
 
-def test_no_step_uses_what_none_before_it_has_asked_for() -> None:
+def test_steps_use_only_variables_of_earlier_lookups() -> None:
     for steps in (deploy_steps(TARGET, load()), teardown_steps(TARGET)):
-        known: set[str] = set()
+        defined: set[str] = set()
         for step in steps:
             used = {word.split("}")[0] for part in step.command for word in part.split("${")[1:]}
-            used |= {name for name in (step.found, step.missing if isinstance(step, Do) else "") if name}
-            assert used <= known
-            if isinstance(step, Ask):
-                known.add(step.into)
+            used |= {name for name in (step.if_set, step.if_empty if isinstance(step, Action) else "") if name}
+            assert used <= defined
+            if isinstance(step, Lookup):
+                defined.add(step.variable)

@@ -1,7 +1,7 @@
-"""What gcloud makes of our commands: the requests that it sends, to a Google Cloud on this machine.
+"""The API requests that gcloud sends for our commands, to a fake Google Cloud on this machine.
 
-Its parser knows the flags and their form. What Google is asked for, whether the values of several flags fit together,
-and what is in our files of policies and metrics, is only seen in a run.
+The parser only checks flags and their form. A run also checks the requested values, the combinations of flags, and the
+files of policies and metrics.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def cloud() -> Iterator[FakeCloud]:
 
 
 @pytest.fixture(scope="module")
-def run(sdk: Path, alone: dict[str, str], cloud: FakeCloud, tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
-    """Run a command with gcloud itself against `cloud`; what it would send elsewhere goes to a closed port."""
+def run(sdk: Path, isolated: dict[str, str], cloud: FakeCloud, tmp_path_factory: pytest.TempPathFactory) -> Gcloud:
+    """Run a command with gcloud against `cloud`; requests to other hosts go to a closed port."""
     token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("nobody's")
+    token.write_text("fake")
     environment = {
-        **{name: value for name, value in alone.items() if "PROXY" not in name},
-        "https_proxy": "http://127.0.0.1:9",  # Google's addresses are https; that of `cloud` isn't
+        **{name: value for name, value in isolated.items() if "PROXY" not in name},
+        "https_proxy": "http://127.0.0.1:9",  # Google's addresses use https; `cloud` doesn't
         "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(token),
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"{cloud.url}/" for api in APIS},
     }
@@ -62,30 +62,32 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
     return [step.command for step in deploy_steps(target, load())]
 
 
-def test_functions_are_asked_for_as_they_are_meant(run: Gcloud, cloud: FakeCloud, commands: list[Command]) -> None:
+def test_deploy_requests_functions_with_the_configured_properties(
+    run: Gcloud, cloud: FakeCloud, commands: list[Command]
+) -> None:
     [ingest, aggregate] = [command for command in commands if command[1:3] == ("functions", "deploy")]
 
     run(ingest)
     run(aggregate)
 
-    made = cloud.functions[f"{PARENT}/functions/ingest"]
-    assert made["eventTrigger"] == {
+    created = cloud.functions[f"{PARENT}/functions/ingest"]
+    assert created["eventTrigger"] == {
         "eventType": "google.cloud.pubsub.topic.v1.messagePublished",
         "pubsubTopic": "projects/my-project/topics/events",
         "retryPolicy": "RETRY_POLICY_RETRY",
         "serviceAccountEmail": "sluice-trigger@my-project.iam.gserviceaccount.com",
         "triggerRegion": "us-central1",
     }
-    service = made["serviceConfig"]
+    service = created["serviceConfig"]
     assert service["ingressSettings"] == "ALLOW_INTERNAL_ONLY"
     assert service["serviceAccountEmail"] == "sluice-ingest@my-project.iam.gserviceaccount.com"
     assert (service["availableCpu"], service["availableMemory"]) == ("1", "512Mi")
     assert (service["maxInstanceCount"], service["maxInstanceRequestConcurrency"]) == (10, 64)
     assert service["timeoutSeconds"] == 120
     assert service["environmentVariables"]["SLUICE_CONTRACT"] == "shared/contracts/music.toml"
-    assert made["buildConfig"]["runtime"] == "python313"
-    assert made["buildConfig"]["entryPoint"] == "ingest"
-    assert made["buildConfig"]["serviceAccount"].endswith("/sluice-build@my-project.iam.gserviceaccount.com")
+    assert created["buildConfig"]["runtime"] == "python313"
+    assert created["buildConfig"]["entryPoint"] == "ingest"
+    assert created["buildConfig"]["serviceAccount"].endswith("/sluice-build@my-project.iam.gserviceaccount.com")
     other = cloud.functions[f"{PARENT}/functions/aggregate"]
     assert other["serviceConfig"]["maxInstanceRequestConcurrency"] == 1
     assert other["serviceConfig"]["timeoutSeconds"] == 540
@@ -93,71 +95,71 @@ def test_functions_are_asked_for_as_they_are_meant(run: Gcloud, cloud: FakeCloud
     assert not [each for each in cloud.requests if "allUsers" in json.dumps(each.body, default=str)]
 
 
-def test_what_a_file_of_ones_own_says_is_asked_for(run: Gcloud, cloud: FakeCloud, tmp_path: Path) -> None:
-    mine = tmp_path / "mine.toml"
-    mine.write_text(
+def test_deploy_requests_the_values_of_a_custom_file(run: Gcloud, cloud: FakeCloud, tmp_path: Path) -> None:
+    file = tmp_path / "custom.toml"
+    file.write_text(
         "[ingest]\nretry = false\ntrigger_topic = 'orders'\ningress_settings = 'all'\ncpu = '4'\nmemory = '2Gi'\n"
         "service_account = 'runner@other.iam.gserviceaccount.com'\n"
     )
     build = tmp_path / "build"
     make_bundles(build, contract=MUSIC_CONTRACT)
     target = Target("my-project", "my-instance", "europe-west1", "music.toml", build)
-    steps = deploy_steps(target, load(mine))
+    steps = deploy_steps(target, load(file))
 
     run(next(step.command for step in steps if step.command[1:3] == ("functions", "deploy")))
 
-    made = cloud.functions["projects/my-project/locations/europe-west1/functions/ingest"]
-    assert made["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_DO_NOT_RETRY"
-    assert made["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/orders"
-    service = made["serviceConfig"]
+    created = cloud.functions["projects/my-project/locations/europe-west1/functions/ingest"]
+    assert created["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_DO_NOT_RETRY"
+    assert created["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/orders"
+    service = created["serviceConfig"]
     assert service["ingressSettings"] == "ALLOW_ALL"
     assert service["serviceAccountEmail"] == "runner@other.iam.gserviceaccount.com"
     assert (service["availableCpu"], service["availableMemory"]) == ("4", "2Gi")
 
 
-def test_destroying_what_was_never_deployed_asks_for_nothing_of_an_api_that_isnt_enabled(
-    run: Gcloud, cloud: FakeCloud
-) -> None:
+def test_teardown_without_a_deployment_calls_no_disabled_api(run: Gcloud, cloud: FakeCloud) -> None:
     cloud.enabled = [f"{api}.googleapis.com" for api in ("bigtable", "bigtableadmin", "pubsub", "cloudscheduler")]
     cloud.requests.clear()
-    told: list[str] = []
+    titles: list[str] = []
 
-    perform(teardown_steps(TARGET), told.append, lambda command, wanted: run(tuple(command)))
+    perform(teardown_steps(TARGET), titles.append, lambda command, capture: run(tuple(command)))
 
-    assert [line.split()[1] for line in told] == [
+    assert [line.split()[1] for line in titles] == [
         f"{api}.googleapis.com" for api in ("cloudfunctions", "monitoring", "logging", "iam")
     ]
     assert {each.path.split("?")[0] for each in cloud.requests} == {"/v1/projects/my-project/services"}
 
 
-def test_the_role_of_an_account_on_a_table_that_stays_is_taken_back(run: Gcloud, cloud: FakeCloud) -> None:
-    reader, somebody = "serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com", "user:me@example.com"
-    steps = [step for step in teardown_steps(TARGET) if "sluice-aggregate on table events" in step.why]
-    [asking, taking] = [step.command for step in steps if any("iam-policy" in word for word in step.command)]
-    binding = {"role": "roles/bigtable.reader", "members": [somebody]}
+def test_the_role_of_an_account_on_a_remaining_table_is_revoked(run: Gcloud, cloud: FakeCloud) -> None:
+    reader, user = "serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com", "user:me@example.com"
+    steps = [step for step in teardown_steps(TARGET) if "sluice-aggregate on table events" in step.title]
+    [query, revoke] = [step.command for step in steps if any("iam-policy" in word for word in step.command)]
+    binding = {"role": "roles/bigtable.reader", "members": [user]}
 
     cloud.policy = {"bindings": [binding]}
-    assert run(asking) == ""
-    cloud.policy = {"bindings": [{**binding, "members": [reader, somebody]}]}
-    assert run(asking).strip() == "roles/bigtable.reader"
+    assert run(query) == ""
+    cloud.policy = {"bindings": [{**binding, "members": [reader, user]}]}
+    assert run(query).strip() == "roles/bigtable.reader"
     cloud.requests.clear()
-    run(taking)
+    run(revoke)
 
     [path] = [each.path.split("?")[0] for each in cloud.requests if each.path.split("?")[0].endswith("setIamPolicy")]
     assert path == "/v2/projects/my-project/instances/my-instance/tables/events:setIamPolicy"
     assert cloud.posted(":setIamPolicy")["policy"]["bindings"] == [binding]
 
 
-def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, commands: list[Command]) -> None:
+def test_the_subscription_of_ingest_gets_the_declared_properties(
+    run: Gcloud, cloud: FakeCloud, commands: list[Command]
+) -> None:
     subscription = VARIABLES["INGEST_SUBSCRIPTION"]
     [update] = [each for each in commands if "${INGEST_SUBSCRIPTION}" in each and "update" in each]
     cloud.requests.clear()
 
     run(tuple(word.replace("${INGEST_SUBSCRIPTION}", subscription) for word in update))
 
-    [asked] = [each for each in cloud.requests if each.method == "PATCH"]
-    assert asked.path.startswith(f"/v1/{subscription}")
-    assert asked.body["subscription"] == {
+    [request] = [each for each in cloud.requests if each.method == "PATCH"]
+    assert request.path.startswith(f"/v1/{subscription}")
+    assert request.body["subscription"] == {
         "name": subscription,
         "ackDeadlineSeconds": 600,
         "messageRetentionDuration": "604800s",
@@ -168,8 +170,8 @@ def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, 
             "maxDeliveryAttempts": 100,
         },
     }
-    # Fields that aren't named stay as Eventarc made them: where the messages go, and as whom.
-    assert sorted(asked.body["updateMask"].split(",")) == [
+    # Fields outside the mask keep Eventarc's values: the push endpoint and its identity.
+    assert sorted(request.body["updateMask"].split(",")) == [
         "ackDeadlineSeconds",
         "deadLetterPolicy",
         "expirationPolicy",
@@ -179,7 +181,9 @@ def test_the_subscription_of_ingest_is_put_right(run: Gcloud, cloud: FakeCloud, 
 
 
 @pytest.mark.parametrize("name", sorted(metrics()))
-def test_metrics_are_what_the_files_say(run: Gcloud, cloud: FakeCloud, commands: list[Command], name: str) -> None:
+def test_metrics_are_created_from_their_files(
+    run: Gcloud, cloud: FakeCloud, commands: list[Command], name: str
+) -> None:
     [create] = [each for each in commands if each[1:5] == ("logging", "metrics", "create", name)]
     cloud.requests.clear()
 
@@ -189,8 +193,10 @@ def test_metrics_are_what_the_files_say(run: Gcloud, cloud: FakeCloud, commands:
 
 
 @pytest.mark.parametrize("key", sorted(policies()))
-def test_policies_are_what_the_files_say(run: Gcloud, cloud: FakeCloud, commands: list[Command], key: str) -> None:
-    """gcloud refuses a field that it doesn't know of a policy."""
+def test_policies_are_created_from_their_files(
+    run: Gcloud, cloud: FakeCloud, commands: list[Command], key: str
+) -> None:
+    """gcloud rejects unknown fields of a policy."""
     path = policies()[key]
     [create] = [each for each in commands if "policies" in each and f"--policy-from-file={path}" in each]
     cloud.requests.clear()

@@ -1,4 +1,4 @@
-"""A day's measures are those of a plain reading of its events, whatever ran before, beside or after."""
+"""A day's measures match plain Python, regardless of earlier, concurrent and later runs."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from tests.support.samples import (
 
 DAY = date(2024, 1, 15)
 
-needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"found no real logs at {SPARKIFY}")
 
 
-async def take_in(bigtable: Bigtable, events: list[dict[str, Any]], contract: Path = MUSIC_CONTRACT) -> None:
-    ingestion = IngestPipeline(bigtable, load_contract(contract))
+async def ingest(bigtable: Bigtable, events: list[dict[str, Any]], contract: Path = MUSIC_CONTRACT) -> None:
+    pipeline = IngestPipeline(bigtable, load_contract(contract))
     received = message(lines(events))
-    await ingestion.process(received)
+    await pipeline.process(received)
 
 
-def without_run(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[bytes]]]:
-    """The aggregates without their times, which differ from run to run."""
+def values_without_times(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[bytes]]]:
+    """Return the aggregates without their timestamps, which differ between runs."""
     return {
         key: {column: [value for _, value in versions] for column, versions in columns.items()}
         for key, columns in dump(settings, "aggregates").items()
@@ -51,18 +51,18 @@ def without_run(settings: Settings) -> dict[bytes, dict[tuple[str, bytes], list[
 
 
 @pytest.fixture
-def rollups(bigtable: Bigtable) -> AggregatesTable:
+def aggregates(bigtable: Bigtable) -> AggregatesTable:
     return AggregatesTable(bigtable, StateTable(bigtable))
 
 
 @needs_sparkify
-async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: AggregatesTable) -> None:
+async def test_measures_of_the_real_logs_match_plain_python(bigtable: Bigtable, aggregates: AggregatesTable) -> None:
     records = sparkify_records()
-    await take_in(bigtable, records, SPARKIFY_CONTRACT)
-    aggregation = AggregatePipeline(bigtable, load_contract(SPARKIFY_CONTRACT))
+    await ingest(bigtable, records, SPARKIFY_CONTRACT)
+    pipeline = AggregatePipeline(bigtable, load_contract(SPARKIFY_CONTRACT))
 
     for day, users, events, songs in ((date(2018, 11, 15), 25, 522, 475), (date(2018, 11, 21), 28, 493, 433)):
-        summary = await aggregation.run(day)
+        summary = await pipeline.run(day)
         expected: dict[str, dict[str, Any]] = defaultdict(lambda: {"events": 0, "songs": set(), "seconds": []})
         for record in records:
             if record["userId"] and datetime.fromtimestamp(record["ts"] / 1000, UTC).date() == day:
@@ -70,7 +70,7 @@ async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: AggregatesTable
                 user["events"] += 1
                 user["songs"] |= {record["song"]} - {None}
                 user["seconds"] += [record["length"]] if record["length"] is not None else []
-        found = dict(await rollups.of_day("user", day))
+        found = dict(await aggregates.of_day("user", day))
 
         assert (summary.events, len(found)) == (events, users)
         assert sum(stats["unique_songs"] for stats in found.values()) == songs
@@ -84,99 +84,99 @@ async def test_the_real_logs_add_up(bigtable: Bigtable, rollups: AggregatesTable
         }
 
 
-async def test_running_twice_changes_nothing_and_leaves_nothing_of_the_first(
+async def test_a_rerun_changes_nothing_and_leaves_one_version_of_each_cell(
     bigtable: Bigtable, settings: Settings
 ) -> None:
-    await take_in(bigtable, [music_event(number) for number in range(200)])
-    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
-    await aggregation.run(DAY)
-    first = without_run(settings)
+    await ingest(bigtable, [music_event(number) for number in range(200)])
+    pipeline = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
+    await pipeline.run(DAY)
+    first = values_without_times(settings)
 
-    await aggregation.run(DAY)
+    await pipeline.run(DAY)
 
-    assert without_run(settings) == first
+    assert values_without_times(settings) == first
     assert all(len(versions) == 1 for columns in first.values() for versions in columns.values())
 
 
-async def test_a_run_after_more_events_leaves_what_a_fresh_run_would(
+async def test_a_rerun_after_more_events_equals_a_first_run(
     bigtable: Bigtable, settings: Settings, other_settings: Settings
 ) -> None:
     events = [music_event(number, duration=number / 7) for number in range(300)]
-    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
-    await take_in(bigtable, events[:100])
-    await aggregation.run(DAY)
-    await take_in(bigtable, events[100:])
-    await aggregation.run(DAY)
+    pipeline = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
+    await ingest(bigtable, events[:100])
+    await pipeline.run(DAY)
+    await ingest(bigtable, events[100:])
+    await pipeline.run(DAY)
 
     fresh = Bigtable(other_settings)
     try:
-        await take_in(fresh, events[::-1])
+        await ingest(fresh, events[::-1])
         await AggregatePipeline(fresh, load_contract(MUSIC_CONTRACT)).run(DAY)
     finally:
         await fresh.close()
 
-    assert without_run(settings) == without_run(other_settings)
+    assert values_without_times(settings) == values_without_times(other_settings)
 
 
-async def test_an_unfinished_run_is_not_seen_and_swept_by_the_next(
-    bigtable: Bigtable, settings: Settings, rollups: AggregatesTable
+async def test_an_unfinished_run_is_invisible_and_swept_by_the_next(
+    bigtable: Bigtable, settings: Settings, aggregates: AggregatesTable
 ) -> None:
-    await take_in(bigtable, [music_event(1)])
-    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
-    await aggregation.run(DAY)
+    await ingest(bigtable, [music_event(1)])
+    pipeline = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
+    await pipeline.run(DAY)
 
-    unfinished = rollups.begin(DAY, now() + timedelta(milliseconds=5))
+    unfinished = aggregates.begin(DAY, now() + timedelta(milliseconds=5))
     await unfinished.write([("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})])
 
-    assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
-    assert await rollups.of_value("user", "ghost", DAY) == {}
+    assert (await aggregates.of_value("all", "all", DAY))["total_events"] == 1
+    assert await aggregates.of_value("user", "ghost", DAY) == {}
     later = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
-    await _until_after(timedelta(milliseconds=10))
+    await _wait(timedelta(milliseconds=10))
     await later.run(DAY)
     assert aggregate_row("user", DAY, "ghost") not in dump(settings, "aggregates")
 
 
-async def test_of_overlapping_runs_the_one_that_started_last_counts(
-    rollups: AggregatesTable, bigtable: Bigtable
+async def test_readers_see_the_last_started_of_overlapping_runs(
+    aggregates: AggregatesTable, bigtable: Bigtable
 ) -> None:
     state = StateTable(bigtable)
-    early, late = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
-    await rollups.begin(DAY, early).write([("all", "all", {"n": 1})])
-    await rollups.begin(DAY, late).write([("all", "all", {"n": 2})])
-    await state.finish_run(DAY, _run(late))
-    await state.finish_run(DAY, _run(early))
-    await rollups.sweep(DAY, ["all"])
+    first, last = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
+    await aggregates.begin(DAY, first).write([("all", "all", {"n": 1})])
+    await aggregates.begin(DAY, last).write([("all", "all", {"n": 2})])
+    await state.finish_run(DAY, _run(last))
+    await state.finish_run(DAY, _run(first))
+    await aggregates.sweep(DAY, ["all"])
 
-    assert await rollups.of_value("all", "all", DAY) == {"n": 2}
+    assert await aggregates.of_value("all", "all", DAY) == {"n": 2}
 
 
-async def test_what_is_written_by_hand_is_seen_until_a_run_writes_it(
-    bigtable: Bigtable, rollups: AggregatesTable
+async def test_manually_written_measures_are_visible_until_a_run_writes_them(
+    bigtable: Bigtable, aggregates: AggregatesTable
 ) -> None:
-    await rollups.write_by_hand("all", "all", DAY, {"total_events": 5})
-    await rollups.write_by_hand("guess", "x", DAY, {"by_hand": [1, {"a": 2.5}]})
-    assert await rollups.of_value("all", "all", DAY) == {"total_events": 5}
-    await _until_after(timedelta(milliseconds=2))
+    await aggregates.write_by_hand("all", "all", DAY, {"total_events": 5})
+    await aggregates.write_by_hand("guess", "x", DAY, {"by_hand": [1, {"a": 2.5}]})
+    assert await aggregates.of_value("all", "all", DAY) == {"total_events": 5}
+    await _wait(timedelta(milliseconds=2))
 
-    await take_in(bigtable, [music_event(1)])
+    await ingest(bigtable, [music_event(1)])
     await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
-    assert (await rollups.of_value("all", "all", DAY))["total_events"] == 1
-    assert await rollups.of_value("guess", "x", DAY) == {"by_hand": [1, {"a": 2.5}]}
+    assert (await aggregates.of_value("all", "all", DAY))["total_events"] == 1
+    assert await aggregates.of_value("guess", "x", DAY) == {"by_hand": [1, {"a": 2.5}]}
 
 
-async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_row(
-    bigtable: Bigtable, rollups: AggregatesTable, settings: Settings
+async def test_a_sweep_keeps_only_the_manually_written_cells_of_a_row(
+    bigtable: Bigtable, aggregates: AggregatesTable, settings: Settings
 ) -> None:
     early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
-    await rollups.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
-    await rollups.write_by_hand("guess", "x", DAY, {"n": 2})
-    await rollups.begin(DAY, late).write([("guess", "z", {"n": 3})])
+    await aggregates.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
+    await aggregates.write_by_hand("guess", "x", DAY, {"n": 2})
+    await aggregates.begin(DAY, late).write([("guess", "z", {"n": 3})])
     await StateTable(bigtable).finish_run(DAY, _run(late))
 
-    touched = await rollups.sweep(DAY, ["guess"])
+    swept = await aggregates.sweep(DAY, ["guess"])
 
-    assert touched == 2
+    assert swept == 2
     found = dump(settings, "aggregates")
     assert list(found) == [b"guess#20240115#x", b"guess#20240115#z"]
     columns = found[b"guess#20240115#x"]
@@ -186,10 +186,8 @@ async def test_a_sweep_spares_what_is_written_by_hand_and_nothing_else_of_its_ro
     }
 
 
-async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(
-    bigtable: Bigtable, rollups: AggregatesTable
-) -> None:
-    await take_in(
+async def test_a_repeated_id_counts_once_with_its_latest_time(bigtable: Bigtable, aggregates: AggregatesTable) -> None:
+    await ingest(
         bigtable,
         [
             music_event(1, timestamp="2024-01-15T08:00:00Z", duration=10),
@@ -200,45 +198,47 @@ async def test_an_id_that_comes_at_two_times_counts_once_as_the_later(
     summary = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (summary.events, summary.repeated) == (1, 1)
-    assert (await rollups.of_value("all", "all", DAY))["listening_seconds"] == 20
+    assert (await aggregates.of_value("all", "all", DAY))["listening_seconds"] == 20
 
 
-async def test_hourly_rows_make_the_same_day(bigtable: Bigtable, rollups: AggregatesTable, tmp_path: Path) -> None:
+async def test_hourly_buckets_make_the_same_day(
+    bigtable: Bigtable, aggregates: AggregatesTable, tmp_path: Path
+) -> None:
     hourly = tmp_path / "hourly.toml"
     hourly.write_text(MUSIC_CONTRACT.read_text().replace('bucket = "day"', 'bucket = "hour"'))
     events = [music_event(number * 997) for number in range(80)] + [
-        music_event(5, timestamp="2024-01-15T23:59:59.999999Z")  # an id that an earlier hour has too
+        music_event(5, timestamp="2024-01-15T23:59:59.999999Z")  # an id that also occurs in an earlier hour
     ]
     events.append({**music_event(5), "event_id": "evt-000005"})
 
-    await take_in(bigtable, events, hourly)
+    await ingest(bigtable, events, hourly)
     summary = await AggregatePipeline(bigtable, load_contract(hourly)).run(DAY)
 
     assert (summary.events, summary.repeated) == (len({event["event_id"] for event in events}), 1)
 
 
-async def test_a_day_that_is_measured_elsewhere_has_the_same_figures(
-    bigtable: Bigtable, rollups: AggregatesTable, monkeypatch: pytest.MonkeyPatch
+async def test_a_day_computed_in_a_worker_process_has_the_same_measures(
+    bigtable: Bigtable, aggregates: AggregatesTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await take_in(bigtable, [music_event(number * 997, duration=number / 7) for number in range(200)])
+    await ingest(bigtable, [music_event(number * 997, duration=number / 7) for number in range(200)])
     dimensions = ("user", "song", "event_type", "all", "quality")
-    here = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
-    expected = [await rollups.of_day(dimension, DAY) for dimension in dimensions]
-    monkeypatch.setattr("shared.aggregate.rollup_runner._TOGETHER", 5_000)
-    monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 2)
-    await _until_after(timedelta(milliseconds=2))
+    in_process = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    expected = [await aggregates.of_day(dimension, DAY) for dimension in dimensions]
+    monkeypatch.setattr("shared.aggregate.rollup_runner._BATCH_BYTES", 5_000)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._core_count", lambda: 2)
+    await _wait(timedelta(milliseconds=2))
 
-    elsewhere = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    in_worker = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
-    assert (elsewhere.events, elsewhere.rows) == (here.events, here.rows)
-    assert [await rollups.of_day(dimension, DAY) for dimension in dimensions] == expected
+    assert (in_worker.events, in_worker.rows) == (in_process.events, in_process.rows)
+    assert [await aggregates.of_day(dimension, DAY) for dimension in dimensions] == expected
 
 
-async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable, rollups: AggregatesTable) -> None:
+async def test_a_day_without_events_has_rows_of_the_whole_day(bigtable: Bigtable, aggregates: AggregatesTable) -> None:
     summary = await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
 
     assert (summary.events, summary.rows) == (0, 2)
-    assert (await rollups.of_value("all", "all", DAY)) == {
+    assert (await aggregates.of_value("all", "all", DAY)) == {
         "total_events": 0,
         "active_users": 0,
         "unique_songs": 0,
@@ -247,16 +247,16 @@ async def test_a_day_without_events_has_figures_of_the_whole(bigtable: Bigtable,
     }
 
 
-async def test_an_empty_request_is_yesterday_and_the_marked_days(bigtable: Bigtable) -> None:
-    await take_in(bigtable, [music_event(1)])
-    aggregation = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
+async def test_an_empty_request_means_yesterday_and_the_marked_days(bigtable: Bigtable) -> None:
+    await ingest(bigtable, [music_event(1)])
+    pipeline = AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT))
 
-    days = await aggregation.days(message(b"", published=datetime(2024, 3, 2, 1, tzinfo=UTC)))
+    days = await pipeline.days(message(b"", published=datetime(2024, 3, 2, 1, tzinfo=UTC)))
 
     assert days == [DAY, date(2024, 3, 1)]
 
 
-async def test_a_run_clears_only_marks_that_are_old_enough(bigtable: Bigtable) -> None:
+async def test_a_run_keeps_marks_younger_than_the_margin(bigtable: Bigtable) -> None:
     state = StateTable(bigtable)
     await state.mark_late([DAY])
     await state.clear_late(DAY, now())
@@ -267,12 +267,12 @@ async def test_a_run_clears_only_marks_that_are_old_enough(bigtable: Bigtable) -
     assert await state.late_days() == []
 
 
-async def test_dimensions_that_a_contract_gave_up_are_swept(bigtable: Bigtable, settings: Settings) -> None:
-    await take_in(bigtable, [music_event(1)])
+async def test_dimensions_removed_from_the_contract_are_swept(bigtable: Bigtable, settings: Settings) -> None:
+    await ingest(bigtable, [music_event(1)])
     contract = load_contract(MUSIC_CONTRACT)
     await AggregatePipeline(bigtable, contract).run(DAY)
     fewer = parse_contract({**_toml(MUSIC_CONTRACT), "aggregates": {"all": {"total_events": "count"}}}, "fewer.toml")
-    await _until_after(timedelta(milliseconds=2))
+    await _wait(timedelta(milliseconds=2))
 
     await AggregatePipeline(bigtable, fewer).run(DAY)
 
@@ -280,12 +280,12 @@ async def test_dimensions_that_a_contract_gave_up_are_swept(bigtable: Bigtable, 
     assert json.loads(dump(settings, "state")[b"run#20240115"]["s", b"run"][0][1])["dimensions"] == ["all", "quality"]
 
 
-async def test_a_days_quality_is_figures_like_any_other(
-    bigtable: Bigtable, rollups: AggregatesTable, tmp_path: Path
+async def test_the_quality_of_a_day_is_stored_as_measures(
+    bigtable: Bigtable, aggregates: AggregatesTable, tmp_path: Path
 ) -> None:
     strict = tmp_path / "strict.toml"
     strict.write_text(MUSIC_CONTRACT.read_text().replace("[checks]", "[checks]\nmax_rejected = 0.2"))
-    ingestion = IngestPipeline(bigtable, load_contract(strict))
+    ingest_pipeline = IngestPipeline(bigtable, load_contract(strict))
     events = [
         *(music_event(number) for number in range(5)),
         music_event(1, timestamp="2024-01-15T23:00:00Z"),
@@ -294,12 +294,12 @@ async def test_a_days_quality_is_figures_like_any_other(
         music_event(9, userId=""),
     ]
     received = message(lines(events), published=datetime(2024, 1, 15, 23, 30, tzinfo=UTC))
-    await ingestion.process(received)
+    await ingest_pipeline.process(received)
 
     summary = await AggregatePipeline(bigtable, load_contract(strict)).run(DAY)
 
     assert (summary.rejected, summary.share_rejected, summary.too_many_rejected) == (2, 0.25, True)
-    assert dict(await rollups.of_day("quality", DAY)) == {
+    assert dict(await aggregates.of_day("quality", DAY)) == {
         "all": {
             "stored": 6,
             "repeated_ids": 1,
@@ -324,7 +324,7 @@ def _toml(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text())
 
 
-async def _until_after(span: timedelta) -> None:
+async def _wait(span: timedelta) -> None:
     end = now() + span
     while now() <= end:
         pass

@@ -1,4 +1,4 @@
-"""The `sluice` command against the emulators: what it prints, what it leaves in the tables, how it ends."""
+"""The `sluice` command against the emulators: output, table contents and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.cli.main import main
 from shared.config import Settings
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event
 
-needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the real logs aren't there: {SPARKIFY}")
+needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the Sparkify logs are missing: {SPARKIFY}")
 
 
 class Result(NamedTuple):
@@ -34,7 +34,7 @@ Sluice = Callable[..., Result]
 
 @pytest.fixture
 def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sluice:
-    """Run the command as a shell would, with the settings of a fresh instance in the environment."""
+    """Run the command in this process, with the settings of a new instance in the environment."""
     monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
     monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
     monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
@@ -57,7 +57,7 @@ def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @needs_sparkify
-def test_check_predicts_what_ingest_finds_in_the_real_logs(sluice: Sluice, settings: Settings) -> None:
+def test_check_reports_the_same_as_ingest_for_the_sparkify_logs(sluice: Sluice, settings: Settings) -> None:
     options = ["--source", str(SPARKIFY), "--contract", str(SPARKIFY_CONTRACT), "--json"]
 
     predicted = sluice("check", *options).json
@@ -73,7 +73,7 @@ def test_check_predicts_what_ingest_finds_in_the_real_logs(sluice: Sluice, setti
     assert len(dump(settings, "rejected")) == 286
 
 
-def test_from_a_csv_to_the_figures_of_a_day(sluice: Sluice, tmp_path: Path) -> None:
+def test_a_csv_file_is_ingested_aggregated_and_queried(sluice: Sluice, tmp_path: Path) -> None:
     source = tmp_path / "events.csv.gz"
     text = "event_id,userId,timestamp,event_type,songId,duration\n" + "".join(
         f"e{number},u{number % 3},2024-01-15T10:00:{number:02d}Z,song_play,s{number % 2},{number}.5\n"
@@ -99,7 +99,7 @@ def test_from_a_csv_to_the_figures_of_a_day(sluice: Sluice, tmp_path: Path) -> N
     assert sluice("events", "u1", "--start", "2024-01-15T10:00:28Z").out.count("\n") == 1
 
 
-def test_rejected_events_can_be_looked_at(sluice: Sluice) -> None:
+def test_rejected_events_are_shown_with_their_findings(sluice: Sluice) -> None:
     bad = lines([music_event(1, userId=""), music_event(2, event_type="dance"), music_event(3, userId=...)])
     assert sluice("ingest", "--source", "-", stdin=bad + b"\n\x1b[2J").code == 0
 
@@ -111,10 +111,10 @@ def test_rejected_events_can_be_looked_at(sluice: Sluice) -> None:
     assert "required" in text
     assert "\x1b" not in text
     assert len(sluice("rejected", "--limit", "1", "--json").json) == 1
-    assert sluice("rejected", "--date", "2024-01-15").err.startswith("nothing rejected")
+    assert sluice("rejected", "--date", "2024-01-15").err.startswith("no rejected events")
 
 
-def test_no_quality_checks_stores_what_has_a_place(sluice: Sluice, settings: Settings) -> None:
+def test_no_quality_checks_stores_every_event_with_a_cell_key(sluice: Sluice, settings: Settings) -> None:
     data = lines([music_event(1, event_type="dance"), music_event(2, userId="")])
 
     report = sluice("ingest", "--source", "-", "--no-quality-checks", "--json", stdin=data).json
@@ -122,7 +122,7 @@ def test_no_quality_checks_stores_what_has_a_place(sluice: Sluice, settings: Set
     assert (report["stored"], report["rejected"]) == (1, {"null": 1})
 
 
-def test_a_file_of_large_events_never_holds_more_than_may_wait(
+def test_a_file_of_large_events_is_ingested_within_the_memory_limit(
     sluice: Sluice, settings: Settings, tmp_path: Path
 ) -> None:
     source = tmp_path / "large.jsonl"
@@ -134,7 +134,7 @@ def test_a_file_of_large_events_never_holds_more_than_may_wait(
     assert len(list(cells(dump(settings, "events"), "e"))) == 3_000
 
 
-def test_a_contract_written_from_nothing_for_nested_events(sluice: Sluice, settings: Settings, tmp_path: Path) -> None:
+def test_a_new_contract_for_nested_events(sluice: Sluice, settings: Settings, tmp_path: Path) -> None:
     contract = tmp_path / "hub.toml"
     contract.write_text(
         """
@@ -229,7 +229,7 @@ def test_publish_packs_events_into_messages(sluice: Sluice, topics: Callable[[in
     assert sorted(b"\n".join(messages).split(b"\n")) == sorted(data.split(b"\n"))
 
 
-def test_rows_that_cant_be_read_are_told_and_the_rest_is_stored(sluice: Sluice, tmp_path: Path) -> None:
+def test_unreadable_rows_are_reported_and_the_others_stored(sluice: Sluice, tmp_path: Path) -> None:
     source = tmp_path / "events.csv"
     source.write_bytes(
         b"event_id,userId,timestamp,event_type\n"
@@ -245,17 +245,17 @@ def test_rows_that_cant_be_read_are_told_and_the_rest_is_stored(sluice: Sluice, 
     assert "events.csv:3" in result.out
 
 
-def test_doctor_sees_what_is_there_and_what_is_missing(
+def test_doctor_reports_existing_and_missing_tables(
     sluice: Sluice, empty_instance: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fine = sluice("doctor")
-    assert fine.code == 0, fine.out
-    assert "table rejected: can be read" in fine.out
+    complete = sluice("doctor")
+    assert complete.code == 0, complete.out
+    assert "table rejected: can be read" in complete.out
 
     monkeypatch.setenv("BIGTABLE_INSTANCE", empty_instance.instance_id)
-    bad = sluice("doctor", "--json")
-    assert bad.code == 1
-    missing = [each for each in bad.json if not each["ok"]]
+    incomplete = sluice("doctor", "--json")
+    assert incomplete.code == 1
+    missing = [each for each in incomplete.json if not each["ok"]]
     assert [each["what"] for each in missing] == [
         f"table {name}" for name in ("events", "rejected", "aggregates", "state")
     ]
@@ -286,13 +286,13 @@ def test_doctor_sees_what_is_there_and_what_is_missing(
         (["fly"], 2, "No such command 'fly'"),
     ],
 )
-def test_what_cant_be_done_is_said_in_a_line(sluice: Sluice, arguments: list[str], code: int, text: str) -> None:
+def test_an_error_is_one_line_with_its_exit_code(sluice: Sluice, arguments: list[str], code: int, text: str) -> None:
     result = sluice(*arguments, stdin=lines([music_event()]))
 
     assert (result.code, text in result.err) == (code, True), result
 
 
-def test_every_command_shows_an_example(sluice: Sluice) -> None:
+def test_the_help_of_every_command_has_an_example(sluice: Sluice) -> None:
     for command in (
         "run",
         "up",
@@ -309,7 +309,7 @@ def test_every_command_shows_an_example(sluice: Sluice) -> None:
         assert f"Example: sluice {command}" in " ".join(sluice(command, "--help").out.split())
 
 
-def test_the_sample_shows_what_checks_find(sluice: Sluice) -> None:
+def test_the_sample_data_breaks_every_kind_of_rule(sluice: Sluice) -> None:
     report = sluice("check", "--source", str(ROOT / "data"), "--json").json
 
     assert report["published"] == report["stored"] + report["rejected_events"] + report["duplicates"]
@@ -319,22 +319,22 @@ def test_the_sample_shows_what_checks_find(sluice: Sluice) -> None:
     )
 
 
-def test_a_file_that_is_no_log_is_told(sluice: Sluice) -> None:
+def test_a_file_of_another_format_is_an_error(sluice: Sluice) -> None:
     result = sluice("check", "--source", "-", stdin=b"<xml>\n<a/>\n")
 
     assert (result.code, result.out) == (1, "")
     assert "stdin, line 1: found the columns '<xml>', expected a header with some of event_id, userId" in result.err
 
 
-def test_a_source_of_which_nothing_can_be_read_is_an_error(sluice: Sluice) -> None:
+def test_a_source_without_readable_events_is_an_error(sluice: Sluice) -> None:
     result = sluice("check", "--source", "-", stdin=b"\xff\xfe{\0}\0")
 
     assert result.code == 1
     assert "nothing could be read; the first problem: stdin:1: found UTF-16 text" in result.err
 
 
-def test_provision_tells_what_it_will_do_and_what_it_does(sluice: Sluice, settings: Settings) -> None:
-    """The tables of the fixture are there already."""
+def test_provision_prints_planned_and_made_changes(sluice: Sluice, settings: Settings) -> None:
+    """The fixture has created the tables before."""
     planned = sluice("provision", "--dry-run")
     assert planned.code == 0
     assert planned.out.splitlines() == [
@@ -354,7 +354,7 @@ def test_provision_tells_what_it_will_do_and_what_it_does(sluice: Sluice, settin
     assert sluice("provision", "--json").json == []
 
 
-def test_provision_ends_with_1_if_it_refused_something(sluice: Sluice, settings: Settings) -> None:
+def test_provision_exits_with_1_after_a_refused_change(sluice: Sluice, settings: Settings) -> None:
     from infra.provision.pubsub import open_pubsub
     from infra.provision.resources import RESOURCES
 

@@ -1,8 +1,9 @@
-"""`BigTableClient`: what goes in comes out, within the bounds asked for, newest first."""
+"""`BigTableClient` reads what it wrote, within the requested range, newest first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +30,7 @@ def fill(client: BigTableClient, times: list[datetime]) -> None:
         client.write_event("u", f"e{number}", {"event_type": "click", "timestamp": time})
 
 
-def test_an_event_comes_back_as_it_was_written(client: BigTableClient) -> None:
+def test_an_event_is_read_as_it_was_written(client: BigTableClient) -> None:
     before = datetime.now(UTC)
 
     client.write_event(user_id="user123", event_id="event456", event_data={"event_type": "click", "page": "/home"})
@@ -39,7 +40,7 @@ def test_an_event_comes_back_as_it_was_written(client: BigTableClient) -> None:
     assert event == {"user_id": "user123", "event_id": "event456", "event_type": "click", "page": "/home"}
 
 
-def test_what_comes_back_can_be_written_again_and_changes_nothing(client: BigTableClient, settings: Settings) -> None:
+def test_writing_a_read_event_again_has_no_effect(client: BigTableClient, settings: Settings) -> None:
     client.write_event("u", "e", {"event_type": "click", "timestamp": "2024-01-15T12:00:00.000123Z"})
     before = dump(settings, "events")
     [event] = client.get_user_events("u", start_time=datetime(2024, 1, 1))
@@ -54,12 +55,15 @@ def test_what_comes_back_can_be_written_again_and_changes_nothing(client: BigTab
     [
         ({"event_type": "dance"}, 'event_type: one_of: found "dance", expected one of click'),
         ({}, "event_type: required"),
-        ({"event_type": "click", "event_id": "other"}, "event_id: found 'other' in event_data, expected 'e'"),
-        ({"event_type": "click", "x": object()}, "event_data: found what JSON can't hold"),
-        ({"event_type": "click", "x": "\ud800"}, "event_data: found what JSON can't hold"),
+        (
+            {"event_type": "click", "event_id": "other"},
+            "event_id: found 'other' in event_data, expected the argument 'e'",
+        ),
+        ({"event_type": "click", "x": object()}, "event_data: found a value that JSON can't represent"),
+        ({"event_type": "click", "x": "\ud800"}, "event_data: found a value that JSON can't represent"),
     ],
 )
-def test_an_event_that_fails_a_check_is_refused(
+def test_an_event_that_breaks_the_contract_is_refused(
     client: BigTableClient, settings: Settings, data: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(EventRejectedError, match=problem):
@@ -67,8 +71,8 @@ def test_an_event_that_fails_a_check_is_refused(
     assert not dump(settings, "events")
 
 
-def test_a_composed_id_is_taken_apart(settings: Settings) -> None:
-    with BigTableClient(settings=_with(settings, SPARKIFY_CONTRACT)) as client:
+def test_a_composed_id_is_split_into_its_fields(settings: Settings) -> None:
+    with BigTableClient(settings=_with_contract(settings, SPARKIFY_CONTRACT)) as client:
         client.write_event("u", "29:7", {"event_type": "Home", "timestamp": NOON})
         [event] = client.get_user_events("u", NOON)
         assert (event["session_id"], event["item_in_session"]) == (29, 7)
@@ -91,12 +95,12 @@ def test_a_composed_id_is_taken_apart(settings: Settings) -> None:
     ],
 )
 @pytest.mark.parametrize("bucket", ["day", "hour"])
-def test_a_range_includes_its_start_and_not_its_end(
+def test_a_range_includes_its_start_and_excludes_its_end(
     settings: Settings, tmp_path: Path, bucket: str, start: datetime, end: datetime | None, expected: list[int]
 ) -> None:
     contract = tmp_path / "contract.toml"
     contract.write_text(MUSIC_CONTRACT.read_text().replace('bucket = "day"', f'bucket = "{bucket}"'))
-    with BigTableClient(settings=_with(settings, contract)) as client:
+    with BigTableClient(settings=_with_contract(settings, contract)) as client:
         fill(
             client,
             [
@@ -115,7 +119,7 @@ def test_a_range_includes_its_start_and_not_its_end(
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 7, 100])
-def test_a_limit_leaves_the_newest(client: BigTableClient, limit: int) -> None:
+def test_a_limit_returns_the_newest_events(client: BigTableClient, limit: int) -> None:
     now = datetime.now(UTC)
     fill(client, [now - timedelta(days=days, minutes=minute) for days in (0, 1, 2, 9, 40) for minute in (1, 2)])
 
@@ -124,7 +128,7 @@ def test_a_limit_leaves_the_newest(client: BigTableClient, limit: int) -> None:
         assert [event["event_id"] for event in found] == [f"e{number}" for number in range(10)][:limit]
 
 
-def test_users_that_begin_alike_are_kept_apart(client: BigTableClient) -> None:
+def test_users_with_a_common_prefix_have_separate_events(client: BigTableClient) -> None:
     users = ["a", "a#", "a%23", "ab", "", "a\n", "ä", "a\0", "😀"]
     for user in users[:4] + users[5:]:
         client.write_event(user, "e", {"event_type": "click"})
@@ -133,7 +137,7 @@ def test_users_that_begin_alike_are_kept_apart(client: BigTableClient) -> None:
         client.write_event("", "e", {"event_type": "click"})
 
 
-def test_aggregates_come_back_as_they_were_put_in(client: BigTableClient) -> None:
+def test_aggregates_are_read_as_they_were_written(client: BigTableClient) -> None:
     stats = {"total_events": 100, "unique_songs": 25, "mean": 1.5, "none": None, "list": [1, "two"], "größe #%": True}
 
     client.write_aggregate("user", "user#1", datetime(2024, 1, 15), stats)
@@ -144,14 +148,14 @@ def test_aggregates_come_back_as_they_were_put_in(client: BigTableClient) -> Non
     assert client.get_top("user", "total_events", date(2024, 1, 15)) == [("user#1", stats)]
 
 
-def test_wrong_arguments_are_refused(client: BigTableClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_arguments_are_refused(client: BigTableClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="limit: found -1"):
         client.get_user_events("u", limit=-1)
     with pytest.raises(ValueError, match="end_time"):
         client.get_user_events("u", NOON, NOON - timedelta(seconds=1))
-    for figure in (object(), float("nan"), float("inf"), Decimal("1.5"), (1, 2), {1: 1}, "\ud800"):
+    for value in (object(), float("nan"), float("inf"), Decimal("1.5"), (1, 2), {1: 1}, "\ud800"):
         with pytest.raises(ValueError, match="stats: x: "):
-            client.write_aggregate("user", "u", NOON, {"x": figure})
+            client.write_aggregate("user", "u", NOON, {"x": value})
     for name in ("", "_x", "x" * 20_000):
         with pytest.raises(ValueError, match="stats: found"):
             client.write_aggregate("user", "u", NOON, {name: 1})
@@ -175,7 +179,7 @@ def test_wrong_arguments_are_refused(client: BigTableClient, monkeypatch: pytest
         BigTableClient(instance_id="i")
 
 
-async def test_it_works_where_an_event_loop_is_running(settings: Settings) -> None:
+async def test_the_client_works_in_a_running_event_loop(settings: Settings) -> None:
     client = BigTableClient(settings=settings)  # as in a notebook
     client.write_event("u", "e", {"event_type": "click"})
     assert len(client.get_user_events("u")) == 1
@@ -184,7 +188,5 @@ async def test_it_works_where_an_event_loop_is_running(settings: Settings) -> No
     client.close()
 
 
-def _with(settings: Settings, contract: Path) -> Settings:
-    from dataclasses import replace
-
+def _with_contract(settings: Settings, contract: Path) -> Settings:
     return replace(settings, contract=contract)

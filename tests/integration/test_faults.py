@@ -194,7 +194,7 @@ async def test_a_run_beyond_its_deadline_ends_with_all_its_tasks(
     pipeline = AggregatePipeline(proxied, load_contract(MUSIC_CONTRACT), deadline=1.0)
     proxy.faults = Faults(delay=0.5)  # four rounds of scans
 
-    with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 1 s"):
+    with pytest.raises(StoreUnavailableError, match=r"2024-01-15: the run didn't finish within 1 s"):
         await pipeline.run(DAY)
 
     assert dump(settings, "state", b"run#") == {}

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
 @contextmanager
 def running(function: str, settings: Settings, log: Path, **extra: str) -> Iterator[str]:
-    """Run a function with the command of the README; yield its address."""
+    """Run a function as docs/functions.md does; yield its address."""
     with running_process(function, settings, log, **extra) as (url, _):
         yield url
 
@@ -209,22 +208,3 @@ async def test_aggregate_publishes_a_request_for_each_of_several_days(
     failure, summary = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert "topics/aggregate-requests: found none, expected it to exist" in failure["message"]
     assert summary["days"] == ["2024-01-15", "2024-01-16", "2024-01-17"]
-
-
-async def test_the_curl_command_of_the_readme_stores_an_event(settings: Settings, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
-    [block] = [each for each in readme.split("```") if "curl -sS localhost:8080" in each]
-    command = "\n".join(line.removeprefix("$ ") for line in block.splitlines()[1:] if line != "OK")
-    with running("ingest", settings, tmp_path / "log") as url:
-        command = command.replace("localhost:8080", url)
-        process = await asyncio.create_subprocess_exec(
-            "bash",
-            "-c",
-            command.replace("curl", "curl --retry 60 --retry-delay 1 --retry-connrefused", 1),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        out, _ = await process.communicate()
-
-    assert (process.returncode, out.strip()) == (0, b"OK")
-    [(row_key, *_)] = cells(dump(settings, "events"), "e")
-    assert f"#{datetime.now(UTC):%Y%m%d}#".encode() in row_key or b"#2024" in row_key

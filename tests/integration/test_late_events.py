@@ -1,4 +1,4 @@
-"""An event of an earlier day is counted without anyone's help, also one that comes amid a run of its day."""
+"""Late events are counted by the schedule alone, including those that arrive during a run of their day."""
 
 from __future__ import annotations
 
@@ -24,115 +24,115 @@ DAY = date(2024, 1, 15)
 CONTRACT = load_contract(MUSIC_CONTRACT)
 
 
-def counted(settings: Settings) -> int:
-    """Return how many events the run that counts has counted."""
+def events_counted(settings: Settings) -> int:
+    """Return the number of events counted by the current run."""
     _, _, _, value = next(cells(dump(settings, "state", b"run#20240115"), "s"))
     return int(json.loads(value)["events"])
 
 
-async def scheduled(bigtable: Bigtable) -> None:
-    """Do what comes of an empty request, which the schedule sends."""
-    aggregation = AggregatePipeline(bigtable, CONTRACT)
-    for day in await aggregation.days(message(b"", published=datetime(2024, 1, 17, 1, tzinfo=UTC))):
-        await aggregation.run(day)
+async def run_days_due(bigtable: Bigtable) -> None:
+    """Run all days of the empty request that the schedule sends."""
+    pipeline = AggregatePipeline(bigtable, CONTRACT)
+    for day in await pipeline.days(message(b"", published=datetime(2024, 1, 17, 1, tzinfo=UTC))):
+        await pipeline.run(day)
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Marks that come back after a tenth of a second, and the margin that goes with them."""
+def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renew marks after 0.1 s, with the corresponding margin."""
     monkeypatch.setattr(state, "REMARK_SECONDS", 0.1)
     monkeypatch.setattr(state, "CLEAR_MARGIN", timedelta(seconds=0.1 + 0.5))
 
 
-async def test_events_that_keep_coming_while_runs_keep_running_are_all_counted(
-    settings: Settings, bigtable: Bigtable, soon: None
+async def test_events_arriving_during_repeated_runs_are_all_counted(
+    settings: Settings, bigtable: Bigtable, short_margin: None
 ) -> None:
-    """Every moment of a run is met by some event; a slow connection makes the moments long."""
-    ingestion = IngestPipeline(bigtable, CONTRACT)
+    """A slow connection prolongs every step of a run, so that events arrive during each."""
+    ingest = IngestPipeline(bigtable, CONTRACT)
 
-    async def keep_coming() -> None:
+    async def ingest_events() -> None:
         for number in range(600):
-            await ingestion.process(message(lines([music_event(number)])))
-            await asyncio.sleep(0.01)  # the pace is the input here
+            await ingest.process(message(lines([music_event(number)])))
+            await asyncio.sleep(0.01)  # the rate of the load
 
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
         slow = Bigtable(replace(settings, bigtable_emulator=proxy.address))
         proxy.faults = Faults(delay=0.005)
-        coming = asyncio.create_task(keep_coming())
-        while not coming.done():
-            await scheduled(slow)
-        await coming
-        await scheduled(slow)
+        ingesting = asyncio.create_task(ingest_events())
+        while not ingesting.done():
+            await run_days_due(slow)
+        await ingesting
+        await run_days_due(slow)
         await slow.close()
 
-    assert counted(settings) == 600
+    assert events_counted(settings) == 600
     async with asyncio.timeout(30):
-        while await StateTable(bigtable).late_days():  # a mark outlives its event by the margin, and no longer
-            await scheduled(bigtable)
+        while await StateTable(bigtable).late_days():  # a mark is cleared once it is older than the margin
+            await run_days_due(bigtable)
 
 
-@pytest.mark.parametrize("moment", ["read", "write", "finish_run", "sweep", "clear_late"])
-async def test_an_event_of_any_moment_of_a_run_is_counted_by_the_next(
-    settings: Settings, bigtable: Bigtable, mocker: MockerFixture, moment: str
+@pytest.mark.parametrize("step", ["read", "write", "finish_run", "sweep", "clear_late"])
+async def test_an_event_stored_during_a_run_is_counted_by_the_next(
+    settings: Settings, bigtable: Bigtable, mocker: MockerFixture, step: str
 ) -> None:
-    """Also if its day was marked a while ago, so that its own coming leaves no further mark."""
-    ingestion = IngestPipeline(bigtable, CONTRACT)
-    await ingestion.process(message(lines([music_event(1)])))
-    aggregation = AggregatePipeline(bigtable, CONTRACT)
+    """The day is marked already, so the event leaves no further mark."""
+    ingest = IngestPipeline(bigtable, CONTRACT)
+    await ingest.process(message(lines([music_event(1)])))
+    pipeline = AggregatePipeline(bigtable, CONTRACT)
     target, name = {
-        "read": (aggregation._events, "of_shard"),
-        "write": (aggregation._quarantine, "count"),  # what comes by user is written, the rest isn't
-        "sweep": (aggregation._rollups, "sweep"),
-    }.get(moment, (aggregation._state, moment))
+        "read": (pipeline._events, "of_shard"),
+        "write": (pipeline._rejected, "count"),  # the measures are written, the quality isn't
+        "sweep": (pipeline._aggregates, "sweep"),
+    }.get(step, (pipeline._state, step))
     original = getattr(target, name)
 
-    async def late() -> None:
-        await ingestion.process(message(lines([music_event(2)])))
+    async def ingest_late_event() -> None:
+        await ingest.process(message(lines([music_event(2)])))
 
-    if moment == "read":
+    if step == "read":
 
-        async def after_it_was_read(prefix: bytes):  # type: ignore[no-untyped-def]
+        async def read_then_ingest(prefix: bytes):  # type: ignore[no-untyped-def]
             async for rows in original(prefix):
                 yield rows
-            await late()  # its shard may have been read
+            await ingest_late_event()  # its shard may have been read already
 
-        mocker.patch.object(target, name, after_it_was_read)
+        mocker.patch.object(target, name, read_then_ingest)
     else:
 
-        async def before(*args: object, **kwargs: object) -> object:
-            await late()
+        async def ingest_first(*args: object, **kwargs: object) -> object:
+            await ingest_late_event()
             return await original(*args, **kwargs)
 
-        mocker.patch.object(target, name, before)
-    await aggregation.run(DAY)
+        mocker.patch.object(target, name, ingest_first)
+    await pipeline.run(DAY)
     mocker.stopall()
 
-    await scheduled(bigtable)
+    await run_days_due(bigtable)
 
-    assert counted(settings) == 2
+    assert events_counted(settings) == 2
 
 
-async def test_marks_cost_one_write_a_minute_not_one_an_event(settings: Settings) -> None:
+async def test_late_events_mark_their_day_at_most_once_a_minute(settings: Settings) -> None:
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
         bigtable = Bigtable(replace(settings, bigtable_emulator=proxy.address))
-        ingestion = IngestPipeline(bigtable, CONTRACT)
-        await ingestion.process(message(lines([music_event(0)])))
+        ingest = IngestPipeline(bigtable, CONTRACT)
+        await ingest.process(message(lines([music_event(0)])))
         before = proxy.calls["MutateRows"]
         for number in range(1, 101):
-            await ingestion.process(message(lines([music_event(number)])))
+            await ingest.process(message(lines([music_event(number)])))
         await bigtable.close()
 
     assert proxy.calls["MutateRows"] - before == 100  # the events themselves
 
 
-async def test_of_messages_that_come_together_one_marks_their_day(settings: Settings, mocker: MockerFixture) -> None:
+async def test_only_one_of_many_concurrent_messages_marks_their_day(settings: Settings, mocker: MockerFixture) -> None:
     with FaultProxy(str(settings.bigtable_emulator)) as proxy:
         proxy.faults = Faults(delay=0.02)
         bigtable = Bigtable(replace(settings, bigtable_emulator=proxy.address))
-        ingestion = IngestPipeline(bigtable, CONTRACT)
-        await ingestion.process(message(lines([music_event(0, timestamp=datetime.now(UTC).isoformat())])))
-        write = mocker.spy(ingestion._state._bigtable, "write")
-        await asyncio.gather(*(ingestion.process(message(lines([music_event(number)]))) for number in range(100)))
+        ingest = IngestPipeline(bigtable, CONTRACT)
+        await ingest.process(message(lines([music_event(0, timestamp=datetime.now(UTC).isoformat())])))
+        write = mocker.spy(ingest._state._bigtable, "write")
+        await asyncio.gather(*(ingest.process(message(lines([music_event(number)]))) for number in range(100)))
         await bigtable.close()
 
     assert len(list(cells(dump(settings, "state", b"late#"), "s"))) == 1

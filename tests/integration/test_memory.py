@@ -16,7 +16,7 @@ import pytest
 from shared.config import Settings
 from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_PACKED_BYTES
 from tests.faults.pipeline import Pipeline
-from tests.support.hostile import HUNGRY, content_of
+from tests.support.hostile import MEMORY_HEAVY, content_of
 from tests.support.samples import ROOT, cells, cloud_event, dump, music_event
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
     "bad events": lambda number: b"\n".join(
         b"%d" % (number * MAX_EVENTS_PER_MESSAGE + each) for each in range(MAX_EVENTS_PER_MESSAGE // 4)
     ),
-    "hungry": lambda number: content_of(HUNGRY[number % len(HUNGRY)].body()),
+    "hungry": lambda number: content_of(MEMORY_HEAVY[number % len(MEMORY_HEAVY)].body()),
 }
 
 

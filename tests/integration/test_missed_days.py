@@ -1,4 +1,4 @@
-"""An empty request makes good what was missed: a pipeline that was switched off over a weekend heals itself."""
+"""An empty request includes missed days, so a pipeline that was off over a weekend recovers by itself."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from tests.support.samples import MUSIC_CONTRACT, message
 MONDAY = date(2024, 3, 4)
 
 
-async def due(bigtable: Bigtable, today: date = MONDAY) -> list[date]:
-    """Return what a request of the early morning comes to."""
+async def days_due(bigtable: Bigtable, today: date = MONDAY) -> list[date]:
+    """Return the days that an empty request at 01:00 UTC means."""
     published = datetime(today.year, today.month, today.day, 1, tzinfo=UTC)
     return await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).days(message(b"{}", published=published))
 
 
-async def computed(bigtable: Bigtable, day: date, *, at: datetime | None = None) -> None:
-    """Leave what a run leaves, which began an hour after its day unless told otherwise."""
+async def finish_run(bigtable: Bigtable, day: date, *, at: datetime | None = None) -> None:
+    """Record a run of a day; by default it started one hour after the day."""
     at = at or datetime(day.year, day.month, day.day, 1, tzinfo=UTC) + timedelta(days=1)
     await StateTable(bigtable).finish_run(day, Run(int(at.timestamp()) * 1_000_000, 0, 0, []))
 
 
-async def test_the_first_request_ever_has_missed_nothing(bigtable: Bigtable) -> None:
-    assert await due(bigtable) == [date(2024, 3, 3)]
+async def test_the_first_request_finds_no_missed_days(bigtable: Bigtable) -> None:
+    assert await days_due(bigtable) == [date(2024, 3, 3)]
 
 
-async def test_nothing_is_missed_where_each_day_was_computed(bigtable: Bigtable) -> None:
+async def test_no_day_is_missed_after_a_run_for_each_day(bigtable: Bigtable) -> None:
     for day in (date(2024, 3, 1), date(2024, 3, 2)):
-        await computed(bigtable, day)
+        await finish_run(bigtable, day)
 
-    assert await due(bigtable) == [date(2024, 3, 3)]
-
-
-async def test_a_weekend_without_runs_is_made_good(bigtable: Bigtable) -> None:
-    await computed(bigtable, date(2024, 2, 29))
-
-    assert await due(bigtable) == [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3)]
+    assert await days_due(bigtable) == [date(2024, 3, 3)]
 
 
-async def test_a_day_computed_by_hand_hides_no_missed_ones(bigtable: Bigtable) -> None:
-    await computed(bigtable, date(2024, 2, 29))
-    await computed(bigtable, date(2024, 3, 2))
-    await computed(bigtable, MONDAY, at=datetime(2024, 3, 4, 0, 30, tzinfo=UTC))
+async def test_a_weekend_without_runs_is_computed_later(bigtable: Bigtable) -> None:
+    await finish_run(bigtable, date(2024, 2, 29))
 
-    assert await due(bigtable) == [date(2024, 3, 1), date(2024, 3, 3)]
+    assert await days_due(bigtable) == [date(2024, 3, 1), date(2024, 3, 2), date(2024, 3, 3)]
+
+
+async def test_a_manually_computed_day_hides_no_missed_days(bigtable: Bigtable) -> None:
+    await finish_run(bigtable, date(2024, 2, 29))
+    await finish_run(bigtable, date(2024, 3, 2))
+    await finish_run(bigtable, MONDAY, at=datetime(2024, 3, 4, 0, 30, tzinfo=UTC))
+
+    assert await days_due(bigtable) == [date(2024, 3, 1), date(2024, 3, 3)]
 
 
 @pytest.mark.parametrize(("hour", "missed"), [(23, True), (24, False)])
-async def test_a_run_amid_its_day_has_not_seen_all_of_it(bigtable: Bigtable, hour: int, missed: bool) -> None:
+async def test_a_run_before_the_end_of_its_day_is_incomplete(bigtable: Bigtable, hour: int, missed: bool) -> None:
     day = date(2024, 3, 1)
-    await computed(bigtable, day, at=datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=hour))
-    await computed(bigtable, date(2024, 3, 2))
+    await finish_run(bigtable, day, at=datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=hour))
+    await finish_run(bigtable, date(2024, 3, 2))
 
-    assert (day in await due(bigtable)) is missed
+    assert (day in await days_due(bigtable)) is missed
 
 
-async def test_how_far_it_looks_back(bigtable: Bigtable) -> None:
-    await computed(bigtable, date(2023, 6, 1))
+async def test_missed_days_are_limited_to_the_lookback(bigtable: Bigtable) -> None:
+    await finish_run(bigtable, date(2023, 6, 1))
 
-    days = await due(bigtable)
+    days = await days_due(bigtable)
 
     assert (days[0], days[-1], len(days)) == (date(2024, 2, 1), date(2024, 3, 3), MAX_MISSED_DAYS + 1)

@@ -1,4 +1,4 @@
-"""Provisioning makes what is declared, puts right what was changed by hand, and refuses what would lose data."""
+"""Provisioning creates declared resources, reverts manual changes and refuses changes that lose data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
-from infra.doctor.drift import differences
+from infra.doctor.drift import find_drift
 from infra.provision.bigtable import Tables, open_bigtable
-from infra.provision.provisioner import Provisioning, provision
+from infra.provision.provisioner import Provisioning
 from infra.provision.pubsub import PubSub, open_pubsub
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule, open_schedule
@@ -21,6 +21,7 @@ from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 from tests.support.emulators import running_emulators
 from tests.support.processes import free_port
+from tests.support.provisioning import provision
 
 (JOB,) = RESOURCES.jobs
 Modification = ModifyColumnFamiliesRequest.Modification
@@ -28,35 +29,35 @@ Modification = ModifyColumnFamiliesRequest.Modification
 
 @pytest.fixture(scope="module")
 def emulators() -> Iterator[Settings]:
-    """Emulators of its own: from the first family altered on, Google's Bigtable emulator collects garbage everywhere.
+    """Separate emulators: after a change of a family, Google's Bigtable emulator collects garbage in all tables.
 
-    Where others write quarantined events of 2024, those would be gone in a second.
+    Rejected events of 2024 that other tests write would be deleted within a second.
     """
     yield from running_emulators()
 
 
 @pytest.fixture
-def place(empty_instance: Settings) -> Settings:
-    """A project and an instance where everything is as declared."""
+def provisioned(empty_instance: Settings) -> Settings:
+    """A project and an instance with all declared resources."""
     provision(empty_instance)
     return empty_instance
 
 
 @pytest.fixture
-def pubsub(place: Settings) -> Iterator[PubSub]:
-    with open_pubsub(place, RESOURCES) as connected:
+def pubsub(provisioned: Settings) -> Iterator[PubSub]:
+    with open_pubsub(provisioned, RESOURCES) as connected:
         yield connected
 
 
 @pytest.fixture
-def tables(place: Settings) -> Iterator[Tables]:
-    with open_bigtable(place, RESOURCES) as connected:
+def tables(provisioned: Settings) -> Iterator[Tables]:
+    with open_bigtable(provisioned, RESOURCES) as connected:
         yield connected
 
 
 @pytest.fixture
-def schedule(place: Settings) -> Iterator[Schedule]:
-    with open_schedule(place, RESOURCES) as connected:
+def schedule(provisioned: Settings) -> Iterator[Schedule]:
+    with open_schedule(provisioned, RESOURCES) as connected:
         yield connected
 
 
@@ -70,10 +71,10 @@ def applied(settings: Settings, *, force: bool = False) -> list[str]:
         return [change.line(force=force) for change in provisioning.apply(force=force)]
 
 
-def test_everything_is_made_once(empty_instance: Settings) -> None:
-    made = applied(empty_instance)
+def test_all_resources_are_created_once(empty_instance: Settings) -> None:
+    created = applied(empty_instance)
 
-    assert made == [
+    assert created == [
         "+ topic events",
         "+ topic events-dead-letter",
         "+ topic aggregate-requests",
@@ -89,12 +90,12 @@ def test_everything_is_made_once(empty_instance: Settings) -> None:
     assert planned(empty_instance) == []
 
 
-def test_what_is_made_without_looking_is_as_declared(empty_instance: Settings) -> None:
-    made = provision(empty_instance)
+def test_resources_created_without_a_comparison_are_as_declared(empty_instance: Settings) -> None:
+    created = provision(empty_instance)
 
-    assert len(made) == 11
-    assert made[3] == "subscription events-ingest of topic events"
-    assert made[6] == "table events with families e, f split at 63 keys"
+    assert len(created) == 11
+    assert created[3] == "subscription events-ingest of topic events"
+    assert created[6] == "table events with families e, f split at 63 keys"
     assert provision(empty_instance) == []
     assert planned(empty_instance) == []
 
@@ -106,8 +107,10 @@ def test_a_dry_run_changes_nothing(empty_instance: Settings) -> None:
     assert planned(empty_instance) == first
 
 
-def test_tables_and_subscriptions_are_as_declared(place: Settings, pubsub: PubSub, tables: Tables) -> None:
-    families = {table: _table(tables, place, table).column_families for table in ("events", "rejected", "aggregates")}
+def test_tables_and_subscriptions_are_as_declared(provisioned: Settings, pubsub: PubSub, tables: Tables) -> None:
+    families = {
+        table: _table(tables, provisioned, table).column_families for table in ("events", "rejected", "aggregates")
+    }
     assert {table: sorted(each) for table, each in families.items()} == {
         "events": ["e", "f"],
         "rejected": ["r"],
@@ -118,15 +121,15 @@ def test_tables_and_subscriptions_are_as_declared(place: Settings, pubsub: PubSu
     assert not families["aggregates"]["a"].gc_rule
 
     ingest, keep = (
-        _subscription(pubsub, place, "events-ingest"),
-        _subscription(pubsub, place, "events-dead-letter-keep"),
+        _subscription(pubsub, provisioned, "events-ingest"),
+        _subscription(pubsub, provisioned, "events-dead-letter-keep"),
     )
     assert ingest.ack_deadline_seconds == 600
     assert ingest.message_retention_duration == timedelta(days=7)
     assert ingest.retry_policy.minimum_backoff == timedelta(seconds=10)
     assert ingest.dead_letter_policy.max_delivery_attempts == 100
-    assert ingest.dead_letter_policy.dead_letter_topic == f"projects/{place.project_id}/topics/events-dead-letter"
-    assert keep.topic == f"projects/{place.project_id}/topics/events-dead-letter"
+    assert ingest.dead_letter_policy.dead_letter_topic == f"projects/{provisioned.project_id}/topics/events-dead-letter"
+    assert keep.topic == f"projects/{provisioned.project_id}/topics/events-dead-letter"
 
 
 @pytest.mark.parametrize(
@@ -154,69 +157,71 @@ def test_tables_and_subscriptions_are_as_declared(place: Settings, pubsub: PubSu
         ),
     ],
 )
-def test_a_subscription_changed_by_hand_is_put_right(
-    place: Settings, pubsub: PubSub, path: str, value: Any, line: str
+def test_a_manual_change_of_a_subscription_is_reverted(
+    provisioned: Settings, pubsub: PubSub, path: str, value: Any, line: str
 ) -> None:
     if isinstance(value, dict):
-        topic = f"projects/{place.project_id}/topics/{value['dead_letter_topic']}"
+        topic = f"projects/{provisioned.project_id}/topics/{value['dead_letter_topic']}"
         value = DeadLetterPolicy({**value, "dead_letter_topic": topic})
-    name = f"projects/{place.project_id}/subscriptions/events-ingest"
+    name = f"projects/{provisioned.project_id}/subscriptions/events-ingest"
     altered = Subscription(name=name, **{path: value})
     request = UpdateSubscriptionRequest(subscription=altered, update_mask={"paths": [path]})
-    before = _subscription(pubsub, place, "events-ingest")
+    before = _subscription(pubsub, provisioned, "events-ingest")
     pubsub.subscriber.update_subscription(request=request)
 
-    assert planned(place) == [f"~ subscription events-ingest: {line}"]
-    assert applied(place) == [f"~ subscription events-ingest: {line}"]
-    assert planned(place) == []
-    assert _subscription(pubsub, place, "events-ingest") == before
+    assert planned(provisioned) == [f"~ subscription events-ingest: {line}"]
+    assert applied(provisioned) == [f"~ subscription events-ingest: {line}"]
+    assert planned(provisioned) == []
+    assert _subscription(pubsub, provisioned, "events-ingest") == before
 
 
-def test_what_was_deleted_is_made_again(place: Settings, pubsub: PubSub, tables: Tables) -> None:
-    pubsub.subscriber.delete_subscription(subscription=f"projects/{place.project_id}/subscriptions/aggregate-run")
-    tables.admin.delete_table(name=_table(tables, place, "state").name)
+def test_deleted_resources_are_created_again(provisioned: Settings, pubsub: PubSub, tables: Tables) -> None:
+    pubsub.subscriber.delete_subscription(subscription=f"projects/{provisioned.project_id}/subscriptions/aggregate-run")
+    tables.admin.delete_table(name=_table(tables, provisioned, "state").name)
 
-    assert applied(place) == [
+    assert applied(provisioned) == [
         "+ subscription aggregate-run: of topic aggregate-requests",
         "+ table state: with families s",
     ]
-    assert planned(place) == []
+    assert planned(provisioned) == []
 
 
-def test_a_subscription_whose_topic_was_deleted_is_made_anew_only_by_force(place: Settings, pubsub: PubSub) -> None:
-    """It may hold messages: they would go with it."""
-    pubsub.publisher.delete_topic(topic=f"projects/{place.project_id}/topics/events")
+def test_a_subscription_of_a_deleted_topic_is_recreated_only_by_force(provisioned: Settings, pubsub: PubSub) -> None:
+    """Its unacknowledged messages would be lost."""
+    pubsub.publisher.delete_topic(topic=f"projects/{provisioned.project_id}/topics/events")
     text = "subscription events-ingest: topic: _deleted-topic_ → events"
-    refusal = "it has to be made anew, and what it holds unacknowledged is lost"
+    loses = "it must be recreated, and its unacknowledged messages are lost"
 
-    assert planned(place) == ["+ topic events", f"! {text}; refused without --force: {refusal}"]
-    assert applied(place) == ["+ topic events"]
-    assert applied(place, force=True) == [f"± {text}"]
-    assert planned(place) == []
-    assert _subscription(pubsub, place, "events-ingest").topic == f"projects/{place.project_id}/topics/events"
+    assert planned(provisioned) == ["+ topic events", f"! {text}; refused without --force: {loses}"]
+    assert applied(provisioned) == ["+ topic events"]
+    assert applied(provisioned, force=True) == [f"± {text}"]
+    assert planned(provisioned) == []
+    assert (
+        _subscription(pubsub, provisioned, "events-ingest").topic == f"projects/{provisioned.project_id}/topics/events"
+    )
 
 
 @pytest.mark.parametrize(
-    ("made_with", "text"),
+    ("fields", "text"),
     [
         ({"topic": "aggregate-requests"}, "topic: aggregate-requests → events"),
         ({"filter": 'attributes.kind = "click"'}, 'filter: attributes.kind = "click" → none'),
         ({"enable_message_ordering": True}, "ordered: on → off"),
     ],
 )
-def test_what_a_subscription_cant_be_given_later_is_refused(
-    place: Settings, pubsub: PubSub, made_with: dict[str, Any], text: str
+def test_a_change_of_a_fixed_attribute_is_refused(
+    provisioned: Settings, pubsub: PubSub, fields: dict[str, Any], text: str
 ) -> None:
-    message = _subscription(pubsub, place, "events-ingest")
+    message = _subscription(pubsub, provisioned, "events-ingest")
     pubsub.subscriber.delete_subscription(subscription=message.name)
-    for key, value in made_with.items():
-        setattr(message, key, f"projects/{place.project_id}/topics/{value}" if key == "topic" else value)
+    for key, value in fields.items():
+        setattr(message, key, f"projects/{provisioned.project_id}/topics/{value}" if key == "topic" else value)
     pubsub.subscriber.create_subscription(request=message)
 
-    assert [line.split(";")[0] for line in planned(place)] == [f"! subscription events-ingest: {text}"]
-    assert applied(place) == []
-    assert applied(place, force=True) == [f"± subscription events-ingest: {text}"]
-    assert planned(place) == []
+    assert [line.split(";")[0] for line in planned(provisioned)] == [f"! subscription events-ingest: {text}"]
+    assert applied(provisioned) == []
+    assert applied(provisioned, force=True) == [f"± subscription events-ingest: {text}"]
+    assert planned(provisioned) == []
 
 
 @pytest.mark.parametrize(
@@ -235,16 +240,16 @@ def test_what_a_subscription_cant_be_given_later_is_refused(
         ),
     ],
 )
-def test_a_table_changed_by_hand_is_put_right(
-    place: Settings, tables: Tables, table: str, modification: Modification, line: str
+def test_a_manual_change_of_a_table_is_reverted(
+    provisioned: Settings, tables: Tables, table: str, modification: Modification, line: str
 ) -> None:
-    before = _table(tables, place, table)
+    before = _table(tables, provisioned, table)
     tables.admin.modify_column_families(name=before.name, modifications=[modification])
 
-    assert planned(place) == [line]
-    assert applied(place) == [line]
-    assert planned(place) == []
-    assert _table(tables, place, table) == before
+    assert planned(provisioned) == [line]
+    assert applied(provisioned) == [line]
+    assert planned(provisioned) == []
+    assert _table(tables, provisioned, table) == before
 
 
 @pytest.mark.parametrize(
@@ -262,30 +267,30 @@ def test_a_table_changed_by_hand_is_put_right(
             Modification(id="e", update=ColumnFamily()),
             "family e of table events: keeps everything → 1 version",
             "~",
-            "cells that are kept now are deleted",
+            "existing cells are deleted",
         ),
         (
             "rejected",
             Modification(id="r", update=ColumnFamily(gc_rule=GcRule(max_age=timedelta(days=60)))),
             "family r of table rejected: keeps 60 days → 30 days",
             "~",
-            "cells that are kept now are deleted",
+            "existing cells are deleted",
         ),
     ],
 )
-def test_what_would_delete_cells_is_refused(
-    place: Settings, tables: Tables, table: str, modification: Modification, text: str, mark: str, loses: str
+def test_a_change_that_deletes_cells_is_refused(
+    provisioned: Settings, tables: Tables, table: str, modification: Modification, text: str, mark: str, loses: str
 ) -> None:
-    before = _table(tables, place, table)
+    before = _table(tables, provisioned, table)
     tables.admin.modify_column_families(name=before.name, modifications=[modification])
-    altered = _table(tables, place, table)
+    altered = _table(tables, provisioned, table)
 
-    assert planned(place) == [f"! {text}; refused without --force: {loses}"]
-    assert applied(place) == []
-    assert _table(tables, place, table) == altered
-    assert applied(place, force=True) == [f"{mark} {text}"]
-    assert planned(place) == []
-    assert _table(tables, place, table) == before
+    assert planned(provisioned) == [f"! {text}; refused without --force: {loses}"]
+    assert applied(provisioned) == []
+    assert _table(tables, provisioned, table) == altered
+    assert applied(provisioned, force=True) == [f"{mark} {text}"]
+    assert planned(provisioned) == []
+    assert _table(tables, provisioned, table) == before
 
 
 @pytest.mark.parametrize(
@@ -302,70 +307,70 @@ def test_what_would_delete_cells_is_refused(
         ),
     ],
 )
-def test_a_job_changed_by_hand_is_put_right(
-    place: Settings, schedule: Schedule, path: str, altered: dict[str, Any], text: str
+def test_a_manual_change_of_a_job_is_reverted(
+    provisioned: Settings, schedule: Schedule, path: str, altered: dict[str, Any], text: str
 ) -> None:
-    before = _job(schedule, place)
+    before = _job(schedule, provisioned)
     if path == "pubsub_target":
-        altered = {path: {**altered[path], "topic_name": f"projects/{place.project_id}/topics/events"}}
+        altered = {path: {**altered[path], "topic_name": f"projects/{provisioned.project_id}/topics/events"}}
     job = {"name": before.name, **altered}
     schedule.client.update_job(job=job, update_mask={"paths": [path]})
     line = f"~ job aggregate-daily: {text}"
 
-    assert planned(place) == [line]
-    assert applied(place) == [line]
-    assert planned(place) == []
-    assert _settled(_job(schedule, place)) == _settled(before)
+    assert planned(provisioned) == [line]
+    assert applied(provisioned) == [line]
+    assert planned(provisioned) == []
+    assert _declared_fields(_job(schedule, provisioned)) == _declared_fields(before)
 
 
-def test_a_paused_job_is_resumed(place: Settings, schedule: Schedule) -> None:
-    schedule.client.pause_job(name=_job(schedule, place).name)
+def test_a_paused_job_is_resumed(provisioned: Settings, schedule: Schedule) -> None:
+    schedule.client.pause_job(name=_job(schedule, provisioned).name)
 
-    assert applied(place) == ["~ job aggregate-daily: state: paused → enabled"]
-    assert planned(place) == []
-    assert _job(schedule, place).state.name == "ENABLED"
-
-
-def test_a_job_in_another_place_is_another_job(place: Settings) -> None:
-    elsewhere = replace(place, region="europe-west1")
-
-    assert planned(elsewhere) == ["+ job aggregate-daily: 0 1 * * * Etc/UTC"]
+    assert applied(provisioned) == ["~ job aggregate-daily: state: paused → enabled"]
+    assert planned(provisioned) == []
+    assert _job(schedule, provisioned).state.name == "ENABLED"
 
 
-def test_a_refusal_doesnt_hold_up_the_rest(place: Settings, tables: Tables) -> None:
-    name = _table(tables, place, "events").name
+def test_a_job_in_another_region_is_another_job(provisioned: Settings) -> None:
+    other_region = replace(provisioned, region="europe-west1")
+
+    assert planned(other_region) == ["+ job aggregate-daily: 0 1 * * * Etc/UTC"]
+
+
+def test_other_changes_are_applied_after_a_refusal(provisioned: Settings, tables: Tables) -> None:
+    name = _table(tables, provisioned, "events").name
     modifications = [Modification(id="mine", create=ColumnFamily()), Modification(id="f", drop=True)]
     tables.admin.modify_column_families(name=name, modifications=modifications)
 
-    assert applied(place) == ["+ family f of table events: keeps 1 version"]
-    assert sorted(_table(tables, place, "events").column_families) == ["e", "f", "mine"]
+    assert applied(provisioned) == ["+ family f of table events: keeps 1 version"]
+    assert sorted(_table(tables, provisioned, "events").column_families) == ["e", "f", "mine"]
 
 
-def test_the_doctor_tells_what_was_changed_by_hand(
-    place: Settings, pubsub: PubSub, tables: Tables, schedule: Schedule
+def test_the_doctor_reports_manual_changes(
+    provisioned: Settings, pubsub: PubSub, tables: Tables, schedule: Schedule
 ) -> None:
-    assert [finding.ok for finding in differences(place)] == [True, True, True]
+    assert [result.ok for result in find_drift(provisioned)] == [True, True, True]
 
-    keep = f"projects/{place.project_id}/subscriptions/events-dead-letter-keep"
+    keep = f"projects/{provisioned.project_id}/subscriptions/events-dead-letter-keep"
     altered = UpdateSubscriptionRequest(
         subscription=Subscription(name=keep, ack_deadline_seconds=20), update_mask={"paths": ["ack_deadline_seconds"]}
     )
     pubsub.subscriber.update_subscription(request=altered)
     rule = Modification(id="r", update=ColumnFamily(gc_rule=GcRule(max_age=timedelta(days=3))))
-    tables.admin.modify_column_families(name=_table(tables, place, "rejected").name, modifications=[rule])
-    schedule.client.pause_job(name=_job(schedule, place).name)
+    tables.admin.modify_column_families(name=_table(tables, provisioned, "rejected").name, modifications=[rule])
+    schedule.client.pause_job(name=_job(schedule, provisioned).name)
 
-    assert [f"{finding.what}: {finding.text}" for finding in differences(place) if not finding.ok] == [
+    assert [f"{result.what}: {result.text}" for result in find_drift(provisioned) if not result.ok] == [
         "subscription events-dead-letter-keep: ack deadline: 20 s → 600 s; `sluice provision`",
         "family r of table rejected: keeps 3 days → 30 days; `sluice provision`",
         "job aggregate-daily: state: paused → enabled; `sluice provision`",
     ]
-    applied(place)
-    assert [finding.ok for finding in differences(place)] == [True, True, True]
+    applied(provisioned)
+    assert [result.ok for result in find_drift(provisioned)] == [True, True, True]
 
 
 @pytest.mark.parametrize("after", [1, 4, 8, 10])
-def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> None:
+def test_a_run_after_an_interruption_applies_the_rest(empty_instance: Settings, after: int) -> None:
     with Provisioning(empty_instance) as provisioning:
         steps = provisioning.apply()
         done = [next(steps).line() for _ in range(after)]
@@ -378,28 +383,28 @@ def test_an_interrupted_run_goes_on(empty_instance: Settings, after: int) -> Non
     assert planned(empty_instance) == []
 
 
-def test_what_somebody_else_makes_meanwhile_does_no_harm(empty_instance: Settings) -> None:
+def test_resources_created_concurrently_are_accepted(empty_instance: Settings) -> None:
     with Provisioning(empty_instance) as provisioning:
         provision(empty_instance)
         assert len(list(provisioning.apply())) == 11
     assert planned(empty_instance) == []
 
 
-def test_what_was_sent_stays_through_a_change(place: Settings, pubsub: PubSub) -> None:
-    pubsub.publisher.publish(topic=f"projects/{place.project_id}/topics/events", messages=[{"data": b"kept"}])
-    name = f"projects/{place.project_id}/subscriptions/events-ingest"
+def test_a_change_keeps_the_messages_of_a_subscription(provisioned: Settings, pubsub: PubSub) -> None:
+    pubsub.publisher.publish(topic=f"projects/{provisioned.project_id}/topics/events", messages=[{"data": b"kept"}])
+    name = f"projects/{provisioned.project_id}/subscriptions/events-ingest"
     altered = Subscription(name=name, ack_deadline_seconds=20)
     request = UpdateSubscriptionRequest(subscription=altered, update_mask={"paths": ["ack_deadline_seconds"]})
     pubsub.subscriber.update_subscription(request=request)
 
-    applied(place)
+    applied(provisioned)
 
     [received] = pubsub.subscriber.pull(subscription=name, max_messages=1, timeout=30).received_messages
     assert received.message.data == b"kept"
 
 
 @pytest.mark.parametrize("missing", ["pubsub_emulator", "bigtable_emulator"])
-def test_emulators_and_google_cloud_arent_mixed(empty_instance: Settings, missing: str) -> None:
+def test_settings_that_mix_emulators_and_google_cloud_are_refused(empty_instance: Settings, missing: str) -> None:
     with pytest.raises(SettingsError, match=r"found .* without .*, expected all of them for emulators or none"):
         Provisioning(replace(empty_instance, **{missing: None}))
     mixed = replace(empty_instance, bigtable_emulator=None, pubsub_emulator=None, scheduler_emulator="127.0.0.1:1")
@@ -407,21 +412,21 @@ def test_emulators_and_google_cloud_arent_mixed(empty_instance: Settings, missin
         Provisioning(mixed)
 
 
-def test_without_a_local_scheduler_the_job_is_left_out(empty_instance: Settings) -> None:
+def test_the_job_is_skipped_without_a_scheduler_emulator(empty_instance: Settings) -> None:
     with Provisioning(replace(empty_instance, scheduler_emulator=None)) as provisioning:
         assert [note.split(":")[0] for note in provisioning.notes] == ["job aggregate-daily"]
-        assert not [change for change in provisioning.changes if change.thing == "job"]
+        assert not [change for change in provisioning.changes if change.kind == "job"]
 
 
-def test_a_service_that_doesnt_answer_is_named(empty_instance: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_service_is_named(empty_instance: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.provision.google_api.TIMEOUT", 0.2)
-    nowhere = replace(empty_instance, pubsub_emulator=f"127.0.0.1:{free_port()}")
+    unreachable = replace(empty_instance, pubsub_emulator=f"127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailableError, match="topic events: the service doesn't answer"):
-        provision(nowhere)
+        provision(unreachable)
     with pytest.raises(StoreUnavailableError, match="topic events: the service doesn't answer"):
-        planned(nowhere)
-    [unanswered, *others] = [finding.text for finding in differences(nowhere)]
-    assert unanswered.startswith("topic events: the service doesn't answer")
+        planned(unreachable)
+    [unavailable, *others] = [result.text for result in find_drift(unreachable)]
+    assert unavailable.startswith("topic events: the service doesn't answer")
     assert others == ["missing; `sluice provision`"] * 5
 
 
@@ -438,7 +443,7 @@ def _job(schedule: Schedule, settings: Settings) -> Any:
     return schedule.client.get_job(name=f"{where}/jobs/aggregate-daily")
 
 
-def _settled(job: Any) -> Any:
-    """What is declared of a job, without when it was changed and when it is due."""
+def _declared_fields(job: Any) -> Any:
+    """Return the declared fields of a job, without its update time and schedule time."""
     fields = ("schedule", "time_zone", "description", "retry_config", "pubsub_target", "state")
     return {field: getattr(job, field) for field in fields}

@@ -106,7 +106,9 @@ def counted(stats: Path, what: str) -> int:
 @pytest.fixture
 def provisioned(empty_instance: Settings) -> Settings:
     backoff = timedelta(milliseconds=100), timedelta(seconds=10)
-    provision_pubsub(empty_instance, RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=10), attempts=5))
+    provision_pubsub(
+        empty_instance, RESOURCES.with_fast_redelivery(backoff=backoff, ack_deadline=timedelta(seconds=10), attempts=5)
+    )
     return empty_instance
 
 

@@ -1,4 +1,4 @@
-"""What was rejected or given up comes back, once, with the verdict of its first publication."""
+"""Rejected events and dead letters are stored once, with the verdict for their first publish time."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ DAY = date(2024, 1, 15)
 PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
 
-class Loop:
-    """Stands in for topic, relay and function: what is published is taken in at once, or dropped."""
+class FakePipeline:
+    """Stands in for publisher, relay and function: ingests published messages at once, or drops them."""
 
     def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
         self.messages: list[PubsubMessage] = []
@@ -57,96 +57,97 @@ def strict(tmp_path: Path) -> Contract:
 
 
 @pytest.fixture
-def mended() -> Contract:
+def corrected() -> Contract:
     return load_contract(MUSIC_CONTRACT)
 
 
-async def take_in(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
+async def ingest(bigtable: Bigtable, contract: Contract, *events: dict[str, Any]) -> None:
     ingestion = IngestPipeline(bigtable, contract)
     received = message(lines(events), published=PUBLISHED)
     await ingestion.process(received)
 
 
-async def test_what_passes_now_comes_back_and_the_rest_stays(
-    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+async def test_events_that_pass_now_are_stored_and_the_others_stay_rejected(
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
-    await take_in(bigtable, strict, *(music_event(number) for number in range(50)), music_event(60, userId=""))
-    loop: Any = Loop(bigtable, mended)
+    await ingest(bigtable, strict, *(music_event(number) for number in range(50)), music_event(60, userId=""))
+    pipeline: Any = FakePipeline(bigtable, corrected)
 
-    replay = await replay_rejected(bigtable, loop, mended)
+    replay = await replay_rejected(bigtable, pipeline, corrected)
 
     assert (replay.looked_at, replay.passing, replay.stored, replay.waiting) == (51, 50, 50, 0)
     assert replay.failing == {"null": 1}
     assert len(list(cells(dump(settings, "events"), "e"))) == 50
     assert len(dump(settings, "rejected")) == 1
-    assert {dict(each.attributes)["sluice-first-published"] for each in loop.messages} == {PUBLISHED.isoformat()}
-    assert len(loop.messages) == 1
+    assert {dict(each.attributes)["sluice-first-published"] for each in pipeline.messages} == {PUBLISHED.isoformat()}
+    assert len(pipeline.messages) == 1
 
 
 async def test_a_dry_run_changes_nothing(
-    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
-    await take_in(bigtable, strict, *(music_event(number) for number in range(5)))
+    await ingest(bigtable, strict, *(music_event(number) for number in range(5)))
     before = dump(settings, "rejected")
-    loop: Any = Loop(bigtable, mended)
+    pipeline: Any = FakePipeline(bigtable, corrected)
 
-    replay = await replay_rejected(bigtable, loop, mended, dry_run=True)
+    replay = await replay_rejected(bigtable, pipeline, corrected, dry_run=True)
 
     assert (replay.looked_at, replay.passing, replay.published) == (5, 5, 0)
-    assert (loop.messages, dump(settings, "rejected")) == ([], before)
+    assert (pipeline.messages, dump(settings, "rejected")) == ([], before)
 
 
-async def test_day_rule_and_limit_choose(bigtable: Bigtable, strict: Contract, mended: Contract) -> None:
-    await take_in(bigtable, strict, *(music_event(number) for number in range(5)), music_event(9, userId=""))
-    loop: Any = Loop(bigtable, mended)
+async def test_day_rule_and_limit_select_events(bigtable: Bigtable, strict: Contract, corrected: Contract) -> None:
+    await ingest(bigtable, strict, *(music_event(number) for number in range(5)), music_event(9, userId=""))
+    pipeline: Any = FakePipeline(bigtable, corrected)
 
-    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, rule="null")).looked_at == 1
-    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, limit=2)).looked_at == 2
-    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, day=DAY)).looked_at == 6
-    assert (await replay_rejected(bigtable, loop, mended, dry_run=True, day=DAY + timedelta(1))).looked_at == 0
+    assert (await replay_rejected(bigtable, pipeline, corrected, dry_run=True, rule="null")).looked_at == 1
+    assert (await replay_rejected(bigtable, pipeline, corrected, dry_run=True, limit=2)).looked_at == 2
+    assert (await replay_rejected(bigtable, pipeline, corrected, dry_run=True, day=DAY)).looked_at == 6
+    assert (await replay_rejected(bigtable, pipeline, corrected, dry_run=True, day=DAY + timedelta(1))).looked_at == 0
 
 
-async def test_an_interrupted_replay_goes_on_without_loss_or_double(
-    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+async def test_a_repeated_replay_after_an_interrupt_loses_and_duplicates_nothing(
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
-    await take_in(bigtable, strict, *(music_event(number) for number in range(30)))
-    loop: Any = Loop(bigtable, mended)
-    loop.deliver = False  # published, and interrupted before anything arrives
-    first = await replay_rejected(bigtable, loop, mended, patience=0)
+    await ingest(bigtable, strict, *(music_event(number) for number in range(30)))
+    pipeline: Any = FakePipeline(bigtable, corrected)
+    pipeline.deliver = False  # interrupted after publishing, before the function stores the events
+    first = await replay_rejected(bigtable, pipeline, corrected, max_wait=0)
     assert (first.stored, first.waiting, len(dump(settings, "rejected"))) == (0, 30, 30)
-    loop.deliver = True
-    await take_in(bigtable, mended, *(music_event(number) for number in range(10)))  # some of it arrives meanwhile
+    pipeline.deliver = True
+    # Some of the events are stored in the meantime.
+    await ingest(bigtable, corrected, *(music_event(number) for number in range(10)))
 
-    second = await replay_rejected(bigtable, loop, mended)
+    second = await replay_rejected(bigtable, pipeline, corrected)
 
     assert (second.stored, second.waiting) == (30, 0)
-    assert sum(each.data.count(b"\n") + 1 for each in loop.messages) == 30 + 20
+    assert sum(each.data.count(b"\n") + 1 for each in pipeline.messages) == 30 + 20
     assert len(list(cells(dump(settings, "events"), "e"))) == 30
     assert not dump(settings, "rejected")
 
 
-async def test_another_event_in_the_same_place_is_no_proof(
-    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+async def test_another_event_with_the_same_cell_key_does_not_count_as_stored(
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
-    await take_in(bigtable, strict, music_event(1, duration=7))
-    await take_in(bigtable, mended, music_event(1, duration=8))
-    loop: Any = Loop(bigtable, mended)
-    loop.deliver = False
+    await ingest(bigtable, strict, music_event(1, duration=7))
+    await ingest(bigtable, corrected, music_event(1, duration=8))
+    pipeline: Any = FakePipeline(bigtable, corrected)
+    pipeline.deliver = False
 
-    replay = await replay_rejected(bigtable, loop, mended, patience=0)
+    replay = await replay_rejected(bigtable, pipeline, corrected, max_wait=0)
 
     assert (replay.stored, replay.waiting, len(dump(settings, "rejected"))) == (0, 1, 1)
 
 
-async def test_an_event_with_newlines_comes_back_alone(
-    bigtable: Bigtable, settings: Settings, strict: Contract, mended: Contract
+async def test_an_event_with_newlines_is_published_in_its_own_message(
+    bigtable: Bigtable, settings: Settings, strict: Contract, corrected: Contract
 ) -> None:
     ingestion = IngestPipeline(bigtable, strict)
     received = message(json.dumps(music_event(1), indent=2).encode(), published=PUBLISHED)
     await ingestion.process(received)
-    loop: Any = Loop(bigtable, mended)
+    pipeline: Any = FakePipeline(bigtable, corrected)
 
-    assert (await replay_rejected(bigtable, loop, mended)).stored == 1
+    assert (await replay_rejected(bigtable, pipeline, corrected)).stored == 1
     assert len(list(cells(dump(settings, "events"), "e"))) == 1
 
 
@@ -158,29 +159,29 @@ async def dead_letters(settings: Settings) -> AsyncIterator[tuple[Publisher, Sub
         yield publisher, subscriber, settings
 
 
-async def test_dead_letters_are_published_again_as_they_were(
-    dead_letters: tuple[Publisher, Subscriber, Settings], mended: Contract
+async def test_dead_letters_are_published_again_with_their_original_attributes(
+    dead_letters: tuple[Publisher, Subscriber, Settings], corrected: Contract
 ) -> None:
     publisher, subscriber, settings = dead_letters
     attributes = {"kind": "x", "CloudPubSubDeadLetterSourceTopicPublishTime": "2024-01-15T10:00:00Z"}
     letters = [PubsubMessage(data=lines([music_event(number)]), attributes=attributes) for number in range(3)]
     await publisher.publish("events-dead-letter", letters)
 
-    looked = await replay_dead_letters(subscriber, publisher, mended, dry_run=True)
-    assert (looked.looked_at, looked.passing, looked.published) == (3, 3, 0)
-    replay = await replay_dead_letters(subscriber, publisher, mended)
+    dry_run = await replay_dead_letters(subscriber, publisher, corrected, dry_run=True)
+    assert (dry_run.looked_at, dry_run.passing, dry_run.published) == (3, 3, 0)
+    replay = await replay_dead_letters(subscriber, publisher, corrected)
     assert (replay.looked_at, replay.published) == (3, 3)
 
     async with Subscriber(settings, "watch") as watch:
         again = await watch.pull(10)
     assert sorted(each.message.data for each in again) == sorted(each.data for each in letters)
     assert dict(again[0].message.attributes) == {"kind": "x", "sluice-first-published": "2024-01-15T10:00:00Z"}
-    assert (await replay_dead_letters(subscriber, publisher, mended)).looked_at == 0
+    assert (await replay_dead_letters(subscriber, publisher, corrected)).looked_at == 0
 
 
 @contextmanager
-def pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
-    """The function and the relay in front of it, under one contract."""
+def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
+    """Run the function and the relay with a contract; yield their environment."""
     import os
     import sys
 
@@ -214,34 +215,36 @@ def pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
         yield environment
 
 
-def test_the_whole_story(settings: Settings, strict: Contract, mended: Contract) -> None:
-    """A contract too strict, 1,000 events in quarantine, the contract mended, replayed, the day's aggregates right."""
+def test_events_rejected_by_a_contract_are_replayed_after_its_correction(
+    settings: Settings, strict: Contract, corrected: Contract
+) -> None:
+    """A contract rejects 1,000 events; after its correction and a replay, the aggregates of the day are right."""
     import subprocess
     import sys
     import time
 
     sluice = Path(sys.executable).with_name("sluice")
     backoff = timedelta(milliseconds=100), timedelta(seconds=10)
-    provision_pubsub(settings, RESOURCES.hurried(backoff=backoff, lease=timedelta(seconds=10)))
+    provision_pubsub(settings, RESOURCES.with_fast_redelivery(backoff=backoff, ack_deadline=timedelta(seconds=10)))
 
     def run(environment: dict[str, str], *arguments: str, stdin: bytes | None = None) -> Any:
         command = [str(sluice), *arguments, "--json"]
         result = subprocess.run(command, env=environment, input=stdin, capture_output=True, check=True, timeout=90)
         return json.loads(result.stdout)
 
-    with pipeline(settings, Path(strict.path)) as environment:
+    with running_pipeline(settings, Path(strict.path)) as environment:
         data = lines(music_event(number) for number in range(1_000))
         assert run(environment, "publish", "--source", "-", stdin=data)["published"] == 1_000
-        give_up = time.monotonic() + 30
+        deadline = time.monotonic() + 30
         while len(dump(settings, "rejected")) < 1_000:
-            assert time.monotonic() < give_up
+            assert time.monotonic() < deadline
             time.sleep(0.1)
 
-    with pipeline(settings, MUSIC_CONTRACT) as environment:
-        looked = run(environment, "replay", "rejected", "--dry-run")
-        assert (looked["looked_at"], looked["passing"], looked["failing"]) == (1_000, 1_000, {})
-        done = run(environment, "replay", "rejected", "--rule", "pattern")
-        assert (done["stored"], done["waiting"], done["failing"]) == (1_000, 0, {})
+    with running_pipeline(settings, MUSIC_CONTRACT) as environment:
+        dry_run = run(environment, "replay", "rejected", "--dry-run")
+        assert (dry_run["looked_at"], dry_run["passing"], dry_run["failing"]) == (1_000, 1_000, {})
+        replayed = run(environment, "replay", "rejected", "--rule", "pattern")
+        assert (replayed["stored"], replayed["waiting"], replayed["failing"]) == (1_000, 0, {})
         assert run(environment, "replay", "rejected")["looked_at"] == 0
         [summary] = run(environment, "aggregate", "--date", "2024-01-15")
         assert (summary["events"], summary["rejected"]) == (1_000, 0)

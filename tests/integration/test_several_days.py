@@ -1,6 +1,6 @@
-"""Several days are several messages, one each: what happens to one happens to no other.
+"""Each of several days has its own message, so a failing day affects no other.
 
-The relay and the function are the real ones.
+The tests run the real relay and function.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tests.faults.pipeline import Pipeline
 from tests.faults.proxy import Code, FaultProxy, Faults
 from tests.support.samples import MUSIC_CONTRACT, dump, lines, message, music_event
 
-LATE = [date(2024, 1, day) for day in (15, 16, 17)]
-DUE = [*LATE, date(2024, 1, 18)]
-ASKED = {FIRST_PUBLISHED: "2024-01-19T01:00:00Z"}
+LATE_DAYS = [date(2024, 1, day) for day in (15, 16, 17)]
+DAYS_DUE = [*LATE_DAYS, date(2024, 1, 18)]
+ATTRIBUTES = {FIRST_PUBLISHED: "2024-01-19T01:00:00Z"}
 SUBSCRIPTION = "aggregate-run"
 
 
@@ -46,71 +46,71 @@ def pipeline(empty_instance: Settings, proxy: FaultProxy) -> Iterator[Pipeline]:
 
 @pytest.fixture
 async def state(empty_instance: Settings, pipeline: Pipeline) -> AsyncIterator[StateTable]:
-    """The state of an instance with an event of each of the late days."""
+    """The state of an instance with one event on each late day."""
     bigtable = Bigtable(empty_instance)
-    events = [music_event(day.day, timestamp=f"{day}T12:00:00Z") for day in LATE]
+    events = [music_event(day.day, timestamp=f"{day}T12:00:00Z") for day in LATE_DAYS]
     await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines(events)))
     yield StateTable(bigtable)
     await bigtable.close()
 
 
-async def ask_for_what_is_due(settings: Settings) -> None:
-    """Publish what the schedule publishes, as of the morning after the days that are due."""
+async def request_days_due(settings: Settings) -> None:
+    """Publish the empty request of the schedule, dated the morning after the days due."""
     async with Publisher(settings) as publisher:
-        await publisher.publish(TOPIC, [PubsubMessage(data=b"{}", attributes=ASKED)])
+        await publisher.publish(TOPIC, [PubsubMessage(data=b"{}", attributes=ATTRIBUTES)])
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - what is awaited happens in other processes
+        while not condition():  # noqa: ASYNC110 - the condition depends on other processes
             await asyncio.sleep(0.05)
 
 
-def computed(settings: Settings) -> list[str]:
+def days_computed(settings: Settings) -> list[str]:
     return [row.decode() for row in dump(settings, "state", b"run#")]
 
 
-def figures(settings: Settings) -> dict[bytes, dict[str, Any]]:
-    """Return all figures that there are, without the times of their runs."""
+def all_measures(settings: Settings) -> dict[bytes, dict[str, Any]]:
+    """Return all stored measures without the timestamps of their runs."""
     return {
         row: {name.decode(): [json.loads(value) for _, value in versions] for (_, name), versions in columns.items()}
         for row, columns in dump(settings, "aggregates").items()
     }
 
 
-async def test_a_day_that_keeps_failing_holds_up_no_other_and_is_named(
+async def test_a_failing_day_delays_no_other_and_is_logged(
     empty_instance: Settings, proxy: FaultProxy, pipeline: Pipeline, state: StateTable
 ) -> None:
-    def of_the_first(row_key: bytes) -> bool:
+    def is_of_first_day(row_key: bytes) -> bool:
         return b"#20240115" in row_key
 
-    proxy.faults = Faults(refuse=(of_the_first, Code.PERMISSION_DENIED))
-    await ask_for_what_is_due(empty_instance)
-    await until(lambda: len(computed(empty_instance)) == 3)
-    await until(lambda: pipeline.relayed(SUBSCRIPTION)["failed"] >= 3)
+    proxy.faults = Faults(refuse=(is_of_first_day, Code.PERMISSION_DENIED))
+    await request_days_due(empty_instance)
+    await wait_until(lambda: len(days_computed(empty_instance)) == 3)
+    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["failed"] >= 3)
 
-    assert computed(empty_instance) == [f"run#{day:%Y%m%d}" for day in DUE[1:]]
+    assert days_computed(empty_instance) == [f"run#{day:%Y%m%d}" for day in DAYS_DUE[1:]]
     failed = [json.loads(line) for line in pipeline.log("aggregate").splitlines() if '"ERROR"' in line]
     assert {(line["day"], "PERMISSION_DENIED" in line["message"]) for line in failed} == {("2024-01-15", True)}
 
     proxy.faults = Faults()
-    await until(lambda: len(computed(empty_instance)) == 4)
-    await until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DUE))
+    await wait_until(lambda: len(days_computed(empty_instance)) == 4)
+    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
 
-    assert figures(empty_instance)[b"all#20240115#all"]["total_events"] == [1]
+    assert all_measures(empty_instance)[b"all#20240115#all"]["total_events"] == [1]
 
 
-async def test_a_request_that_comes_again_changes_no_figure(
+async def test_a_repeated_request_changes_no_measure(
     empty_instance: Settings, pipeline: Pipeline, state: StateTable
 ) -> None:
-    """Its late days are late still: a mark outlives its event by ten minutes, so they are computed once more."""
-    await ask_for_what_is_due(empty_instance)
-    await until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DUE))
-    first = figures(empty_instance)
+    """The late days are computed again: their marks stay for ten minutes after the event."""
+    await request_days_due(empty_instance)
+    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
+    first = all_measures(empty_instance)
 
-    await ask_for_what_is_due(empty_instance)
-    await until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 2 * (1 + len(DUE)))
+    await request_days_due(empty_instance)
+    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 2 * (1 + len(DAYS_DUE)))
 
-    assert await state.late_days() == LATE
-    assert figures(empty_instance) == first
-    assert [row for row in first if row.startswith(b"all#")] == [f"all#{day:%Y%m%d}#all".encode() for day in DUE]
+    assert await state.late_days() == LATE_DAYS
+    assert all_measures(empty_instance) == first
+    assert [row for row in first if row.startswith(b"all#")] == [f"all#{day:%Y%m%d}#all".encode() for day in DAYS_DUE]

@@ -1,4 +1,4 @@
-"""`sluice trigger aggregate` has the daily job run, or requests days, and says which; the requests are in the topic."""
+"""`sluice trigger aggregate` runs the daily job or requests days, and its requests reach the topic."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Trigger = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def trigger(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trigger:
-    """Run the command as a shell would; returns its exit code and what it wrote."""
+    """Run the command as a shell does; return the exit code, standard output and standard error."""
     monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
     monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sluice", "trigger", "aggregate", *arguments])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exited:
             main()
         captured = capsys.readouterr()
         assert "Traceback" not in captured.err
-        return int(ended.value.code or 0), captured.out, captured.err
+        return int(exited.value.code or 0), captured.out, captured.err
 
     return run
 
 
-def test_without_a_date_the_job_runs(settings: Settings, trigger: Trigger) -> None:
+def test_without_a_date_the_scheduled_job_runs(settings: Settings, trigger: Trigger) -> None:
     provision_pubsub(settings)
     assert provision_schedule(settings)
     assert not provision_schedule(settings)
@@ -50,7 +50,7 @@ def test_without_a_date_the_job_runs(settings: Settings, trigger: Trigger) -> No
     assert requests(settings, 1) == [b"{}"]
 
 
-def test_days_are_requested_one_by_one(settings: Settings, trigger: Trigger) -> None:
+def test_each_day_is_requested_by_its_own_message(settings: Settings, trigger: Trigger) -> None:
     provision_pubsub(settings)
 
     code, out, _ = trigger("--from", "2024-01-15", "--to", "2024-01-16")
@@ -63,12 +63,12 @@ def test_days_are_requested_one_by_one(settings: Settings, trigger: Trigger) -> 
     }
 
 
-def test_what_is_missing_is_named(settings: Settings, trigger: Trigger) -> None:
+def test_missing_resources_and_options_are_named(settings: Settings, trigger: Trigger) -> None:
     code, _, err = trigger()
     assert (code, "aggregate-daily: found none, expected it to exist; `sluice provision` makes it" in err) == (1, True)
 
     provision_schedule(settings)
-    code, _, err = trigger()  # there is no topic
+    code, _, err = trigger()  # the topic is missing
     assert (code, "aggregate-daily: can't publish: " in err) == (1, True)
 
     code, _, err = trigger("--date", "2024-01-15")

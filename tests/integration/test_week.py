@@ -27,7 +27,7 @@ from google.pubsub_v1.types import PubsubMessage
 from infra.emulators.scheduler.server import publisher, serving
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.scheduler import provision_schedule
-from infra.provision.scheduler_client import daily_job, scheduler_client
+from infra.provision.scheduler_client import JOB, location, scheduler_client
 from shared.aggregate.fan_out import request_days
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
@@ -95,7 +95,7 @@ class Week:
 
         def call() -> None:
             with scheduler_client(self.settings) as client:
-                update(client, daily_job(self.settings).name)
+                update(client, f"{location(self.settings)}/jobs/{JOB}")
 
         await asyncio.to_thread(call)
 

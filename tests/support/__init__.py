@@ -1,1 +1,1 @@
-"""Helpers that several tiers of tests share."""
+"""Helpers shared by several kinds of tests."""

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test moves it, and then wakes whoever sleeps, each at its own time."""
+"""A clock that only a test advances, and that wakes each sleeping task at its time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 class _Sleeper(NamedTuple):
     moment: datetime
     task: asyncio.Task[Any]
-    bell: asyncio.Future[None]
+    wake_up: asyncio.Future[None]
 
 
 class ManualClock:
-    """Time as a test wants it."""
+    """A clock that a test advances."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now.astimezone(UTC)
@@ -31,42 +31,42 @@ class ManualClock:
         sleeper = _Sleeper(moment, task, asyncio.get_running_loop().create_future())
         self._sleepers.append(sleeper)
         try:
-            await sleeper.bell
+            await sleeper.wake_up
         finally:
             self._sleepers.remove(sleeper)
 
-    def leap(self, **time: float) -> None:
-        """Make it later at once, without anybody waking."""
+    def skip(self, **time: float) -> None:
+        """Advance the clock without waking tasks."""
         self._now += timedelta(**time)
 
     async def wake(self) -> None:
-        """Wake who should be awake by now, and don't wait for what he does."""
+        """Wake the tasks whose time has come, without waiting for their work."""
         for sleeper in self._sleepers:
             if sleeper.moment <= self._now:
-                sleeper.bell.set_result(None)
-        await _turns()
+                sleeper.wake_up.set_result(None)
+        await _run_tasks()
 
     async def advance(self, **time: float) -> None:
         await self.advance_to(self._now + timedelta(**time))
 
     async def advance_to(self, moment: datetime) -> None:
-        """Let time pass; whoever wakes has done all it does then, and sleeps again or has ended, before more passes."""
-        await _turns()
+        """Advance the clock in steps; each woken task finishes or sleeps again before the next step."""
+        await _run_tasks()
         while due := [sleeper for sleeper in self._sleepers if sleeper.moment <= moment]:
             earliest = min(due, key=lambda sleeper: sleeper.moment)
             self._now = max(self._now, earliest.moment)
-            earliest.bell.set_result(None)
-            await _turns()
+            earliest.wake_up.set_result(None)
+            await _run_tasks()
             async with asyncio.timeout(30):
-                while not self._rests(earliest.task):  # noqa: ASYNC110 - what it waits for may be a call to a server
+                while not self._is_idle(earliest.task):  # noqa: ASYNC110 - the task may wait for a call to a server
                     await asyncio.sleep(0.001)
         self._now = max(self._now, moment)
 
-    def _rests(self, task: asyncio.Task[Any]) -> bool:
-        return task.done() or any(sleeper.task is task and not sleeper.bell.done() for sleeper in self._sleepers)
+    def _is_idle(self, task: asyncio.Task[Any]) -> bool:
+        return task.done() or any(sleeper.task is task and not sleeper.wake_up.done() for sleeper in self._sleepers)
 
 
-async def _turns() -> None:
-    """Let tasks that have just been started or woken come to where they wait."""
+async def _run_tasks() -> None:
+    """Let started or woken tasks run until they wait."""
     for _ in range(10):
         await asyncio.sleep(0)

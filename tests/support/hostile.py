@@ -1,4 +1,4 @@
-"""Envelopes made to break what reads them, each with what is to become of it."""
+"""Hostile messages, each with the expected verdicts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 PUBLISHED = "2024-01-16T00:00:00Z"
-# Stands in events where no log may show it.
+# A text in events that no log may contain.
 SECRET = "swordfish-4711"
 GOOD, OTHER = (json.dumps(music_event(number, note=SECRET)).encode() for number in (1, 2))
 
@@ -27,12 +27,12 @@ Body = Any
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One hostile envelope.
+    """One hostile message.
 
     Attributes:
-        body: makes the decoded JSON body of the CloudEvent.
-        stored: events in it that are good.
-        rejected: the rules that the others break, one for each of them, in their order.
+        body: returns the decoded JSON body of the CloudEvent.
+        stored: number of valid events in it.
+        rejected: the rule that each other event breaks, in order.
     """
 
     name: str
@@ -41,8 +41,8 @@ class Case:
     rejected: tuple[str, ...] = ()
 
 
-def envelope_of(content: bytes, **changes: Any) -> Body:
-    """Return the body that carries the data; `...` takes a key of the message away."""
+def body_of(content: bytes, **changes: Any) -> Body:
+    """Return the body of a message with that data; `...` removes a key of the message."""
     message = {
         "data": base64.b64encode(content).decode(),
         "attributes": {},
@@ -57,7 +57,7 @@ def envelope_of(content: bytes, **changes: Any) -> Body:
 
 
 def content_of(body: Body) -> bytes:
-    """Return what the body's message carries; nothing where that isn't base64."""
+    """Return the data of the body's message; empty if it isn't base64."""
     try:
         return base64.b64decode(body["message"]["data"], validate=True)
     except ValueError:
@@ -65,7 +65,7 @@ def content_of(body: Body) -> bytes:
 
 
 def with_value(value: bytes, field: str = "extra") -> bytes:
-    """Return a good event that has one more field, with that value as it stands."""
+    """Return a valid event with one more field that has that JSON value."""
     return GOOD[:-1] + f', "{field}": '.encode() + value + b"}"
 
 
@@ -75,13 +75,13 @@ def array(*events: bytes) -> bytes:
 
 
 def lines(*events: bytes) -> bytes:
-    """Return the events one on a line."""
+    """Return the events as lines."""
     return b"\n".join(events)
 
 
 @cache
 def gzip_of_zeros(size: int) -> bytes:
-    """Return honest gzip of that many zeros, a multiple of 1 MiB, without ever having them."""
+    """Return valid gzip of that many zeros, a multiple of 1 MiB, without holding them in memory."""
     mib = bytes(MIB)
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = deflate.compress(mib) + deflate.flush(zlib.Z_FULL_FLUSH)
@@ -89,13 +89,13 @@ def gzip_of_zeros(size: int) -> bytes:
     crc = 0
     for _ in range(size // MIB):
         crc = zlib.crc32(mib, crc)
-    head = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
-    tail = crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
-    return head + block * (size // MIB) + deflate.flush() + tail
+    header = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
+    trailer = crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
+    return header + block * (size // MIB) + deflate.flush() + trailer
 
 
 def zipped(data: bytes, level: int = 6) -> bytes:
-    """Return the data as gzip, the same at any time."""
+    """Return the data as gzip without a time."""
     return gzip.compress(data, level, mtime=0)
 
 
@@ -112,24 +112,24 @@ KB, MB = 1_000, 1_000_000
 
 
 def plain(name: str, content: bytes | Callable[[], bytes], *rejected: str, stored: int = 0, **changes: Any) -> Case:
-    """Return the case of an otherwise good envelope with that data."""
+    """Return the case of an otherwise valid message with that data."""
     return Case(
         name,
-        lambda: envelope_of(content if isinstance(content, bytes) else content(), **changes),
+        lambda: body_of(content if isinstance(content, bytes) else content(), **changes),
         stored,
         tuple(rejected),
     )
 
 
-def _beside(name: str, bad: bytes, rule: str) -> list[Case]:
-    """Return a bad event alone, on one line of three, and as one of three elements of an array."""
+def _event_cases(name: str, invalid: bytes, rule: str) -> list[Case]:
+    """Return cases of an invalid event alone, as one of three lines, and as one of three elements of an array."""
     return [
-        plain(f"{name}, alone", bad, rule),
-        plain(f"{name}, on a line", lines(GOOD, bad, OTHER), rule, stored=2),
-        plain(f"{name}, in an array", array(GOOD, bad, OTHER), rule, stored=2),
+        plain(f"{name}, alone", invalid, rule),
+        plain(f"{name}, on a line", lines(GOOD, invalid, OTHER), rule, stored=2),
+        plain(f"{name}, in an array", array(GOOD, invalid, OTHER), rule, stored=2),
         plain(
-            f"{name}, on a line that is said to be one",
-            lines(GOOD, bad, OTHER),
+            f"{name}, on a line with a content type",
+            lines(GOOD, invalid, OTHER),
             rule,
             stored=2,
             attributes={"content-type": "application/x-ndjson"},
@@ -137,16 +137,16 @@ def _beside(name: str, bad: bytes, rule: str) -> list[Case]:
     ]
 
 
-def _whole(name: str, bad: bytes, rule: str) -> list[Case]:
-    """Return a bad event alone, on one line, and in an array that isn't JSON because of it."""
-    alone, line, inside, said = _beside(name, bad, rule)
-    return [alone, line, Case(inside.name, inside.body, 0, ("not_json",)), said]
+def _event_cases_without_array(name: str, invalid: bytes, rule: str) -> list[Case]:
+    """Return cases of an invalid event alone, as one of three lines, and in an array that it makes invalid JSON."""
+    alone, line, in_array, typed_line = _event_cases(name, invalid, rule)
+    return [alone, line, Case(in_array.name, in_array.body, 0, ("not_json",)), typed_line]
 
 
 GZIP = [
     plain("gzip of 1 GiB of zeros", lambda: gzip_of_zeros(GIB), "too_large"),
     plain(
-        "gzip of 1 GiB of zeros behind a good member", lambda: zipped(GOOD + b"\n") + gzip_of_zeros(GIB), "too_large"
+        "gzip of 1 GiB of zeros after a valid member", lambda: zipped(GOOD + b"\n") + gzip_of_zeros(GIB), "too_large"
     ),
     plain("gzip in gzip", zipped(zipped(GOOD, 0), 0), "not_json"),
     plain("gzip of 1 GiB of zeros, in gzip", lambda: zipped(gzip_of_zeros(GIB)), "too_large"),
@@ -154,12 +154,12 @@ GZIP = [
     plain("1 MiB of zeros in gzip", zipped(bytes(MIB)), "not_json"),
     plain("gzip of several members", zipped(GOOD + b"\n") + zipped(OTHER), stored=2),
     plain("gzip of 10,000 members", zipped(b"") * 10_000 + zipped(GOOD), stored=1),
-    plain("gzip of 40,000 members that hold nothing", zipped(b"") * 40_000, "not_json"),
+    plain("gzip of 40,000 empty members", zipped(b"") * 40_000, "not_json"),
     plain("gzip cut off", zipped(GOOD)[:-9], "not_json"),
-    plain("gzip cut off behind its head", zipped(GOOD)[:10], "not_json"),
-    plain("gzip with a tail", zipped(GOOD) + b"tail", "not_json"),
-    plain("gzip with zeros behind it", zipped(GOOD) + bytes(1_000), stored=1),
-    plain("no gzip, but said to be", GOOD, "not_json", attributes={"content-encoding": "gzip"}),
+    plain("gzip cut off after its header", zipped(GOOD)[:10], "not_json"),
+    plain("gzip with trailing text", zipped(GOOD) + b"tail", "not_json"),
+    plain("gzip with trailing zeros", zipped(GOOD) + bytes(1_000), stored=1),
+    plain("no gzip despite its content encoding", GOOD, "not_json", attributes={"content-encoding": "gzip"}),
     plain("gzip of 4 MiB of '['", zipped(b"[" * (4 * MIB)), "too_large"),
     plain("gzip of 4 MiB of '{\"a\":'", zipped(b'{"a":' * (4 * MIB // 5)), "too_large"),
     plain("gzip of 4 MiB of '\"'", zipped(b'"' * (4 * MIB)), "too_large"),
@@ -172,10 +172,10 @@ GZIP = [
 ]
 
 DEEP = [
-    *_beside("100,000 levels of arrays", DEEP_ARRAY, "too_large"),
-    *_beside("100,000 levels of objects", DEEP_OBJECT, "too_large"),
-    *_beside("100,000 levels of arrays in a good event", with_value(DEEP_ARRAY), "too_large"),
-    *_beside("100,000 levels of objects in a good event", with_value(DEEP_OBJECT), "too_large"),
+    *_event_cases("100,000 levels of arrays", DEEP_ARRAY, "too_large"),
+    *_event_cases("100,000 levels of objects", DEEP_OBJECT, "too_large"),
+    *_event_cases("100,000 levels of arrays in a valid event", with_value(DEEP_ARRAY), "too_large"),
+    *_event_cases("100,000 levels of objects in a valid event", with_value(DEEP_OBJECT), "too_large"),
 ]
 
 LONG_NUMBERS = [
@@ -190,31 +190,37 @@ LONG_NUMBERS = [
     *(
         case
         for kind in ("integer", "exponent", "leading fraction")
-        for case in _beside(f"a number of 900 KB ({kind}) in an event", with_value(NUMBERS[kind](900 * KB)), "not_json")
+        for case in _event_cases(
+            f"a number of 900 KB ({kind}) in an event", with_value(NUMBERS[kind](900 * KB)), "not_json"
+        )
     ),
     *(
-        plain(f"a number of 900 KB ({kind}) that is near one of 64 bits", with_value(NUMBERS[kind](900 * KB)), stored=1)
+        plain(
+            f"a number of 900 KB ({kind}) that is close to a 64-bit number",
+            with_value(NUMBERS[kind](900 * KB)),
+            stored=1,
+        )
         for kind in ("fraction", "negative exponent")
     ),
 ]
 
-NO_JSON = [
-    *_whole("NaN", with_value(b"NaN"), "not_json"),
-    *_whole("Infinity", with_value(b"Infinity"), "not_json"),
-    *_whole("-Infinity", with_value(b"-Infinity"), "not_json"),
-    *_beside("1e400", with_value(b"1e400"), "not_json"),
-    *_beside("-1e400 as a duration", with_value(b"-1e400", "duration"), "not_json"),
-    *_beside("a byte that is no UTF-8", with_value(b'"' + SECRET.encode() + b'\xff"'), "not_json"),
-    *_beside("UTF-8 that is too long for what it means", with_value(b'"\xc0\xaf"'), "not_json"),
-    *_beside("a lone surrogate in bytes", with_value(b'"\xed\xa0\x80"'), "not_json"),
-    *_whole("a lone surrogate escaped", with_value(b'"\\ud800"'), "not_json"),
-    *_whole("two surrogates the wrong way round", with_value(b'"\\udc00\\ud800"'), "not_json"),
-    *_whole("a NUL byte in a text", with_value(b'"a\0b"'), "not_json"),
-    *_whole("a NUL byte outside", GOOD[:-1] + b"\0}", "not_json"),
-    *_whole("a text without an end", with_value(b'"' + SECRET.encode())[:-1], "not_json"),
-    plain("UTF-16 with its mark", GOOD.decode().encode("utf-16"), "not_json"),
-    plain("UTF-32 with its mark", GOOD.decode().encode("utf-32"), "not_json"),
-    plain("a NUL byte and nothing else", b"\0", "not_json"),
+INVALID_JSON = [
+    *_event_cases_without_array("NaN", with_value(b"NaN"), "not_json"),
+    *_event_cases_without_array("Infinity", with_value(b"Infinity"), "not_json"),
+    *_event_cases_without_array("-Infinity", with_value(b"-Infinity"), "not_json"),
+    *_event_cases("1e400", with_value(b"1e400"), "not_json"),
+    *_event_cases("-1e400 as a duration", with_value(b"-1e400", "duration"), "not_json"),
+    *_event_cases("a byte that isn't UTF-8", with_value(b'"' + SECRET.encode() + b'\xff"'), "not_json"),
+    *_event_cases("overlong UTF-8", with_value(b'"\xc0\xaf"'), "not_json"),
+    *_event_cases("a lone surrogate in bytes", with_value(b'"\xed\xa0\x80"'), "not_json"),
+    *_event_cases_without_array("a lone surrogate escaped", with_value(b'"\\ud800"'), "not_json"),
+    *_event_cases_without_array("two surrogates the wrong way round", with_value(b'"\\udc00\\ud800"'), "not_json"),
+    *_event_cases_without_array("a NUL byte in a text", with_value(b'"a\0b"'), "not_json"),
+    *_event_cases_without_array("a NUL byte outside", GOOD[:-1] + b"\0}", "not_json"),
+    *_event_cases_without_array("an unterminated text", with_value(b'"' + SECRET.encode())[:-1], "not_json"),
+    plain("UTF-16 with a byte order mark", GOOD.decode().encode("utf-16"), "not_json"),
+    plain("UTF-32 with a byte order mark", GOOD.decode().encode("utf-32"), "not_json"),
+    plain("a single NUL byte", b"\0", "not_json"),
     plain("256 KiB of '['", b"[" * (256 * KIB), "too_large"),
     plain("256 KiB of '{\"a\":'", b'{"a":' * (256 * KIB // 5), "too_large"),
     plain("256 KiB of '\"'", b'"' * (256 * KIB), "not_json"),
@@ -227,26 +233,26 @@ NO_JSON = [
 
 UNUSUAL = [
     plain("the same key twice", GOOD[:-1] + b', "event_type": "like"}', stored=1),
-    plain("the same key twice, the last one bad", GOOD[:-1] + b', "event_type": "teleport"}', "one_of"),
-    plain("the same key twice, the first one bad", b'{"event_type": "teleport", ' + GOOD[1:], stored=1),
+    plain("the same key twice, the last value invalid", GOOD[:-1] + b', "event_type": "teleport"}', "one_of"),
+    plain("the same key twice, the first value invalid", b'{"event_type": "teleport", ' + GOOD[1:], stored=1),
     plain("a NUL character escaped", with_value(b'"a\\u0000b"'), stored=1),
     plain("a pair of surrogates escaped", with_value(b'"\\ud83d\\ude00"'), stored=1),
-    plain("UTF-8 with its mark", b"\xef\xbb\xbf" + GOOD, stored=1),
+    plain("UTF-8 with a byte order mark", b"\xef\xbb\xbf" + GOOD, stored=1),
     plain("an integer of 4,300 digits", with_value(b"1" * 4_300), stored=1),
     plain("an integer of 4,301 digits", with_value(b"1" * 4_301), "not_json"),
     plain("an integer of 4,300 digits as a duration", with_value(b"1" * 4_300, "duration"), stored=1),
     plain("a text of 900 KB", with_value(b'"' + b"x" * (900 * KB) + b'"'), stored=1),
-    *_beside("a text of 1 MiB", with_value(b'"' + b"x" * MIB + b'"'), "too_large"),
+    *_event_cases("a text of 1 MiB", with_value(b'"' + b"x" * MIB + b'"'), "too_large"),
     plain("50,000 further keys", with_value(b"0, " + b", ".join(b'"k%d": 0' % n for n in range(50_000))), stored=1),
 ]
 
-NO_DATA = [
+INVALID_MESSAGES = [
     plain("empty data", b"", "not_json"),
     plain("no data", b"", "not_json", data=...),
     plain("data that is null", b"", "not_json", data=None),
-    plain("attributes and nothing else", b"", "not_json", data=..., attributes={"a": SECRET}, messageId=...),
-    plain("data that is no base64", b"", "not_json", data=f"{SECRET}!"),
-    plain("data that is base64 for URLs", b"", "not_json", data="_-_-"),
+    plain("only attributes", b"", "not_json", data=..., attributes={"a": SECRET}, messageId=...),
+    plain("data that isn't base64", b"", "not_json", data=f"{SECRET}!"),
+    plain("data that is URL-safe base64", b"", "not_json", data="_-_-"),
     plain("data that is a number", b"", "not_json", data=4711),
     plain("data that is a list", b"", "not_json", data=[SECRET]),
     plain("data that is an object", b"", "not_json", data={"a": SECRET}),
@@ -263,24 +269,28 @@ NO_DATA = [
     Case("a body that is a number", lambda: 4711, 0, ("not_json",)),
     Case("a body that is null", lambda: None, 0, ("not_json",)),
     Case(
-        "what another service tells",
+        "an event of another service",
         lambda: {"kind": "storage#object", "bucket": "b", "name": SECRET, "size": "7", "metageneration": "1"},
         0,
         ("not_json",),
     ),
 ]
 
-CASES = [*GZIP, *DEEP, *LONG_NUMBERS, *NO_JSON, *UNUSUAL, *NO_DATA]
+CASES = [*GZIP, *DEEP, *LONG_NUMBERS, *INVALID_JSON, *UNUSUAL, *INVALID_MESSAGES]
 
-_ROOM = MIB - KIB
-# Of one event within all limits Python makes many times its bytes.
-HUNGRY = [
-    plain("1 MiB of '[],'", lambda: zipped(with_value(b"[" + b"[]," * (_ROOM // 3) + b"[]]")), stored=1),
-    plain("1 MiB of '{},'", lambda: zipped(with_value(b"[" + b"{}," * (_ROOM // 3) + b"{}]")), stored=1),
-    plain("1 MiB of '{\"\":0},'", lambda: zipped(with_value(b"[" + b'{"":0},' * (_ROOM // 7) + b"0]")), stored=1),
+# Events within all limits whose decoded objects take many times their bytes.
+_MAX_VALUE_BYTES = MIB - KIB
+MEMORY_HEAVY = [
+    plain("1 MiB of '[],'", lambda: zipped(with_value(b"[" + b"[]," * (_MAX_VALUE_BYTES // 3) + b"[]]")), stored=1),
+    plain("1 MiB of '{},'", lambda: zipped(with_value(b"[" + b"{}," * (_MAX_VALUE_BYTES // 3) + b"{}]")), stored=1),
+    plain(
+        "1 MiB of '{\"\":0},'",
+        lambda: zipped(with_value(b"[" + b'{"":0},' * (_MAX_VALUE_BYTES // 7) + b"0]")),
+        stored=1,
+    ),
     plain(
         "100,000 further keys",
-        lambda: zipped(with_value(b"0, " + b",".join(b'"%x":0' % number for number in range(_ROOM // 10)))),
+        lambda: zipped(with_value(b"0, " + b",".join(b'"%x":0' % number for number in range(_MAX_VALUE_BYTES // 10)))),
         stored=1,
     ),
 ]

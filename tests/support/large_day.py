@@ -1,8 +1,8 @@
-"""A day too large for any table here: rows as the reader yields them, made on the way, and a sink that counts.
+"""A generated day of any size: rows as read from Bigtable, and a sink that counts the rows written.
 
     python -m tests.support.large_day EVENTS USERS
 
-aggregates it under the music contract and prints, as JSON, what came out and what memory that took.
+aggregates the day under the music contract and prints the results and the peak memory as JSON.
 """
 
 from __future__ import annotations
@@ -38,44 +38,44 @@ _TYPES = (b"click", b"song_play", b"page_view", b"search", b"like")
 
 
 class LargeDay:
-    """Stands in for `Bigtable`: every user has equally many events, and what is written is counted and let go.
+    """A substitute for `Bigtable` in which every user has the same number of events.
 
     Attributes:
-        read_rows: that were asked for so far.
-        written: rows by dimension.
-        figures: of dimensions with few values.
+        rows_read: rows read so far.
+        written: number of rows written, by dimension.
+        measures: measures written for dimensions with few values.
     """
 
     def __init__(self, events: int, users: int) -> None:
         self.each = events // users
-        self.read_rows = 0
+        self.rows_read = 0
         self.written: Counter[str] = Counter()
-        self.figures: dict[str, Any] = {}
+        self.measures: dict[str, Any] = {}
         self._users = [array("I") for _ in range(row_keys.SHARDS)]
         for user in range(users):
             self._users[crc32(_name(user)) % row_keys.SHARDS].append(user)
 
     async def read_batches(self, table: str, scan: Scan) -> AsyncIterator[list[Row]]:
-        """Yield what a scan of a shard of the events finds."""
+        """Yield the rows of one shard of `events`."""
         assert table == EVENTS
         ((prefix, _),) = scan.ranges
         users = iter(self._users[int(prefix[:2], 16)])
-        while some := list(islice(users, 16)):
-            self.read_rows += len(some)
-            await asyncio.sleep(0)  # as an answer of the server comes
-            yield [self._row(prefix, user) for user in some]
+        while batch := list(islice(users, 16)):
+            self.rows_read += len(batch)
+            await asyncio.sleep(0)  # like the wait for a response
+            yield [self._row(prefix, user) for user in batch]
 
     async def read(self, table: str, scan: Scan) -> AsyncIterator[Row]:
-        """Find nothing in the other tables."""
+        """Yield nothing: the other tables are empty."""
         return
         yield
 
     async def row(self, table: str, key: bytes) -> Row | None:
-        """Find nothing."""
+        """Return None: the other tables are empty."""
         return None
 
     async def write(self, table: str, mutations: Mutations) -> None:
-        """Count rows."""
+        """Count the rows and keep measures of dimensions with few values."""
         await asyncio.sleep(0)
         if table != AGGREGATES:
             return
@@ -84,7 +84,7 @@ class LargeDay:
             self.written[dimension] += 1
             if dimension in ("all", "event_type", "quality"):
                 cells = (mutation.set_cell for mutation in entry.mutations)
-                self.figures[f"{dimension} {value}"] = {
+                self.measures[f"{dimension} {value}"] = {
                     cell.column_qualifier.decode(): msgspec.json.decode(cell.value) for cell in cells
                 }
 
@@ -106,28 +106,28 @@ def _name(user: int) -> bytes:
 
 
 async def aggregate(day: LargeDay) -> Summary:
-    """Aggregate it under the music contract."""
+    """Aggregate the day under the music contract."""
     return await AggregatePipeline(day, load_contract(DEFAULT_CONTRACT)).run(DAY)  # type: ignore[arg-type]
 
 
 def _peaks() -> tuple[float, float]:
-    """Return the most memory that this process and the one it began have had, in MiB, hardly at the same time.
+    """Return the peak memory of this process and of its child process in MiB; the peaks can be at different times.
 
-    What `getrusage` says of this one may be of the process that began it (Linux: exec keeps it).
+    The own peak isn't from `getrusage`, because on Linux exec keeps the value of the parent process.
     """
     own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(own.split()[1]) / 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def main() -> None:
-    """Aggregate a day of so many events and users."""
+    """Aggregate a day with the given numbers of events and users."""
     day = LargeDay(*map(int, sys.argv[1:3]))
     started = time.perf_counter()
     summary = asyncio.run(aggregate(day))
     outcome = {
         "events": summary.events,
         "rows": dict(day.written),
-        "figures": day.figures,
+        "measures": day.measures,
         "seconds": round(time.perf_counter() - started, 1),
         "peak_mib": round(sum(_peaks()), 1),
     }

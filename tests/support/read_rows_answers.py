@@ -1,4 +1,4 @@
-"""Answers as a server sends them, by Google's own classes, and errors as gRPC raises them."""
+"""ReadRows responses made with Google's classes, and errors as gRPC raises them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ Chunk: Any = ReadRowsResponse.CellChunk.pb()
 
 
 def answer(**fields: Any) -> bytes:
-    """Return an answer on the wire."""
+    """Return a serialized response."""
     data: bytes = ReadRowsResponse.pb()(**fields).SerializeToString()
     return data
 
 
 def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
-    """Return a chunk; with a key the first of a row, and by default a whole row of one cell."""
+    """Return a chunk; with a key it begins a row, and by default it is a complete row of one cell."""
     family, qualifier = fields.pop("family", "e" if key else None), fields.pop("qualifier", b"q" if key else None)
     made = Chunk(row_key=key, **fields)
     if commit:
@@ -31,5 +31,5 @@ def chunk(key: bytes = b"", *, commit: bool = True, **fields: Any) -> Any:
 
 
 def failed(code: StatusCode, details: str = "x") -> AioRpcError:
-    """Return what a call raises."""
+    """Return the error that a call raises."""
     return AioRpcError(code, Metadata(), Metadata(), details)

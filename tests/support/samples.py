@@ -1,4 +1,4 @@
-"""What several tiers of tests need: an independent look into the tables, and events and messages like real ones."""
+"""Sample events and messages, and functions that read tables independently of the project's code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dump(settings: Settings, table: str, prefix: bytes = b"") -> Table:
 
 
 def cells(table: Table, family: str) -> Iterator[tuple[bytes, bytes, int, bytes]]:
-    """Return (row key, qualifier, micros, value) of every cell of a family."""
+    """Yield (row key, qualifier, micros, value) of every cell of a family."""
     for row_key, columns in table.items():
         for (name, qualifier), versions in columns.items():
             if name == family:
@@ -55,7 +55,7 @@ def cells(table: Table, family: str) -> Iterator[tuple[bytes, bytes, int, bytes]
 
 
 def music_event(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return an event as a music service would send it."""
+    """Return an event of a music service; `...` removes a key."""
     event = {
         "event_id": f"evt-{number:06d}",
         "userId": f"user-{number % 7}",
@@ -73,14 +73,14 @@ def lines(events: Iterable[dict[str, Any]]) -> bytes:
 
 
 def message(data: bytes, *, message_id: str = "1", published: datetime | None = None) -> Message:
-    """Return a message as it comes out of `envelope.receive`."""
+    """Return a message as `receive` returns it."""
     return Message(data, message_id, published or datetime.now(UTC))
 
 
 def cloud_event(
     data: bytes, *, message_id: str = "1", attributes: dict[str, str] | None = None, published: str | None = None
 ) -> tuple[dict[str, str], bytes]:
-    """Return the headers and body of the CloudEvent that Eventarc makes of a Pub/Sub message."""
+    """Return the headers and the body of the CloudEvent in which Eventarc delivers a Pub/Sub message."""
     published = published or datetime.now(UTC).isoformat().replace("+00:00", "Z")
     headers = {
         "ce-id": message_id,
@@ -103,5 +103,5 @@ def cloud_event(
 
 
 def sparkify_records(folder: Path = SPARKIFY) -> list[dict[str, Any]]:
-    """Return the records of the real log, or of one like it, read with nothing but the standard library."""
+    """Return the records of the real log, or of a folder of the same format, read with the standard library."""
     return [json.loads(line) for path in sorted(folder.glob("*.json")) for line in path.read_text("utf-8").splitlines()]

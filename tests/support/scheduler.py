@@ -1,4 +1,4 @@
-"""A scheduler under test, with a clock that stands still and Google's own client."""
+"""A scheduler under test, with a manual clock and Google's client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Local:
     Attributes:
         published: (time, topic, data, attributes) of every attempt that reached the topic.
         attempts: times of all attempts.
-        failures: what the next attempts fail with, one each.
+        failures: errors of the next attempts, one each.
     """
 
     client: Any
@@ -56,5 +56,5 @@ def job(name: str = NAME, **changes: Any) -> Job:
 
 
 def unavailable(count: int) -> list[Exception]:
-    """Return failures such as of a topic that can't be reached."""
-    return [exceptions.ServiceUnavailable("no topic is near") for _ in range(count)]
+    """Return errors like those of an unreachable topic."""
+    return [exceptions.ServiceUnavailable("the topic is unreachable") for _ in range(count)]

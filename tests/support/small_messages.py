@@ -1,4 +1,4 @@
-"""A contract as small as one can be, and events that fit it: a test adds the one thing it is about."""
+"""A minimal contract and events that satisfy it, to which a test adds what it checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ type = "timestamp"
 
 PUBLISHED = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
 
-# Whatever JSON holds, as msgspec decodes it: no lone surrogates, no NaN, integers of any size.
+# All JSON values as msgspec decodes them: no lone surrogates, no NaN, integers of any size.
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -48,11 +48,11 @@ json_values = st.recursive(
 
 
 def small_contract(extra: str = "", *, head: str = HEAD, fields: str = FIELDS) -> Contract:
-    """Return the small contract with more TOML behind it."""
+    """Return the minimal contract with further TOML appended."""
     return parse_contract(tomllib.loads(head + fields + extra), "small.toml")
 
 
 def small_event(**changes: Any) -> dict[str, Any]:
-    """Return an event that the small contract accepts, changed; `...` takes a key away."""
+    """Return an event that the minimal contract accepts, with changes; `...` removes a key."""
     event = {"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", **changes}
     return {key: value for key, value in event.items() if value is not ...}

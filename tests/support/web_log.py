@@ -1,4 +1,4 @@
-"""A week of a web log that is made up: files of the same shape as the real ones, for where those aren't."""
+"""A generated web log in the format of the real one, for machines without the real one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 _USERS, _SONGS, _SESSIONS = 40, 60, 25
-_PAGES = ("Home", "Settings", "Logout")  # beside NextSong, which five in six events are
+_PAGES = ("Home", "Settings", "Logout")  # other than NextSong, the page of five in six events
 _DAY = 86_400_000  # milliseconds
 
 
 def write(folder: Path, days: Iterable[date], seed: int = 1) -> None:
-    """Write a file for each day, the same ones for the same seed: `2018-11-05-events.json`, an object a line."""
+    """Write a file of JSON lines per day, such as `2018-11-05-events.json`; the same seed gives the same files."""
     chance = random.Random(seed)
     for day in days:
         sessions = [_session(chance, day, number) for number in range(_SESSIONS)]
@@ -25,7 +25,7 @@ def write(folder: Path, days: Iterable[date], seed: int = 1) -> None:
 
 
 def _session(chance: random.Random, day: date, number: int) -> list[dict[str, Any]]:
-    """What one visitor did; some aren't logged in, and have an empty userId."""
+    """Return the records of one visitor; some visitors aren't logged in and have an empty userId."""
     user = chance.randrange(_USERS) if chance.random() < 0.9 else None
     began = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
     times = sorted(began + chance.randrange(_DAY) for _ in range(chance.randint(1, 20)))

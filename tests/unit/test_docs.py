@@ -1,123 +1,316 @@
-"""The documents name tests and scenarios that exist, and give the figures that the code has."""
+"""The documentation names commands, tests, files and values as the code has them."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-from google.cloud.scheduler_v1.types import CreateJobRequest, Job
+import click
+import pytest
 
+from infra.cli.commands import sluice
 from infra.deploy.config import load
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
-from infra.emulators.scheduler.jobs import completed
 from infra.provision.plan import plan_job, plan_table, plan_topics
 from infra.provision.pubsub import PubSub
 from infra.provision.resources import RESOURCES
-from infra.provision.scheduler_client import JOB, TOPIC, daily_job
+from infra.provision.scheduler_client import JOB, TOPIC, job_message
 from shared import json_nesting
 from shared.aggregate.pipeline import MAX_MISSED_DAYS
+from shared.bigtable_client import BigTableClient
 from shared.config import Settings
+from shared.contracts.loader import load_contract
+from shared.ingest.flow_control import FlowLimits
 from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_UNPACKED_BYTES
+from shared.runtime.logs import LogEvent
 from shared.validation import validator
 from shared.validation.checks import MAX_UNKNOWN_FINDINGS
+from tests.bench import page as bench_page
+from tests.bench.rows import ROWS
+from tests.support import behaviours
 from tests.support.samples import ROOT
 
-DEPLOY = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
-PROVISIONING = (ROOT / "docs" / "provisioning.md").read_text("utf-8")
-SCHEDULE = (ROOT / "docs" / "schedule.md").read_text("utf-8")
-EVERYTHING = "\n".join(path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-TESTS = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py"))
+PAGES = {path: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+SNIPPETS = ROOT / "docs" / "snippets"
 
 
-def test_every_test_that_is_named_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", EVERYTHING))
-
-    assert len(named) > 25
-    assert {name for name in named if not re.search(rf"def {name}\(", TESTS)} == set()
+def page(name: str) -> str:
+    return PAGES[ROOT / "docs" / name]
 
 
-def test_every_scenario_is_named() -> None:
-    scenarios = set(re.findall(r"^def (\w+)\(chaos: Chaos\)", TESTS, re.MULTILINE))
+def fences(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the information string and the text of each fenced block, without its indentation."""
+    for indent, information, block in re.findall(r"^( *)```([^\n`]+)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
+        yield information, re.sub(f"^{indent}", "", block, flags=re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_behaviour_names_tests_that_exist() -> None:
+    assert behaviours.missing_tests(behaviours.load()) == []
+
+
+def test_a_missing_test_is_reported_with_file_and_function() -> None:
+    wrong = [
+        behaviours.Behaviour("g", "first", "", ("tests/unit/test_docs.py::test_gone",)),
+        behaviours.Behaviour("g", "second", "", ("tests/unit/gone.py::test_gone",)),
+    ]
+
+    assert behaviours.missing_tests(wrong) == [
+        "tests/behaviours.toml: first: tests/unit/test_docs.py has no function test_gone",
+        "tests/behaviours.toml: second: there is no file tests/unit/gone.py",
+    ]
+
+
+def test_the_index_of_behaviours_is_generated() -> None:
+    assert page("behaviours.md") == behaviours.page(behaviours.load()), "run `make docs`"
+
+
+def test_behaviours_have_distinct_anchors() -> None:
+    found = behaviours.load()
+    names = [each.id for each in found] + list(dict.fromkeys(each.group for each in found))
+
+    assert len(names) == len(set(names))
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)] == []
+
+
+def test_every_behaviour_is_linked_from_a_page() -> None:
+    linked = set(re.findall(r"\(\S*behaviours\.md#([\w-]+)\)", "".join(PAGES.values())))
+
+    assert {each.id for each in behaviours.load()} == linked
+
+
+def test_no_other_page_names_a_test_function() -> None:
+    functions = {name for path in (ROOT / "tests").rglob("test_*.py") for name in behaviours.functions_of(path)}
+    named = {
+        (path.name, name)
+        for path, text in PAGES.items()
+        if path != behaviours.PAGE
+        for name in re.findall(r"\btest_\w+", text)
+    }
+
+    assert {(path, name) for path, name in named if name in functions} == set()
+
+
+def test_every_scenario_is_a_behaviour() -> None:
+    source = (ROOT / "tests" / "faults" / "scenarios.py").read_text("utf-8")
+    scenarios = set(re.findall(r"^def (\w+)\(injector: Injector\)", source, re.MULTILINE))
+    listed = {test for each in behaviours.load() for test in each.tests}
 
     assert len(scenarios) == 5
-    assert scenarios == set(re.findall(r"`([a-z_]+)`", OPERATIONS)) & scenarios
+    assert {name for name in scenarios if f"tests/faults/scenarios.py::{name}" not in listed} == set()
 
 
-def test_limits_are_told_as_they_are() -> None:
-    assert f"over {MAX_UNPACKED_BYTES // 2**20} MiB" in OPERATIONS
-    assert f"over {MAX_EVENTS_PER_MESSAGE:,} events" in OPERATIONS
-    assert f"over {validator.MAX_EVENT_BYTES // 2**20} MiB" in OPERATIONS
-    assert f"deeper than {json_nesting.MAX_NESTING_DEPTH} levels" in OPERATIONS
-    assert f"more than {MAX_UNKNOWN_FINDINGS} unknown fields" in OPERATIONS
-    assert f"{MAX_MISSED_DAYS} days back at most" in OPERATIONS
-    assert f"{MAX_MISSED_DAYS} days back at most" in SCHEDULE
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_resolves(path: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[path]):
+        if re.match(r"https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        if not linked.exists() or (anchor and anchor not in anchors(PAGES[linked])):
+            broken.append(target)
+
+    assert broken == []
 
 
-def test_the_daily_job_is_told_as_it_is() -> None:
-    job = daily_job(Settings("p", "i"))
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    named = re.findall(r"`((?:shared|infra|functions|tests|docs|data)/[\w./-]*)`", PAGES[path])
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_module_that_is_named_exists(path: Path) -> None:
+    named = re.findall(r"(?:python -m |`)((?:shared|infra|tests)(?:\.\w+)+)", PAGES[path])
+
+    assert [name for name in named if not _has_module(name)] == []
+
+
+def _has_module(name: str) -> bool:
+    """Return whether a dotted name is a module or an attribute of one."""
+    parts = name.split(".")
+    module, attribute = ROOT.joinpath(*parts), ROOT.joinpath(*parts[:-1]).with_suffix(".py")
+    defined = attribute.is_file() and parts[-1] in behaviours.functions_of(attribute)
+    return module.is_dir() or module.with_suffix(".py").is_file() or defined
+
+
+def test_every_snippet_is_shown_as_it_is() -> None:
+    shown: dict[str, list[str]] = {}
+    for text in PAGES.values():
+        for information, block in fences(text):
+            name = information.partition(" ")[2]
+            if name:
+                shown.setdefault(name, []).append(block)
+
+    files = {f"docs/snippets/{path.name}": path.read_text("utf-8") for path in SNIPPETS.iterdir() if path.is_file()}
+    assert set(shown) == set(files)
+    assert {name for name, blocks in shown.items() if blocks != [files[name]]} == set()
+
+
+def commands() -> list[tuple[str, tuple[str, ...]]]:
+    """Return (page, words) of each `sluice` command in a block of the terminal, a table or a sentence."""
+    found = []
+    for path, text in PAGES.items():
+        lines = re.findall(r"^ *\$ (?:.*\| )?(?:\.venv/bin/)?(sluice .*)$", text, re.MULTILINE)
+        lines += re.findall(r"`(?:\.venv/bin/)?(sluice [^`]+)`", text)
+        for line in lines:
+            plain = re.sub(r"[\[\]|\\]|  #.*", " ", line)
+            found.append((path.name, tuple(shlex.split(plain.replace("$", "\\$")))))
+    return found
+
+
+def test_every_command_exists_with_its_options() -> None:
+    quoted = commands()
+    wrong = []
+    for path, (_, *words) in quoted:
+        command: click.Command = sluice
+        while isinstance(command, click.Group) and words and words[0] in command.commands:
+            command = command.commands[words.pop(0)]
+        known = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+        options = {word.partition("=")[0] for word in words if word.startswith("--")}
+        if command is sluice or not options <= known:
+            wrong.append((path, command.name, words))
+
+    assert len(quoted) > 80
+    assert wrong == []
+
+
+def test_every_command_is_in_the_table_of_commands() -> None:
+    leaves = {
+        f"sluice {name} {sub}".strip()
+        for name, command in sluice.commands.items()
+        for sub in (command.commands if isinstance(command, click.Group) else ("",))
+    }
+
+    assert {each for each in leaves if f"| `{each}" not in page("commands.md")} == set()
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for text in PAGES.values() for name in re.findall(r"(?:`|\$ )make ([a-z]+)", text)}
+
+    assert len(named) > 10
+    assert named <= targets
+
+
+def test_every_variable_that_is_read_is_documented() -> None:
+    source = (ROOT / "shared" / "config.py").read_text("utf-8")
+    read = set(re.findall(r"\"([A-Z][A-Z0-9]*_[A-Z0-9_]+)\"", source))
+
+    assert len(read) > 10
+    assert {name for name in read if f"| `{name}` |" not in page("settings.md")} == set()
+
+
+def test_every_method_of_the_client_is_documented() -> None:
+    methods = {name for name in vars(BigTableClient) if not name.startswith("_")}
+
+    assert {name for name in methods if f"| `{name}` |" not in page("python.md")} == set()
+
+
+def test_every_log_event_is_documented() -> None:
+    assert {event for event in LogEvent if f"| `{event}` |" not in page("operations.md")} == set()
+
+
+def test_the_layers_of_contributing_are_those_of_the_linter() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [contract["layers"] for contract in linter["contracts"] if contract["type"] == "layers"]
+
+    assert "\n".join(layers) in PAGES[ROOT / "CONTRIBUTING.md"]
+
+
+def test_the_prose_of_the_benchmarks_is_that_of_the_writer() -> None:
+    assert page("benchmarks.md").startswith(bench_page.INTRODUCTION)
+    assert page("benchmarks.md").endswith(bench_page.ALTERNATIVES)
+    assert [f"| {number} | {row.work} |" for number, row in ROWS.items()] == re.findall(
+        r"^\| \d+ \| [^|]+ \|", page("benchmarks.md"), re.MULTILINE
+    )
+
+
+def test_the_contract_example_loads() -> None:
+    contract = load_contract(SNIPPETS / "hub.toml")
+
+    assert [each.dimension for each in contract.aggregates] == ["repo", "all"]
+
+
+def test_limits_are_documented() -> None:
+    operations = page("operations.md")
+
+    assert f"over {MAX_UNPACKED_BYTES // 2**20} MiB" in operations
+    assert f"over {MAX_EVENTS_PER_MESSAGE:,} events" in operations
+    assert f"over {validator.MAX_EVENT_BYTES // 2**20} MiB" in operations
+    assert f"deeper than {json_nesting.MAX_NESTING_DEPTH} levels" in operations
+    assert f"more than {MAX_UNKNOWN_FINDINGS} unknown fields" in operations
+    assert f"{MAX_MISSED_DAYS} days back at most" in operations
+    assert f"{MAX_MISSED_DAYS} days back at most" in page("schedule.md")
+    limits = FlowLimits()
+    active, waiting = limits.active_bytes // 2**20, limits.waiting_bytes // 2**20
+    assert f"{active} MiB of events in work and {waiting} MiB of messages waiting" in page("functions.md")
+
+
+def test_the_daily_job_is_documented() -> None:
+    job = job_message(Settings("p", "i"), RESOURCES.jobs[0])
+    text = page("schedule.md")
 
     assert (job.schedule, job.time_zone) == ("0 1 * * *", "Etc/UTC")
-    assert f"One job of Cloud Scheduler, `{JOB}`, publishes `{{}}` to the topic `{TOPIC}` at 01:00 UTC" in SCHEDULE
+    assert f"One job of Cloud Scheduler, `{JOB}`, publishes `{{}}` to the topic `{TOPIC}` at 01:00 UTC" in text
     assert job.pubsub_target.data == b"{}"
 
 
-def test_the_lines_that_lead_to_the_local_scheduler_do() -> None:
-    [lines] = re.findall(r"```python\n(.*?)```", SCHEDULE, re.DOTALL)
-    called = []
-    names: dict[str, object] = {}
-    connecting, calling = lines.split("client.create_job")
-    exec(connecting, names)
-    names["client"] = SimpleNamespace(create_job=lambda **request: called.append(CreateJobRequest(request)))
-    exec("client.create_job" + calling, names)
-
-    assert completed(Job.pb(called[0].job))
-
-
-def test_what_is_declared_is_told() -> None:
-    """Names, and the figures beside them."""
+def test_the_declared_resources_are_documented() -> None:
+    """Names, and the values beside them."""
+    text = page("provisioning.md")
     named = {*RESOURCES.topics, *(each.name for each in (*RESOURCES.subscriptions, *RESOURCES.tables, *RESOURCES.jobs))}
     (job,) = RESOURCES.jobs
     ingest, keep, _ = RESOURCES.subscriptions
     by_name = {table.name: table for table in RESOURCES.tables}
 
-    assert {name for name in named if f"`{name}`" not in PROVISIONING} == set()
-    assert f"`{job.schedule}` in {job.time_zone} publishes `{job.data.decode()}`" in PROVISIONING
-    assert f"; {job.retries} retries" in PROVISIONING
-    assert f"{ingest.ack_deadline.total_seconds():.0f} s to answer, {ingest.retention.days} days kept" in PROVISIONING
-    assert f"{ingest.minimum_backoff.seconds} to {ingest.maximum_backoff.seconds} s between attempts" in PROVISIONING
-    assert f"gives up after {ingest.attempts} attempts" in PROVISIONING
-    assert f"keeps dead letters for {keep.retention.days} days" in PROVISIONING
-    assert f"split at {len(by_name['events'].splits)} keys" in PROVISIONING
+    assert {name for name in named if f"`{name}`" not in text} == set()
+    assert f"`{job.schedule}` in {job.time_zone} publishes `{job.data.decode()}`" in text
+    assert f"; {job.retries} retries" in text
+    assert f"{ingest.ack_deadline.total_seconds():.0f} s to answer, {ingest.retention.days} days kept" in text
+    assert f"{ingest.minimum_backoff.seconds} to {ingest.maximum_backoff.seconds} s between attempts" in text
+    assert f"gives up after {ingest.attempts} attempts" in text
+    assert f"keeps dead letters for {keep.retention.days} days" in text
+    assert f"split at {len(by_name['events'].splits)} keys" in text
     rejected = by_name["rejected"].families["r"].age
     assert rejected is not None
-    assert f"family `r`, {rejected.days} days" in PROVISIONING
+    assert f"family `r`, {rejected.days} days" in text
 
 
-def test_what_provisioning_prints_on_google_cloud_is_told() -> None:
+def test_the_output_of_provisioning_on_google_cloud_is_documented() -> None:
     pubsub = PubSub(Settings("p", "i"), RESOURCES, None, None)
     changes = [
         *plan_topics(RESOURCES.topics, ()),
-        *pubsub.plan_unseen(),
+        *pubsub.plan_creation(),
         *(change for table in RESOURCES.tables for change in plan_table(table, None)),
         *(change for job in RESOURCES.jobs for change in plan_job(job, None)),
     ]
 
-    assert "".join(f"   {change.line()}\n" for change in changes) in DEPLOY
+    assert "".join(f"   {change.line()}\n" for change in changes) in page("deploy.md")
 
 
-def test_what_deploying_and_destroying_print_is_told() -> None:
-    """Every line of a kind that is a step's is one of them."""
+def test_the_output_of_deploying_and_destroying_is_documented() -> None:
+    """Every line in the words of a step is the line of a step."""
     target = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
     steps = [*deploy_steps(target, load()), *teardown_steps(target)]
     # "the" alone begins too many other lines.
-    kinds = {step.why.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
+    kinds = {step.title.split()[0] for step in steps} - {"the"} | {"the function", "the role", "the account", "the sub"}
 
-    told = re.findall(rf"^ +((?:{'|'.join(kinds)}).*)$", DEPLOY, re.MULTILINE)
+    shown = re.findall(rf"^ +((?:{'|'.join(kinds)}).*)$", page("deploy.md"), re.MULTILINE)
 
-    assert len(told) > 10
-    assert {line for line in told if not line.startswith(("the tables", "the instance"))} <= {
-        step.why for step in steps
+    assert len(shown) > 10
+    assert {line for line in shown if not line.startswith(("the tables", "the instance"))} <= {
+        step.title for step in steps
     }

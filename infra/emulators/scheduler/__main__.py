@@ -1,4 +1,4 @@
-"""Run the scheduler until SIGTERM or SIGINT.
+"""Run the Cloud Scheduler emulator until SIGTERM or SIGINT.
 
 python -m infra.emulators.scheduler --port 8087
 """
@@ -9,6 +9,8 @@ import asyncio
 import logging
 import signal
 
+import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
 import click
 
 from infra.emulators.scheduler.clock import SystemClock
@@ -16,7 +18,7 @@ from infra.emulators.scheduler.server import publisher, serving
 
 
 async def serve(port: int, pubsub: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -26,10 +28,14 @@ async def serve(port: int, pubsub: str) -> None:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to serve. [a free one, which is printed]")
-@click.option("--pubsub", envvar="PUBSUB_EMULATOR_HOST", help="Pub/Sub's emulator, host:port. [$PUBSUB_EMULATOR_HOST]")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port. [a free one, which is printed]")
+@click.option(
+    "--pubsub",
+    envvar="PUBSUB_EMULATOR_HOST",
+    help="Pub/Sub emulator, host:port. [$PUBSUB_EMULATOR_HOST]",
+)
 def main(port: int, pubsub: str | None) -> None:
-    """Serve Cloud Scheduler's API on this machine; its jobs publish to Pub/Sub's emulator."""
+    """Serve the Cloud Scheduler API locally; its jobs publish to the Pub/Sub emulator."""
     if not pubsub:
         raise click.UsageError("PUBSUB_EMULATOR_HOST (or --pubsub): found nothing, expected host:port")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -1,4 +1,4 @@
-"""What time it is, and waiting until it is later; tests bring a clock of their own."""
+"""The clock of the scheduler; tests use a clock of their own."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
-# Seconds. A machine that was suspended has another time when it wakes up, and a sleep doesn't notice.
-_LOOK_AGAIN = 10.0
+# Seconds. The clock jumps when a suspended machine resumes, and `asyncio.sleep` doesn't notice, so sleeps are short.
+_MAX_SLEEP = 10.0
 
 
 class Clock(Protocol):
-    """All that the scheduler knows of time."""
+    """The interface of a clock."""
 
     def now(self) -> datetime:
-        """Return the present, in UTC."""
+        """Return the current time in UTC."""
 
     async def sleep_until(self, moment: datetime) -> None:
-        """Return when it is that time or later."""
+        """Sleep until a moment."""
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the present, in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     async def sleep_until(self, moment: datetime) -> None:
-        """Return when it is that time or later, a few milliseconds at most."""
-        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is nobody's event
-            await asyncio.sleep(min(left, _LOOK_AGAIN))
+        """Sleep until a moment, to a few milliseconds."""
+        while (left := (moment - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - no event signals the time
+            await asyncio.sleep(min(left, _MAX_SLEEP))

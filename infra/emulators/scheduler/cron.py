@@ -1,4 +1,4 @@
-"""When a cron line is due, in a time zone with its changes of the clock. Pure."""
+"""Cron expressions in a time zone with daylight saving time. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-# What Cloud Scheduler takes (https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules): five fields of
-# numbers or names, lists, ranges, and steps through a range. The library would take more: seconds, L, #.
+# The syntax of Cloud Scheduler (https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules): five fields of
+# numbers or names, lists, ranges and steps. The library also accepts seconds, L and #.
 _VALUE = r"(?:\d{1,2}|[A-Za-z]{3})"
 _TERM = rf"(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/\d{{1,2}})?"
 _FIELD = re.compile(rf"{_TERM}(?:,{_TERM})*")
@@ -20,32 +20,32 @@ DEFAULT_ZONE = "Etc/UTC"
 
 
 class CronError(ValueError):
-    """A schedule or a time zone isn't one; the text says what was found and what was expected."""
+    """A schedule or a time zone is invalid; the text says what was found and what was expected."""
 
 
 class Cron:
     """A schedule in a time zone.
 
-    Where clocks change it goes by Debian's cron: a job with a fixed time that is skipped runs when the gap is over, and
-    with one that comes twice runs the first time; a job of every minute or every hour keeps its pace. Of its own
-    scheduler Google says only that jobs may "run or not run unexpectedly" then, and advises UTC.
+    Changes of the clock follow Debian's cron. A job at a skipped time runs at the end of the gap. A job at a repeated
+    time runs the first time only. A job of every minute or every hour keeps its interval. Google only documents that
+    jobs of Cloud Scheduler may "run or not run unexpectedly" then, and recommends UTC.
     """
 
     def __init__(self, schedule: str, time_zone: str) -> None:
-        """Take a schedule apart.
+        """Parse a schedule.
 
         Raises:
-            CronError: it isn't one, it is never due, or there is no such time zone.
+            CronError: the schedule is invalid or never due, or the time zone doesn't exist.
         """
         self._schedule = _five_fields(schedule)
         self._zone = _zone(time_zone)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """Return when it is due next after a moment, in UTC; None if it isn't within 50 years."""
+        """Return the next time after a moment, in UTC; None if there is none within 50 years."""
         for due in CronSim(self._schedule, moment.astimezone(self._zone)):
-            # In the hour that comes twice the library may begin with the first one again.
-            if (found := due.astimezone(UTC)) > moment:
-                return found
+            # In a repeated hour, the library may start with the first occurrence again.
+            if (following := due.astimezone(UTC)) > moment:
+                return following
         return None
 
 
@@ -54,7 +54,7 @@ def _five_fields(schedule: str) -> str:
     if len(fields) != 5 or not all(map(_FIELD.fullmatch, fields)):
         hint = ""
         if schedule.lower().startswith(("every", "@")) or re.search(r"[a-z]{4}", schedule.lower()):
-            hint = "; schedules in words, such as 'every 5 minutes', aren't known here"
+            hint = "; schedules in words, such as 'every 5 minutes', aren't supported"
         raise CronError(
             f"schedule: found {schedule!r}, expected five fields: minute, hour, day of the month, month, day of the "
             f"week, such as '0 1 * * *'{hint}"

@@ -1,18 +1,18 @@
-"""What the API answers to a call that it refuses."""
+"""Errors of the API."""
 
 from __future__ import annotations
 
 import grpc
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
-    """An error of the API: its code, and a text that says what was found and what was expected."""
+class ApiError(Exception):
+    """An error response: a gRPC code, and a text with what was found and what was expected."""
 
     def __init__(self, code: grpc.StatusCode, text: str) -> None:
         super().__init__(text)
         self.code, self.text = code, text
 
 
-def invalid(text: str) -> Refusal:
-    """Return a refusal of an argument."""
-    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, text)
+def invalid(text: str) -> ApiError:
+    """Return an INVALID_ARGUMENT error."""
+    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, text)

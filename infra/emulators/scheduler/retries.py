@@ -1,4 +1,4 @@
-"""When a failed attempt is made again: the rules of RetryConfig. Pure."""
+"""Retries of failed attempts, by the rules of RetryConfig. Pure."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ DEFAULT_DOUBLINGS = 5
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How a job's failed attempts are repeated.
+    """The retry configuration of a job.
 
     Attributes:
-        count: how often; 0 never.
-        longest: after the first attempt; with a count too, both have to be used up. Zero sets no limit.
-        min_backoff: the first pause.
-        max_backoff: the longest.
-        doublings: how many times a pause is twice the one before; later ones grow by as much as the last doubled one.
+        max_retries: the number of retries; 0 means none.
+        max_duration: the time limit since the first attempt; retries end when both limits are reached. Zero means none.
+        min_backoff: the first backoff.
+        max_backoff: the longest backoff.
+        max_doublings: how often the backoff doubles; after that it grows linearly by the last doubled backoff.
     """
 
-    count: int = 0
-    longest: timedelta = timedelta()
+    max_retries: int = 0
+    max_duration: timedelta = timedelta()
     min_backoff: timedelta = DEFAULT_MIN_BACKOFF
     max_backoff: timedelta = DEFAULT_MAX_BACKOFF
-    doublings: int = DEFAULT_DOUBLINGS
+    max_doublings: int = DEFAULT_DOUBLINGS
 
-    def pause(self, retry: int) -> timedelta:
-        """Return the pause before a retry, of which the first is number 1.
+    def backoff(self, retry: int) -> timedelta:
+        """Return the backoff before a retry; the first retry is number 1.
 
-        With 10 s, 300 s and three doublings: 10, 20, 40, 80, 160, 240, 300, 300 s, as the API's reference has it.
+        With 10 s, 300 s and three doublings: 10, 20, 40, 80, 160, 240, 300, 300 s, the example of the API reference.
         """
-        # Nothing is gained by powers beyond the longest pause, and the numbers would grow without end.
-        doubled = min(retry - 1, self.doublings, 64)
-        pause = self.min_backoff.total_seconds() * 2**doubled * max(1, retry - self.doublings)
-        return timedelta(seconds=min(pause, self.max_backoff.total_seconds()))
+        # 64 doublings exceed every valid maximum; the bound keeps the power small.
+        doublings = min(retry - 1, self.max_doublings, 64)
+        backoff = self.min_backoff.total_seconds() * 2**doublings * max(1, retry - self.max_doublings)
+        return timedelta(seconds=min(backoff, self.max_backoff.total_seconds()))
 
-    def again(self, retry: int, first: datetime, now: datetime, next_firing: datetime | None) -> datetime | None:
-        """Return when to try again after a failure; None if that was it.
+    def next_attempt(self, retry: int, first: datetime, now: datetime, next_firing: datetime | None) -> datetime | None:
+        """Return the time of the next attempt after a failure; None if there is none.
 
         Args:
-            retry: the number of the retry in question, from 1.
-            first: when the execution was attempted first.
-            now: when the last attempt failed.
-            next_firing: of the schedule, which ends the retries of the one before.
+            retry: the number of the next retry, from 1.
+            first: the time of the first attempt.
+            now: the time of the failure.
+            next_firing: the next time of the schedule; no retry happens at or after it.
         """
-        if self.count == 0:
+        if self.max_retries == 0:
             return None
-        due = now + self.pause(retry)
-        used_up = retry > self.count and (not self.longest or due - first > self.longest)
-        if used_up or (next_firing is not None and due >= next_firing):
+        due = now + self.backoff(retry)
+        exhausted = retry > self.max_retries and (not self.max_duration or due - first > self.max_duration)
+        if exhausted or (next_firing is not None and due >= next_firing):
             return None
         return due

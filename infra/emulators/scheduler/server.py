@@ -1,4 +1,4 @@
-"""The scheduler as a server: a port that answers, and a connection to publish by."""
+"""The server of the scheduler, and its connection to Pub/Sub."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from infra.emulators.scheduler.clock import Clock
 from infra.emulators.scheduler.runner import Publish, Runner
 from infra.emulators.scheduler.service import Service
 
-# Seconds for one attempt. Cloud Scheduler has no setting for it where the target is a topic.
-_ATTEMPT = 60.0
-# A server that is back is noticed after a second; gRPC by itself waits up to 120.
-_CHANNEL = [("grpc.max_reconnect_backoff_ms", 1000)]
-# Two servers on one port would each get some of the calls.
-_SERVER = [("grpc.so_reuseport", 0)]
+# Seconds for one attempt. Cloud Scheduler has no setting for it if the target is a topic.
+_ATTEMPT_TIMEOUT = 60.0
+# Reconnect within a second; the default of gRPC is up to 120 seconds.
+_CHANNEL_OPTIONS = [("grpc.max_reconnect_backoff_ms", 1000)]
+# Refuse a port that is in use; by default two servers would share its calls.
+_SERVER_OPTIONS = [("grpc.so_reuseport", 0)]
 
 
 @asynccontextmanager
 async def publisher(emulator: str) -> AsyncIterator[Publish]:
-    """Connect to Pub/Sub's emulator at `host:port`."""
-    async with grpc.aio.insecure_channel(emulator, options=_CHANNEL) as channel:
+    """Connect to the Pub/Sub emulator at `host:port`."""
+    async with grpc.aio.insecure_channel(emulator, options=_CHANNEL_OPTIONS) as channel:
         client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
 
         async def publish(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
             message = PubsubMessage(data=data, attributes=dict(attributes))
-            # Without the client's own retries: whether and when to try again is what a job's configuration says.
-            await client.publish(request=PublishRequest(topic=topic, messages=[message]), timeout=_ATTEMPT, retry=None)
+            request = PublishRequest(topic=topic, messages=[message])
+            # Without the client's own retries: the retry configuration of the job applies.
+            await client.publish(request=request, timeout=_ATTEMPT_TIMEOUT, retry=None)
 
         yield publish
 
 
 @asynccontextmanager
 async def serving(publish: Publish, clock: Clock, *, port: int = 0) -> AsyncIterator[int]:
-    """Serve on a port of this machine for the time of an `async with` block, and give the port, a free one for 0.
+    """Serve on a local port inside an `async with` block; yields the port, a free one for 0.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
-    server = grpc.aio.server(options=_SERVER)
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
     service = Service(Runner(publish, clock), clock)
     server.add_generic_rpc_handlers([service.handler()])
     try:

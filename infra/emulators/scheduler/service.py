@@ -1,4 +1,4 @@
-"""The calls of google.cloud.scheduler.v1.CloudScheduler, and what each does to the jobs."""
+"""The gRPC service google.cloud.scheduler.v1.CloudScheduler."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from infra.emulators.scheduler.clock import Clock
-from infra.emulators.scheduler.errors import Refusal, invalid
-from infra.emulators.scheduler.jobs import SETTABLE, check_name, check_parent, completed
+from infra.emulators.scheduler.errors import ApiError, invalid
+from infra.emulators.scheduler.jobs import SETTABLE, check_name, check_parent, complete_job
 from infra.emulators.scheduler.runner import Runner
 from infra.emulators.scheduler.store import JobEntry, Store
 
@@ -22,7 +22,7 @@ _SERVICE = "google.cloud.scheduler.v1.CloudScheduler"
 
 
 class Service:
-    """Answers calls. None of them waits for anything, so each is done before the next begins."""
+    """The methods of the service. No method awaits anything, so calls never interleave."""
 
     def __init__(self, runner: Runner, clock: Clock) -> None:
         self._runner = runner
@@ -30,7 +30,7 @@ class Service:
         self._store = Store()
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return what a server of grpc.aio calls; Google's package has no servicer to derive from."""
+        """Return the handler for a grpc.aio server; Google's package has no servicer class to derive from."""
         methods: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             "ListJobs": (types.ListJobsRequest, self.list_jobs),
             "GetJob": (types.GetJobRequest, self.get_job),
@@ -43,19 +43,19 @@ class Service:
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
-                _answering(method), request_deserializer=request.deserialize, response_serializer=_serialize
+                _handler(method), request_deserializer=request.deserialize, response_serializer=_serialize
             )
             for name, (request, method) in methods.items()
         }
         return grpc.method_handlers_generic_handler(_SERVICE, handlers)
 
     def close(self) -> None:
-        """Leave all jobs alone."""
+        """Cancel the tasks of all jobs."""
         for entry in self._store:
             self._runner.stop(entry)
 
     def list_jobs(self, request: types.ListJobsRequest) -> types.ListJobsResponse:
-        """Return the jobs of a place."""
+        """Return the jobs of a location."""
         entries, token = self._store.page(check_parent(request.parent), request.page_size, request.page_token)
         return types.ListJobsResponse(jobs=[entry.view() for entry in entries], next_page_token=token)
 
@@ -64,14 +64,14 @@ class Service:
         return self._entry(request).view()
 
     def create_job(self, request: types.CreateJobRequest) -> Job:
-        """Keep a new job and follow its schedule."""
+        """Store a new job and start its schedule."""
         parent = check_parent(request.parent)
         wanted = Job.pb(request.job)
         if not wanted.name:
             wanted.name = f"{parent}/jobs/{uuid.uuid4().hex}"
         if not check_name(wanted.name).startswith(f"{parent}/jobs/"):
             raise invalid(f"job.name: found {wanted.name}, expected a name below the parent, {parent}")
-        entry = JobEntry(*completed(wanted))
+        entry = JobEntry(*complete_job(wanted))
         entry.job.state = Job.State.ENABLED
         entry.job.user_update_time.FromDatetime(self._clock.now())
         self._store.add(entry)
@@ -79,43 +79,43 @@ class Service:
         return entry.view()
 
     def update_job(self, request: types.UpdateJobRequest) -> Job:
-        """Change what the mask names, or without a mask all that is given; a paused job stays paused."""
+        """Update the fields of the mask, or without a mask all given fields; a paused job stays paused."""
         changes = Job.pb(request.job)
         entry = self._store.get(check_name(changes.name))
         job = Job.pb(Job())
         job.CopyFrom(entry.job)
         mask = _mask(changes, FieldMask(paths=request.update_mask.paths))
         mask.MergeMessage(changes, job, replace_message_field=True, replace_repeated_field=True)
-        made, cron, retries = completed(job)
+        updated, cron, retries = complete_job(job)
         for field in SETTABLE:
             entry.job.ClearField(field)
-        entry.job.MergeFrom(made)
+        entry.job.MergeFrom(updated)
         entry.job.user_update_time.FromDatetime(self._clock.now())
         entry.cron, entry.retries = cron, retries
         self._runner.start(entry)
         return entry.view()
 
     def delete_job(self, request: types.DeleteJobRequest) -> Empty:
-        """Forget a job."""
+        """Delete a job."""
         self._runner.stop(self._store.remove(check_name(request.name)))
         return Empty()
 
     def pause_job(self, request: types.PauseJobRequest) -> Job:
-        """Leave a job's schedule until it is resumed."""
+        """Stop a job's schedule until it is resumed."""
         entry = self._in_state(request, Job.State.ENABLED, "paused")
         entry.job.state = Job.State.PAUSED
         self._runner.stop(entry)
         return entry.view()
 
     def resume_job(self, request: types.ResumeJobRequest) -> Job:
-        """Follow a paused job's schedule again; what came due meanwhile is not made good."""
+        """Start a paused job's schedule again; runs that were due in the meantime are skipped."""
         entry = self._in_state(request, Job.State.PAUSED, "resumed")
         entry.job.state = Job.State.ENABLED
         self._runner.start(entry)
         return entry.view()
 
     def run_job(self, request: types.RunJobRequest) -> Job:
-        """Have a job executed now; the answer doesn't wait for that."""
+        """Start an execution of a job now, without waiting for it."""
         entry = self._entry(request)
         self._runner.run(entry)
         return entry.view()
@@ -127,37 +127,37 @@ class Service:
         entry = self._entry(request)
         if entry.job.state != state:
             found = Job.State(entry.job.state).name
-            raise Refusal(
+            raise ApiError(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"Job {request.name} can't be {verb}: found state {found}, expected {state.name}.",
             )
         return entry
 
 
-def _mask(changes: Any, asked: Any) -> Any:
-    """Return the mask of what changes: what is asked for, or else what is there (https://google.aip.dev/134).
+def _mask(changes: Any, requested: Any) -> Any:
+    """Return the requested mask, or else a mask of all given fields (https://google.aip.dev/134).
 
-    The fields that only the scheduler sets may be named; `completed` leaves them out.
+    The mask may name output-only fields; `complete_job` ignores them.
     """
-    if not asked.paths:
+    if not requested.paths:
         return FieldMask(paths=[field.name for field, _ in changes.ListFields() if field.name in SETTABLE])
-    wrong = [path for path in asked.paths if not FieldMask(paths=[path]).IsValidForDescriptor(changes.DESCRIPTOR)]
+    wrong = [path for path in requested.paths if not FieldMask(paths=[path]).IsValidForDescriptor(changes.DESCRIPTOR)]
     if wrong:
         raise invalid(f"update_mask: found {', '.join(wrong)}, expected fields of a job such as schedule")
-    return asked
+    return requested
 
 
-def _answering(method: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def _handler(method: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     async def call(request: Any, context: Any) -> Any:
         try:
             return method(request)
-        except Refusal as refusal:
-            await context.abort(refusal.code, refusal.text)
+        except ApiError as error:
+            await context.abort(error.code, error.text)
 
     return call
 
 
 def _serialize(message: Any) -> bytes:
-    plain = type(message).pb(message) if hasattr(type(message), "pb") else message
-    data: bytes = plain.SerializeToString()
+    protobuf = type(message).pb(message) if hasattr(type(message), "pb") else message
+    data: bytes = protobuf.SerializeToString()
     return data

@@ -1,4 +1,4 @@
-"""The jobs there are, in memory: by name, and page by page."""
+"""The jobs, in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import grpc
 from google.cloud.scheduler_v1.types import Job
 
 from infra.emulators.scheduler.cron import Cron
-from infra.emulators.scheduler.errors import Refusal, invalid
+from infra.emulators.scheduler.errors import ApiError, invalid
 from infra.emulators.scheduler.retries import Retries
 
 _MAX_PAGE_SIZE = 500
@@ -22,14 +22,14 @@ _MAX_PAGE_SIZE = 500
 
 @dataclass(eq=False, slots=True)
 class JobEntry:
-    """A job and what is going on with it.
+    """A job and its tasks.
 
     Attributes:
-        job: the plain protobuf message.
-        due: when its schedule fires next.
-        retry_at: when a failed attempt is made again, if one waits for that.
-        keeper: what waits for its schedule.
-        runs: executions that were asked for by hand.
+        job: the protobuf message.
+        due: the next time of its schedule.
+        retry_at: the time of the pending retry, if any.
+        schedule_task: the task that follows the schedule.
+        runs: the tasks of manual runs.
     """
 
     job: Any
@@ -37,16 +37,16 @@ class JobEntry:
     retries: Retries
     due: datetime | None = None
     retry_at: datetime | None = None
-    keeper: asyncio.Task[None] | None = None
+    schedule_task: asyncio.Task[None] | None = None
     runs: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def enabled(self) -> bool:
-        """Whether its schedule is followed."""
+        """Whether the job follows its schedule."""
         return bool(self.job.state == Job.State.ENABLED)
 
     def view(self) -> Job:
-        """Return the job as a caller sees it."""
+        """Return a copy of the job for a response."""
         copy = Job.pb(Job())
         copy.CopyFrom(self.job)
         times = [moment for moment in (self.due, self.retry_at) if moment is not None]
@@ -56,7 +56,7 @@ class JobEntry:
 
 
 class Store:
-    """Jobs by their names."""
+    """The jobs by their names."""
 
     def __init__(self) -> None:
         self._entries: dict[str, JobEntry] = {}
@@ -65,27 +65,27 @@ class Store:
         return iter(list(self._entries.values()))
 
     def add(self, entry: JobEntry) -> None:
-        """Keep a new job; Refusal with ALREADY_EXISTS if there is one of that name."""
+        """Store a new job; raises ApiError with ALREADY_EXISTS if the name is taken."""
         name = entry.job.name
         if name in self._entries:
-            raise Refusal(grpc.StatusCode.ALREADY_EXISTS, f"Job {name} already exists.")
+            raise ApiError(grpc.StatusCode.ALREADY_EXISTS, f"Job {name} already exists.")
         self._entries[name] = entry
 
     def get(self, name: str) -> JobEntry:
-        """Return a job; Refusal with NOT_FOUND if there is none."""
+        """Return a job; raises ApiError with NOT_FOUND if it doesn't exist."""
         try:
             return self._entries[name]
         except KeyError:
-            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Job {name} not found.") from None
+            raise ApiError(grpc.StatusCode.NOT_FOUND, f"Job {name} not found.") from None
 
     def remove(self, name: str) -> JobEntry:
-        """Forget a job and return it; Refusal with NOT_FOUND if there is none."""
+        """Delete a job and return it; raises ApiError with NOT_FOUND if it doesn't exist."""
         entry = self.get(name)
         del self._entries[name]
         return entry
 
     def page(self, parent: str, size: int, token: str) -> tuple[list[JobEntry], str]:
-        """Return jobs of a place in the order of their names, and what to ask for the next ones with, "" at the end."""
+        """Return a page of the jobs of a location, ordered by name, and the token of the next page or ""."""
         if size < 0:
             raise invalid(f"page_size: found {size}, expected 0 or more")
         last = _decode(token)
@@ -103,4 +103,4 @@ def _decode(token: str) -> str:
     try:
         return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise invalid(f"page_token: found {token!r}, expected one of an earlier answer") from None
+        raise invalid(f"page_token: found {token!r}, expected the next_page_token of a response") from None

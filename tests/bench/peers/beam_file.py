@@ -1,7 +1,7 @@
-"""Peer C: a Beam pipeline on its local runner, a row for each event of a file. It has an environment of its own.
+"""Peer C: a Beam pipeline on its local runner that writes a row per event of a file. It has its own environment.
 
-Usage: beam_file.py FILE; prints the seconds that the pipeline took.
-It finds the emulator by itself, since Google's client under it does.
+Usage: beam_file.py FILE; prints the seconds of the pipeline.
+Its Google client reads the address of the emulator from the environment.
 """
 
 import json
@@ -18,9 +18,9 @@ from google.cloud.bigtable.row import DirectRow
 def row(line):
     """Return the row of an event."""
     event = json.loads(line)
-    made = DirectRow(f"{event['userId']}#{event['timestamp']}#{event['event_id']}".encode())
-    made.set_cell("e", "event", line, timestamp=datetime.fromisoformat(event["timestamp"]))
-    return made
+    new = DirectRow(f"{event['userId']}#{event['timestamp']}#{event['event_id']}".encode())
+    new.set_cell("e", "event", line, timestamp=datetime.fromisoformat(event["timestamp"]))
+    return new
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Peer B: Google's async data client and its mutations batcher, a row for each event of a file.
+"""Peer B: Google's async data client and its mutations batcher, one row per event of a file.
 
 Usage: client_file.py FILE; prints the seconds from the first read to the last acknowledgement.
 """
@@ -15,7 +15,7 @@ from google.cloud.bigtable.data import BigtableDataClientAsync, RowMutationEntry
 
 
 def entries(path):
-    """Yield a row for each event."""
+    """Yield an entry per event."""
     with path.open("rb") as file:
         for line in file:
             event = json.loads(line)
@@ -25,7 +25,7 @@ def entries(path):
 
 
 async def load(path):
-    """Write the events; leaving the batcher waits for all of them and raises what failed."""
+    """Write the events; on exit the batcher waits for all of them and raises their errors."""
     async with (
         BigtableDataClientAsync(project=os.environ["GCP_PROJECT_ID"]) as client,
         client.get_table(os.environ["BIGTABLE_INSTANCE"], "rows") as table,

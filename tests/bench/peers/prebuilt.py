@@ -1,4 +1,4 @@
-"""The limit: MutateRows calls whose bytes are made beforehand, so that only gRPC and the server are measured."""
+"""The limit of writes: prebuilt MutateRows requests, so that only gRPC and the server are measured."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
 from shared.validation.results import Accepted
 from shared.validation.validator import Validator
-from tests.bench.results import Wrong
+from tests.bench.results import MeasurementError
 
 _METHOD = "/google.bigtable.v2.Bigtable/MutateRows"
-_FLIGHTS = 4
+_IN_FLIGHT = 4
 
 
 def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]:
-    """Return calls of so many rows, each row with one event, as this project would store them."""
+    """Return serialized requests of `rows` rows with one event each, as this project stores them."""
     validator = Validator(load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
@@ -42,22 +42,22 @@ def build(settings: Settings, events: Iterable[bytes], rows: int) -> list[bytes]
 
 
 def send_all(settings: Settings, calls: Sequence[bytes], rows: int) -> float:
-    """Send the calls, several at once; returns rows a second."""
+    """Send the requests, several at once, and return the rows per second."""
     return asyncio.run(_send_all(str(settings.bigtable_emulator), calls, rows))
 
 
 async def _send_all(address: str, calls: Sequence[bytes], rows: int) -> float:
     async with grpc.aio.insecure_channel(address) as channel:
         mutate = channel.unary_stream(_METHOD)
-        left = iter(calls)
+        remaining = iter(calls)
 
-        async def fly() -> None:
-            for call in left:
-                async for answer in mutate(call):
-                    entries = MutateRowsResponse.pb(MutateRowsResponse.deserialize(answer)).entries
+        async def send() -> None:
+            for call in remaining:
+                async for response in mutate(call):
+                    entries = MutateRowsResponse.pb(MutateRowsResponse.deserialize(response)).entries
                     if any(entry.status.code for entry in entries):
-                        raise Wrong("an entry was refused")
+                        raise MeasurementError("an entry was refused")
 
         started = time.perf_counter()
-        await asyncio.gather(*(fly() for _ in range(_FLIGHTS)))
+        await asyncio.gather(*(send() for _ in range(_IN_FLIGHT)))
         return len(calls) * rows / (time.perf_counter() - started)

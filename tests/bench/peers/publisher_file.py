@@ -1,4 +1,4 @@
-"""Google's publisher client with its default batching, a message for each event of a file.
+"""Google's publisher client with its default batching, one message per event of a file.
 
 Usage: publisher_file.py FILE; prints the seconds from the first read to the last acknowledgement.
 """

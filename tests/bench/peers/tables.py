@@ -1,4 +1,4 @@
-"""The tables of the peers: a row an event, as the samples have it."""
+"""Tables of the peers, with one row per event as in Google's samples."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from google.cloud.bigtable_admin_v2.types import ColumnFamily, Table
 from shared.config import Settings
 
 
-def make_table(settings: Settings, table: str) -> None:
-    """Make a table with the family `e`."""
+def create_table(settings: Settings, table: str) -> None:
+    """Create a table with the family `e`."""
     with grpc.insecure_channel(str(settings.bigtable_emulator)) as channel:
         admin = BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
         admin.create_table(

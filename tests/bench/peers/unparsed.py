@@ -1,4 +1,4 @@
-"""The limit: ReadRows of a day, whose answers nobody parses, so that only gRPC and the server are measured."""
+"""The limit of reads: ReadRows of a day without parsing, so that only gRPC and the server are measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCANS = 16
 
 
 def read_all(settings: Settings, day: date) -> float:
-    """Read a day's events, as many shards at once as `aggregate`; returns the seconds that it takes."""
+    """Read a day's events, as many shards at once as `aggregate`, and return the seconds."""
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
     requests = [Scan.prefix(prefix).request(table, "").SerializeToString() for prefix in row_keys.shard_prefixes(day)]
     return asyncio.run(_read_all(str(settings.bigtable_emulator), requests))
@@ -26,10 +26,10 @@ def read_all(settings: Settings, day: date) -> float:
 async def _read_all(address: str, requests: list[bytes]) -> float:
     async with grpc.aio.insecure_channel(address) as channel:
         read_rows = channel.unary_stream(_METHOD)
-        left = iter(requests)
+        remaining = iter(requests)
 
         async def scan() -> None:
-            for request in left:
+            for request in remaining:
                 async for _ in read_rows(request):
                     pass
 

@@ -1,4 +1,4 @@
-"""Rows 5, 6 and 12: a day's figures, the same with more history around it, and the memory that a large day takes."""
+"""Rows 5, 6 and 12: the aggregation of a day, the same amid more history, and the memory of a large day."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ from shared import row_keys
 from shared.bigtable.client import AGGREGATES, EVENTS, STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.config import Settings
-from tests.bench import events, figures
-from tests.bench.filling import fill
-from tests.bench.parts import AGGREGATE, PEERS, ROOT, Function, Parts, variables
+from tests.bench import events, measures
+from tests.bench.fill_events import fill_events
 from tests.bench.peers import unparsed
-from tests.bench.peers.tables import make_table
-from tests.bench.results import Result, Wrong, alternate, least, most
+from tests.bench.peers.tables import create_table
+from tests.bench.results import MeasurementError, Result, alternate, least, most
 from tests.bench.rows.files import beam_python
 from tests.bench.rows.instance import HEADERS
+from tests.bench.servers import AGGREGATE, PEERS, ROOT, Function, Servers, environment_of
 
 _EVENTS, _BY_HAND, _BEAM = 1_000_000, 50_000, 100_000
 _EVENTS_OF_DAY, _USERS_OF_DAY, _DAYS_AROUND = 200_000, 10_000, 10
 _LARGE_EVENTS, _LARGE_USERS = 10_000_000, 1_000_000
-_CELLS_A_CALL = 5_000
-_MICROS = 1_705_276_800_000_000  # of cells that fill a table; nobody here reads it
+_CELLS_PER_CALL = 5_000
+_MICROS = 1_705_276_800_000_000  # cell timestamp; no measurement depends on it
 
 
-def day(parts: Parts) -> Result:
-    """Row 5."""
+def day(servers: Servers) -> Result:
+    """Measure row 5: events per second of a day's aggregation."""
     python = beam_python()
-    expected = figures.of_events(events.records(_EVENTS))
-    with parts.bigtable() as settings, parts.bigtable(tables=False) as by_hand:
-        fill(settings, events.lines(_EVENTS))
-        make_table(by_hand, "rows")
+    expected = measures.of_events(events.records(_EVENTS))
+    with servers.bigtable() as settings, servers.bigtable(tables=False) as by_hand:
+        fill_events(settings, events.lines(_EVENTS))
+        create_table(by_hand, "rows")
         asyncio.run(_fill_rows(by_hand, _BY_HAND))
-        file = events.write_json_lines(parts.folder / "day.jsonl", _BEAM)
+        file = events.write_json_lines(servers.folder / "day.jsonl", _BEAM)
         found = alternate(
             {
-                "ours": lambda: _EVENTS / _aggregate(parts, settings, expected),
-                "A": partial(_peer, parts, _BY_HAND, [sys.executable, PEERS / "read_rows.py"], by_hand),
-                "C": partial(_peer, parts, _BEAM, [python, PEERS / "beam_figures.py", file], None),
+                "ours": lambda: _EVENTS / _aggregate(servers, settings, expected),
+                "A": partial(_peer, servers, _BY_HAND, [sys.executable, PEERS / "client_aggregate.py"], by_hand),
+                "C": partial(_peer, servers, _BEAM, [python, PEERS / "beam_aggregate.py", file], None),
                 "limit": lambda: _EVENTS / unparsed.read_all(settings, events.DAY),
             },
             rounds=3,
@@ -67,23 +67,23 @@ def day(parts: Parts) -> Result:
         ratios={"events/s": ours, "A": ours / found["A"], "C": ours / found["C"]},
         targets={"events/s": least(120_000), "A": least(25), "C": least(5)},
         how=f"the function aggregates a day of {_EVENTS:,} events of {events.USERS:,} users under the music contract, "
-        "table to table, on a new instance each time, with nothing aggregated before; every figure is held to plain "
-        f"Python's. A computes the same of {_BY_HAND:,} of these events from a table of a row an event, C of "
-        f"{_BEAM:,} from a file, their start-up left out, and neither stores what it found; the limit reads the same "
+        "table to table, on a new instance each time, with nothing aggregated before; every measure is compared with "
+        f"plain Python's. A computes the same of {_BY_HAND:,} of these events from a table with a row per event, C of "
+        f"{_BEAM:,} from a file, without their start-up, and neither stores its result; the limit reads the same "
         "scans and parses nothing; median of three rounds in turn",
     )
 
 
-def history(parts: Parts) -> Result:
-    """Row 6."""
-    expected = figures.of_events(_records_of_day())
-    with parts.bigtable() as alone, parts.bigtable() as among:
+def history(servers: Servers) -> Result:
+    """Measure row 6: seconds of a day's aggregation amid other days of the table."""
+    expected = measures.of_events(_records_of_day())
+    with servers.bigtable() as alone, servers.bigtable() as among:
         asyncio.run(_fill_days(alone, 0))
         asyncio.run(_fill_days(among, _DAYS_AROUND))
         found = alternate(
             {
-                "alone": partial(_aggregate, parts, alone, expected),
-                "among": partial(_aggregate, parts, among, expected),
+                "alone": partial(_aggregate, servers, alone, expected),
+                "among": partial(_aggregate, servers, among, expected),
             },
             rounds=5,
         )
@@ -98,62 +98,65 @@ def history(parts: Parts) -> Result:
     )
 
 
-def memory(parts: Parts) -> Result:
-    """Row 12."""
+def memory(servers: Servers) -> Result:
+    """Measure row 12: peak memory of the aggregation of a large day."""
     command = [sys.executable, "-m", "tests.support.large_day", str(_LARGE_EVENTS), str(_LARGE_USERS)]
     outcome = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
-    whole = outcome["figures"]["all all"]
+    whole = outcome["measures"]["all all"]
     users, error = whole["active_users"], whole["active_users_error"]
     if (outcome["events"], outcome["rows"]["user"]) != (_LARGE_EVENTS, _LARGE_USERS):
-        raise Wrong(f"{outcome['events']:,} events and {outcome['rows']['user']:,} users were counted")
+        counted = f"{outcome['events']:,} events of {outcome['rows']['user']:,} users"
+        raise MeasurementError(f"counted {counted}, expected {_LARGE_EVENTS:,} of {_LARGE_USERS:,}")
     if abs(users - _LARGE_USERS) > error * _LARGE_USERS:
-        raise Wrong(f"{users:,} users were estimated of {_LARGE_USERS:,}, with an error of {error}")
+        raise MeasurementError(
+            f"estimated {users:,} users, expected {_LARGE_USERS:,} within a relative error of {error}"
+        )
     return Result(
         value=outcome["peak_mib"],
         unit="MiB",
         ratios={"MiB": outcome["peak_mib"]},
         targets={"MiB": most(512)},
-        how=f"most memory resident in the two processes that aggregate a day of {_LARGE_EVENTS:,} events of "
-        f"{_LARGE_USERS:,} users under the music contract; no emulator holds that much, so rows are made as the reader "
-        f"yields them and what is written is counted. It estimated {users:,} users, with an error of {error:.2%}",
+        how=f"peak resident memory of the two processes that aggregate a day of {_LARGE_EVENTS:,} events of "
+        f"{_LARGE_USERS:,} users under the music contract; no emulator holds that much, so rows are generated as the "
+        f"reader yields them, and the writes are counted. It estimated {users:,} users, with an error of {error:.2%}",
     )
 
 
-def _aggregate(parts: Parts, settings: Settings, expected: figures.ValueMeasures) -> float:
-    """Return the seconds that the function takes for the day, of which nothing is aggregated yet."""
+def _aggregate(servers: Servers, settings: Settings, expected: measures.ValueMeasures) -> float:
+    """Return the seconds that the function takes for a day without aggregates."""
     _empty(settings, AGGREGATES, STATE)
-    with parts.function("aggregate", AGGREGATE, settings) as function:
-        _ask(function, events.DAY - timedelta(days=400))  # connects
+    with servers.function("aggregate", AGGREGATE, settings) as function:
+        _request_day(function, events.DAY - timedelta(days=400))  # opens the connections
         started = time.perf_counter()
-        _ask(function, events.DAY)
+        _request_day(function, events.DAY)
         seconds = time.perf_counter() - started
-    figures.expect_stored(settings, events.DAY, expected)
+    measures.verify_stored(settings, events.DAY, expected)
     return seconds
 
 
-def _ask(function: Function, day: date) -> None:
+def _request_day(function: Function, day: date) -> None:
     (body,) = events.posts([msgspec.json.encode({"date": day})])
     connection = HTTPConnection("127.0.0.1", function.port, timeout=540)
     connection.request("POST", "/", body, HEADERS)
     status = connection.getresponse().status
     connection.close()
     if not 200 <= status < 300:
-        raise Wrong(f"aggregate answered {status}: {function.child.log_tail()}")
+        raise MeasurementError(f"aggregate answered {status}: {function.child.log_tail()}")
 
 
-def _peer(parts: Parts, count: int, command: list[Any], settings: Settings | None) -> float:
-    """Return how many of so many events a second a peer makes figures of."""
-    target = parts.folder / "figures.json"
-    environment = variables(settings) if settings else {}
-    made = subprocess.run(
-        [*command, target], env={**os.environ, **environment}, capture_output=True, check=False, cwd=parts.folder
+def _peer(servers: Servers, count: int, command: list[Any], settings: Settings | None) -> float:
+    """Return the events per second that a peer aggregates."""
+    target = servers.folder / "measures.json"
+    environment = environment_of(settings) if settings else {}
+    ran = subprocess.run(
+        [*command, target], env={**os.environ, **environment}, capture_output=True, check=False, cwd=servers.folder
     )
-    if made.returncode:
-        raise Wrong(f"{Path(command[1]).name} ended with exit code {made.returncode}: {made.stderr.decode()[-500:]}")
-    seconds = float(made.stdout)
+    if ran.returncode:
+        raise MeasurementError(f"{Path(command[1]).name}: exit code {ran.returncode}: {ran.stderr.decode()[-500:]}")
+    seconds = float(ran.stdout)
     found = json.loads(target.read_text())
-    for dimension, values in figures.of_events(events.records(count)).items():
-        figures.compare(dimension, found[dimension], values, within=1e-9)
+    for dimension, values in measures.of_events(events.records(count)).items():
+        measures.compare(dimension, found[dimension], values, within=1e-9)
     return count / seconds
 
 
@@ -162,7 +165,7 @@ def _records_of_day() -> Iterator[dict[str, Any]]:
 
 
 async def _fill_rows(settings: Settings, count: int) -> None:
-    """Fill the table of peer A: a row an event."""
+    """Fill the table of peer A with one row for each event."""
     rows = (
         (f"{event['userId']}#{event['timestamp']}#{event['event_id']}".encode(), [(b"event", events.encode(event))])
         for event in events.records(count)
@@ -170,8 +173,8 @@ async def _fill_rows(settings: Settings, count: int) -> None:
     await _write(settings, "rows", rows)
 
 
-async def _fill_days(settings: Settings, around: int) -> None:
-    """Fill `events` with the day and so many days before it, each with the same events at the same times."""
+async def _fill_days(settings: Settings, days_before: int) -> None:
+    """Fill `events` with the day and `days_before` earlier days, each with the same events at the same times."""
     stored: dict[str, list[tuple[bytes, bytes]]] = {}
     for event in _records_of_day():
         user, song = event.pop("userId"), event.pop("songId")
@@ -179,7 +182,7 @@ async def _fill_days(settings: Settings, around: int) -> None:
         qualifier = row_keys.cell_key_of(user, event["event_id"], moment, "day").qualifier
         value = events.encode({**event, "user_id": user, "song_id": song})
         stored.setdefault(user, []).append((qualifier, value))
-    for ago in range(around + 1):
+    for ago in range(days_before + 1):
         other = events.DAY - timedelta(days=ago)
         name, other_name = str(events.DAY).encode(), str(other).encode()
         rows = (
@@ -193,13 +196,13 @@ async def _fill_days(settings: Settings, around: int) -> None:
 
 
 async def _write(settings: Settings, table: str, rows: Iterable[tuple[bytes, list[tuple[bytes, bytes]]]]) -> None:
-    """Write (row key, (qualifier, value) pairs) into the family `e`, many rows a call."""
+    """Write (row key, (qualifier, value) pairs) into the family `e`, many rows per call."""
     bigtable = Bigtable(settings)
     mutations = Mutations()
     for row_key, cells in rows:
-        places = [(row_key, qualifier, _MICROS) for qualifier, _ in cells]
-        mutations.set_cells("e", places, [value for _, value in cells])
-        if len(mutations) >= _CELLS_A_CALL:
+        cell_keys = [(row_key, qualifier, _MICROS) for qualifier, _ in cells]
+        mutations.set_cells("e", cell_keys, [value for _, value in cells])
+        if len(mutations) >= _CELLS_PER_CALL:
             await bigtable.write(table, mutations)
             mutations = Mutations()
     await bigtable.write(table, mutations)

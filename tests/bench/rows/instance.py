@@ -1,4 +1,4 @@
-"""Rows 8 and 9: what an instance takes to start, and what it holds."""
+"""Rows 8 and 9: the cold start and the memory of an instance."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from statistics import median
 
 from shared.config import Settings
-from tests.bench import counting, events
-from tests.bench.load import post_all
-from tests.bench.parts import BY_HAND, NOOP, OURS, Parts
-from tests.bench.peers.tables import make_table
-from tests.bench.results import Result, Wrong, alternate, most
+from tests.bench import events
+from tests.bench.http_load import post_all
+from tests.bench.peers.tables import create_table
+from tests.bench.results import MeasurementError, Result, alternate, most
+from tests.bench.servers import BY_HAND, INGEST, NOOP, Servers
+from tests.bench.verify_tables import verify_events, verify_rows
 from tests.support.samples import ROOT
 
 HEADERS = {
@@ -26,29 +27,29 @@ HEADERS = {
     "ce-specversion": "1.0",
     "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
 }
-_LONGEST_START = 60.0
+_START_TIMEOUT = 60.0
 _EVENTS, _PACKED = 1_000_000, 100
-_BETWEEN = 500  # messages between two looks at the memory
-# What the cloud asks for beside what an emulator does, see shared/calls.py; everything else is there by then.
+_BETWEEN = 500  # messages between two samples of the memory
+# Imports that only Google Cloud needs (shared/bigtable/transport.py), and those that precede them.
 _BEFORE = "import functions_framework.aio, uvicorn, functions.ingest.main"
 _CREDENTIALS = "import google.auth, google.auth.transport.grpc, google.auth.transport.requests"
 
 
-def cold_start(parts: Parts) -> Result:
-    """Row 8."""
-    with parts.bigtable() as settings:
-        make_table(settings, "by_hand")
+def cold_start(servers: Servers) -> Result:
+    """Measure row 8: seconds from the start of the process to the first stored event."""
+    with servers.bigtable() as settings:
+        create_table(settings, "by_hand")
         found = alternate(
             {
-                "ours": partial(_first_answer, parts, "ingest", OURS, settings),
-                "no-op": partial(_first_answer, parts, "noop", NOOP, settings),
-                "A": partial(_first_answer, parts, "by_hand", BY_HAND, settings),
+                "ours": partial(_first_answer, servers, "ingest", INGEST, settings),
+                "no-op": partial(_first_answer, servers, "noop", NOOP, settings),
+                "A": partial(_first_answer, servers, "by_hand", BY_HAND, settings),
             },
             rounds=5,
         )
         (event,) = events.records(1)
-        counting.expect_events(settings, [event["event_id"]])
-        counting.expect_rows(settings, "by_hand", [event["event_id"]])
+        verify_events(settings, [event["event_id"]])
+        verify_rows(settings, "by_hand", [event["event_id"]])
     ours = found.pop("ours")
     imports = alternate(
         {"without": partial(_run, _BEFORE), "with": partial(_run, f"{_BEFORE}; {_CREDENTIALS}")}, rounds=5
@@ -60,29 +61,29 @@ def cold_start(parts: Parts) -> Result:
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": most(1.7), "A": most(0.6)},
         how="from the process's start until the first event is stored (for the no-op: until the first answer), "
-        "the event being posted again and again until the server takes it; median of five rounds in turn, files in the "
-        "system's cache. An emulator asks for no credentials; what importing google-auth takes stands beside it",
+        "the event being posted repeatedly until the server accepts it; median of five rounds in turn, files in the "
+        "system's cache. An emulator needs no credentials; the import time of google-auth is listed separately",
     )
 
 
-def memory(parts: Parts) -> Result:
-    """Row 9."""
+def memory(servers: Servers) -> Result:
+    """Measure row 9: memory in MiB after many events."""
     bodies = events.posts(events.lines(_EVENTS), packed=_PACKED)
-    few = list(events.posts(events.lines(2_000)))
-    with parts.function("noop", NOOP) as function:
-        post_all(function.url, few)
-        noop = function.memory()
-    with parts.bigtable(tables=False) as settings, parts.function("by_hand", BY_HAND, settings) as function:
-        make_table(settings, "by_hand")
-        post_all(function.url, few)
-        by_hand = function.memory()
-    with parts.bigtable() as settings, parts.function("ingest", OURS, settings) as function:
-        looks = []
-        while some := list(islice(bodies, _BETWEEN)):
-            post_all(function.url, some)
-            looks.append(function.memory())
-        counting.expect_events(settings, (event["event_id"] for event in events.records(_EVENTS)))
-    early, late = median(looks[1:10]), median(looks[10:])
+    bodies_of_peers = list(events.posts(events.lines(2_000)))
+    with servers.function("noop", NOOP) as function:
+        post_all(function.url, bodies_of_peers)
+        noop = function.memory_mib()
+    with servers.bigtable(tables=False) as settings, servers.function("by_hand", BY_HAND, settings) as function:
+        create_table(settings, "by_hand")
+        post_all(function.url, bodies_of_peers)
+        by_hand = function.memory_mib()
+    with servers.bigtable() as settings, servers.function("ingest", INGEST, settings) as function:
+        samples = []
+        while batch := list(islice(bodies, _BETWEEN)):
+            post_all(function.url, batch)
+            samples.append(function.memory_mib())
+        verify_events(settings, (event["event_id"] for event in events.records(_EVENTS)))
+    early, late = median(samples[1:10]), median(samples[10:])
     return Result(
         value=late,
         unit="MiB",
@@ -90,27 +91,27 @@ def memory(parts: Parts) -> Result:
         ratios={"growth after the first 100,000": late / early, "no-op": late / noop},
         targets={"growth after the first 100,000": most(1.02), "no-op": most(2)},
         how=f"proportional set size of an instance's processes, after {_EVENTS:,} events in messages of {_PACKED}, "
-        f"64 at a time, looked at after each {_BETWEEN * _PACKED:,}; as it goes up and down by some MiB, the median "
-        "from 100,000 to 500,000 and that of the second half; the no-op's and A's after 2,000 messages of one event. "
+        f"64 at a time, sampled after each {_BETWEEN * _PACKED:,}; because it fluctuates by some MiB, the median from "
+        "100,000 to 500,000 and that of the second half; the no-op's and A's after 2,000 messages of one event. "
         "Growth of up to 2 % counts as none",
     )
 
 
 def _run(code: str) -> float:
-    """Return the seconds that a process takes that does no more than this."""
+    """Return the seconds that a Python process takes to run the code."""
     started = time.monotonic()
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     return time.monotonic() - started
 
 
-def _first_answer(parts: Parts, target: str, source: Path, settings: Settings) -> float:
-    """Return the seconds from the start of a function until it has done its first work."""
+def _first_answer(servers: Servers, target: str, source: Path, settings: Settings) -> float:
+    """Return the seconds from the start of a function to its first response of 2xx."""
     (body,) = events.posts(events.lines(1))
     started = time.monotonic()
-    function = parts.start_function(target, source, settings)
+    function = servers.start_function(target, source, settings)
     try:
-        while time.monotonic() - started < _LONGEST_START:
-            connection = HTTPConnection("127.0.0.1", function.port, timeout=_LONGEST_START)
+        while time.monotonic() - started < _START_TIMEOUT:
+            connection = HTTPConnection("127.0.0.1", function.port, timeout=_START_TIMEOUT)
             try:
                 connection.request("POST", "/", body, HEADERS)
                 status = connection.getresponse().status
@@ -120,8 +121,8 @@ def _first_answer(parts: Parts, target: str, source: Path, settings: Settings) -
             finally:
                 connection.close()
             if not 200 <= status < 300:
-                raise Wrong(f"{target} answered {status}: {function.child.log_tail()}")
+                raise MeasurementError(f"{target} answered {status}: {function.child.log_tail()}")
             return time.monotonic() - started
-        raise Wrong(f"{target} didn't answer within {_LONGEST_START:g} s: {function.child.log_tail()}")
+        raise MeasurementError(f"{target} didn't answer within {_START_TIMEOUT:g} s: {function.child.log_tail()}")
     finally:
-        parts.forget(function)
+        servers.forget(function)

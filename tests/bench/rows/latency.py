@@ -1,4 +1,4 @@
-"""Row 7: how long after its publication an event can be read, at half of what the local stack manages."""
+"""Row 7: the time from publication of an event until it can be read, at half the full load of the local stack."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from shared.pubsub.publisher import Publisher
 from shared.row_keys import CellKey
 from shared.validation.results import Accepted
 from shared.validation.validator import Validator
-from tests.bench import counting, events
-from tests.bench.parts import Parts
-from tests.bench.results import Result, Wrong, most
+from tests.bench import events
+from tests.bench.results import MeasurementError, Result, most
+from tests.bench.servers import Servers
+from tests.bench.verify_tables import verify_events
 
 _FULL, _SECONDS = 6_000, 20
-_TICK = 0.02  # seconds between two calls of the publisher
-_PROBES = 10  # a second
-_PATIENCE = 60.0
+_TICK_SECONDS = 0.02  # between two calls of the publisher
+_PROBES_PER_SECOND = 10
+_TIMEOUT = 60.0
 
 
-def until_readable(_parts: Parts) -> Result:
-    """Row 7."""
+def until_readable(_servers: Servers) -> Result:
+    """Measure row 7: milliseconds from publication to readable."""
     with Stack(contract=Path(DEFAULT_CONTRACT)) as stack:
         rate, p50, p99, sent = asyncio.run(_measure(stack))
-        counting.expect_events(stack.settings, (f"evt_{events.DAY:%Y%m%d}_{number:09d}" for number in range(sent)))
+        verify_events(stack.settings, (f"evt_{events.DAY:%Y%m%d}_{number:09d}" for number in range(sent)))
     return Result(
         value=p50,
         unit="ms at the median",
@@ -42,7 +43,7 @@ def until_readable(_parts: Parts) -> Result:
         targets={"p50 in ms": most(50), "p99 in ms": most(250)},
         how="messages of one event, published evenly at half the rate at which the local stack (Pub/Sub's emulator, "
         f"relay, function, Bigtable's emulator) took {_FULL:,} at once, for {_SECONDS} s; every tenth of a second one "
-        "event is looked for from its publication until it can be read",
+        "event is read repeatedly from its publication until it is found",
     )
 
 
@@ -53,18 +54,18 @@ async def _measure(stack: Stack) -> tuple[float, float, float, int]:
         started = time.monotonic()
         for first in range(0, _FULL, 1_000):
             await publisher.publish("events", [PubsubMessage(data=raw) for raw in raws[first : first + 1_000]])
-        await _acknowledged(stack, _FULL)
+        await _wait_acknowledged(stack, _FULL)
         rate = _FULL / (time.monotonic() - started)
         count = int(rate / 2 * _SECONDS)
         more = list(events.lines(_FULL + count))[_FULL:]
-        waits = await _at_half(publisher, settings, more, rate / 2)
-        await _acknowledged(stack, _FULL + count)
+        waits = await _publish_evenly(publisher, settings, more, rate / 2)
+        await _wait_acknowledged(stack, _FULL + count)
     quantiles = statistics.quantiles(waits, n=100)
     return rate, 1_000 * quantiles[49], 1_000 * quantiles[98], _FULL + count
 
 
-async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[bytes], rate: float) -> list[float]:
-    """Publish evenly, and return how many seconds it took until each of some events could be read."""
+async def _publish_evenly(publisher: Publisher, settings: Settings, raws: Sequence[bytes], rate: float) -> list[float]:
+    """Publish at an even rate; return the seconds until each of some events could be read."""
     validator = Validator(load_contract(DEFAULT_CONTRACT))
     bigtable = Bigtable(settings)
     probes: list[asyncio.Task[float]] = []
@@ -72,14 +73,14 @@ async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[byte
     started = time.monotonic()
     due = done = 0
     while done < len(raws):
-        await asyncio.sleep(started + (due := due + 1) * _TICK - time.monotonic())
+        await asyncio.sleep(started + (due := due + 1) * _TICK_SECONDS - time.monotonic())
         until = min(int((time.monotonic() - started) * rate), len(raws))
         if until == done:
             continue
         batch, done = raws[done:until], until
         call = asyncio.create_task(publisher.publish("events", [PubsubMessage(data=raw) for raw in batch]))
         published.add(call)
-        if len(probes) < (time.monotonic() - started) * _PROBES:
+        if len(probes) < (time.monotonic() - started) * _PROBES_PER_SECOND:
             verdict = validator.validate(batch[-1], events.NOON)
             assert isinstance(verdict, Accepted)
             probes.append(asyncio.create_task(_readable(bigtable, verdict.cell_key, time.monotonic())))
@@ -89,19 +90,19 @@ async def _at_half(publisher: Publisher, settings: Settings, raws: Sequence[byte
     return waits
 
 
-async def _readable(bigtable: Bigtable, place: CellKey, published: float) -> float:
-    only = Filter(column_qualifier_regex_filter=place.qualifier)
-    while time.monotonic() - published < _PATIENCE:
-        async for row in bigtable.read(EVENTS, Scan(keys=[place.row_key], filter=only)):
+async def _readable(bigtable: Bigtable, cell_key: CellKey, published: float) -> float:
+    filter = Filter(column_qualifier_regex_filter=cell_key.qualifier)
+    while time.monotonic() - published < _TIMEOUT:
+        async for row in bigtable.read(EVENTS, Scan(keys=[cell_key.row_key], filter=filter)):
             if row.cells:
                 return time.monotonic() - published
         await asyncio.sleep(0.002)
-    raise Wrong(f"an event couldn't be read within {_PATIENCE:g} s")
+    raise MeasurementError(f"an event couldn't be read within {_TIMEOUT:g} s")
 
 
-async def _acknowledged(stack: Stack, count: int) -> None:
-    give_up = time.monotonic() + _PATIENCE
+async def _wait_acknowledged(stack: Stack, count: int) -> None:
+    deadline = time.monotonic() + _TIMEOUT
     while stack.relayed("events-ingest").get("acknowledged", 0) < count:
-        if time.monotonic() > give_up:
-            raise Wrong(f"not all of {count:,} messages were acknowledged")
+        if time.monotonic() > deadline:
+            raise MeasurementError(f"not all of {count:,} messages were acknowledged")
         await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Settings come from the environment or from arguments, and a wrong one is told by its name."""
+"""Settings come from the environment or from arguments, and errors name the invalid one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shared.errors import SettingsError
 ENVIRONMENT = {"GCP_PROJECT_ID": "project", "BIGTABLE_INSTANCE": "instance"}
 
 
-def test_two_variables_are_enough() -> None:
+def test_two_variables_are_sufficient() -> None:
     assert Settings.from_environment(ENVIRONMENT) == Settings("project", "instance", DEFAULT_CONTRACT)
     assert DEFAULT_CONTRACT.is_file()
 
 
-def test_everything_can_be_set() -> None:
+def test_every_setting_has_a_variable() -> None:
     environment = {
         **ENVIRONMENT,
         "SLUICE_CONTRACT": "a/b.toml",
@@ -46,7 +46,7 @@ def test_everything_can_be_set() -> None:
     )
 
 
-def test_what_is_empty_is_not_set() -> None:
+def test_empty_variables_give_defaults() -> None:
     emulators = ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_SCHEDULER_EMULATOR_HOST"]
     empty = dict.fromkeys(
         ["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", "SLUICE_DAY_DEADLINE", *emulators], ""
@@ -55,7 +55,7 @@ def test_what_is_empty_is_not_set() -> None:
     assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
 
 
-def test_arguments_win() -> None:
+def test_arguments_override_variables() -> None:
     environment = {**ENVIRONMENT, "SLUICE_CONTRACT": "a.toml"}
 
     settings = Settings.from_environment(environment, project_id="p", instance_id="i", contract="b.toml")
@@ -75,7 +75,7 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("value", ["", "a/b", " a", "a\n"])
 @pytest.mark.parametrize(("variable", "name"), [("GCP_PROJECT_ID", "project_id"), ("BIGTABLE_INSTANCE", "instance_id")])
-def test_identifiers(variable: str, name: str, value: str) -> None:
+def test_invalid_identifiers_are_refused(variable: str, name: str, value: str) -> None:
     expected = f"{variable} (or {name}=): found {value!r}, expected an identifier such as my-"
 
     with pytest.raises(SettingsError) as caught:
@@ -86,19 +86,19 @@ def test_identifiers(variable: str, name: str, value: str) -> None:
     assert str(caught.value).startswith(expected)
 
 
-def test_a_missing_identifier() -> None:
+def test_a_missing_identifier_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"BIGTABLE_INSTANCE \(or instance_id=\): found '', expected"):
         Settings.from_environment({"GCP_PROJECT_ID": "project"})
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
-@pytest.mark.parametrize(("variable", "most"), [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500")])
-def test_numbers(variable: str, most: str, value: str) -> None:
+@pytest.mark.parametrize(("variable", "maximum"), [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500")])
+def test_invalid_numbers_are_refused(variable: str, maximum: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({**ENVIRONMENT, variable: value})
 
-    assert str(caught.value) == f"{variable}: found {value!r}, expected a number above 0 and up to {most}"
+    assert str(caught.value) == f"{variable}: found {value!r}, expected a number above 0 and up to {maximum}"
 
 
-def test_a_part_of_a_day_is_a_day() -> None:
+def test_lookback_days_are_rounded_up() -> None:
     assert Settings.from_environment({**ENVIRONMENT, "SLUICE_LOOKBACK_DAYS": "0.5"}).lookback_days == 1

@@ -1,4 +1,4 @@
-"""The depth of JSON is found without recursion, and right whatever its strings look like."""
+"""The depth of JSON is measured without recursion and independently of its strings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ values = st.recursive(
 
 
 @given(values, st.integers(0, 2 * MAX_NESTING_DEPTH))
-def test_depth_is_counted_outside_of_strings_alone(value: Any, around: int) -> None:
+def test_depth_ignores_brackets_in_strings(value: Any, around: int) -> None:
     deep = b"[" * around + json.dumps(value).encode() + b"]" * around
 
     assert too_deep(deep) is (around + depth(value) > MAX_NESTING_DEPTH)
@@ -40,15 +40,15 @@ def test_elements_are_those_of_the_array(items: list[Any], blank: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"[", b"{}", b'{"a":[1]}', b"[1", b"[1]]", b"[1] [2]", b"[1,]", b"[,1]", b"[,]", b'["', b"]", b"x[1]"]
 )
-def test_what_is_no_array_has_no_elements(data: bytes) -> None:
+def test_data_other_than_an_array_has_no_elements(data: bytes) -> None:
     assert elements(data, most=9) is None
 
 
-def test_an_array_is_cut_no_further_than_asked() -> None:
+def test_an_array_is_split_only_up_to_the_requested_number() -> None:
     assert elements(b"[1, 2, 3, 4 and nonsense", most=3) == [b"1", b"2", b"3"]
 
 
-def test_a_string_without_an_end_is_read_once() -> None:
+def test_an_unterminated_string_is_read_once() -> None:
     assert not too_deep(b'"' + b"\\a[" * 1_000_000)
 
 

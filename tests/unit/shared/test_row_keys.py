@@ -1,4 +1,4 @@
-"""Different events have different places, the same event the same one, and places sort as readers need them."""
+"""Keys are unique per event, deterministic, readable and sorted from newest to oldest."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared import row_keys
 from shared.bigtable.read_rows import prefix_end
 from shared.timestamps import EPOCH, days_between, format_day, parse_day
 
-# Every character, lone surrogates included, and often those that mean something in a key.
+# All characters including lone surrogates, and often those with a meaning in a key.
 characters = st.sampled_from("#%:~/+ a\0\n\u00e9\ud800\udc00\U00010000") | st.characters()
 texts = st.text(characters, max_size=12)
-# Few different ones, so that two drawn at random are often nearly the same.
+# Texts from a small alphabet, so that two random ones are often similar.
 close_texts = st.text(st.sampled_from("a#%:2\0\ud800"), max_size=3)
 days = st.dates(min_value=date(1970, 1, 1))
 times = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))
@@ -28,8 +28,8 @@ UNRESERVED = string.ascii_letters + string.digits + "_.~-"
 
 @given(texts)
 @example("")
-@example("\ud83d\ude00")  # two surrogates are not the character that a pair of them means in UTF-16
-def test_encoding_is_plain_ascii_and_can_be_undone(text: str) -> None:
+@example("\ud83d\ude00")  # two surrogates differ from the character that they encode in UTF-16
+def test_encoded_text_is_unreserved_ascii_and_can_be_decoded(text: str) -> None:
     encoded = row_keys.encode(text)
 
     assert set(encoded) <= {*UNRESERVED, "%"}
@@ -61,47 +61,51 @@ def test_all_but_unreserved_characters_are_percent_encoded(text: str, encoded: s
 @example(["a", "b:c"], ["a:b", "c"])
 @example(["a", ""], ["a"])
 @example(["a%3Ab"], ["a:b"])
-def test_composed_ids_are_the_same_only_of_the_same_parts(one: list[str], other: list[str]) -> None:
+def test_composed_ids_are_equal_only_for_equal_parts(one: list[str], other: list[str]) -> None:
     assert (row_keys.event_id(one) == row_keys.event_id(other)) == (one == other)
 
 
-def test_an_id_may_have_integers_in_it() -> None:
+def test_an_id_can_contain_integers() -> None:
     assert row_keys.event_id([139, "a b", -1]) == "139:a%20b:-1"
 
 
 @given(st.tuples(close_texts, close_texts, close_times), st.tuples(close_texts, close_texts, close_times), buckets)
-def test_different_events_never_share_a_place(
+def test_different_events_never_share_a_cell_key(
     one: tuple[str, str, datetime], other: tuple[str, str, datetime], bucket: row_keys.Bucket
 ) -> None:
-    def place(event: tuple[str, str, datetime]) -> tuple[bytes, bytes]:
+    def cell(event: tuple[str, str, datetime]) -> tuple[bytes, bytes]:
         user, identity, time = event
         return row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)[:2]
 
-    assert (place(one) == place(other)) == (one == other)
+    assert (cell(one) == cell(other)) == (one == other)
 
 
 @given(texts, texts, times, buckets)
-def test_a_place_is_a_function_of_the_event_alone(
+def test_a_cell_key_depends_on_the_event_alone(
     user: str, identity: str, time: datetime, bucket: row_keys.Bucket
 ) -> None:
-    # given a process that has seen the user and day, and one that hasn't
-    seen = row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)
+    # given a first call that fills the caches
+    first = row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)
 
-    assert row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket) == seen
+    assert row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket) == first
 
 
 @given(texts, texts, times, buckets)
-def test_a_place_tells_user_time_and_id(user: str, identity: str, time: datetime, bucket: row_keys.Bucket) -> None:
+def test_a_cell_key_contains_user_time_and_id(
+    user: str, identity: str, time: datetime, bucket: row_keys.Bucket
+) -> None:
     row_key, qualifier, micros = row_keys.cell_key_of(user, row_keys.event_id([identity]), time, bucket)
 
     assert row_keys.user_of_row(row_key) == user
-    assert row_keys.event_time(time.date(), qualifier) == time
+    microseconds_left = int(qualifier[:11])
+    end_of_day = datetime(time.year, time.month, time.day, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert end_of_day - timedelta(microseconds=microseconds_left) == time
     assert row_keys.decode(qualifier[12:].decode()) == identity
     assert micros % 1_000 == 0
     assert timedelta(0) <= time - EPOCH - timedelta(microseconds=micros) < timedelta(milliseconds=1)
 
 
-def test_a_place_is_written_as_the_tables_say() -> None:
+def test_a_cell_key_has_the_documented_format() -> None:
     time = datetime(2018, 11, 15, 1, 2, 3, 456_789, tzinfo=UTC)
 
     by_day = row_keys.cell_key_of("39", "139:7", time, "day")
@@ -114,7 +118,7 @@ def test_a_place_is_written_as_the_tables_say() -> None:
 
 @given(times, texts, texts, st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=1)))
 @example(datetime(2024, 1, 15, tzinfo=UTC), "z", "a", timedelta(microseconds=1))
-def test_qualifiers_of_a_day_run_from_newest_to_oldest(
+def test_qualifiers_of_a_day_sort_from_newest_to_oldest(
     earlier: datetime, one: str, other: str, apart: timedelta
 ) -> None:
     assume(earlier.date() < date.max)
@@ -125,7 +129,7 @@ def test_qualifiers_of_a_day_run_from_newest_to_oldest(
     new = row_keys.cell_key_of("u", row_keys.event_id([other]), later, "day").qualifier
 
     assert new < old
-    # a bound divides them: below it what is later, behind it the moment itself and what is earlier
+    # qualifiers below the bound are later, those above it are of the same time or earlier
     bound = row_keys.qualifier_bound(earlier)
     assert new < bound < old
 
@@ -141,7 +145,7 @@ def test_users_share_no_rows(one: str, other: str, day: date, first: row_keys.Bu
 
 
 @given(texts, times, buckets)
-def test_the_rows_of_a_user_are_those_events_go_to_and_lie_in_the_shards(
+def test_the_rows_of_a_user_contain_its_events_and_are_in_one_shard(
     user: str, time: datetime, bucket: row_keys.Bucket
 ) -> None:
     rows = row_keys.event_rows(user, time.date(), bucket)
@@ -151,7 +155,7 @@ def test_the_rows_of_a_user_are_those_events_go_to_and_lie_in_the_shards(
     assert sum(rows[0].startswith(prefix) for prefix in row_keys.shard_prefixes(time.date())) == 1
 
 
-def test_a_user_has_a_row_a_day_or_one_an_hour() -> None:
+def test_a_user_has_one_row_per_day_or_hour() -> None:
     day = date(2024, 1, 15)
 
     (whole,) = row_keys.event_rows("ann", day, "day")
@@ -160,7 +164,7 @@ def test_a_user_has_a_row_a_day_or_one_an_hour() -> None:
     assert hours == [whole + b"#%02d" % hour for hour in range(24)]
 
 
-def test_shards_are_sixty_four_and_tables_are_split_between_them() -> None:
+def test_tables_are_split_between_the_64_shards() -> None:
     prefixes = row_keys.shard_prefixes(date(2024, 1, 5))
 
     assert len(set(prefixes)) == 64
@@ -170,7 +174,7 @@ def test_shards_are_sixty_four_and_tables_are_split_between_them() -> None:
     assert all(before < split <= after for before, split, after in zip(prefixes, splits, prefixes[1:], strict=False))
 
 
-def test_rejected_rows_go_by_day_and_bytes() -> None:
+def test_rejected_rows_depend_on_day_and_bytes() -> None:
     day = date(2024, 1, 15)
 
     row_key = row_keys.rejected_row(b"{", day)
@@ -185,21 +189,21 @@ def test_rejected_rows_go_by_day_and_bytes() -> None:
 
 
 @given(texts, texts, days)
-def test_aggregate_rows_tell_dimension_day_and_value(dimension: str, value: str, day: date) -> None:
+def test_aggregate_rows_contain_dimension_day_and_value(dimension: str, value: str, day: date) -> None:
     row_key = row_keys.aggregate_row(dimension, day, value)
 
     assert row_key.startswith(row_keys.aggregate_prefix(dimension, day))
     assert row_keys.value_of_row(row_key) == value
 
 
-def test_an_aggregate_row_is_written_as_the_tables_say() -> None:
+def test_an_aggregate_row_has_the_documented_format() -> None:
     assert row_keys.aggregate_row("user", date(2024, 1, 5), "a b") == b"user#20240105#a%20b"
 
 
 @pytest.mark.parametrize("character", ["a", "#", "\u00e9", "\u20ac", "\U0001d11e", "\ud800"])
 @pytest.mark.parametrize("shift", range(12))
-def test_a_value_too_long_for_a_key_is_cut_wherever_that_falls(character: str, shift: int) -> None:
-    # given values that differ only behind the cut
+def test_a_value_too_long_for_a_key_is_cut_at_any_character(character: str, shift: int) -> None:
+    # given values that differ only after the cut
     value = "x" * shift + character * 4_100
     day = date(2024, 1, 15)
 
@@ -210,10 +214,12 @@ def test_a_value_too_long_for_a_key_is_cut_wherever_that_falls(character: str, s
     shown = row_keys.value_of_row(one)
     assert shown.endswith("\u2026")
     assert value.startswith(shown[:-1])
-    assert len(row_keys.encode(shown[:-1])) > 3_900 or character == "\ud800"  # an undecodable rest isn't shown
+    assert (
+        len(row_keys.encode(shown[:-1])) > 3_900 or character == "\ud800"
+    )  # the cut value contains no undecodable characters
 
 
-def test_the_longest_value_that_fits_is_kept_whole() -> None:
+def test_the_longest_value_that_fits_is_not_cut() -> None:
     day = date(2024, 1, 15)
     room = row_keys.MAX_ROW_KEY_BYTES - len(row_keys.aggregate_prefix("song", day))
 
@@ -229,7 +235,7 @@ def test_days_and_state_rows_can_be_read_back(day: date) -> None:
 
 
 @given(st.binary(max_size=4), st.integers(0, 254), st.binary(max_size=4), st.binary(max_size=6))
-def test_the_end_of_a_prefix_parts_what_has_it_from_what_comes_behind(
+def test_the_end_of_a_prefix_bounds_the_keys_with_that_prefix(
     head: bytes, last: int, tail: bytes, other: bytes
 ) -> None:
     prefix = head + bytes([last])
@@ -239,7 +245,7 @@ def test_the_end_of_a_prefix_parts_what_has_it_from_what_comes_behind(
     assert (prefix <= other < end) == other.startswith(prefix)
 
 
-def test_days_between_has_both_ends() -> None:
+def test_days_between_includes_both_ends() -> None:
     days = list(days_between(date(2024, 2, 28), date(2024, 3, 1)))
 
     assert days == [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]

@@ -1,4 +1,4 @@
-"""Times are read as they are written, made UTC, and left alone where they can't be read."""
+"""Timestamps are read as UTC datetimes, and unreadable values stay unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOON = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
         ("9999-12-31T23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
     ],
 )
-def test_rfc_3339(text: str, moment: datetime) -> None:
+def test_rfc_3339_text_is_read(text: str, moment: datetime) -> None:
     found = timestamps.reader(None, None)(text)
 
     assert found == moment
@@ -73,7 +73,7 @@ def test_rfc_3339(text: str, moment: datetime) -> None:
         ["2024-01-15T12:00:00Z"],
     ],
 )
-def test_what_is_not_rfc_3339_stays_as_it_came(value: Any) -> None:
+def test_values_other_than_rfc_3339_stay_unchanged(value: Any) -> None:
     assert timestamps.reader(None, None)(value) is value
 
 
@@ -89,7 +89,7 @@ def test_what_is_not_rfc_3339_stays_as_it_came(value: Any) -> None:
         ("s", -1, datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_numbers_since_1970(unit: str, number: float, moment: datetime) -> None:
+def test_numbers_since_1970_are_read(unit: str, number: float, moment: datetime) -> None:
     found = timestamps.reader(unit, None)(number)
 
     assert found == moment
@@ -98,7 +98,7 @@ def test_numbers_since_1970(unit: str, number: float, moment: datetime) -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])
 @pytest.mark.parametrize("value", [10**30, -(10**30), 1e300, float("inf"), float("nan"), "1705320000", None, True, {}])
-def test_numbers_that_are_no_time_stay_as_they_came(unit: str, value: Any) -> None:
+def test_invalid_numbers_stay_unchanged(unit: str, value: Any) -> None:
     assert timestamps.reader(unit, None)(value) is value
 
 
@@ -113,7 +113,7 @@ def test_numbers_that_are_no_time_stay_as_they_came(unit: str, value: Any) -> No
         ("%Y%m%d%H%M%S%f", "20240115120000000001", NOON.replace(microsecond=1)),
     ],
 )
-def test_formats(format: str, text: str, moment: datetime) -> None:
+def test_text_of_a_format_is_read(format: str, text: str, moment: datetime) -> None:
     found = timestamps.reader(None, format)(text)
 
     assert found == moment
@@ -121,18 +121,18 @@ def test_formats(format: str, text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "15.01.2024", "32/01/2024 12:00", "15/01/2024 12:00 ", 5, None])
-def test_text_of_another_format_stays_as_it_came(value: Any) -> None:
+def test_text_of_another_format_stays_unchanged(value: Any) -> None:
     assert timestamps.reader(None, "%d/%m/%Y %H:%M")(value) is value
 
 
-def test_a_formatted_time_outside_of_the_calendar_stays_as_it_came() -> None:
+def test_a_formatted_time_out_of_range_stays_unchanged() -> None:
     text = "0001-01-01 +0500"
 
     assert timestamps.reader(None, "%Y-%m-%d %z")(text) is text
 
 
 @given(st.datetimes(timezones=st.none() | st.timedeltas(timedelta(hours=-12), timedelta(hours=12)).map(timezone)))
-def test_any_moment_written_out_is_read_back(moment: datetime) -> None:
+def test_any_datetime_in_iso_format_is_read_back(moment: datetime) -> None:
     try:
         expected = timestamps.utc(moment)
     except OverflowError:
@@ -145,12 +145,12 @@ def test_any_moment_written_out_is_read_back(moment: datetime) -> None:
 
 
 @given(json_values, st.sampled_from([(None, None), ("s", None), ("ms", None), ("us", None), (None, "%d/%m/%Y %z %j")]))
-def test_whatever_comes_a_time_or_the_same_goes_out(value: Any, written: tuple[str | None, str | None]) -> None:
+def test_any_value_gives_a_utc_datetime_or_stays_unchanged(value: Any, written: tuple[str | None, str | None]) -> None:
     found = timestamps.reader(*written)(value)
 
     assert found is value or found.tzinfo is UTC
 
 
-def test_naive_moments_are_utc_already() -> None:
+def test_naive_datetimes_are_taken_as_utc() -> None:
     assert timestamps.utc(datetime(2024, 1, 15, 12, 0)) == NOON
     assert timestamps.utc(datetime(2024, 1, 15, 14, 0, tzinfo=timezone(timedelta(hours=2)))) == NOON

@@ -1,4 +1,4 @@
-"""Peer A: the function that people write by hand, after Google's samples for Pub/Sub triggers and Bigtable writes."""
+"""Peer A: a function written by hand, after Google's samples for Pub/Sub triggers and Bigtable writes."""
 
 import base64
 import json

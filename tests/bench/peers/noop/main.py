@@ -1,4 +1,4 @@
-"""The limit: what functions-framework itself takes for a request that nothing is done with."""
+"""The limit of requests: a function that does nothing under functions-framework."""
 
 import functions_framework.aio
 from cloudevents.http import CloudEvent
@@ -6,4 +6,4 @@ from cloudevents.http import CloudEvent
 
 @functions_framework.aio.cloud_event
 async def noop(event: CloudEvent) -> None:
-    """Answer."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""deploy, destroy, doctor --cloud and cost as a shell runs them, with a gcloud that only writes its calls down."""
+"""deploy, destroy, doctor --cloud and cost through the entry point, with a fake gcloud that records its calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.cli.main import main
 from infra.deploy import cost
 from infra.doctor.local import CheckResult
 
-# Answers every look-up with a number; fails where the file `fails` has a word of the command.
+# Prints a number for every --format option; fails if the command matches the pattern in the file `fails`.
 FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
@@ -35,7 +35,7 @@ Sluice = Callable[..., Result]
 
 @pytest.fixture
 def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sluice:
-    """Run the command in an empty folder, with a project in the environment and that gcloud on the path."""
+    """Run the command in an empty folder, with a project in the environment and the fake gcloud on the path."""
     (tmp_path / "bin").mkdir()
     fake = tmp_path / "bin" / "gcloud"
     fake.write_text(FAKE)
@@ -68,7 +68,7 @@ def calls() -> list[str]:
     return Path("calls").read_text().splitlines() if Path("calls").exists() else []
 
 
-def test_a_dry_run_of_deploy_prints_a_script_and_does_nothing(sluice: Sluice) -> None:
+def test_a_dry_run_of_deploy_prints_a_script_and_runs_nothing(sluice: Sluice) -> None:
     done = sluice("deploy", "--dry-run")
 
     assert done.code == 0
@@ -79,40 +79,42 @@ def test_a_dry_run_of_deploy_prints_a_script_and_does_nothing(sluice: Sluice) ->
 
 
 @pytest.mark.parametrize("name", ["deploy", "destroy"])
-def test_an_account_of_ones_own_is_deployed_with_and_its_roles_taken_back(sluice: Sluice, name: str) -> None:
+def test_a_configured_service_account_is_used_and_its_roles_are_removed(sluice: Sluice, name: str) -> None:
     Path("mine.toml").write_text("[ingest]\nservice_account = 'mine@other.iam.gserviceaccount.com'\n")
 
     out = sluice(name, "--dry-run", "--config", "mine.toml").out
 
     verb = "add" if name == "deploy" else "remove"
-    taken = f"tables {verb}-iam-policy-binding events --member=serviceAccount:mine@other.iam.gserviceaccount.com"
-    assert taken in out
+    binding = f"tables {verb}-iam-policy-binding events --member=serviceAccount:mine@other.iam.gserviceaccount.com"
+    assert binding in out
     assert "sluice-ingest" not in out
 
 
 @pytest.mark.parametrize("name", ["deploy", "destroy"])
-def test_the_region_that_is_given_wins(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_region_option_overrides_the_environment(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv("GCP_REGION", "asia-east1")
 
     assert "europe-west4" not in sluice(name, "--dry-run").out
     assert "asia-east1" not in sluice(name, "--dry-run", "--region", "europe-west4").out
 
 
-def test_deploy_bundles_and_goes_through_all_steps(sluice: Sluice) -> None:
+def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
     done = sluice("deploy")
 
     assert done.code == 0, done.err
     assert "a whole policy" not in done.out
-    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs that all of it needs\n")
+    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs of the pipeline\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
     ]
-    assert done.out.endswith("deployed; `sluice doctor --cloud` looks whether all is there\n")
+    assert done.out.endswith("deployed; `sluice doctor --cloud` checks the deployment\n")
 
 
-def test_deploy_ends_where_gcloud_fails(sluice: Sluice) -> None:
+def test_deploy_stops_at_the_step_where_gcloud_fails(sluice: Sluice) -> None:
     Path("fails").write_text("functions deploy ingest")
 
     done = sluice("deploy")
@@ -124,7 +126,7 @@ def test_deploy_ends_where_gcloud_fails(sluice: Sluice) -> None:
 
 
 @pytest.mark.parametrize("variable", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
-def test_with_emulators_nothing_is_deployed(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_deploy_is_an_error_with_emulators(sluice: Sluice, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "127.0.0.1:1")
 
     done = sluice("deploy")
@@ -145,7 +147,7 @@ def test_with_emulators_nothing_is_deployed(sluice: Sluice, monkeypatch: pytest.
         (("destroy", "--project-id", "a/b"), "GCP_PROJECT_ID (or project_id=): found 'a/b'"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_done(
+def test_invalid_settings_are_an_error_before_any_call(
     sluice: Sluice, arguments: tuple[str, ...], expected: str
 ) -> None:
     done = sluice(*arguments)
@@ -155,7 +157,7 @@ def test_what_is_wrong_is_told_before_anything_is_done(
 
 
 @pytest.mark.parametrize("arguments", [("deploy",), ("doctor", "--cloud"), ("destroy", "--yes")])
-def test_without_gcloud_it_is_said_how_to_get_it(
+def test_a_missing_gcloud_is_an_error_with_instructions(
     sluice: Sluice, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -167,27 +169,27 @@ def test_without_gcloud_it_is_said_how_to_get_it(
     assert "the Google Cloud CLI isn't installed" in done.out + done.err
 
 
-def test_the_doctor_without_credentials_says_so_and_looks_no_further(sluice: Sluice) -> None:
+def test_the_doctor_stops_after_missing_credentials(sluice: Sluice) -> None:
     Path("nobody").touch()
 
     done = sluice("doctor", "--cloud")
 
     assert done.code == 1
     assert done.out == (
-        "BAD  credentials: gcloud knows nobody; `gcloud auth login && gcloud auth application-default login`\n"
+        "BAD  credentials: gcloud has no active account; `gcloud auth login && gcloud auth application-default login`\n"
     )
     assert len(calls()) == 1
 
 
 @pytest.mark.parametrize("option", ["--project-id", "--config"])
-def test_what_is_about_a_project_is_wrong_usage_without_cloud(sluice: Sluice, option: str) -> None:
+def test_project_options_without_cloud_are_wrong_usage(sluice: Sluice, option: str) -> None:
     done = sluice("doctor", option, "other")
 
     assert (done.code, calls()) == (2, [])
     assert "without --cloud" in done.err
 
 
-def test_a_project_that_may_not_be_seen_is_told_as_gcloud_tells_it(sluice: Sluice) -> None:
+def test_an_inaccessible_project_is_reported_with_the_error_of_gcloud(sluice: Sluice) -> None:
     Path("fails").write_text("projects describe")
 
     done = sluice("doctor", "--cloud", "--json")
@@ -200,7 +202,7 @@ def test_a_project_that_may_not_be_seen_is_told_as_gcloud_tells_it(sluice: Sluic
     }
 
 
-def test_a_dry_run_of_destroy_prints_a_script_and_does_nothing(sluice: Sluice) -> None:
+def test_a_dry_run_of_destroy_prints_a_script_and_runs_nothing(sluice: Sluice) -> None:
     done = sluice("destroy", "--dry-run")
 
     assert done.code == 0
@@ -211,7 +213,7 @@ def test_a_dry_run_of_destroy_prints_a_script_and_does_nothing(sluice: Sluice) -
     assert calls() == []
 
 
-def test_without_credentials_of_clients_gcloud_removes_nothing_either(
+def test_destroy_without_client_credentials_does_not_call_gcloud(
     sluice: Sluice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = CheckResult(
@@ -225,29 +227,29 @@ def test_without_credentials_of_clients_gcloud_removes_nothing_either(
     assert done.err == "sluice: application-default credentials: none; `gcloud auth application-default login`\n"
 
 
-def test_a_bill_adds_up(sluice: Sluice) -> None:
-    asked = ("cost", "--events-per-day", "10000000", "--bytes", "250")
-    bill = json.loads(sluice(*asked, "--json").out)
+def test_the_items_of_a_cost_estimate_add_up(sluice: Sluice) -> None:
+    command = ("cost", "--events-per-day", "10000000", "--bytes", "250")
+    estimate = json.loads(sluice(*command, "--json").out)
 
-    assert bill["total"] == pytest.approx(sum(part["dollars"] for part in bill["parts"]))
-    assert bill["saved_by_packing"] == pytest.approx(bill["one_event_a_message"]["total"] - bill["total"])
-    assert bill["date"] == cost.load().date.isoformat()
-    shown = sluice(*asked).out
-    assert f"{bill['total']:,.2f}  list prices of us-central1" in shown
-    assert f"packing saves {bill['saved_by_packing']:,.2f}" in shown
-    alone = sluice(*asked, "--batch-size", "1").out
-    assert "packing" not in alone
-    assert f"{bill['one_event_a_message']['total']:,.2f}  list prices" in alone
-
-
-@pytest.mark.parametrize("wrong", [("--events-per-day", "nan"), ("--events-per-day", "0"), ("--bytes", "-1")])
-def test_a_bill_of_nonsense_is_wrong_usage(sluice: Sluice, wrong: tuple[str, str]) -> None:
-    usual = {"--events-per-day": "1000", "--bytes": "250"} | dict([wrong])
-
-    assert sluice("cost", *(word for pair in usual.items() for word in pair)).code == 2
+    assert estimate["total"] == pytest.approx(sum(part["dollars"] for part in estimate["parts"]))
+    assert estimate["saved_by_packing"] == pytest.approx(estimate["one_event_a_message"]["total"] - estimate["total"])
+    assert estimate["date"] == cost.load().date.isoformat()
+    text = sluice(*command).out
+    assert f"{estimate['total']:,.2f}  list prices of us-central1" in text
+    assert f"packing saves {estimate['saved_by_packing']:,.2f}" in text
+    unpacked = sluice(*command, "--batch-size", "1").out
+    assert "packing" not in unpacked
+    assert f"{estimate['one_event_a_message']['total']:,.2f}  list prices" in unpacked
 
 
-def test_the_bill_in_the_docs_is_the_one_that_is_printed(sluice: Sluice) -> None:
+@pytest.mark.parametrize("invalid", [("--events-per-day", "nan"), ("--events-per-day", "0"), ("--bytes", "-1")])
+def test_invalid_cost_options_are_wrong_usage(sluice: Sluice, invalid: tuple[str, str]) -> None:
+    options = {"--events-per-day": "1000", "--bytes": "250"} | dict([invalid])
+
+    assert sluice("cost", *(word for pair in options.items() for word in pair)).code == 2
+
+
+def test_the_cost_estimate_in_the_docs_is_current(sluice: Sluice) -> None:
     docs = Path(__file__).parents[4] / "docs" / "deploy.md"
 
     assert sluice("cost", "--events-per-day", "10000000", "--bytes", "250").out in docs.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Bundles: what is in them, that the same input makes the same bytes, and that half a one is never seen."""
+"""Bundles: contents, reproducible bytes, and atomic replacement."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int, float]]:
     }
 
 
-def test_a_bundle_has_what_a_function_needs_and_nothing_else(tmp_path: Path) -> None:
+def test_a_bundle_contains_exactly_the_files_of_a_function(tmp_path: Path) -> None:
     (root := tmp_path / "root").mkdir()
     shutil.copytree(ROOT / "functions", root / "functions")
     shutil.copytree(ROOT / "shared", root / "shared")
     (root / "shared" / "__pycache__").mkdir(exist_ok=True)
     (root / "shared" / "__pycache__" / "row_keys.cpython-311.pyc").write_bytes(b"cache")
-    (root / "shared" / "row_keys.py~").write_text("an editor's")
-    mine = tmp_path / "mine.toml"
-    mine.write_bytes(SPARKIFY_CONTRACT.read_bytes())
+    (root / "shared" / "row_keys.py~").write_text("editor backup")
+    contract = tmp_path / "mine.toml"
+    contract.write_bytes(SPARKIFY_CONTRACT.read_bytes())
 
-    ingest, aggregate = bundle.make_bundles(tmp_path / "build", contract=mine, root=root)
+    ingest, aggregate = bundle.make_bundles(tmp_path / "build", contract=contract, root=root)
 
     for made in (ingest, aggregate):
         names = set(contents(made))
@@ -42,7 +42,7 @@ def test_a_bundle_has_what_a_function_needs_and_nothing_else(tmp_path: Path) -> 
         assert "--hash=sha256:" in (made / "requirements.txt").read_text()
 
 
-def test_the_same_input_makes_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_input_builds_the_same_bytes(tmp_path: Path) -> None:
     first = bundle.make_bundles(tmp_path / "a", contract=MUSIC_CONTRACT)
     os.utime(MUSIC_CONTRACT)
     second = bundle.make_bundles(tmp_path / "b" / "deep", contract=MUSIC_CONTRACT)
@@ -53,9 +53,9 @@ def test_the_same_input_makes_the_same_bytes(tmp_path: Path) -> None:
     assert bundle.digest(first[0]) != bundle.digest(second[0])
 
 
-def test_an_earlier_bundle_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_new_bundle_replaces_the_whole_previous_one(tmp_path: Path) -> None:
     [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
-    (ingest / "left.py").write_text("from before")
+    (ingest / "left.py").write_text("previous build")
 
     bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
 
@@ -63,7 +63,7 @@ def test_an_earlier_bundle_is_replaced_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
 
 
-def test_an_interrupted_run_leaves_the_earlier_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
     before = contents(ingest)
 
@@ -78,7 +78,7 @@ def test_an_interrupted_run_leaves_the_earlier_bundle(tmp_path: Path, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
 
 
-def test_links_are_copied_as_what_they_lead_to(tmp_path: Path) -> None:
+def test_symbolic_links_are_copied_as_files(tmp_path: Path) -> None:
     (root := tmp_path / "root").mkdir()
     shutil.copytree(ROOT / "functions", root / "functions")
     shutil.copytree(ROOT / "shared", root / "shared")
@@ -90,11 +90,11 @@ def test_links_are_copied_as_what_they_lead_to(tmp_path: Path) -> None:
     assert (ingest / "shared" / "linked.py").read_bytes() == (root / "shared" / "row_keys.py").read_bytes()
 
 
-def test_what_cant_be_done_is_said(tmp_path: Path) -> None:
+def test_a_failed_build_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SourceError, match="file: the bundle can't be made"):
+    with pytest.raises(SourceError, match="file: the bundle can't be built"):
         bundle.make_bundles(tmp_path / "file", contract=MUSIC_CONTRACT)
-    with pytest.raises(SourceError, match=r"main\.py: the bundle can't be made: No such file"):
+    with pytest.raises(SourceError, match=r"main\.py: the bundle can't be built: No such file"):
         bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=tmp_path)
     (tmp_path / "wrong.toml").write_text("version = 2")
     with pytest.raises(ContractError, match=r"wrong\.toml"):

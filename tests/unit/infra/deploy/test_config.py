@@ -1,4 +1,4 @@
-"""The file that says how functions are deployed: one's own over the shipped one, and refused where it is wrong."""
+"""The deployment file: defaults, overrides and validation."""
 
 from __future__ import annotations
 
@@ -9,73 +9,80 @@ from pathlib import Path
 import pytest
 
 from infra.deploy import cloud_run_limits, runtimes
-from infra.deploy.config import SHIPPED, load
-from infra.deploy.iam import ACCOUNTS, GRANTS, given, made
+from infra.deploy.config import DEFAULTS, load
+from infra.deploy.iam import ACCOUNTS, GRANTS, configured_accounts, configured_grants
 from shared.config import Settings
 from shared.errors import SettingsError
 from shared.toml_tables import Problem
 
 
-def test_of_ones_own_file_only_what_differs_is_needed(tmp_path: Path) -> None:
+def test_a_custom_file_needs_only_the_keys_that_differ(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[ingest]\nmin_instances = 1\n[ingest.environment]\nBIGTABLE_APP_PROFILE = "serving"\n')
 
-    shipped, mine = load(), load(file)
+    defaults, custom = load(), load(file)
 
-    assert (shipped.ingest.min_instances, mine.ingest.min_instances) == (0, 1)
-    assert mine.ingest.environment == {"BIGTABLE_APP_PROFILE": "serving"}
-    assert mine.ingest.concurrency == shipped.ingest.concurrency
-    assert mine.aggregate == shipped.aggregate
-
-
-def test_the_defaults_fit_what_the_functions_are() -> None:
-    shipped = load()
-
-    assert shipped.all.runtime == f"python{runtimes.DEPLOYED.replace('.', '')}"
-    assert shipped.aggregate.concurrency == 1
-    # The answer comes before the function is stopped, and that before the message is delivered again.
-    assert Settings("p", "i").store_deadline < shipped.ingest.timeout < 600
-    assert shipped.aggregate.timeout == 540
+    assert (defaults.ingest.min_instances, custom.ingest.min_instances) == (0, 1)
+    assert custom.ingest.environment == {"BIGTABLE_APP_PROFILE": "serving"}
+    assert custom.ingest.concurrency == defaults.ingest.concurrency
+    assert custom.aggregate == defaults.aggregate
 
 
-def test_every_default_has_its_reason_beside_it() -> None:
-    """Each of them, in every table: the line before it is a comment."""
-    shipped = SHIPPED.read_text()
-    lines = [line for line in shipped.splitlines() if line]
+def test_the_defaults_are_consistent_with_the_functions() -> None:
+    defaults = load()
+
+    assert defaults.all.runtime == f"python{runtimes.DEPLOYED.replace('.', '')}"
+    assert defaults.aggregate.concurrency == 1
+    # The function responds before Cloud Run stops it, and before Pub/Sub redelivers the message.
+    assert Settings("p", "i").store_deadline < defaults.ingest.timeout < 600
+    assert defaults.aggregate.timeout == 540
+
+
+def test_every_default_has_a_comment() -> None:
+    """The line before each key is a comment."""
+    defaults = DEFAULTS.read_text()
+    lines = [line for line in defaults.splitlines() if line]
     keys = [(lines[number - 1], line) for number, line in enumerate(lines) if re.match(r"\w+ = ", line)]
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
-    tables = tomllib.loads(shipped)
+    tables = tomllib.loads(defaults)
     assert set(tables) == {"all", "ingest", "aggregate", "alerts"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
-def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> None:
+def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    there = "runner@other.iam.gserviceaccount.com"
-    file.write_text(f'[ingest]\nservice_account = "{there}"\n[all]\ntrigger_service_account = "my-trigger"\n')
+    existing = "runner@other.iam.gserviceaccount.com"
+    file.write_text(f'[ingest]\nservice_account = "{existing}"\n[all]\ntrigger_service_account = "my-trigger"\n')
 
     accounts = load(file).accounts
 
-    assert {account.name for account in made(accounts)} == {"sluice-aggregate", "my-trigger", "sluice-build"}
-    assert len(given(accounts)) == len(GRANTS)
-    pairs = [(was, now) for was, now in zip(GRANTS, given(accounts), strict=True) if was != now]
-    assert {(was.account, now.account) for was, now in pairs} == {
-        ("sluice-ingest", there),
+    assert {account.name for account in configured_accounts(accounts)} == {
+        "sluice-aggregate",
+        "my-trigger",
+        "sluice-build",
+    }
+    assert len(configured_grants(accounts)) == len(GRANTS)
+    pairs = [(old, new) for old, new in zip(GRANTS, configured_grants(accounts), strict=True) if old != new]
+    assert {(old.account, new.account) for old, new in pairs} == {
+        ("sluice-ingest", existing),
         ("sluice-trigger", "my-trigger"),
     }
-    assert {now.member("p") for _, now in pairs} == {
-        f"serviceAccount:{there}",
+    assert {new.member("p") for _, new in pairs} == {
+        f"serviceAccount:{existing}",
         "serviceAccount:my-trigger@p.iam.gserviceaccount.com",
     }
-    assert (made(load().accounts), given(load().accounts)) == (ACCOUNTS, GRANTS)
+    assert (configured_accounts(load().accounts), configured_grants(load().accounts)) == (ACCOUNTS, GRANTS)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("[ingest]\nmemroy = '1Gi'", "ingest.memroy: found '1Gi', expected only the keys cpu, memory, concurrency"),
-        ("[functions]\ncpu = '1'", "functions: found {'cpu': '1'}, expected only aggregate, alerts, all, ingest"),
+        (
+            "[functions]\ncpu = '1'",
+            "functions: found {'cpu': '1'}, expected only the top-level keys aggregate, alerts, all, ingest",
+        ),
         ("ingest = 3", "ingest: found 3, expected a table [ingest]"),
         ("[ingest]\nmemory = 512", "ingest.memory: found 512, expected text"),
         ("[ingest]\nmemory = '512MB'", "ingest.memory: found '512MB', expected 128Mi to 4Gi, since cpu is 1"),
@@ -83,7 +90,7 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         ("[ingest]\nmemory = '8Gi'", "ingest.memory: found '8Gi', expected 128Mi to 4Gi, since cpu is 1"),
         ("[ingest]\ncpu = '3'", "ingest.cpu: found '3', expected one of 1, 2, 4, 6, 8, or 0.08 to 0.999"),
         ("[ingest]\ncpu = '0.07'", "ingest.cpu: found '0.07', expected one of"),
-        ("[ingest]\ncpu = '0.5'", "ingest.cpu: found '0.5', expected 1 or more, since less than a CPU takes one"),
+        ("[ingest]\ncpu = '0.5'", "ingest.cpu: found '0.5', expected 1 or more: less than one CPU allows one"),
         ("[ingest]\ncpu = '4'", "ingest.memory: found '512Mi', expected 2Gi to 16Gi, since cpu is 4"),
         ("[aggregate]\ncpu = '0.4'", "aggregate.memory: found '1Gi', expected 128Mi to 512Mi, since cpu is 0.4"),
         ("[ingest]\nretry = 'yes'", "ingest.retry: found 'yes', expected true or false"),
@@ -95,35 +102,38 @@ def test_accounts_of_ones_own_are_used_with_the_same_roles(tmp_path: Path) -> No
         ("[ingest]\ntrigger_topic = 'projects/p/topics/t'", "ingest.trigger_topic: found 'projects/p/topics/t'"),
         (
             "[aggregate]\ntrigger_topic = 'mine'",
-            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, where the daily job",
+            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, the topic of the daily job",
         ),
         (
             "[ingest]\ntrigger_topic = 'aggregate-requests'",
-            "ingest.trigger_topic: found 'aggregate-requests', expected another one than that of aggregate",
+            "ingest.trigger_topic: found 'aggregate-requests', expected a topic other than that of aggregate",
         ),
         ("[ingest]\nservice_account = 'me@example.com'", "ingest.service_account: found 'me@example.com', expected a"),
         ("[all]\nbuild_service_account = 'Build'", "all.build_service_account: found 'Build', expected a name"),
         ("[all]\nallow_unauthenticated = true", "all.allow_unauthenticated: found True, expected only the keys"),
         ("[ingest]\nconcurrency = 0", "ingest.concurrency: found 0, expected 1 to 1000"),
-        ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1, since a message is a day's work"),
+        ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1: each message is a whole day"),
         ("[ingest]\nmin_instances = 5\nmax_instances = 4", "ingest.max_instances: found 4, expected 5 to 1000"),
         ("[aggregate]\ntimeout = 3600", "aggregate.timeout: found 3600, expected 1 to 540"),
-        ("[all]\nruntime = 'python310'", "all.runtime: found 'python310', expected one that bundles are tested under"),
+        (
+            "[all]\nruntime = 'python310'",
+            "all.runtime: found 'python310', expected a runtime that bundles are tested on",
+        ),
         ("[ingest.environment]\nGCP_PROJECT_ID = 'x'", "ingest.environment.GCP_PROJECT_ID: found 'x', expected"),
         ("[ingest.environment]\n'A B' = 'x'", "ingest.environment.A B: found 'x', expected a variable"),
         ("[ingest.environment]\nA = 'x${NUMBER}'", "ingest.environment.A: found 'x${NUMBER}', expected text without"),
         ("[alerts]\nnotification_channels = ['me']", "alerts.notification_channels: found 'me', expected projects/"),
-        ("[ingest", "found what isn't TOML"),
+        ("[ingest", "found invalid TOML"),
     ],
 )
-def test_what_is_wrong_is_refused_with_file_key_found_and_expected(tmp_path: Path, text: str, expected: str) -> None:
+def test_an_invalid_file_is_rejected_with_file_key_found_and_expected(tmp_path: Path, text: str, expected: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
 
-    with pytest.raises(SettingsError, match=re.escape(str(file))) as refused:
+    with pytest.raises(SettingsError, match=re.escape(str(file))) as raised:
         load(file)
 
-    assert expected in str(refused.value)
+    assert expected in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +152,7 @@ def test_what_is_wrong_is_refused_with_file_key_found_and_expected(tmp_path: Pat
         ("8", "32Gi", 80),
     ],
 )
-def test_what_cloud_run_takes_is_taken(cpu: str, memory: str, concurrency: int) -> None:
+def test_a_combination_that_cloud_run_accepts_is_accepted(cpu: str, memory: str, concurrency: int) -> None:
     cloud_run_limits.check("ingest", cpu, memory, concurrency)
 
 
@@ -162,11 +172,11 @@ def test_what_cloud_run_takes_is_taken(cpu: str, memory: str, concurrency: int) 
         ("8", "33Gi"),
     ],
 )
-def test_a_memory_that_cloud_run_refuses_with_that_cpu_is_refused(cpu: str, memory: str) -> None:
+def test_a_combination_that_cloud_run_rejects_is_rejected(cpu: str, memory: str) -> None:
     with pytest.raises(Problem, match=rf"^ingest\.memory: found '{memory}', expected .*, since cpu is {cpu}$"):
         cloud_run_limits.check("ingest", cpu, memory, 1)
 
 
-def test_a_file_that_isnt_there_is_named() -> None:
+def test_a_missing_file_is_named() -> None:
     with pytest.raises(SettingsError, match=r"nowhere\.toml: can't be read: No such file"):
         load(Path("nowhere.toml"))

@@ -1,4 +1,4 @@
-"""The arithmetic of a bill, against sums done by hand with prices that are easy to reckon with."""
+"""The cost estimate, checked by hand with round prices."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ ROUND = Prices(
 
 
 def dollars(work: Workload, prices: Prices = ROUND) -> dict[str, float]:
-    return {part.name: part.dollars for part in cost.month(prices, work)}
+    return {item.name: item.dollars for item in cost.month(prices, work)}
 
 
-def test_pubsub_is_paid_by_the_byte_once_published_and_once_delivered() -> None:
-    # 100 events of 199 bytes and their newlines are 19,999 bytes; 101 more make 20,100.
+def test_pubsub_bills_the_bytes_of_publishing_and_of_delivery() -> None:
+    # 100 events of 199 bytes and 99 newlines are 19,999 bytes; with 101 bytes of overhead 20,100.
     # 2^20 * 100 events a day, 30 days: 31,457,280 messages * 20,100 * 2 = 1,177.734375 GiB, a dollar each.
     work = Workload(2**20 * 100, 199, 100)
 
@@ -69,13 +69,13 @@ def test_pubsub_is_paid_by_the_byte_once_published_and_once_delivered() -> None:
     assert dollars(work)["Pub/Sub"] == pytest.approx(1_177.734375)
 
 
-def test_a_small_message_is_paid_as_a_thousand_bytes() -> None:
+def test_pubsub_bills_a_small_message_as_a_thousand_bytes() -> None:
     assert cost.message_bytes(ROUND, Workload(1, 200, 1)) == 1000
     assert cost.message_bytes(ROUND, Workload(1, 900, 1)) == 1001
 
 
-def test_while_messages_come_one_by_one_each_is_paid_its_least_time() -> None:
-    # 1,000 messages a day are 30,000 a month, of 0.1 s each: 3,000 s. They need 1.5 ms of CPU each: far less.
+def test_sparse_messages_are_billed_the_minimum_time_each() -> None:
+    # 1,000 messages a day are 30,000 a month, of 0.1 s each: 3,000 s. Each needs only 1.5 ms of CPU.
     work = Workload(1_000, 200, 1, memory_gib=0.5, aggregate_memory_gib=2)
     parts = dollars(work)
 
@@ -86,46 +86,48 @@ def test_while_messages_come_one_by_one_each_is_paid_its_least_time() -> None:
     assert parts["functions: invocations"] == pytest.approx(30_030 / 1e6)
 
 
-def test_one_instance_is_never_paid_longer_than_a_month_lasts() -> None:
-    # 30 million messages of 0.1 s would be 3,000,000 s; a month has 2,592,000, and the CPU for 90,000 s is in them.
+def test_one_instance_is_billed_a_month_at_most() -> None:
+    # 30 million messages of 0.1 s would be 3,000,000 s; a month has 2,592,000 s, more than their CPU time of 90,000 s.
     assert cost.busy_seconds(ROUND, Workload(1e6, 200, 1), 30e6) == pytest.approx(2_592_000)
 
 
-def test_where_one_instance_isnt_enough_the_cpu_is_paid() -> None:
-    # 3,000 million messages of 1.5 ms are 4,500,000 s of CPU, at half load 9,000,000 s of instances.
+def test_several_instances_are_billed_by_cpu_time() -> None:
+    # 3,000 million messages of 1.5 ms are 4,500,000 s of CPU, and 9,000,000 s of instances at half load.
     assert cost.busy_seconds(ROUND, Workload(1e8, 200, 1), 3e9) == pytest.approx(9_000_000)
 
 
 @pytest.mark.parametrize(
     ("events_per_day", "size", "expected"),
     [
-        (86_400, 1000, 1),  # two a second at the busiest
-        (86_400 * 25, 100, 1),  # 50 a second is what a node is asked: 100 * 0.5
+        (86_400, 1000, 1),  # a peak load of two per second
+        (86_400 * 25, 100, 1),  # the target load of a node is 50 per second: 100 * 0.5
         (86_400 * 26, 100, 2),
-        (2**20 * 25 / 64, 2**11 - 24, 1),  # 2 KiB * 25 Mi: 50 GiB is what a node is asked to hold
+        (2**20 * 25 / 64, 2**11 - 24, 1),  # 2 KiB * 25 Mi: 50 GiB, the target size of a node
         (2**20 * 30 / 64, 2**11 - 24, 2),
     ],
 )
-def test_nodes_are_for_the_busiest_second_or_for_the_storage(events_per_day: float, size: int, expected: int) -> None:
+def test_nodes_follow_the_peak_load_or_the_storage(events_per_day: float, size: int, expected: int) -> None:
     work = Workload(events_per_day, size, 100)
 
     assert cost.nodes(ROUND, work) == expected
     assert dollars(work)["Bigtable: nodes"] == expected * 720
 
 
-def test_storage_is_of_all_events_that_are_kept() -> None:
-    # 2^20 events a day for 64 days, 1,000 bytes and 24 more: 64 GiB.
+def test_storage_includes_all_retained_events() -> None:
+    # 2^20 events a day for 64 days, 1,000 bytes plus 24 bytes of overhead: 64 GiB.
     assert dollars(Workload(2**20, 1000, 100))["Bigtable: storage"] == pytest.approx(128)
-    assert dollars(Workload(2**20, 1000, 100), cost.for_days(ROUND, 32))["Bigtable: storage"] == pytest.approx(64)
+    assert dollars(Workload(2**20, 1000, 100), cost.with_days_stored(ROUND, 32))["Bigtable: storage"] == pytest.approx(
+        64
+    )
 
 
-def test_a_line_is_logged_for_each_message_or_as_often_as_an_instance_may() -> None:
+def test_log_lines_are_bounded_by_messages_and_by_instances() -> None:
     # 10 lines an hour: 7,200 a month of 1 KiB.
     assert dollars(Workload(1e6, 200, 1))["Logging"] == pytest.approx(7_200 / 2**20 * 3)
     assert dollars(Workload(10, 200, 1))["Logging"] == pytest.approx(300 / 2**20 * 3)
 
 
-def test_what_is_free_is_taken_off_and_no_part_falls_below_nothing() -> None:
+def test_free_tiers_are_deducted_down_to_zero() -> None:
     prices = cost.load()
 
     parts = {part.name: part.dollars for part in cost.month(prices, Workload(1_000, 250, 100))}
@@ -135,7 +137,7 @@ def test_what_is_free_is_taken_off_and_no_part_falls_below_nothing() -> None:
     assert parts["Bigtable: nodes"] == pytest.approx(474.825)
 
 
-def test_packing_saves_most_where_events_are_small() -> None:
+def test_batching_saves_most_for_small_events() -> None:
     prices = cost.load()
     saved = [
         1
@@ -164,11 +166,11 @@ def test_every_price_has_a_source() -> None:
         (("[pubsub]", "[pubsub"), "prices.toml"),
     ],
 )
-def test_a_wrong_table_is_refused_with_its_key(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+def test_an_invalid_table_is_rejected_with_its_key(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(cost.PRICES.read_text().replace(*change))
 
-    with pytest.raises(SettingsError, match=r"mine\.toml") as refused:
+    with pytest.raises(SettingsError, match=r"mine\.toml") as raised:
         cost.load(file)
 
-    assert expected in str(refused.value)
+    assert expected in str(raised.value)

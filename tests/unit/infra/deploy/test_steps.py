@@ -1,4 +1,4 @@
-"""What is deployed fits what is declared: topics, subscriptions, accounts, roles, alerts."""
+"""The deployment matches the declared topics, subscriptions, accounts, roles and alerts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from infra.deploy import iam
 from infra.deploy.config import Alerts, All, Deployment, Function, load
-from infra.deploy.gcloud import Command, Do
-from infra.deploy.iam import ACCOUNTS, GRANTS
-from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, roles
-from infra.provision.pubsub import is_trigger
+from infra.deploy.gcloud import Action, Command
+from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
+from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, role_steps
+from infra.provision.pubsub import is_eventarc_subscription
 from infra.provision.resources import RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
 from shared.runtime.logs import LogEvent
@@ -22,11 +21,11 @@ COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
 
 
 def command(*words: str) -> Command:
-    [found] = [each for each in COMMANDS if each[1 : len(words) + 1] == words]
-    return found
+    [match] = [each for each in COMMANDS if each[1 : len(words) + 1] == words]
+    return match
 
 
-def test_ingest_is_deployed_for_its_trigger_alone() -> None:
+def test_ingest_is_deployed_for_its_trigger_only() -> None:
     flags = set(command("functions", "deploy", "ingest"))
 
     assert {
@@ -46,7 +45,7 @@ def test_ingest_is_deployed_for_its_trigger_alone() -> None:
     } <= flags
 
 
-def test_everything_that_a_file_of_ones_own_says_is_in_the_command(tmp_path: Path) -> None:
+def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(
         """
@@ -68,8 +67,8 @@ def test_everything_that_a_file_of_ones_own_says_is_in_the_command(tmp_path: Pat
         environment = { A = "1" }
         """
     )
-    mine = load(file)
-    steps = [step.command for step in deploy_steps(TARGET, mine)]
+    custom = load(file)
+    steps = [step.command for step in deploy_steps(TARGET, custom)]
 
     [flags] = [set(each) for each in steps if each[1:4] == ("functions", "deploy", "ingest")]
 
@@ -90,10 +89,10 @@ def test_everything_that_a_file_of_ones_own_says_is_in_the_command(tmp_path: Pat
         "--no-allow-unauthenticated",
     } <= flags
     assert "A=1" in next(flag for flag in flags if flag.startswith("--set-env-vars="))
-    shipped = load()  # no key was forgotten
-    assert [key for key in All.__struct_fields__ if getattr(mine.all, key) == getattr(shipped.all, key)] == []
+    defaults = load()  # every key has another value
+    assert [key for key in All.__struct_fields__ if getattr(custom.all, key) == getattr(defaults.all, key)] == []
     assert [
-        key for key in Function.__struct_fields__ if getattr(mine.ingest, key) == getattr(shipped.ingest, key)
+        key for key in Function.__struct_fields__ if getattr(custom.ingest, key) == getattr(defaults.ingest, key)
     ] == []
 
 
@@ -103,15 +102,15 @@ def test_aggregate_has_one_request_at_a_time() -> None:
     assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
 
 
-def test_a_day_is_given_up_before_its_request_is_ended() -> None:
-    """Cloud Run ends the request and not the work, which would go on beside the next day."""
+def test_the_day_deadline_is_shorter_than_the_request_timeout() -> None:
+    """Cloud Run ends only the request; its work would continue in parallel with the next day."""
     [variables] = [flag for flag in command("functions", "deploy", "aggregate") if flag.startswith("--set-env-vars=")]
 
     assert variables.endswith(",SLUICE_DAY_DEADLINE=513")
     assert load().aggregate.timeout > 513
 
 
-def test_the_subscription_of_ingest_becomes_what_is_declared() -> None:
+def test_the_subscription_of_ingest_is_updated_as_declared() -> None:
     flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
 
     assert {
@@ -131,19 +130,19 @@ def test_the_subscription_of_aggregate_has_no_dead_letters() -> None:
     assert "dead-letter" not in flags
 
 
-def test_roles_on_what_a_function_has_come_after_it() -> None:
+def test_roles_on_resources_of_a_function_are_granted_after_its_deployment() -> None:
     order = [" ".join(each) for each in COMMANDS]
     first = {
-        what: next(n for n, line in enumerate(order) if what in line) for what in ("functions deploy ingest", "run.inv")
+        text: next(n for n, line in enumerate(order) if text in line) for text in ("functions deploy ingest", "run.inv")
     }
 
     assert first["functions deploy ingest"] < first["run.inv"]
     assert sum("add-iam-policy-binding" in line for line in order) == len(GRANTS)
-    told = [step.why for step in roles(TARGET, "")]
-    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to put dead letters there" in told
+    titles = [step.title for step in role_steps(TARGET, "")]
+    assert "roles: roles/pubsub.publisher for Pub/Sub's service agent, to publish dead letters" in titles
 
 
-def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
+def test_every_role_is_granted_to_a_known_account_on_a_known_resource() -> None:
     ours = {account.name for account in ACCOUNTS}
     tables = {table.name for table in RESOURCES.tables}
 
@@ -151,11 +150,11 @@ def test_every_role_is_of_a_known_account_on_a_known_resource() -> None:
     assert {grant.resource for grant in GRANTS if grant.kind == "table"} == tables
     assert {grant.resource for grant in GRANTS if grant.kind == "topic"} <= set(RESOURCES.topics)
     assert {grant.role for grant in GRANTS if grant.kind == "table"} == {"roles/bigtable.user", "roles/bigtable.reader"}
-    # None that could do anything to anything.
+    # No role with broad permissions.
     assert not [grant for grant in GRANTS if re.search(r"owner|editor|admin$", grant.role)]
 
 
-def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
+def test_only_aggregate_may_publish_and_only_to_its_own_topic() -> None:
     publishing = [grant for grant in GRANTS if "pubsub" in grant.role and "@" not in grant.account]
 
     assert [(grant.account, grant.role, grant.kind, grant.resource) for grant in publishing] == [
@@ -163,8 +162,8 @@ def test_our_accounts_publish_nowhere_but_aggregate_to_its_own_topic() -> None:
     ]
 
 
-def test_what_is_declared_is_what_calls_the_functions() -> None:
-    """`sluice provision` makes the topics that the shipped file names."""
+def test_declared_topics_trigger_the_functions() -> None:
+    """`sluice provision` creates the topics of the default file."""
     functions = load().functions
 
     assert {name: each.topic for name, each in SUBSCRIPTIONS.items()} == {
@@ -172,28 +171,37 @@ def test_what_is_declared_is_what_calls_the_functions() -> None:
     }
 
 
-def test_the_docs_have_every_role() -> None:
+def test_the_docs_list_every_role() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    lines = ["| account | role | on | in order to |", "| --- | --- | --- | --- |"]
+    for grant in GRANTS:
+        on = {"": "the project", "${INGEST_SUBSCRIPTION}": "the subscription of `ingest`"}.get(
+            grant.resource, f"{grant.kind} `{grant.resource}`"
+        )
+        account = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else f"`{grant.account}`"
+        lines.append(f"| {account} | `{grant.role}` | {on} | {grant.purpose} |")
 
-    assert iam.table() in text
+    assert "\n".join(lines) in text
 
 
-def test_a_policy_that_is_there_keeps_what_was_tuned_by_hand() -> None:
-    """An update from the file would undo it, and drop channels that were added in the console."""
-    shipped = load()
-    told = Deployment(shipped.all, shipped.ingest, shipped.aggregate, Alerts(["projects/p/notificationChannels/7"]))
-    steps = list(deploy_steps(TARGET, told))
+def test_an_existing_policy_keeps_manual_changes() -> None:
+    """An update from the file would revert them, and remove channels that were added in the console."""
+    defaults = load()
+    custom = Deployment(
+        defaults.all, defaults.ingest, defaults.aggregate, Alerts(["projects/p/notificationChannels/7"])
+    )
+    steps = list(deploy_steps(TARGET, custom))
 
     updates = [step for step in steps if "update" in step.command and "policies" in step.command]
     assert len(updates) == len(policies())
-    assert all(isinstance(step, Do) and step.found == "POLICY" for step in updates)
+    assert all(isinstance(step, Action) and step.if_set == "POLICY" for step in updates)
     assert {step.command[-2:] for step in updates} == {
         ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
     }
     assert not [each for each in COMMANDS if "policies" in each and "update" in each]
 
 
-def test_five_alerts_are_found_again_by_their_label() -> None:
+def test_every_alert_has_its_label() -> None:
     assert set(policies()) == {
         "oldest-unacknowledged",
         "dead-letters",
@@ -206,24 +214,24 @@ def test_five_alerts_are_found_again_by_their_label() -> None:
         assert policy["userLabels"] == {"sluice": key}
         assert policy["displayName"].startswith("Sluice: ")
         assert len(policy["documentation"]["content"]) > 100
-        assert len(policy["conditions"]) == 1  # one in a language of queries may have no other beside it
+        assert len(policy["conditions"]) == 1  # a query condition can't be combined with others
 
 
-def test_alerts_watch_what_is_declared_and_made() -> None:
+def test_alerts_refer_to_declared_resources_and_metrics() -> None:
     text = "".join(path.read_text() for path in policies().values())
 
     assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(metrics())
-    [kept] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
-    assert f'subscription_id = \\"{kept}\\"' in text
+    [subscription] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
+    assert f'subscription_id = \\"{subscription}\\"' in text
     patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
     for function in SUBSCRIPTIONS:
         name = f"eventarc-us-central1-{function}-123456-sub-789"
-        assert is_trigger(name, function, "us-central1")
+        assert is_eventarc_subscription(name, function, "us-central1")
         assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
 
 
-def test_days_that_are_made_good_are_no_alert() -> None:
-    """All that a request may have missed, each as long as a day may take, and the longest pause between deliveries."""
+def test_catching_up_on_missed_days_fires_no_alert() -> None:
+    """The maximum time of all missed days, plus the maximum backoff of a redelivery."""
     [condition] = json.loads(policies()["day-keeps-failing"].read_text())["conditions"]
     function, subscription = load().aggregate, SUBSCRIPTIONS["aggregate"]
     busy = (MAX_MISSED_DAYS + 1) * function.timeout / function.max_instances
@@ -232,7 +240,7 @@ def test_days_that_are_made_good_are_no_alert() -> None:
     assert longest < condition["conditionThreshold"]["thresholdValue"] < subscription.retention.total_seconds()
 
 
-def test_metrics_match_events_and_fields_that_are_logged() -> None:
+def test_metrics_match_logged_events_and_fields() -> None:
     logged = {"ingest_summary": {"stored", "rejected"}, "day_aggregated": set(Summary.__struct_fields__)}
 
     for path in metrics().values():

@@ -1,4 +1,4 @@
-"""What destroying a project takes back before it deletes accounts, what it leaves, and that nothing is in its way."""
+"""Teardown revokes roles before it deletes accounts, and skips what doesn't exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.api_core import exceptions
 from msgspec import structs
 
 from infra.deploy.gcloud import perform
-from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT, given, made
+from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT, configured_accounts, configured_grants
 from infra.deploy.steps import Target
 from infra.deploy.teardown import teardown_steps
 from infra.provision import teardown
@@ -22,16 +22,16 @@ from infra.provision.teardown import remove_resources
 from shared.config import Settings
 
 TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("build"))
-PLACE = (TARGET.project, TARGET.instance, TARGET.region)
+SCOPE = (TARGET.project, TARGET.instance, TARGET.region)
 
 
-def done(target: Target, missing: str = "nothing") -> list[str]:
-    """The commands that change something, where all is there but look-ups with those words find nothing."""
+def performed(target: Target, missing: str = "nothing") -> list[str]:
+    """Return the commands of all actions, if lookups with the text `missing` return nothing."""
     changes: list[str] = []
 
-    def call(command: Sequence[str], wanted: bool) -> str:
+    def call(command: Sequence[str], capture: bool) -> str:
         line = " ".join(command)
-        if wanted:
+        if capture:
             return "" if missing in line else "it"
         changes.append(line)
         return ""
@@ -40,20 +40,20 @@ def done(target: Target, missing: str = "nothing") -> list[str]:
     return changes
 
 
-def test_every_role_on_what_stays_is_taken_back_before_its_account_goes() -> None:
-    changes = done(TARGET)
+def test_roles_on_remaining_resources_are_revoked_before_their_account_is_deleted() -> None:
+    changes = performed(TARGET)
 
     for account in ACCOUNTS:
         [deleted] = [n for n, line in enumerate(changes) if f"delete {account.name}@" in line]
         for grant in GRANTS:
             if grant.account == account.name and grant.kind in ("table", "project", "topic"):
-                [taken] = [n for n, line in enumerate(changes) if line == " ".join(grant.take_back(*PLACE))]
-                assert taken < deleted
+                [revoked] = [n for n, line in enumerate(changes) if line == " ".join(grant.revoke_command(*SCOPE))]
+                assert revoked < deleted
     assert PUBSUB_AGENT not in " ".join(changes)
 
 
 @pytest.mark.parametrize(
-    ("missing", "gone"),
+    ("missing", "skipped"),
     [
         ("services list", {"functions", "alpha", "logging", "bigtable", "pubsub", "projects", "iam"}),
         ("cloudfunctions", {"functions"}),
@@ -65,25 +65,27 @@ def test_every_role_on_what_stays_is_taken_back_before_its_account_goes() -> Non
         ("service-accounts list", {"bigtable", "pubsub", "projects", "iam"}),
     ],
 )
-def test_what_isnt_there_is_passed_over_and_the_rest_removed(missing: str, gone: set[str]) -> None:
-    everything = {line.split()[1] for line in done(TARGET)}
+def test_missing_resources_are_skipped(missing: str, skipped: set[str]) -> None:
+    everything = {line.split()[1] for line in performed(TARGET)}
 
-    assert {line.split()[1] for line in done(TARGET, missing)} == everything - gone
+    assert {line.split()[1] for line in performed(TARGET, missing)} == everything - skipped
 
 
-def test_an_account_of_others_stays_without_its_roles() -> None:
-    instead = {"sluice-ingest": "x@other.iam.gserviceaccount.com"}
+def test_an_external_account_only_loses_its_roles() -> None:
+    replacements = {"sluice-ingest": "x@other.iam.gserviceaccount.com"}
 
-    changes = done(structs.replace(TARGET, accounts=made(instead), grants=given(instead)))
+    changes = performed(
+        structs.replace(TARGET, accounts=configured_accounts(replacements), grants=configured_grants(replacements))
+    )
 
-    theirs = [line for line in changes if "x@other" in line]
-    assert len(theirs) == sum(grant.account == "sluice-ingest" for grant in GRANTS)
-    assert all("remove-iam-policy-binding" in line for line in theirs)
+    external = [line for line in changes if "x@other" in line]
+    assert len(external) == sum(grant.account == "sluice-ingest" for grant in GRANTS)
+    assert all("remove-iam-policy-binding" in line for line in external)
 
 
 @pytest.mark.parametrize("disabled", ["jobs", "topics", "tables"])
-def test_an_api_that_isnt_enabled_doesnt_stop_the_rest(monkeypatch: pytest.MonkeyPatch, disabled: str) -> None:
-    def opening(kind: str, *clients: str) -> Any:
+def test_a_disabled_api_is_skipped(monkeypatch: pytest.MonkeyPatch, disabled: str) -> None:
+    def connection(kind: str, *clients: str) -> Any:
         def delete(**_: object) -> None:
             if kind == disabled:
                 raise exceptions.PermissionDenied("The API has not been used in project 42 before or it is disabled.")
@@ -98,14 +100,14 @@ def test_an_api_that_isnt_enabled_doesnt_stop_the_rest(monkeypatch: pytest.Monke
 
         return connect
 
-    monkeypatch.setattr(teardown, "open_schedule", opening("jobs", "client"))
-    monkeypatch.setattr(teardown, "open_pubsub", opening("topics", "subscriber", "publisher"))
-    monkeypatch.setattr(teardown, "open_bigtable", opening("tables", "admin"))
+    monkeypatch.setattr(teardown, "open_schedule", connection("jobs", "client"))
+    monkeypatch.setattr(teardown, "open_pubsub", connection("topics", "subscriber", "publisher"))
+    monkeypatch.setattr(teardown, "open_bigtable", connection("tables", "admin"))
 
     lines = remove_resources(Settings("my-project", "my-instance"), tables=True)
 
-    [passed] = [line for line in lines if line.startswith("passed over")]
-    assert "isn't enabled in my-project. Try:\n  gcloud services enable" in passed
+    [skipped] = [line for line in lines if line.startswith("skipped")]
+    assert "isn't enabled in my-project. Try:\n  gcloud services enable" in skipped
     others = {
         "jobs": {job.name for job in RESOURCES.jobs},
         "topics": {*RESOURCES.topics, *(each.name for each in RESOURCES.subscriptions)},

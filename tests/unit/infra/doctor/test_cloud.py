@@ -1,4 +1,4 @@
-"""What the doctor says of a project, with a gcloud that answers as it would for one that is whole, or broken."""
+"""Results of the doctor for a complete and for an incomplete project, with a fake gcloud."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ TARGET = Target("my-project", "my-instance", "us-central1", "music.toml", Path("
 
 
 class Project:
-    """A project as gcloud describes it; `spoilt` says what part of a command is answered otherwise."""
+    """A fake gcloud for a complete project; `overrides` maps a part of a command to another output or an error."""
 
     def __init__(self) -> None:
-        self.spoilt: dict[str, str | Exception] = {}
-        self.asked: list[tuple[str, ...]] = []
+        self.overrides: dict[str, str | Exception] = {}
+        self.commands: list[tuple[str, ...]] = []
 
     def __call__(self, command: Sequence[str]) -> str:
-        self.asked.append(tuple(command))
+        self.commands.append(tuple(command))
         line = shlex.join(command)
-        for part, answer in self.spoilt.items():
+        for part, output in self.overrides.items():
             if part in line:
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-        return self._answer(command[1:], line)
+                if isinstance(output, Exception):
+                    raise output
+                return output
+        return self._default_output(command[1:], line)
 
-    def _answer(self, words: Sequence[str], line: str) -> str:
+    def _default_output(self, words: Sequence[str], line: str) -> str:
         if "get-iam-policy" in words:
-            # Which policy, doesn't matter: all roles of all accounts are in each.
+            # Every policy contains all roles of all accounts.
             bindings = [
                 {"role": grant.role, "members": [grant.member("my-project").replace("${NUMBER}", "123")]}
                 for grant in GRANTS
@@ -70,21 +70,21 @@ def project() -> Project:
     return Project()
 
 
-def bad(project: Project) -> list[str]:
-    return [f"{finding.what}: {finding.text}" for finding in examine(TARGET, project) if not finding.ok]
+def problems(project: Project) -> list[str]:
+    return [f"{result.what}: {result.text}" for result in examine(TARGET, project) if not result.ok]
 
 
-def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
-    findings = list(examine(TARGET, project))
+def test_a_complete_project_has_no_problems(project: Project) -> None:
+    results = list(examine(TARGET, project))
 
-    assert [finding for finding in findings if not finding.ok] == []
-    looked_at = {finding.what for finding in findings}
-    assert {"APIs", "accounts", "metrics", "roles on project"} <= looked_at
-    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= looked_at
+    assert [result for result in results if not result.ok] == []
+    checked = {result.what for result in results}
+    assert {"APIs", "accounts", "metrics", "roles on project"} <= checked
+    assert {"function ingest", "subscription of ingest", "alert dead-letters", "roles on table state"} <= checked
 
 
 @pytest.mark.parametrize(
-    ("part", "answer", "expected"),
+    ("part", "output", "expected"),
     [
         (
             "services list",
@@ -108,13 +108,14 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
         (
             "run services get-iam-policy ingest",
             "{}",
-            "roles on service ingest: roles/run.invoker is missing, to call it; `gcloud run services add-iam-policy",
+            "roles on service ingest: roles/run.invoker is missing, to call the function; "
+            "`gcloud run services add-iam-policy",
         ),
         (
             "get-iam-policy aggregate-requests",
             "{}",
-            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to ask for each of several days by "
-            "itself; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
+            "roles on topic aggregate-requests: roles/pubsub.publisher is missing, to request each of several days "
+            "separately; `gcloud pubsub topics add-iam-policy-binding aggregate-requests "
             "--member=serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com",
         ),
         (
@@ -136,38 +137,40 @@ def test_of_a_whole_project_nothing_is_missing(project: Project) -> None:
         ("projects get-iam-policy", PermanentError("ERROR: denied"), "roles on project: ERROR: denied"),
     ],
 )
-def test_what_is_missing_comes_with_what_mends_it(
-    project: Project, part: str, answer: str | Exception, expected: str
+def test_a_problem_comes_with_the_command_that_fixes_it(
+    project: Project, part: str, output: str | Exception, expected: str
 ) -> None:
-    project.spoilt[part] = answer
+    project.overrides[part] = output
 
-    found = bad(project)
+    lines = problems(project)
 
-    assert [line for line in found if expected in line], found
+    assert [line for line in lines if expected in line], lines
 
 
 @pytest.mark.parametrize(
-    ("part", "answer", "expected"),
+    ("part", "output", "expected"),
     [
-        ("auth list", "", "credentials: gcloud knows nobody; `gcloud auth login"),
+        ("auth list", "", "credentials: gcloud has no active account; `gcloud auth login"),
         ("auth list", PermanentError("ERROR: expired"), "credentials: ERROR: expired; `gcloud auth login"),
         ("auth list", MissingProgramError("the Google Cloud CLI isn't installed"), "gcloud: the Google Cloud CLI"),
         ("projects describe", PermanentError("ERROR: denied"), "project: ERROR: denied; `gcloud projects list`"),
         ("projects describe", "", "project: found none; `gcloud projects list`"),
     ],
 )
-def test_without_credentials_or_a_project_it_looks_no_further(
-    project: Project, part: str, answer: str | Exception, expected: str
+def test_checks_stop_without_credentials_or_a_project(
+    project: Project, part: str, output: str | Exception, expected: str
 ) -> None:
-    project.spoilt[part] = answer
+    project.overrides[part] = output
 
-    [found] = bad(project)
+    [line] = problems(project)
 
-    assert found.startswith(expected)
-    assert len(project.asked) <= 2
+    assert line.startswith(expected)
+    assert len(project.commands) <= 2
 
 
-def test_what_googles_clients_see_is_told_too(project: Project) -> None:
-    seen: Callable[[], list[CheckResult]] = lambda: [CheckResult("table events", ok=False, text="no permission")]  # noqa: E731
+def test_results_of_googles_clients_are_included(project: Project) -> None:
+    clients: Callable[[], list[CheckResult]] = lambda: [CheckResult("table events", ok=False, text="no permission")]  # noqa: E731
 
-    assert CheckResult("table events", ok=False, text="no permission") in list(examine(TARGET, project, clients=seen))
+    assert CheckResult("table events", ok=False, text="no permission") in list(
+        examine(TARGET, project, clients=clients)
+    )

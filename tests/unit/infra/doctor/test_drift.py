@@ -1,4 +1,4 @@
-"""What the doctor says of what isn't as declared: each difference once, with the command that mends it."""
+"""The doctor reports each difference from the declaration once, with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError
 
 from infra.doctor import drift
 from infra.doctor.local import CheckResult, readable_tables
-from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table
+from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Job, Subscription, Table
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
@@ -31,17 +31,17 @@ class Credentials:
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Change] | SluiceError]:
-    """What the comparison finds, with credentials that hold and tables that can all be read."""
-    found: dict[str, list[Change] | SluiceError] = {}
-    monkeypatch.setattr(drift, "compare", lambda settings, resources: found.items())
+    """The outcomes of the comparison; the credentials are valid and all tables are readable."""
+    outcomes: dict[str, list[Change] | SluiceError] = {}
+    monkeypatch.setattr(drift, "compare", lambda settings, resources: outcomes.items())
     monkeypatch.setattr("google.auth.default", lambda scopes: (Credentials(), "p"))
     tables = [CheckResult(f"table {table.name}", ok=True, text="can be read") for table in RESOURCES.tables]
     monkeypatch.setattr(drift, "readable_tables", lambda settings: tables)
-    return found
+    return outcomes
 
 
 def changed(kind: str, **different: Any) -> list[Change]:
-    """The changes of what is declared of a kind, found with something else."""
+    """Return the changes of a declared resource that exists with other values."""
     subscription = Subscription("events-dead-letter-keep", topic="events-dead-letter", retention=timedelta(days=31))
     table = Table("rejected", {"r": GcRule(age=timedelta(days=30))})
     job = Job("aggregate-daily", topic="aggregate-requests", schedule="0 1 * * *", data=b"{}")
@@ -51,15 +51,15 @@ def changed(kind: str, **different: Any) -> list[Change]:
         case "table":
             return plan_table(table, different["families"])
         case _:
-            return plan_job(job, FoundJob(job, **different))
+            return plan_job(job, ExistingJob(job, **different))
 
 
 def _fields(thing: Any) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
 
 
-def bad(settings: Settings = SETTINGS) -> list[str]:
-    return [f"{finding.what}: {finding.text}" for finding in drift.examine(settings) if not finding.ok]
+def problems(settings: Settings = SETTINGS) -> list[str]:
+    return [f"{result.what}: {result.text}" for result in drift.examine(settings) if not result.ok]
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def bad(settings: Settings = SETTINGS) -> list[str]:
         ),
         (
             lambda: changed("subscription", filter="attributes.a"),
-            "subscription events-dead-letter-keep: filter: attributes.a → none; `sluice provision --force`, and it has "
-            "to be made anew, and what it holds unacknowledged is lost",
+            "subscription events-dead-letter-keep: filter: attributes.a → none; `sluice provision --force`, and it "
+            "must be recreated, and its unacknowledged messages are lost",
         ),
         (
             lambda: changed("table", families={"r": GcRule(age=timedelta(days=3))}),
@@ -84,32 +84,32 @@ def bad(settings: Settings = SETTINGS) -> list[str]:
         ),
         (
             lambda: changed("table", families={"r": GcRule()}),
-            "family r of table rejected: keeps everything → 30 days; `sluice provision --force`, and cells that are "
-            "kept now are deleted",
+            "family r of table rejected: keeps everything → 30 days; `sluice provision --force`, and existing "
+            "cells are deleted",
         ),
         (lambda: changed("table", families=None), "table rejected: missing; `sluice provision`"),
         (lambda: changed("job", state="PAUSED"), "job aggregate-daily: state: paused → enabled; `sluice provision`"),
     ],
 )
-def test_each_difference_comes_with_the_command_that_mends_it(
+def test_each_difference_comes_with_the_command_that_fixes_it(
     compared: dict[str, Any], changes: Callable[[], list[Change]], expected: str
 ) -> None:
     compared["it"] = changes()
 
-    assert bad() == [expected]
+    assert problems() == [expected]
 
 
-def test_a_service_that_cant_be_looked_at_doesnt_hide_the_others(compared: dict[str, Any]) -> None:
+def test_other_services_are_checked_after_an_error(compared: dict[str, Any]) -> None:
     compared["tables"] = SettingsError("table events: bigtableadmin.googleapis.com isn't enabled. Try:\n  gcloud ...")
     compared["schedule"] = changed("job", state="PAUSED")
 
-    assert [line.split(":")[0] for line in bad()] == ["tables", "job aggregate-daily"]
+    assert [line.split(":")[0] for line in problems()] == ["tables", "job aggregate-daily"]
 
 
-def test_a_table_that_is_missing_isnt_told_of_twice(compared: dict[str, Any]) -> None:
+def test_a_missing_table_is_reported_once(compared: dict[str, Any]) -> None:
     compared["tables"] = changed("table", families=None)
 
-    assert [finding.what for finding in drift.examine(SETTINGS)] == [
+    assert [result.what for result in drift.examine(SETTINGS)] == [
         "application-default credentials",
         "table rejected",
         "table events",
@@ -119,7 +119,7 @@ def test_a_table_that_is_missing_isnt_told_of_twice(compared: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("found", "text"),
+    ("error", "text"),
     [
         (
             DefaultCredentialsError("Your default credentials were not found."),
@@ -128,13 +128,13 @@ def test_a_table_that_is_missing_isnt_told_of_twice(compared: dict[str, Any]) ->
         (RefreshError("Reauthentication is needed.", {"error": "invalid_grant"}), "Reauthentication is needed."),
     ],
 )
-def test_without_credentials_nothing_else_is_looked_at(
-    compared: dict[str, Any], monkeypatch: pytest.MonkeyPatch, found: Exception, text: str
+def test_checks_stop_without_valid_credentials(
+    compared: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
 ) -> None:
     def default(scopes: list[str]) -> tuple[Credentials, str]:
-        if isinstance(found, DefaultCredentialsError):
-            raise found
-        return Credentials(found), "p"
+        if isinstance(error, DefaultCredentialsError):
+            raise error
+        return Credentials(error), "p"
 
     monkeypatch.setattr("google.auth.default", default)
 
@@ -143,14 +143,14 @@ def test_without_credentials_nothing_else_is_looked_at(
     ]
 
 
-def test_tables_that_cant_be_read_without_credentials_name_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, and not `sluice provision`, which couldn't do anything without them either."""
+def test_reading_tables_without_credentials_names_the_login_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, and not `sluice provision`, which needs credentials as well."""
 
     def default(*_: object, **__: object) -> None:
         raise DefaultCredentialsError("none found")
 
     monkeypatch.setattr("google.auth.default", default)
 
-    [finding] = readable_tables(SETTINGS)
+    [result] = readable_tables(SETTINGS)
 
-    assert finding == CheckResult("tables", ok=False, text=f"credentials of Google Cloud: none found; `{LOGIN}`")
+    assert result == CheckResult("tables", ok=False, text=f"credentials of Google Cloud: none found; `{LOGIN}`")

@@ -12,8 +12,8 @@ import pytest
 from pytest_mock import MockerFixture
 from rich.console import Console
 
-from infra.cli import local
-from infra.cli.local import show_figures
+from infra.cli import live_stats
+from infra.cli.live_stats import show_live_stats
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts, StackCountsReader
 
@@ -108,9 +108,9 @@ def test_a_stack_is_found_by_the_address_of_its_bigtable(tmp_path: Path, mocker:
 
 
 def test_in_a_pipe_changes_are_lines_at_intervals(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:
-    clock = mocker.patch.object(local.time, "monotonic", return_value=100.0)
+    clock = mocker.patch.object(live_stats.time, "monotonic", return_value=100.0)
     counts = StackCounts()
-    with show_figures(Console(force_terminal=False)) as show:
+    with show_live_stats(Console(force_terminal=False)) as show:
         show(counts)
         assert capsys.readouterr().out == ""
         counts.days = 1
@@ -126,7 +126,7 @@ def test_in_a_pipe_changes_are_lines_at_intervals(mocker: MockerFixture, capsys:
 
 def test_on_a_terminal_the_counts_are_drawn_in_place(capsys: pytest.CaptureFixture[str]) -> None:
     shown: Callable[[StackCounts], None]
-    with show_figures(Console(force_terminal=True, width=40)) as shown:
+    with show_live_stats(Console(force_terminal=True, width=40)) as shown:
         shown(StackCounts(days=7))
 
     assert "days computed: 7" in capsys.readouterr().out

@@ -316,7 +316,16 @@ def test_a_missing_temporary_folder_is_an_error(monkeypatch: pytest.MonkeyPatch)
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("module", ["infra.cli.main", "infra.local.end_to_end", "tests.conftest"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "infra.cli.main",
+        "infra.local.end_to_end",
+        "infra.local.relay",
+        "infra.emulators.scheduler.__main__",
+        "tests.conftest",
+    ],
+)
 def test_grpc_fork_support_is_off_before_grpc_is_imported(module: str) -> None:
     code = f"""
         import {module}

@@ -1,4 +1,4 @@
-"""Errors of Google's services name the resource, what is missing, and the command that mends it."""
+"""Errors of Google's services name the resource, the problem, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from infra.provision.google_api import BIGTABLE, PUBSUB, SCHEDULER, Api, Caller, explained
+from infra.provision.google_api import BIGTABLE, PUBSUB, SCHEDULER, Api, Caller, translated_error
 from shared.config import Settings
 from shared.errors import SettingsError, StoreUnavailableError
 
@@ -21,7 +21,7 @@ SETTINGS = Settings("my-project", "my-instance")
 
 
 class Failed(grpc.RpcError, grpc.Call):  # type: ignore[misc]
-    """An error as gRPC raises it, with the details that Google puts into the trailing metadata."""
+    """A gRPC error with Google's details in the trailing metadata."""
 
     def __init__(self, code: grpc.StatusCode, message: str, reason: str, **metadata: str) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ MEMBER = '--member="user:$(gcloud config get-value account)"'
         ),
     ],
 )
-def test_errors_as_grpc_brings_them(api: Api, error: Failed, problem: str, command: str) -> None:
-    ours = explained(exceptions.from_grpc_error(error), "topic events", SETTINGS, api)
+def test_grpc_errors_with_details_name_the_command(api: Api, error: Failed, problem: str, command: str) -> None:
+    translated = translated_error(exceptions.from_grpc_error(error), "topic events", SETTINGS, api)
 
-    assert isinstance(ours, SettingsError)
-    assert str(ours) == f"topic events: {problem}. Try:\n  {command}"
+    assert isinstance(translated, SettingsError)
+    assert str(translated) == f"topic events: {problem}. Try:\n  {command}"
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_errors_as_grpc_brings_them(api: Api, error: Failed, problem: str, comma
         ),
     ],
 )
-def test_errors_without_details(api: Api, error: Exception, problem: str, command: str) -> None:
-    ours = explained(error, "it", SETTINGS, api)
+def test_errors_without_details_name_the_command(api: Api, error: Exception, problem: str, command: str) -> None:
+    translated = translated_error(error, "it", SETTINGS, api)
 
-    assert isinstance(ours, SettingsError)
-    assert str(ours) == f"it: {problem}. Try:\n  {command}"
+    assert isinstance(translated, SettingsError)
+    assert str(translated) == f"it: {problem}. Try:\n  {command}"
 
 
 @pytest.mark.parametrize(
@@ -177,17 +177,17 @@ def test_errors_without_details(api: Api, error: Exception, problem: str, comman
         exceptions.RetryError("timeout of 60 s", cause=exceptions.ServiceUnavailable("failed to connect")),
     ],
 )
-def test_a_service_that_doesnt_answer(error: Exception) -> None:
-    ours = explained(error, "topic events", SETTINGS, PUBSUB)
+def test_an_unavailable_service_is_reported(error: Exception) -> None:
+    translated = translated_error(error, "topic events", SETTINGS, PUBSUB)
 
-    assert isinstance(ours, StoreUnavailableError)
-    assert str(ours) == "topic events: the service doesn't answer: failed to connect"
+    assert isinstance(translated, StoreUnavailableError)
+    assert str(translated) == "topic events: the service doesn't answer: failed to connect"
 
 
-def test_other_refusals_are_told_as_they_are() -> None:
-    ours = explained(exceptions.InvalidArgument("out of bounds"), "subscription s", SETTINGS, PUBSUB)
+def test_other_errors_keep_their_text() -> None:
+    translated = translated_error(exceptions.InvalidArgument("out of bounds"), "subscription s", SETTINGS, PUBSUB)
 
-    assert str(ours) == "subscription s: refused: out of bounds"
+    assert str(translated) == "subscription s: refused: out of bounds"
 
 
 def _raising(error: Exception) -> Callable[..., None]:
@@ -206,18 +206,18 @@ def _raising(error: Exception) -> Callable[..., None]:
         'table "projects/project/instances/instance/tables/events" not found',
     ],
 )
-def test_what_doesnt_exist_is_nothing(message: str) -> None:
+def test_a_missing_resource_is_none(message: str) -> None:
     assert Caller(SETTINGS, BIGTABLE).find("it", _raising(exceptions.NotFound(message))) is None
 
 
-def test_a_missing_instance_isnt_a_missing_table() -> None:
+def test_a_missing_instance_is_an_error() -> None:
     error = exceptions.NotFound("Instance projects/my-project/instances/my-instance not found.")
     with pytest.raises(SettingsError, match="table events: there is no Bigtable instance my-instance"):
         Caller(SETTINGS, BIGTABLE).find("table events", _raising(error))
 
 
-def test_what_exists_isnt_made() -> None:
+def test_create_returns_whether_the_resource_is_new() -> None:
     caller = Caller(SETTINGS, PUBSUB)
 
-    assert caller.make("topic events", _raising(exceptions.AlreadyExists("exists"))) is False
-    assert caller.make("topic events", lambda **_: None) is True
+    assert caller.create("topic events", _raising(exceptions.AlreadyExists("exists"))) is False
+    assert caller.create("topic events", lambda **_: None) is True

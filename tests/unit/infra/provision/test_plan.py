@@ -1,4 +1,4 @@
-"""What is wanted and what is found give the changes, and say which of them lose something."""
+"""Changes between declared and existing resources, and the data they lose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.provision.plan import Change, FoundJob, plan_job, plan_subscription, plan_table, plan_topics
+from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table, plan_topics
 from infra.provision.resources import GcRule, Job, Subscription, Table
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
@@ -20,18 +20,18 @@ def lines(changes: list[Change]) -> list[str]:
     return [change.line() for change in changes]
 
 
-def test_topics_that_are_missing_are_made() -> None:
+def test_missing_topics_are_created() -> None:
     assert lines(plan_topics(("a", "b", "c"), {"b", "other"})) == ["+ topic a", "+ topic c"]
 
 
-def test_what_is_as_wanted_needs_nothing() -> None:
+def test_resources_as_declared_need_no_change() -> None:
     assert plan_topics(("a",), {"a"}) == []
     assert plan_subscription(SUBSCRIPTION, SUBSCRIPTION) == []
     assert plan_table(TABLE, dict(TABLE.families)) == []
-    assert plan_job(JOB, FoundJob(JOB)) == []
+    assert plan_job(JOB, ExistingJob(JOB)) == []
 
 
-def test_what_is_missing_is_made() -> None:
+def test_missing_resources_are_created() -> None:
     assert lines(plan_subscription(SUBSCRIPTION, None)) == ["+ subscription s: of topic t"]
     assert lines(plan_table(TABLE, None)) == ["+ table events: with families e, f"]
     assert lines(plan_table(replace(TABLE, splits=[b"1", b"2"]), None)) == [
@@ -57,43 +57,45 @@ def test_what_is_missing_is_made() -> None:
         ({"push_endpoint": "http://a"}, ("push_endpoint",), "~ subscription s: push endpoint: http://a → none"),
     ],
 )
-def test_differences_of_a_subscription(altered: dict[str, Any], keys: tuple[str, ...], line: str) -> None:
+def test_differences_of_a_subscription_become_a_change(
+    altered: dict[str, Any], keys: tuple[str, ...], line: str
+) -> None:
     [change] = plan_subscription(SUBSCRIPTION, replace(SUBSCRIPTION, **altered))
 
     assert (change.keys, change.loses, change.line()) == (keys, "", line)
 
 
-def test_attempts_without_dead_letters_mean_nothing() -> None:
+def test_attempts_are_ignored_without_a_dead_letter_topic() -> None:
     wanted = replace(SUBSCRIPTION, dead_letter=None)
 
     assert plan_subscription(wanted, replace(wanted, attempts=0)) == []
 
 
 @pytest.mark.parametrize("altered", [{"topic": "_deleted-topic_"}, {"topic": "x"}, {"filter": "a"}, {"ordered": True}])
-def test_what_is_fixed_needs_another_subscription_which_is_refused(altered: dict[str, Any]) -> None:
+def test_a_fixed_attribute_needs_a_recreation_which_is_refused(altered: dict[str, Any]) -> None:
     found = replace(SUBSCRIPTION, ack_deadline=timedelta(seconds=10), **altered)
     [change] = plan_subscription(SUBSCRIPTION, found)
 
     assert change.action == "replace"
     assert change.line().startswith("! subscription s: ")
     assert change.line().endswith(
-        "; refused without --force: it has to be made anew, and what it holds unacknowledged is lost"
+        "; refused without --force: it must be recreated, and its unacknowledged messages are lost"
     )
     assert change.line(force=True).startswith("± subscription s: ")
     assert "refused" not in change.line(force=True)
 
 
-def test_a_shorter_retention_is_refused_apart_from_the_rest() -> None:
+def test_a_shorter_retention_is_refused_separately() -> None:
     found = replace(SUBSCRIPTION, retention=timedelta(days=31), attempts=5)
 
     assert lines(plan_subscription(SUBSCRIPTION, found)) == [
         "~ subscription s: delivery attempts: 5 → 100",
         "! subscription s: retention: 31 days → 7 days; refused without --force: "
-        "messages that wait for longer than that are lost",
+        "older unacknowledged messages are lost",
     ]
 
 
-def test_families() -> None:
+def test_missing_families_are_created_and_undeclared_ones_refused() -> None:
     found = {"e": GcRule(versions=1), "x": GcRule()}
 
     assert lines(plan_table(TABLE, found)) == [
@@ -119,7 +121,7 @@ def test_families() -> None:
         (GcRule(other="union { ... }"), GcRule(), False),
     ],
 )
-def test_a_rule_that_deletes_what_is_kept_is_refused(found: GcRule, wanted: GcRule, loses: bool) -> None:
+def test_a_gc_rule_that_deletes_more_is_refused(found: GcRule, wanted: GcRule, loses: bool) -> None:
     [change] = plan_table(Table("t", {"a": wanted}), {"a": found})
 
     assert change.action == "change"
@@ -138,16 +140,16 @@ def test_a_rule_that_deletes_what_is_kept_is_refused(found: GcRule, wanted: GcRu
         ({"attributes": {"b": "2", "a": "1"}}, "attributes: a=1, b=2 → none"),
     ],
 )
-def test_differences_of_a_job(altered: dict[str, Any], line: str) -> None:
-    [change] = plan_job(JOB, FoundJob(replace(JOB, **altered)))
+def test_differences_of_a_job_become_a_change(altered: dict[str, Any], line: str) -> None:
+    [change] = plan_job(JOB, ExistingJob(replace(JOB, **altered)))
 
     assert change.keys == tuple(altered)
     assert change.line() == f"~ job daily: {line}"
 
 
 @pytest.mark.parametrize(("state", "key"), [("PAUSED", "paused"), ("DISABLED", "state"), ("UPDATE_FAILED", "state")])
-def test_a_job_that_doesnt_run_is_set_going(state: str, key: str) -> None:
-    [change] = plan_job(JOB, FoundJob(replace(JOB, retries=1), state))
+def test_a_job_that_is_not_enabled_is_enabled(state: str, key: str) -> None:
+    [change] = plan_job(JOB, ExistingJob(replace(JOB, retries=1), state))
 
     assert change.keys == ("retries", key)
     assert change.line() == f"~ job daily: retries: 1 → 5, state: {state.lower()} → enabled"

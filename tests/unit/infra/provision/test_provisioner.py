@@ -1,4 +1,4 @@
-"""What is asked of Pub/Sub and Bigtable fits together and stays within what they allow."""
+"""The declared resources are consistent and within the limits of Pub/Sub and Bigtable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from google.cloud.bigtable_admin_v2.types import GcRule
 
 from infra.deploy.iam import ACCOUNTS, GRANTS
 from infra.provision.bigtable import table_message
-from infra.provision.pubsub import PubSub, is_trigger
+from infra.provision.pubsub import PubSub, is_eventarc_subscription
 from infra.provision.resources import LOCAL, RESOURCES, Subscription
 from infra.provision.scheduler_client import job_message
 from shared.config import Settings
@@ -20,7 +20,7 @@ TABLES = {each.name: each for each in RESOURCES.tables}
 
 
 def test_every_topic_has_a_subscription_and_every_name_is_declared() -> None:
-    """A topic without a subscription loses what is published to it."""
+    """A topic without a subscription drops its messages."""
     assert {each.topic for each in RESOURCES.subscriptions} == set(RESOURCES.topics)
     assert {each.dead_letter for each in RESOURCES.subscriptions if each.dead_letter} <= set(RESOURCES.topics)
 
@@ -34,8 +34,8 @@ def test_subscriptions_stay_within_the_limits_of_pubsub(wanted: Subscription) ->
     assert 5 <= wanted.attempts <= 100
 
 
-def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
-    message = PUBSUB.message(SUBSCRIPTIONS["events-ingest"])
+def test_ingest_has_a_dead_letter_topic() -> None:
+    message = PUBSUB.subscription_message(SUBSCRIPTIONS["events-ingest"])
 
     assert message.name == "projects/p/subscriptions/events-ingest"
     assert message.dead_letter_policy.dead_letter_topic == "projects/p/topics/events-dead-letter"
@@ -43,7 +43,7 @@ def test_what_cant_be_delivered_goes_to_the_dead_letters() -> None:
     assert (message.ack_deadline_seconds, message.retry_policy.minimum_backoff) == (600, timedelta(seconds=10))
 
 
-def test_an_outage_of_hours_dead_letters_nothing() -> None:
+def test_an_outage_of_15_hours_creates_no_dead_letters() -> None:
     wanted = SUBSCRIPTIONS["events-ingest"]
     pauses = [
         min(wanted.minimum_backoff * 2 ** min(number, 9), wanted.maximum_backoff)
@@ -55,7 +55,7 @@ def test_an_outage_of_hours_dead_letters_nothing() -> None:
 
 
 def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires() -> None:
-    message = PUBSUB.message(SUBSCRIPTIONS["events-dead-letter-keep"])
+    message = PUBSUB.subscription_message(SUBSCRIPTIONS["events-dead-letter-keep"])
 
     assert message.message_retention_duration == timedelta(days=31)
     assert "expiration_policy" in message
@@ -63,9 +63,9 @@ def test_dead_letters_are_kept_for_31_days_by_a_subscription_that_never_expires(
     assert "dead_letter_policy" not in message
 
 
-def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
+def test_the_local_stack_redelivers_sooner() -> None:
     by_name = {each.name: each for each in LOCAL.subscriptions}
-    message = PUBSUB.message(by_name["aggregate-run"])
+    message = PUBSUB.subscription_message(by_name["aggregate-run"])
 
     assert message.retry_policy.minimum_backoff == timedelta(seconds=1)
     assert message.retry_policy.maximum_backoff == timedelta(seconds=60)
@@ -74,44 +74,44 @@ def test_on_a_laptop_the_second_delivery_comes_sooner() -> None:
 
 
 @pytest.mark.parametrize("wanted", RESOURCES.subscriptions, ids=lambda each: each.name)
-def test_no_subscription_ends_because_nothing_came_for_a_month(wanted: Subscription) -> None:
-    message = PUBSUB.message(wanted)
+def test_no_subscription_expires(wanted: Subscription) -> None:
+    message = PUBSUB.subscription_message(wanted)
 
     assert "expiration_policy" in message
     assert "ttl" not in message.expiration_policy
 
 
 @pytest.mark.parametrize("name", ["events", "rejected"])
-def test_a_days_writes_spread_over_64_tablets_from_the_start(name: str) -> None:
+def test_tables_are_split_into_64_tablets(name: str) -> None:
     keys = [split.key for split in table_message("i", TABLES[name]).initial_splits]
 
-    # 63 keys make 64 tablets: what is below the first key is the range of 00.
+    # 63 keys make 64 tablets; the range below the first key is that of 00.
     assert keys == [b"%02x#" % shard for shard in range(1, 64)]
 
 
-def test_only_rejected_rows_are_collected_by_age() -> None:
-    """Cell time is event time: by age, a backfill of old events would vanish."""
+def test_only_rejected_has_a_gc_rule_by_age() -> None:
+    """Cell time is event time, so a GC rule by age would delete a backfill of old events."""
     rules = {
         (table.name, family): column.gc_rule
         for table in RESOURCES.tables
         for family, column in table_message("i", table).table.column_families.items()
     }
 
-    assert {place for place, rule in rules.items() if "max_age" in rule} == {("rejected", "r")}
+    assert {family for family, rule in rules.items() if "max_age" in rule} == {("rejected", "r")}
     assert rules["rejected", "r"].max_age == timedelta(days=30)
-    one_version = {place for place, rule in rules.items() if "max_num_versions" in rule}
+    one_version = {family for family, rule in rules.items() if "max_num_versions" in rule}
     assert one_version == {("events", "e"), ("events", "f"), ("state", "s")}
-    # Versions are kept on purpose until a run has swept them.
+    # A run deletes the versions of other runs itself.
     assert rules["aggregates", "a"] == GcRule()
 
 
-def test_the_job_asks_for_what_is_due_every_night() -> None:
+def test_the_job_requests_all_due_days_every_night() -> None:
     [job] = RESOURCES.jobs
     message = job_message(Settings("p", "i", region="europe-west1"), job)
 
     assert message.name == "projects/p/locations/europe-west1/jobs/aggregate-daily"
     assert message.pubsub_target.topic_name == "projects/p/topics/aggregate-requests"
-    # Pub/Sub refuses a message with neither data nor attributes.
+    # Pub/Sub rejects a message with neither data nor attributes.
     assert message.pubsub_target.data == b"{}"
     assert (message.schedule, message.time_zone) == ("0 1 * * *", "Etc/UTC")
     # https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#RetryConfig
@@ -119,14 +119,14 @@ def test_the_job_asks_for_what_is_due_every_night() -> None:
     assert message.retry_config.max_doublings <= 16
 
 
-def test_roles_are_of_and_on_what_is_declared() -> None:
+def test_roles_refer_to_declared_accounts_and_resources() -> None:
     accounts = {account.name for account in ACCOUNTS}
     functions = {each.function for each in RESOURCES.subscriptions if each.function}
     names = {"topic": set(RESOURCES.topics), "table": set(TABLES), "service": functions, "project": {""}}
 
     assert {grant.account for grant in GRANTS if "@" not in grant.account} <= accounts
     assert [grant for grant in GRANTS if grant.resource not in names.get(grant.kind, {grant.resource})] == []
-    # Nobody may touch what it doesn't need: data is granted by the table.
+    # Least privilege: Bigtable roles are granted per table.
     assert {grant.kind for grant in GRANTS if grant.role.startswith("roles/bigtable")} == {"table"}
 
 
@@ -142,5 +142,5 @@ def test_roles_are_of_and_on_what_is_declared() -> None:
         ("events-ingest", False),
     ],
 )
-def test_a_triggers_subscription_is_known_by_its_name(subscription: str, expected: bool) -> None:
-    assert is_trigger(subscription, "ingest", "us-central1") is expected
+def test_eventarcs_subscription_is_recognized_by_its_name(subscription: str, expected: bool) -> None:
+    assert is_eventarc_subscription(subscription, "ingest", "us-central1") is expected

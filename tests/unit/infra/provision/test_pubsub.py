@@ -1,4 +1,4 @@
-"""On Google Cloud, the subscriptions of the functions are those that Eventarc has made."""
+"""On Google Cloud, Eventarc creates the subscriptions of the functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRIGGER = "eventarc-us-central1-ingest-123456-sub-789"
 
 
 class Cloud:
-    """What Pub/Sub answers, and what it was asked to change."""
+    """A fake Pub/Sub with subscriptions, which records updates."""
 
     def __init__(self, *subscriptions: Subscription) -> None:
         self.subscriptions = {each.name: each for each in subscriptions}
@@ -44,7 +44,7 @@ class Cloud:
 
 
 def eventarc(**different: Any) -> Subscription:
-    """A subscription as Eventarc makes it."""
+    """Return a subscription as Eventarc creates it."""
     return Subscription(
         {
             "name": f"projects/p/subscriptions/{TRIGGER}",
@@ -63,16 +63,16 @@ def connected(cloud: Cloud) -> PubSub:
     return PubSub(Settings("p", "i"), RESOURCES, cloud, cloud)
 
 
-def about_triggers(changes: list[Change]) -> list[str]:
+def trigger_lines(changes: list[Change]) -> list[str]:
     return [change.line() for change in changes if change.name != "events-dead-letter-keep"]
 
 
-def test_what_eventarc_gets_wrong_is_put_right() -> None:
+def test_eventarcs_subscription_gets_the_declared_properties() -> None:
     cloud = Cloud(eventarc())
     pubsub = connected(cloud)
 
     changes = pubsub.plan()
-    assert about_triggers(changes) == [
+    assert trigger_lines(changes) == [
         f"~ subscription {TRIGGER}: ack deadline: 10 s → 600 s, dead-letter topic: none → events-dead-letter, "
         "delivery attempts: 0 → 100",
         f"~ subscription {TRIGGER}: retention: 1 day → 7 days",
@@ -82,41 +82,41 @@ def test_what_eventarc_gets_wrong_is_put_right() -> None:
         pubsub.apply(change)
     masks = [list(update.update_mask.paths) for update in cloud.updates]
     assert masks == [["ack_deadline_seconds", "dead_letter_policy"], ["message_retention_duration"]]
-    # The endpoint isn't ours, and isn't in the mask.
+    # Eventarc owns the endpoint, which isn't in the mask.
     assert {update.subscription.name for update in cloud.updates} == {f"projects/p/subscriptions/{TRIGGER}"}
 
 
 @pytest.mark.parametrize(
     "different", [{"filter": "attributes.a"}, {"enable_message_ordering": True}, {"detached": True}]
 )
-def test_a_triggers_subscription_is_never_made_anew(different: dict[str, Any]) -> None:
-    """It would be one without a trigger."""
+def test_eventarcs_subscription_is_never_recreated(different: dict[str, Any]) -> None:
+    """The new subscription would have no trigger."""
     assert {change.action for change in connected(Cloud(eventarc(**different))).plan()} == {"change", "create"}
 
 
 def test_a_function_that_isnt_deployed_has_no_subscription_yet() -> None:
     pubsub = connected(Cloud())
 
-    assert about_triggers(pubsub.plan()) == []
+    assert trigger_lines(pubsub.plan()) == []
     assert [note.split(":")[0] for note in pubsub.notes] == [
         "subscription of function ingest",
         "subscription of function aggregate",
     ]
 
 
-def test_no_subscription_is_made_that_nobody_would_read() -> None:
-    assert [change.name for change in connected(Cloud()).plan_unseen()] == ["events-dead-letter-keep"]
+def test_subscriptions_of_functions_are_not_created_on_google_cloud() -> None:
+    assert [change.name for change in connected(Cloud()).plan_creation()] == ["events-dead-letter-keep"]
 
 
-@pytest.mark.parametrize("name", ["somebody-elses", "eventarc-europe-west1-ingest-123456-sub-789"])
-def test_others_subscriptions_are_left_alone(name: str) -> None:
+@pytest.mark.parametrize("name", ["undeclared", "eventarc-europe-west1-ingest-123456-sub-789"])
+def test_undeclared_subscriptions_are_ignored(name: str) -> None:
     other = eventarc(name=f"projects/p/subscriptions/{name}")
 
-    assert about_triggers(connected(Cloud(other)).plan()) == []
+    assert trigger_lines(connected(Cloud(other)).plan()) == []
 
 
-def test_a_function_that_another_topic_calls_has_its_subscription_put_right_too() -> None:
-    [attempts, retention] = about_triggers(connected(Cloud(eventarc(topic="projects/p/topics/orders"))).plan())
+def test_eventarcs_subscription_of_another_topic_is_updated_too() -> None:
+    [attempts, retention] = trigger_lines(connected(Cloud(eventarc(topic="projects/p/topics/orders"))).plan())
 
     assert attempts.startswith(f"~ subscription {TRIGGER}: ack deadline: 10 s → 600 s, dead-letter topic")
     assert retention == f"~ subscription {TRIGGER}: retention: 1 day → 7 days"
@@ -130,7 +130,7 @@ def test_a_function_that_another_topic_calls_has_its_subscription_put_right_too(
         ({"detached": True}, "topic: (detached) → events-dead-letter; refused"),
     ],
 )
-def test_what_only_google_cloud_tells_of_a_subscription(different: dict[str, Any], text: str) -> None:
+def test_expiration_and_detachment_are_compared_on_google_cloud(different: dict[str, Any], text: str) -> None:
     kept = eventarc(
         name="projects/p/subscriptions/events-dead-letter-keep",
         topic="projects/p/topics/events-dead-letter",

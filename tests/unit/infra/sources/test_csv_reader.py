@@ -1,4 +1,4 @@
-"""CSV rows become JSON objects as a spreadsheet shows them, and one bad row costs one row."""
+"""CSV rows are read as a spreadsheet shows them; an unreadable row does not affect other rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from infra.sources import csv_reader
 from infra.sources.csv_cells import ColumnType
 from infra.sources.csv_reader import MAX_ROW_BYTES, read_csv
-from infra.sources.records import MAX_QUOTED_CHARS, Record, Unreadable
+from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.errors import SourceError
 
 
@@ -48,16 +48,16 @@ def events(data: bytes, columns: Mapping[str, ColumnType] | None = None) -> list
         pytest.param(
             b"a,,c\n1,2,3\n4,,6\n", [{"a": "1", "column_2": "2", "c": "3"}, {"a": "4", "c": "6"}], id="no name"
         ),
-        pytest.param(b"column_2\n1,2\n", [{"column_2": "1", "column_2_": "2"}], id="the name is taken"),
+        pytest.param(b"column_2\n1,2\n", [{"column_2": "1", "column_2_": "2"}], id="the generated name exists"),
         pytest.param(b'a,b\n"1, ""x""",2\n', [{"a": '1, "x"', "b": "2"}], id="quotes"),
         pytest.param(b'a,b\n"1\r\n\n2",3\n', [{"a": "1\r\n\n2", "b": "3"}], id="embedded newlines"),
-        pytest.param(b'a,b\n5" pipe,"x"y\n', [{"a": '5" pipe', "b": "xy"}], id="quotes where none belong"),
+        pytest.param(b'a,b\n5" pipe,"x"y\n', [{"a": '5" pipe', "b": "xy"}], id="quotes inside unquoted cells"),
         pytest.param(b" a , b\n 1 , 2\n", [{"a": " 1 ", "b": " 2"}], id="names are stripped, cells aren't"),
         pytest.param(b"a;b\n1,5;2\n", [{"a": "1,5", "b": "2"}], id="semicolons"),
         pytest.param(b"a\tb\n1;5\t2\n", [{"a": "1;5", "b": "2"}], id="tabs"),
         pytest.param(b"\ta\n1\t2\n", [{"column_1": "1", "a": "2"}], id="tabs, the first name empty"),
-        pytest.param(b"a;b,c\n1,2\n", [{"a;b": "1", "c": "2"}], id="a comma wins"),
-        pytest.param(b'"a,b";c\n1;2\n', [{"a,b": "1", "c": "2"}], id="a comma in quotes doesn't"),
+        pytest.param(b"a;b,c\n1,2\n", [{"a;b": "1", "c": "2"}], id="a comma takes precedence"),
+        pytest.param(b'"a,b";c\n1;2\n', [{"a,b": "1", "c": "2"}], id="a quoted comma does not"),
         pytest.param(b'"a\nb",c\n1,2\n', [{"a\nb": "1", "c": "2"}], id="a header of two lines"),
         pytest.param("ä,b\n€,😀\n".encode(), [{"ä": "€", "b": "😀"}], id="not only ASCII"),
         pytest.param(b"a,b\nx\x00y,2\n", [{"a": "x\x00y", "b": "2"}], id="NUL"),
@@ -68,11 +68,11 @@ def events(data: bytes, columns: Mapping[str, ColumnType] | None = None) -> list
         ),
         pytest.param(b"a.b,a.c\n,2\n", [{"a": {"b": None, "c": "2"}}], id="null in an object"),
         pytest.param(
-            b"No.,b\n1,2\n", [{"No": {"": "1"}, "b": "2"}], id="a dot at the end, as a contract's path has it"
+            b"No.,b\n1,2\n", [{"No": {"": "1"}, "b": "2"}], id="a dot at the end, as in the path of a contract"
         ),
     ],
 )
-def test_rows_read_as_a_spreadsheet_shows_them(data: bytes, expected: list[Any]) -> None:
+def test_rows_are_read_as_a_spreadsheet_shows_them(data: bytes, expected: list[Any]) -> None:
     assert events(data) == expected
 
 
@@ -125,7 +125,7 @@ def test_rows_read_as_a_spreadsheet_shows_them(data: bytes, expected: list[Any])
         pytest.param("json", "[" * 100_000, "[" * 100_000, id="json-deep"),
     ],
 )
-def test_a_cell_is_read_as_its_column_says_or_stays_text(kind: ColumnType, cell: str, expected: Any) -> None:
+def test_a_cell_is_converted_to_its_column_type_or_stays_text(kind: ColumnType, cell: str, expected: Any) -> None:
     file = io.StringIO()
     csv.writer(file).writerows([["a", "b"], [cell, "x"], ["", "x"]])
 
@@ -135,7 +135,7 @@ def test_a_cell_is_read_as_its_column_says_or_stays_text(kind: ColumnType, cell:
     assert type(found[0]["a"]) is type(expected)
 
 
-def test_columns_are_named_by_their_dotted_header_and_those_not_there_do_no_harm() -> None:
+def test_columns_are_named_by_their_dotted_header_and_missing_columns_are_ignored() -> None:
     found = events(b"a.n,m\n1,2\n", {"a.n": "integer", "other": "integer"})
 
     assert found == [{"a": {"n": 1}, "m": "2"}]
@@ -147,7 +147,7 @@ def test_a_json_cell_keeps_its_spelling_on_one_line() -> None:
     assert record.raw == b'{"a":{"n":1.50,"s":"x y"},"b":null}'
 
 
-def test_records_know_the_line_their_row_starts_at() -> None:
+def test_a_record_has_the_line_where_its_row_starts() -> None:
     found = read(b'\nname\n\na\n"b\n\nc"\n,\nd\n')
 
     assert [(item.source, item.line, json.loads(item.raw)["name"]) for item in found] == [
@@ -161,7 +161,7 @@ LIMIT = 2000
 
 
 def outline(data: bytes) -> list[tuple[int, str | None]]:
-    """Return line and first cell of the records, line and None of what is unreadable."""
+    """Return line and first cell of each record, line and None of each unreadable row."""
     return [
         (item.line, None if isinstance(item, Unreadable) else next(iter(json.loads(item.raw).values())))
         for item in read(data)
@@ -199,7 +199,7 @@ def outline(data: bytes) -> list[tuple[int, str | None]]:
         ),
     ],
 )
-def test_a_row_that_cannot_be_read_costs_itself_only(
+def test_an_unreadable_row_does_not_affect_other_rows(
     data: bytes, expected: list[tuple[int, str | None]], problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csv_reader, "MAX_ROW_BYTES", LIMIT)
@@ -210,16 +210,16 @@ def test_a_row_that_cannot_be_read_costs_itself_only(
     assert first.source == "events.csv"
     assert first.raw
     assert first.raw in data
-    assert len(first.raw) <= MAX_QUOTED_CHARS
+    assert len(first.raw) <= MAX_QUOTED_BYTES
 
 
-def test_a_row_of_exactly_the_limit_is_read() -> None:
+def test_a_row_of_exactly_the_size_limit_is_read() -> None:
     [record] = read(b"a\n" + b"x" * (MAX_ROW_BYTES - 1) + b"\n")
 
     assert len(json.loads(record.raw)["a"]) == MAX_ROW_BYTES - 1
 
 
-def test_starting_anew_many_times_does_not_pile_up() -> None:
+def test_many_restarts_of_the_parser_do_not_nest() -> None:
     found = read(b"a,b\n" + b"1\r2,3\n4,5\n" * 5000)
 
     assert [item.line for item in found] == [*range(2, 10_002)]
@@ -238,15 +238,15 @@ def test_starting_anew_many_times_does_not_pile_up() -> None:
         (b"x" * (MAX_ROW_BYTES + 1), ["events.csv, line 1", "1 MiB"]),
     ],
 )
-def test_a_header_that_cannot_be_used_is_refused_by_name(data: bytes, words: list[str]) -> None:
-    with pytest.raises(SourceError) as refused:
+def test_an_invalid_header_is_an_error_with_file_and_line(data: bytes, words: list[str]) -> None:
+    with pytest.raises(SourceError) as raised:
         read(data)
 
     for word in words:
-        assert word in str(refused.value)
+        assert word in str(raised.value)
 
 
-# A row whose only cell is empty is an empty row; so every row of the examples begins with a mark.
+# A row with one empty cell is an empty row, so every generated row starts with a non-empty cell.
 cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 tables = st.integers(1, 4).flatmap(
     lambda width: st.lists(st.lists(cells, min_size=width, max_size=width).map(lambda row: ["x", *row]), max_size=6)
@@ -259,8 +259,8 @@ tables = st.integers(1, 4).flatmap(
     delimiter=st.sampled_from([",", ";", "\t"]),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_a_writer_wrote_comes_back(rows: list[list[str]], quoting: Any, delimiter: str, end: str) -> None:
-    # csv.writer quotes a carriage return only where it writes some itself, and leaves a row nobody can read.
+def test_rows_of_csv_writer_are_read_back(rows: list[list[str]], quoting: Any, delimiter: str, end: str) -> None:
+    # csv.writer quotes a carriage return only if its line terminator has one; otherwise the row is unreadable.
     assume(quoting == csv.QUOTE_ALL or end == "\r\n" or not any("\r" in cell for row in rows for cell in row))
     file = io.StringIO()
     width = len(rows[0]) if rows else 2
@@ -280,16 +280,17 @@ def test_what_a_writer_wrote_comes_back(rows: list[list[str]], quoting: Any, del
     ),
     st.sampled_from([b"n,i,t", b"n;i;t", b"n,i,", b"n.x,i,t", b"n\\,i,t"]),
 )
-def test_rows_of_a_block_without_quotes_are_those_that_a_parser_finds(body: list[bytes], header: bytes) -> None:
+def test_a_block_without_quotes_yields_the_same_rows_as_the_parser(body: list[bytes], header: bytes) -> None:
     data = b"".join([*body, b"x\n"])
     columns: dict[str, ColumnType] = {"n": "number", "i": "integer"}
 
-    parsed = list(read_csv([header + b"\n" + data + b"y\n"], "events.csv", columns))  # as every block with a header is
+    # The block with the header always goes through the parser.
+    parsed = list(read_csv([header + b"\n" + data + b"y\n"], "events.csv", columns))
     assert list(read_csv([header + b"\n", data, b"y\n"], "events.csv", columns)) == parsed
 
 
 @given(st.binary(max_size=200).map(lambda data: b"a,b\n" + data))
-def test_any_bytes_are_read_without_a_crash_and_in_order(data: bytes) -> None:
+def test_arbitrary_bytes_are_read_without_an_exception_and_in_order(data: bytes) -> None:
     found = list(read_csv(io.BytesIO(data), "events.csv"))
 
     assert [item.line for item in found] == sorted({item.line for item in found})

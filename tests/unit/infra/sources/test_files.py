@@ -1,4 +1,4 @@
-"""Event logs are found, opened, unpacked and cut into events, and what is damaged costs no more than it must."""
+"""Source files are found, decompressed and split into records; damaged data affects as few records as possible."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from infra.sources import json_reader
 from infra.sources.files import Record, SourceReader, Unreadable, find_sources
 from shared.errors import SourceError
+from tests.support.open_files import open_files
 
 Format = Literal["auto", "csv", "json"]
 
@@ -33,13 +34,13 @@ def values(data: bytes, format: Format = "auto") -> list[Any]:
 
 
 def outline(found: list[Record | Unreadable]) -> list[tuple[int, bytes | None]]:
-    """Return ordinal and bytes of the records, ordinal and None of what is unreadable."""
+    """Return line and bytes of each record, line and None of each unreadable item."""
     return [(item.line, None if isinstance(item, Unreadable) else item.raw) for item in found]
 
 
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory of logs, and the current one, so that names stay short."""
+    """Create a directory of source files below the current directory, and return its relative path."""
     for name in (
         "b.json",
         "a.csv",
@@ -74,7 +75,7 @@ def test_a_source_is_a_file_a_directory_a_pattern_or_standard_input(source: str,
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
+def test_a_file_name_with_pattern_characters_is_not_a_pattern() -> None:
     Path("logs/x[1].csv").touch()
 
     assert find_sources("logs/x[1].csv") == [Path("logs/x[1].csv")]
@@ -92,22 +93,22 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file() -> None:
     ],
 )
 @pytest.mark.usefixtures("logs")
-def test_a_source_where_nothing_fits_is_refused_with_what_was_found(source: str, words: list[str]) -> None:
+def test_a_source_without_matching_files_is_an_error_that_says_what_was_found(source: str, words: list[str]) -> None:
     Path("empty").mkdir()
     Path("texts").mkdir()
     Path("texts/1.txt").touch()
     Path("texts/2.txt").touch()
 
-    with pytest.raises(SourceError) as refused:
+    with pytest.raises(SourceError) as raised:
         find_sources(source)
 
     for word in words:
-        assert word in str(refused.value)
+        assert word in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["logs", "gone.csv", "broken.csv"])
 @pytest.mark.usefixtures("logs")
-def test_files_that_cannot_be_read_are_refused_before_any_is(name: str) -> None:
+def test_unreadable_files_are_an_error_before_the_first_file_is_read(name: str) -> None:
     Path("broken.csv").symlink_to("nowhere.csv")
 
     with pytest.raises(SourceError, match=name):
@@ -115,7 +116,7 @@ def test_files_that_cannot_be_read_are_refused_before_any_is(name: str) -> None:
 
 
 @pytest.mark.usefixtures("logs")
-def test_a_link_to_nowhere_among_the_matches_of_a_pattern_is_not_left_out() -> None:
+def test_a_broken_link_that_matches_a_pattern_is_an_error() -> None:
     Path("logs/aa.csv").symlink_to("nowhere.csv")
 
     with pytest.raises(SourceError, match=r"logs/aa\.csv"):
@@ -124,7 +125,7 @@ def test_a_link_to_nowhere_among_the_matches_of_a_pattern_is_not_left_out() -> N
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 @pytest.mark.usefixtures("logs")
-def test_files_without_permission_are_refused_by_name() -> None:
+def test_files_without_permission_are_an_error_with_the_name() -> None:
     Path("logs/a.csv").chmod(0)
     Path("logs/day=2").chmod(0)
     try:
@@ -138,7 +139,7 @@ def test_files_without_permission_are_refused_by_name() -> None:
         Path("logs/day=2").chmod(0o700)
 
 
-def test_a_file_that_vanishes_meanwhile_is_refused_by_name(logs: Path) -> None:
+def test_a_file_that_disappears_before_it_is_read_is_an_error_with_the_name(logs: Path) -> None:
     reader = SourceReader([logs / "a.csv", logs / "b.json"])
     (logs / "b.json").unlink()
 
@@ -146,7 +147,7 @@ def test_a_file_that_vanishes_meanwhile_is_refused_by_name(logs: Path) -> None:
         list(reader)
 
 
-def test_files_are_read_one_after_the_other_under_their_names_and_progress_is_in_bytes_on_disk(logs: Path) -> None:
+def test_files_are_read_in_order_with_their_names_and_progress_in_bytes_on_disk(logs: Path) -> None:
     contents = {"a.csv": b"n\n1\n", "b.json": b'[{"n": "2"}]', "c.JSONL.gz": gzip.compress(b'{"n":"3"}\n{"n":"4"}')}
     for name, data in contents.items():
         (logs / name).write_bytes(data)
@@ -165,7 +166,7 @@ def test_files_are_read_one_after_the_other_under_their_names_and_progress_is_in
     assert reader.bytes_read == reader.total_bytes
 
 
-def test_standard_input_has_no_size_but_a_progress(logs: Path) -> None:
+def test_standard_input_has_progress_but_no_total_size(logs: Path) -> None:
     reader = SourceReader([logs / "a.csv", None], stdin=io.BytesIO(b'{"n":1}\n'))
 
     assert list(reader) == [Record(b'{"n":1}', "stdin", 1)]
@@ -173,13 +174,27 @@ def test_standard_input_has_no_size_but_a_progress(logs: Path) -> None:
     assert reader.bytes_read == 8
 
 
-def test_a_pipe_gives_its_events_when_they_come() -> None:
+def test_events_of_a_pipe_are_yielded_as_they_arrive() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:
         events = iter(SourceReader([None], stdin=stdin))
         for number in range(3):
             pipe.write(b'{"n":%d}\n' % number)
             assert next(events) == Record(b'{"n":%d}' % number, "stdin", number + 1)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", ["array.json", "lines.jsonl", "rows.csv"])
+def test_an_abandoned_reader_closes_its_file(tmp_path: Path, name: str, pack: Any) -> None:
+    layout = {"array.json": "array", "lines.jsonl": "lines", "rows.csv": "csv"}[name]
+    (tmp_path / name).write_bytes(pack(LAYOUTS[layout][0]))
+    items = iter(SourceReader([tmp_path / name]))
+    next(items)
+    assert open_files(tmp_path) == [tmp_path / name]
+
+    items.close()
+
+    assert open_files(tmp_path) == []
 
 
 def test_a_named_pipe_is_opened_once_and_has_no_size(tmp_path: Path) -> None:
@@ -202,7 +217,7 @@ def test_a_named_pipe_is_opened_once_and_has_no_size(tmp_path: Path) -> None:
         ("a.csv", "json", b'{"n":1}\n', b'{"n":1}'),
     ],
 )
-def test_the_format_is_the_one_asked_for_else_by_name_else_by_content(
+def test_the_format_is_the_option_or_detected_by_name_or_by_content(
     tmp_path: Path, name: str, format: Format, data: bytes, expected: bytes
 ) -> None:
     path = tmp_path / name
@@ -214,7 +229,7 @@ def test_the_format_is_the_one_asked_for_else_by_name_else_by_content(
     assert record.raw == expected
 
 
-def test_columns_reach_the_csv_reader() -> None:
+def test_column_types_are_passed_to_the_csv_reader() -> None:
     reader = SourceReader([None], columns={"n": "integer"}, stdin=io.BytesIO(b"n\n1\n"))
 
     assert [item.raw for item in reader] == [b'{"n":1}']
@@ -231,13 +246,13 @@ def test_columns_reach_the_csv_reader() -> None:
         pytest.param(b"", [], id="empty"),
     ],
 )
-def test_a_byte_order_mark_crlf_and_gzip_leave_no_trace(
+def test_a_byte_order_mark_crlf_and_gzip_do_not_change_the_records(
     pack: Any, data: bytes, expected: list[tuple[int, bytes]]
 ) -> None:
     assert outline(read(pack(data))) == expected
 
 
-def test_utf_16_is_named_as_such() -> None:
+def test_utf_16_is_reported_by_name() -> None:
     [item] = read("n\n1\n".encode("utf-16"))
 
     assert item == Unreadable("stdin", 1, "found UTF-16 text, expected UTF-8", "n\n1\n".encode("utf-16"))
@@ -259,12 +274,12 @@ def test_utf_16_is_named_as_such() -> None:
             [(1, b'{"n":1}{"n":2}'), (2, b'{"n":3}')],
             id="two on the first of several lines",
         ),
-        pytest.param(b'{"n":1}}\n', [(1, b'{"n":1}}')], id="too much on the only line"),
+        pytest.param(b'{"n":1}}\n', [(1, b'{"n":1}}')], id="a surplus bracket on the only line"),
         pytest.param(b'{"n":"\xff"}\n', [(1, b'{"n":"\xff"}')], id="not UTF-8"),
         pytest.param(b'{"n":1}\n[2]\n', [(1, b'{"n":1}'), (2, b"[2]")], id="an array among lines"),
     ],
 )
-def test_lines_are_passed_on_as_they_are(data: bytes, expected: list[tuple[int, bytes]]) -> None:
+def test_lines_are_yielded_unchanged(data: bytes, expected: list[tuple[int, bytes]]) -> None:
     assert outline(read(data, "json")) == expected
 
 
@@ -273,10 +288,10 @@ def test_lines_are_passed_on_as_they_are(data: bytes, expected: list[tuple[int, 
     st.sampled_from([b"", b"\n", b"\r\n"]),
     st.integers(1, 80),
 )
-def test_lines_come_back_wherever_the_reads_fall(lines: list[bytes], end: bytes, buffer: int) -> None:
+def test_lines_do_not_depend_on_the_read_boundaries(lines: list[bytes], end: bytes, buffer: int) -> None:
     first = b'{"a":0}'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
         found = outline(read(b"\n".join([first, *lines]) + end, "json"))
 
     lines = [line.strip(b"\r") for line in lines]
@@ -292,19 +307,19 @@ def test_lines_come_back_wherever_the_reads_fall(lines: list[bytes], end: bytes,
         pytest.param(
             b'[1, -2.5e3, "a\\"],[", true, null, [], [[3]], {}]', [1, -2500.0, 'a"],[', True, None, [], [[3]], {}]
         ),
-        pytest.param(b'[{"n":1},]', [{"n": 1}], id="a comma too many at the end"),
-        pytest.param(b"[1]\n[2]\n", [1, 2], id="arrays one after the other"),
+        pytest.param(b'[{"n":1},]', [{"n": 1}], id="a trailing comma"),
+        pytest.param(b"[1]\n[2]\n", [1, 2], id="two arrays"),
         pytest.param(b'[{"n":1}]{"n":2}', [{"n": 1}, {"n": 2}], id="an array and an object"),
         pytest.param(b'{\n"n": {"m": "}"}\n}', [{"n": {"m": "}"}}], id="an object over lines"),
         pytest.param(b'{\n\n"n": 1\n}\n{\n"n": 2\n}\n', [{"n": 1}, {"n": 2}], id="objects over lines"),
         pytest.param(b'{"n":1} {"n":2}{"n":3}\n', [{"n": 1}, {"n": 2}, {"n": 3}], id="objects on one line"),
     ],
 )
-def test_values_are_found_however_they_are_laid_out(data: bytes, expected: list[Any]) -> None:
+def test_values_are_found_in_any_layout(data: bytes, expected: list[Any]) -> None:
     assert values(data) == expected
 
 
-def test_values_keep_the_spelling_of_numbers_and_lose_blanks() -> None:
+def test_values_keep_the_spelling_of_numbers_and_lose_whitespace() -> None:
     text = b'{"big":123456789012345678901234567890,"float":1541105830796.0,"small":1e-400,"text":"a  b\\u00e9"}'
 
     assert outline(read(b"[\n" + text.replace(b",", b" ,\r\n\t") + b"]")) == [(1, text)]
@@ -317,7 +332,7 @@ def test_values_keep_the_spelling_of_numbers_and_lose_blanks() -> None:
         (
             b'[{"n":1}\n{"n":2}]',
             [(1, b'{"n":1}'), (2, None)],
-            "found { after an array's element, expected a comma or ]",
+            "found { after an array element, expected a comma or ]",
         ),
         (b'[{"n":1},{"n":2', [(1, b'{"n":1}'), (2, None)], "expected a complete JSON value"),
         (b'[{"n":1}', [(1, b'{"n":1}'), (2, None)], "the end of the file"),
@@ -331,7 +346,7 @@ def test_values_keep_the_spelling_of_numbers_and_lose_blanks() -> None:
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )
-def test_a_syntax_error_is_reported_with_the_element_it_is_in(
+def test_a_syntax_error_is_reported_with_the_ordinal_of_its_element(
     data: bytes, expected: list[tuple[int, bytes | None]], problem: str
 ) -> None:
     found = read(data)
@@ -342,7 +357,7 @@ def test_a_syntax_error_is_reported_with_the_element_it_is_in(
     assert len(unreadable.raw) <= 4096
 
 
-def test_after_a_broken_file_the_next_one_is_read(logs: Path) -> None:
+def test_the_file_after_a_broken_file_is_read(logs: Path) -> None:
     (logs / "a.csv").write_bytes(b'[{"n":')
     (logs / "b.json").write_bytes(b'[{"n":2}]')
 
@@ -354,11 +369,11 @@ def test_after_a_broken_file_the_next_one_is_read(logs: Path) -> None:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_reader, "MAX_VALUE_BYTES", 1000)
-    monkeypatch.setattr(json_reader, "BUFFER", 64)
+    monkeypatch.setattr(json_reader, "BUFFER_BYTES", 64)
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_a_line_too_long_to_hold_is_skipped() -> None:
+def test_a_line_above_the_size_limit_is_skipped() -> None:
     long = b'{"n":"' + b"x" * 5000 + b'"}'
 
     found = read(b'{"n":1}\n' + long + b'\n{"n":2}\n' + long)
@@ -369,12 +384,12 @@ def test_a_line_too_long_to_hold_is_skipped() -> None:
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_a_first_line_too_long_to_hold_is_skipped() -> None:
+def test_a_first_line_above_the_size_limit_is_skipped() -> None:
     assert outline(read(b'{"n":"' + b"x" * 5000 + b'"}\n{"n":2}\n')) == [(1, None), (2, b'{"n":2}')]
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_a_value_too_long_to_hold_ends_its_file() -> None:
+def test_a_value_above_the_size_limit_ends_its_file() -> None:
     found = read(b'[{"n":1},{"n":"' + b"x" * 5000 + b'"},{"n":3}]')
 
     assert outline(found) == [(1, b'{"n":1}'), (2, None)]
@@ -383,7 +398,7 @@ def test_a_value_too_long_to_hold_ends_its_file() -> None:
 
 
 @pytest.mark.usefixtures("small_limits")
-def test_an_array_on_one_line_may_be_longer_than_any_line() -> None:
+def test_an_array_on_one_line_may_be_longer_than_the_limit_of_a_line() -> None:
     assert len(values(json.dumps([{"n": number} for number in range(1000)]).encode())) == 1000
 
 
@@ -396,12 +411,12 @@ json_values = st.recursive(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(json_values, max_size=8), st.sampled_from([None, 0, 2]), st.booleans(), st.integers(1, 64))
-def test_an_array_comes_back_wherever_the_reads_fall(
+def test_an_array_does_not_depend_on_the_read_boundaries(
     array: list[Any], indent: int | None, ascii_only: bool, buffer: int
 ) -> None:
     data = json.dumps(array, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
 
         assert values(data) == array
 
@@ -410,16 +425,16 @@ def test_an_array_comes_back_wherever_the_reads_fall(
 @given(
     st.lists(st.dictionaries(st.text(max_size=5), json_values, min_size=1, max_size=4), max_size=8), st.integers(1, 64)
 )
-def test_pretty_printed_objects_come_back_wherever_the_reads_fall(objects: list[Any], buffer: int) -> None:
+def test_pretty_printed_objects_do_not_depend_on_the_read_boundaries(objects: list[Any], buffer: int) -> None:
     data = "\n".join(json.dumps(item, indent=2) for item in objects).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "BUFFER", buffer)
+        patch.setattr(json_reader, "BUFFER_BYTES", buffer)
 
         assert values(data) == objects
 
 
 @given(st.binary(max_size=100) | st.text('[]{}",:1e\\ \n', max_size=100).map(str.encode))
-def test_any_bytes_are_read_without_a_crash(data: bytes) -> None:
+def test_arbitrary_bytes_are_read_without_an_exception(data: bytes) -> None:
     for item in read(data, "json"):
         assert b"\n" not in item.raw or isinstance(item, Unreadable)
 
@@ -431,43 +446,43 @@ LAYOUTS = {
 }
 
 
-def damaged(packed: bytes) -> Iterator[tuple[str, bytes]]:
+def damaged_variants(packed: bytes) -> Iterator[tuple[str, bytes]]:
     for end in (*range(3, 30), *range(30, len(packed), 97), len(packed) - 1):
         yield f"cut at {end}", packed[:end]
     for at in range(12, len(packed), 97):
         yield f"changed at {at}", packed[:at] + bytes([packed[at] ^ 0x55]) + packed[at + 1 :]
-    yield "more at the end", packed + b"rubbish"
+    yield "trailing bytes", packed + b"rubbish"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_damaged_gzip_file_keeps_what_came_before_and_says_so_once(layout: str) -> None:
+def test_a_damaged_gzip_file_yields_the_records_before_the_damage_and_one_error(layout: str) -> None:
     data, count = LAYOUTS[layout]
     whole = read(data)
     assert len(whole) == count
 
-    for case, packed in damaged(gzip.compress(data)):
+    for case, packed in damaged_variants(gzip.compress(data)):
         found = read(packed)
 
         assert isinstance(found[-1], Unreadable), case
-        if not case.startswith("changed"):  # a change may break the text before the checksum tells
+        if not case.startswith("changed"):  # a changed byte may make the JSON invalid before the checksum fails
             assert "damaged data" in found[-1].problem, case
         if case.startswith("cut"):
             assert found[:-1] == whole[: len(found) - 1], case
             assert found[-1].line >= len(found), case
 
-    nearly = read(gzip.compress(data)[:-1])
-    assert len(nearly) >= count
+    without_last_byte = read(gzip.compress(data)[:-1])
+    assert len(without_last_byte) >= count
 
 
-def test_the_head_of_a_gzip_file_alone_is_damage_too() -> None:
+def test_a_gzip_file_cut_in_its_header_is_damaged() -> None:
     [item] = read(b"\x1f\x8b")
 
     assert isinstance(item, Unreadable)
     assert (item.source, item.line) == ("stdin", 1)
 
 
-class Failing(io.BytesIO):
-    """A disk that fails after what it holds."""
+class FailingDisk(io.BytesIO):
+    """Stands in for a disk that fails after the given data."""
 
     def read1(self, size: int | None = -1) -> bytes:
         if data := super().read1(size):
@@ -489,16 +504,18 @@ class Failing(io.BytesIO):
     ],
 )
 @pytest.mark.usefixtures("small_limits")
-def test_a_disk_that_fails_keeps_what_came_before(data: bytes, expected: list[tuple[int, bytes | None]]) -> None:
-    found = list(SourceReader([None], stdin=Failing(data)))
+def test_a_failing_disk_yields_the_records_before_the_failure(
+    data: bytes, expected: list[tuple[int, bytes | None]]
+) -> None:
+    found = list(SourceReader([None], stdin=FailingDisk(data)))
 
     assert outline(found) == expected
     assert isinstance(found[-1], Unreadable)
     assert "Input/output error" in found[-1].problem
 
 
-def test_what_can_be_no_value_is_reported_without_reading_on() -> None:
-    [item] = SourceReader([None], stdin=Failing(b"[,1"))
+def test_an_invalid_first_byte_is_reported_without_further_reads() -> None:
+    [item] = SourceReader([None], stdin=FailingDisk(b"[,1"))
 
     assert isinstance(item, Unreadable)
     assert "found ','" in item.problem

@@ -1,4 +1,4 @@
-"""Parts of measures are exact, and the same to the last bit however the events were split, ordered and merged."""
+"""Accumulators are exact and independent, to the last bit, of the order, split and merges of the events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.aggregate.accumulators import MAX_EXACT_VALUES, Column, Count, Unique
+from shared.aggregate.accumulators import MAX_EXACT_DISTINCT, Column, Count, Unique
 from shared.aggregate.numeric_accumulators import Max, Mean, Min, Sum
 
 FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Max, "mean": Mean}
@@ -20,64 +20,66 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
 numbers = (
     st.integers(-(2**63), 2**64 - 1)
     | floats
-    | floats.map(lambda number: number * 1e-300)  # down to the smallest there are
+    | floats.map(lambda number: number * 1e-300)  # down to the smallest floats
     | st.sampled_from([0, 0.0, -0.0, 1, 1.0, 0.1, -0.1, 5e-324, 1e16, 2**53 + 1, float(2**53), 1.7e308, -1.7e308])
 )
 values = numbers | st.none() | st.booleans() | st.text(max_size=2) | st.just([1]) | st.just({"a": 1})
 
 
-def of(function: str, taken: list[Any]) -> Any:
-    part = FUNCTIONS[function]()
-    part.add(taken)
-    return part.result()
+def result_of(function: str, taken: list[Any]) -> Any:
+    accumulator = FUNCTIONS[function]()
+    accumulator.add(taken)
+    return accumulator.result()
 
 
 def exactly(result: Any) -> str:
-    """Tell 1 from 1.0 and 0.0 from -0.0."""
+    """Distinguish 1 from 1.0 and 0.0 from -0.0."""
     return repr(result)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@given(taken=st.lists(values, max_size=12), chance=st.randoms(use_true_random=False), most=st.sampled_from([3, 10**6]))
-@example(taken=[1e16, 1.0, 0.1, -1e16, 0.2, 0.3], chance=random.Random(1), most=3)
-@example(taken=[1.7e308, 1.7e308, -1.7e308], chance=random.Random(2), most=3)
-@example(taken=[1, 1.0, True, "1", "2"], chance=random.Random(3), most=3)
-def test_any_split_any_order_any_merge_tree(function: str, taken: list[Any], chance: random.Random, most: int) -> None:
-    """Whether or not it is worked in at once, and whether or not different values are estimated."""
+@given(taken=st.lists(values, max_size=12), chance=st.randoms(use_true_random=False), limit=st.sampled_from([3, 10**6]))
+@example(taken=[1e16, 1.0, 0.1, -1e16, 0.2, 0.3], chance=random.Random(1), limit=3)
+@example(taken=[1.7e308, 1.7e308, -1.7e308], chance=random.Random(2), limit=3)
+@example(taken=[1, 1.0, True, "1", "2"], chance=random.Random(3), limit=3)
+def test_results_are_independent_of_order_split_and_merges(
+    function: str, taken: list[Any], chance: random.Random, limit: int
+) -> None:
+    """Also with small buffers, and with estimated distinct values."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shared.aggregate.accumulators.MAX_EXACT_VALUES", most)
-        patch.setattr("shared.aggregate.accumulators._MAX_HELD_VALUES", chance.choice([0, 2, 100]))
-        patch.setattr("shared.aggregate.numeric_accumulators._MAX_HELD_VALUES", chance.choice([0, 2, 100]))
-        # given the values in another order, cut anywhere, each piece taken in in one go, in two, or each by itself
+        patch.setattr("shared.aggregate.accumulators.MAX_EXACT_DISTINCT", limit)
+        patch.setattr("shared.aggregate.accumulators._MAX_BUFFERED_VALUES", chance.choice([0, 2, 100]))
+        patch.setattr("shared.aggregate.numeric_accumulators._MAX_BUFFERED_VALUES", chance.choice([0, 2, 100]))
+        # Given the values in another order, split anywhere, each piece added in one call, in two, or value by value
         shuffled = chance.sample(taken, len(taken))
-        parts: list[Any] = [FUNCTIONS[function]()]
+        accumulators: list[Any] = [FUNCTIONS[function]()]
         while shuffled:
             cut = chance.randint(1, len(shuffled))
-            parts.append(FUNCTIONS[function]())
+            accumulators.append(FUNCTIONS[function]())
             middle = chance.randint(0, cut)
-            parts[-1].add(shuffled[:middle])
+            accumulators[-1].add(shuffled[:middle])
             if chance.random() < 0.5:
-                parts[-1].add(shuffled[middle:cut])
+                accumulators[-1].add(shuffled[middle:cut])
             else:
-                into = [chance.choice(parts) for _ in shuffled[middle:cut]]
-                FUNCTIONS[function].add_each(into, shuffled[middle:cut])
+                targets = [chance.choice(accumulators) for _ in shuffled[middle:cut]]
+                FUNCTIONS[function].add_each(targets, shuffled[middle:cut])
             shuffled = shuffled[cut:]
 
-        # when they are merged two at a time, whichever two, until one is left
-        while len(parts) > 1:
-            other = parts.pop(chance.randrange(len(parts)))
-            parts[chance.randrange(len(parts))].merge(other)
+        # When random pairs are merged until one accumulator is left
+        while len(accumulators) > 1:
+            other = accumulators.pop(chance.randrange(len(accumulators)))
+            accumulators[chance.randrange(len(accumulators))].merge(other)
 
-        # then it is what all at once gives
+        # Then the result equals that of a single accumulator
         whole = FUNCTIONS[function]()
         whole.add(taken)
-        assert exactly(parts[0].result()) == exactly(whole.result())
-        assert parts[0].error == whole.error
+        assert exactly(accumulators[0].result()) == exactly(whole.result())
+        assert accumulators[0].error == whole.error
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @given(taken=st.lists(st.lists(values, max_size=4), max_size=4), column=st.booleans())
-def test_slices_of_a_column_have_the_results_that_they_have_by_themselves(
+def test_slices_of_a_column_have_the_results_of_separate_accumulators(
     function: str, taken: list[list[Any]], column: bool
 ) -> None:
     flat = [value for each in taken for value in each]
@@ -86,19 +88,19 @@ def test_slices_of_a_column_have_the_results_that_they_have_by_themselves(
 
     results = FUNCTIONS[function].results(Column(flat) if column else flat, slices)
 
-    assert list(map(exactly, results)) == [exactly(of(function, each)) for each in taken]
+    assert list(map(exactly, results)) == [exactly(result_of(function, each)) for each in taken]
 
 
-def test_different_values_are_counted_up_to_a_bound_and_estimated_beyond() -> None:
-    part = Unique()
-    part.add([f"user-{number}" for number in range(MAX_EXACT_VALUES)])
-    assert (part.result(), part.error) == (MAX_EXACT_VALUES, None)
+def test_distinct_values_are_exact_up_to_a_limit_and_estimated_beyond() -> None:
+    accumulator = Unique()
+    accumulator.add([f"user-{number}" for number in range(MAX_EXACT_DISTINCT)])
+    assert (accumulator.result(), accumulator.error) == (MAX_EXACT_DISTINCT, None)
 
-    part.add(["one more"])
+    accumulator.add(["one more"])
 
-    assert part.error == 0.0081
-    assert abs(part.result() - MAX_EXACT_VALUES) <= 0.0081 * MAX_EXACT_VALUES
-    assert len(part.held) == 0
+    assert accumulator.error == 0.0081
+    assert abs(accumulator.result() - MAX_EXACT_DISTINCT) <= 0.0081 * MAX_EXACT_DISTINCT
+    assert len(accumulator.buffer) == 0
 
 
 @given(st.lists(numbers))
@@ -109,24 +111,24 @@ def test_a_sum_is_the_exact_total_rounded_once(taken: list[Any]) -> None:
     except OverflowError:
         expected = None
 
-    assert exactly(of("sum", taken)) == exactly(expected)
+    assert exactly(result_of("sum", taken)) == exactly(expected)
 
 
 @given(st.lists(numbers, min_size=1))
-def test_a_mean_is_the_exact_total_over_the_count(taken: list[Any]) -> None:
-    assert of("mean", taken) == float(sum(map(Fraction, taken), Fraction(0)) / len(taken))
+def test_a_mean_is_the_exact_total_divided_by_the_count(taken: list[Any]) -> None:
+    assert result_of("mean", taken) == float(sum(map(Fraction, taken), Fraction(0)) / len(taken))
 
 
 @given(st.lists(numbers, min_size=1))
-def test_least_and_greatest(taken: list[Any]) -> None:
-    assert of("min", taken) == min(taken)
-    assert of("max", taken) == max(taken)
+def test_min_and_max_match_plain_python(taken: list[Any]) -> None:
+    assert result_of("min", taken) == min(taken)
+    assert result_of("max", taken) == max(taken)
 
 
 @given(st.lists(values))
-def test_counts(taken: list[Any]) -> None:
-    assert of("count", taken) == len(taken)
-    assert of("unique", taken) == len({value for value in taken if isinstance(value, str | int | float)})
+def test_count_and_unique_match_plain_python(taken: list[Any]) -> None:
+    assert result_of("count", taken) == len(taken)
+    assert result_of("unique", taken) == len({value for value in taken if isinstance(value, str | int | float)})
 
 
 @pytest.mark.parametrize(
@@ -156,5 +158,5 @@ def test_counts(taken: list[Any]) -> None:
         ("min", [True, "0", None, 5], "5"),
     ],
 )
-def test_what_becomes_of_what(function: str, taken: list[Any], result: str) -> None:
-    assert exactly(of(function, taken)) == result
+def test_results_of_edge_cases(function: str, taken: list[Any], result: str) -> None:
+    assert exactly(result_of(function, taken)) == result

@@ -1,4 +1,4 @@
-"""What a message asks `aggregate` for, in every form that it may come in, and in those that it may not."""
+"""Requests to `aggregate`: every valid form, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def request(data: bytes) -> Message:
     return message(data, message_id="77", published=PUBLISHED)
 
 
-@pytest.mark.parametrize("data", [b"", b" \n", b"{}", b"null", b"[]", gzip.compress(b"{}")])
-def test_nothing_asks_for_no_day_in_particular(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b" \n", b"{}", b"null", b"[]", gzip.compress(b"{}", mtime=0)])
+def test_an_empty_request_names_no_days(data: bytes) -> None:
     assert requested_days(request(data)) is None
 
 
@@ -36,26 +36,26 @@ def test_nothing_asks_for_no_day_in_particular(data: bytes) -> None:
     [
         (b'{"date": "2024-01-15"}', [date(2024, 1, 15)]),
         (b'\xef\xbb\xbf{\n  "date": "2024-01-15"\n}\n', [date(2024, 1, 15)]),
-        (gzip.compress(b'{"date": "2024-01-15"}'), [date(2024, 1, 15)]),
+        (gzip.compress(b'{"date": "2024-01-15"}', mtime=0), [date(2024, 1, 15)]),
         (b'{"from": "2024-02-28", "to": "2024-03-01"}', [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)]),
         (b'{"to": "2024-01-15", "from": "2024-01-15"}', [date(2024, 1, 15)]),
     ],
 )
-def test_days_that_are_asked_for(data: bytes, days: list[date]) -> None:
+def test_a_request_names_one_day_or_a_range(data: bytes, days: list[date]) -> None:
     assert requested_days(request(data)) == days
 
 
-EXPECTED = ', expected nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+EXPECTED = ', expected an empty message, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
 
 
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"nonsense", "message 77: found what isn't JSON" + EXPECTED),
-        (b"\xff", "message 77: found what isn't JSON" + EXPECTED),
-        (b"\x1f\x8b", "message 77: found what isn't JSON" + EXPECTED),
-        (b"[" * 100_000, "message 77: found what isn't JSON" + EXPECTED),
-        (b'{"date": "2024-01-15"}\n{"date": "2024-01-16"}', "message 77: found what isn't JSON" + EXPECTED),
+        (b"nonsense", "message 77: found invalid JSON" + EXPECTED),
+        (b"\xff", "message 77: found invalid JSON" + EXPECTED),
+        (b"\x1f\x8b", "message 77: found invalid JSON" + EXPECTED),
+        (b"[" * 100_000, "message 77: found invalid JSON" + EXPECTED),
+        (b'{"date": "2024-01-15"}\n{"date": "2024-01-16"}', "message 77: found invalid JSON" + EXPECTED),
         (b"5", "message 77: found int" + EXPECTED),
         (b'"2024-01-15"', "message 77: found str" + EXPECTED),
         (b"[[]]", "message 77: found list" + EXPECTED),
@@ -63,10 +63,10 @@ EXPECTED = ', expected nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD",
         (b'{"from": "2024-01-15"}', "message 77: found from" + EXPECTED),
         (b'{"date": "2024-01-15", "to": "2024-01-15"}', "message 77: found date, to" + EXPECTED),
         (b'{"' + b"x" * 1_000 + b'": 1}', "message 77: found " + "x" * 200 + EXPECTED),
-        (b'{"date": "15/01/2024"}', "message 77: date: found '15/01/2024', expected a day such as 2024-01-15"),
-        (b'{"date": "2024-02-30"}', "message 77: date: found '2024-02-30', expected a day such as 2024-01-15"),
-        (b'{"date": null}', "message 77: date: found 'None', expected a day such as 2024-01-15"),
-        (b'{"from": "2024-01-15", "to": 5}', "message 77: to: found '5', expected a day such as 2024-01-15"),
+        (b'{"date": "15/01/2024"}', "message 77: date: found '15/01/2024', expected a date such as 2024-01-15"),
+        (b'{"date": "2024-02-30"}', "message 77: date: found '2024-02-30', expected a date such as 2024-01-15"),
+        (b'{"date": null}', "message 77: date: found 'None', expected a date such as 2024-01-15"),
+        (b'{"from": "2024-01-15", "to": 5}', "message 77: to: found '5', expected a date such as 2024-01-15"),
         (
             b'{"from": "2024-01-16", "to": "2024-01-15"}',
             "from 2024-01-16 to 2024-01-15: found 0 days, expected 1 to 3660",
@@ -77,21 +77,21 @@ EXPECTED = ', expected nothing, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD",
         ),
     ],
 )
-def test_requests_for_nothing_that_could_be_done(data: bytes, text: str) -> None:
+def test_an_invalid_request_is_refused(data: bytes, text: str) -> None:
     with pytest.raises(RequestError) as caught:
         requested_days(request(data))
 
     assert str(caught.value) == text
 
 
-def test_what_is_no_pubsub_message_asks_for_nothing_that_could_be_done() -> None:
-    with pytest.raises(RequestError, match="isn't JSON"):
+def test_a_body_that_is_no_pubsub_message_is_refused() -> None:
+    with pytest.raises(RequestError, match="invalid JSON"):
         requested_days(receive({"date": "2024-01-15"}, {"id": "77"}))
 
 
 @given(json_values | st.fixed_dictionaries({}, optional={"date": json_values, "from": json_values, "to": json_values}))
-def test_whatever_is_asked_days_or_a_clear_error(asked: Any) -> None:
-    body = {"message": {"data": base64.b64encode(json.dumps(asked).encode()).decode(), "messageId": "77"}}
+def test_every_request_returns_days_or_a_clear_error(requested: Any) -> None:
+    body = {"message": {"data": base64.b64encode(json.dumps(requested).encode()).decode(), "messageId": "77"}}
     try:
         days = requested_days(receive(body))
     except RequestError as error:
@@ -104,7 +104,7 @@ def test_whatever_is_asked_days_or_a_clear_error(asked: Any) -> None:
     assert days is None or len(days) <= MAX_DAYS_PER_REQUEST
 
 
-def test_so_many_days_and_no_more() -> None:
+def test_the_number_of_days_in_a_range_is_limited() -> None:
     first = date(2024, 1, 1)
     last = date.fromordinal(first.toordinal() + MAX_DAYS_PER_REQUEST - 1)
 
@@ -114,10 +114,10 @@ def test_so_many_days_and_no_more() -> None:
 
 
 @given(st.dates())
-def test_the_message_for_a_day_asks_for_that_day_alone(day: date) -> None:
-    """Otherwise it would become several messages, and each of those again."""
+def test_the_message_for_a_day_requests_only_that_day(day: date) -> None:
+    """Otherwise it would fan out into further messages without end."""
     assert requested_days(request(request_for(day))) == [day]
 
 
-def test_days_are_asked_for_where_the_schedule_asks() -> None:
+def test_requests_for_days_use_the_topic_of_the_schedule() -> None:
     assert TOPIC == SCHEDULED

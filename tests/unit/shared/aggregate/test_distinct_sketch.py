@@ -1,4 +1,4 @@
-"""An estimate follows from the set of values alone, in every process, and is as close as it says."""
+"""An estimate depends only on the set of values, in every process, and stays within its stated error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.aggregate.distinct_sketch import Sketch, _text
+from shared.aggregate.distinct_sketch import Sketch, _hash_input
 from tests.support.samples import ROOT
 
 scalars = (
@@ -34,37 +34,37 @@ scalars = (
 @example("\0n1", "\0t\0n1")
 @example(0.0, -0.0)
 @example(2**53 + 1, 2.0**53)
-def test_what_is_equal_is_hashed_alike_and_nothing_else_is(one: object, other: object) -> None:
-    assert (_text(one) == _text(other)) == (one == other)
+def test_exactly_equal_values_share_a_hash_input(one: object, other: object) -> None:
+    assert (_hash_input(one) == _hash_input(other)) == (one == other)
 
 
-def sketch(values: list[object]) -> Sketch:
-    made = Sketch()
-    made.add(values)
-    return made
+def sketch_of(values: list[object]) -> Sketch:
+    sketch = Sketch()
+    sketch.add(values)
+    return sketch
 
 
 @given(st.lists(scalars, max_size=30), st.randoms(use_true_random=False))
-def test_any_split_any_order_any_merge_tree(values: list[object], chance: random.Random) -> None:
+def test_estimates_are_independent_of_order_split_and_merges(values: list[object], chance: random.Random) -> None:
     shuffled = chance.sample(values, len(values)) + chance.choices(values, k=len(values)) if values else []
-    parts = [Sketch()]
+    sketches = [Sketch()]
     while shuffled:
         cut = chance.randint(1, len(shuffled))
-        parts.append(sketch(shuffled[:cut]))
+        sketches.append(sketch_of(shuffled[:cut]))
         shuffled = shuffled[cut:]
 
-    while len(parts) > 1:
-        other = parts.pop(chance.randrange(len(parts)))
-        parts[chance.randrange(len(parts))].merge(other)
+    while len(sketches) > 1:
+        other = sketches.pop(chance.randrange(len(sketches)))
+        sketches[chance.randrange(len(sketches))].merge(other)
 
-    assert parts[0].estimate() == sketch(values).estimate() == len(set(values))  # so few are hardly ever mistaken
+    assert sketches[0].estimate() == sketch_of(values).estimate() == len(set(values))  # exact for so few values
 
 
-def test_the_order_of_many_makes_no_difference() -> None:
-    """Also where registers have been overtaken, of which an estimator could keep a history."""
+def test_the_estimate_is_independent_of_the_order_of_many_values() -> None:
+    """Registers are overwritten here, and an estimator could use the history of that."""
     values: list[object] = [f"user-{number}" for number in range(200_000)]
-    forward, backward, merged = sketch(values), sketch(values[::-1]), sketch(values[:150_000])
-    merged.merge(sketch(values[100_000:]))
+    forward, backward, merged = sketch_of(values), sketch_of(values[::-1]), sketch_of(values[:150_000])
+    merged.merge(sketch_of(values[100_000:]))
 
     estimates = {repr(each._union(each).get_estimate()) for each in (forward, backward, merged)}
 
@@ -72,31 +72,31 @@ def test_the_order_of_many_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("count", [66_000, 100_000, 300_000, 1_000_000])
-def test_an_estimate_is_as_close_as_it_says(count: int) -> None:
+def test_an_estimate_is_within_its_stated_error(count: int) -> None:
     values: list[object] = [f"user-{number}" for number in range(count)]
 
-    made = sketch(values)
+    sketch = sketch_of(values)
 
-    assert made.error == 0.0081
-    assert abs(made.estimate() - count) <= made.error * count
+    assert sketch.error == 0.0081
+    assert abs(sketch.estimate() - count) <= sketch.error * count
 
 
-def test_every_process_hashes_alike() -> None:
+def test_every_process_computes_the_same_estimate() -> None:
     program = (
         "from shared.aggregate.distinct_sketch import Sketch; s = Sketch(); s.add(map(str, range(100_000)));"
         "print(s.estimate())"
     )
-    here = sketch([str(number) for number in range(100_000)]).estimate()
+    expected = sketch_of([str(number) for number in range(100_000)]).estimate()
 
     for seed in "1", "2":
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         ran = subprocess.run(
             [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, check=True
         )
-        assert int(ran.stdout) == here, ran.stderr
+        assert int(ran.stdout) == expected, ran.stderr
 
 
-def test_the_library_is_loaded_when_it_is_needed_and_not_before() -> None:
+def test_the_sketch_library_is_imported_only_when_needed() -> None:
     program = (
         "import shared.ingest.pipeline, shared.aggregate.pipeline, shared.contracts.loader, shared.config, sys\n"
         "shared.contracts.loader.load_contract(shared.config.DEFAULT_CONTRACT)\n"

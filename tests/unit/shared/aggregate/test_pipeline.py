@@ -1,4 +1,4 @@
-"""Which days an empty message means, and which events of a user's day count."""
+"""The days of an empty request, the deadline of a run, and the events of a user's day that count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from shared import row_keys
-from shared.aggregate.pipeline import AggregatePipeline, _by_user, _each_id_once
+from shared.aggregate.pipeline import AggregatePipeline, _deduplicate, _group_by_user
 from shared.bigtable.client import Bigtable
 from shared.bigtable.row_merger import Cell, Row
 from shared.config import Settings
@@ -25,7 +25,7 @@ def request(data: bytes) -> Message:
     return message(data, message_id="77", published=PUBLISHED)
 
 
-async def test_an_empty_message_means_the_day_before_its_publication_and_the_marked_days(
+async def test_an_empty_message_requests_the_day_before_its_publication_and_the_marked_days(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
@@ -38,7 +38,7 @@ async def test_an_empty_message_means_the_day_before_its_publication_and_the_mar
         return []
 
     monkeypatch.setattr(aggregation._state, "late_days", late_days)
-    monkeypatch.setattr(aggregation, "_missed", nothing_missed)
+    monkeypatch.setattr(aggregation, "_missed_days", nothing_missed)
 
     assert await aggregation.days(request(b"")) == [date(2024, 1, 3), date(2024, 1, 15)]
     marked.clear()
@@ -47,15 +47,15 @@ async def test_an_empty_message_means_the_day_before_its_publication_and_the_mar
     assert await aggregation.days(request(b'{"date": "2024-01-01"}')) == [date(2024, 1, 1)]
 
 
-async def test_a_day_ends_with_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_fails_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT), deadline=0.01)
     monkeypatch.setattr(aggregation._state, "run", lambda _: asyncio.Event().wait())
 
-    with pytest.raises(StoreUnavailableError, match=r"2024-01-15 isn't computed after 0\.01 s"):
+    with pytest.raises(StoreUnavailableError, match=r"2024-01-15: the run didn't finish within 0\.01 s"):
         await aggregation.run(date(2024, 1, 15))
 
 
-async def test_what_else_takes_too_long_is_another_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_timeout_other_than_the_deadline_is_raised_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     aggregation = AggregatePipeline(Bigtable(Settings("p", "i")), load_contract(MUSIC_CONTRACT))
 
     async def state(_: date) -> None:
@@ -67,17 +67,17 @@ async def test_what_else_takes_too_long_is_another_matter(monkeypatch: pytest.Mo
         await aggregation.run(date(2024, 1, 15))
 
 
-# Each id once
+# Repeated ids
 
 
 def row(user: str, *events: tuple[str, datetime, bytes], bucket: row_keys.Bucket = "day") -> Row:
-    """Return the row that has these events, (id, time, value), as Bigtable returns it."""
-    places = [(row_keys.cell_key_of(user, identity, time, bucket), value) for identity, time, value in events]
-    cells = [Cell("e", place.qualifier, place.micros, value) for place, value in places]
-    return of_cells(places[0][0].row_key, sorted(cells, key=lambda cell: cell.qualifier))
+    """Return the row of these (id, time, value) events as Bigtable returns it."""
+    keyed = [(row_keys.cell_key_of(user, identity, time, bucket), value) for identity, time, value in events]
+    cells = [Cell("e", key.qualifier, key.micros, value) for key, value in keyed]
+    return row_of(keyed[0][0].row_key, sorted(cells, key=lambda cell: cell.qualifier))
 
 
-def of_cells(key: bytes, cells: list[Cell]) -> Row:
+def row_of(key: bytes, cells: list[Cell]) -> Row:
     return Row(key, *map(list, zip(*cells, strict=True)))  # type: ignore[arg-type]
 
 
@@ -85,46 +85,46 @@ def at(hour: int, micros: int = 0) -> datetime:
     return datetime(2024, 1, 15, hour, 0, 0, micros, tzinfo=UTC)
 
 
-def test_of_events_with_one_id_the_newest_counts() -> None:
+def test_the_newest_of_the_events_with_one_id_counts() -> None:
     day = row("ann", ("1", at(9), b"old"), ("2", at(10), b"other"), ("1", at(11), b"new"), ("1", at(8), b"older"))
 
-    values, findings, repeated = _each_id_once([day])
+    values, findings, repeated = _deduplicate([day])
 
     assert sorted(values) == [b"new", b"other"]
     assert (findings, repeated) == ([], 2)
 
 
-def test_of_hourly_rows_the_latest_counts() -> None:
+def test_the_latest_hour_counts_for_a_repeated_id() -> None:
     hours = [
         row("ann", ("1", at(9), b"old"), bucket="hour"),
         row("ann", ("1", at(10), b"new"), ("2", at(10), b"other"), bucket="hour"),
     ]
 
-    values, _, repeated = _each_id_once(hours)
+    values, _, repeated = _deduplicate(hours)
 
     assert (sorted(values), repeated) == ([b"new", b"other"], 1)
 
 
-def test_ids_that_only_begin_alike_are_two() -> None:
-    assert _each_id_once([row("ann", ("1", at(9), b"a"), ("10", at(9), b"b"), ("1:0", at(9), b"c"))])[2] == 0
+def test_ids_with_a_common_prefix_are_distinct() -> None:
+    assert _deduplicate([row("ann", ("1", at(9), b"a"), ("10", at(9), b"b"), ("1:0", at(9), b"c"))])[2] == 0
 
 
-@pytest.mark.parametrize("findings_first", [False, True], ids=["behind", "before"])
-def test_findings_are_those_of_the_events_that_count(findings_first: bool) -> None:
-    """Bigtable says nothing of the order that a row's families come in."""
+@pytest.mark.parametrize("findings_first", [False, True], ids=["events first", "findings first"])
+def test_only_the_findings_of_counted_events_are_returned(findings_first: bool) -> None:
+    """Bigtable doesn't define the order of a row's families."""
     day = row("ann", ("1", at(9), b"old"), ("1", at(11), b"new"), ("2", at(10), b"other"))
-    found = [
+    findings_cells = [
         Cell("f", cell.qualifier, cell.micros, b"about " + cell.value) for cell in day.cells if cell.value != b"other"
     ]
 
-    cells = [*found, *day.cells] if findings_first else [*day.cells, *found]
+    cells = [*findings_cells, *day.cells] if findings_first else [*day.cells, *findings_cells]
 
-    _, findings, _ = _each_id_once([of_cells(day.key, cells)])
+    _, findings, _ = _deduplicate([row_of(day.key, cells)])
 
     assert findings == [b"about new"]
 
 
-async def test_neighbouring_rows_of_a_user_belong_together() -> None:
+async def test_adjacent_rows_of_a_user_are_grouped() -> None:
     rows = [
         row("ann", ("1", at(9), b""), bucket="hour"),
         row("ann", ("2", at(10), b""), bucket="hour"),
@@ -133,15 +133,15 @@ async def test_neighbouring_rows_of_a_user_belong_together() -> None:
     ]
 
     async def stream() -> AsyncIterator[list[Row]]:
-        for some in (rows[:1], rows[1:3], rows[3:]):
-            yield some
+        for batch in (rows[:1], rows[1:3], rows[3:]):
+            yield batch
 
-    assert [users async for users in _by_user(stream())] == [[], [rows[:2]], [rows[2:3]], [rows[3:]]]
+    assert [users async for users in _group_by_user(stream())] == [[], [rows[:2]], [rows[2:3]], [rows[3:]]]
 
 
-async def test_no_rows_are_no_users() -> None:
+async def test_an_empty_scan_has_no_users() -> None:
     async def stream() -> AsyncIterator[list[Row]]:
         return
         yield
 
-    assert [group async for group in _by_user(stream())] == []
+    assert [group async for group in _group_by_user(stream())] == []

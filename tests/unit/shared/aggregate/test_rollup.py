@@ -1,4 +1,4 @@
-"""A day's figures follow from its events, whoever's they are and in whatever parts they come."""
+"""The measures of a day depend only on its events, not on their order or batches."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.support.small_messages import small_contract
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
-def rolled(small: Contract, *users: list[dict[str, Any]], batched: list[Any] | None = None) -> Rows:
-    """Return the figures of the events of some users, by dimension and value."""
+def rollup_of(small: Contract, *users: list[dict[str, Any]], batched: list[Any] | None = None) -> Rows:
+    """Return the measures of the users' events by dimension and value."""
     rollup = DayRollup(small.user, small.aggregates)
     found: list[ValueMeasures] = []
-    for some in batched or [[each] for each in users]:
-        data = b",".join(json.dumps(event).encode() for events in some for event in events)
-        found += rollup.measure(data, list(map(len, some)))
+    for batch in batched or [[each] for each in users]:
+        data = b",".join(json.dumps(event).encode() for events in batch for event in events)
+        found += rollup.measure(data, list(map(len, batch)))
     found += rollup.finish()
-    rows = {(dimension, value): figures for dimension, value, figures in found}
+    rows = {(dimension, value): measures for dimension, value, measures in found}
     assert len(rows) == len(found)
     return rows
 
 
-def test_music_of_a_day() -> None:
+def test_measures_of_a_day_under_the_music_contract() -> None:
     ann = [
         {"user_id": "ann", "event_type": "song_play", "song_id": "s1", "duration": 10.5},
         {"user_id": "ann", "event_type": "song_play", "song_id": "s2", "duration": 1},
@@ -41,7 +41,7 @@ def test_music_of_a_day() -> None:
     ]
     bob = [{"user_id": "bob", "event_type": "song_play", "song_id": "s1", "duration": -1.25}]
 
-    assert rolled(load_contract(MUSIC_CONTRACT), ann, bob) == {
+    assert rollup_of(load_contract(MUSIC_CONTRACT), ann, bob) == {
         ("user", "ann"): {"total_events": 4, "unique_songs": 2, "listening_seconds": 11.5},
         ("user", "bob"): {"total_events": 1, "unique_songs": 1, "listening_seconds": -1.25},
         ("song", "s1"): {"plays": 2, "unique_users": 2, "mean_seconds": 4.625},
@@ -60,12 +60,12 @@ def test_music_of_a_day() -> None:
 
 
 @pytest.mark.parametrize("path", [MUSIC_CONTRACT, SPARKIFY_CONTRACT])
-def test_a_day_without_events_has_figures_for_the_whole_day_alone(path: Any) -> None:
-    ((key, figures),) = rolled(load_contract(path)).items()
+def test_a_day_without_events_has_only_measures_of_the_whole_day(path: Any) -> None:
+    ((key, measures),) = rollup_of(load_contract(path)).items()
 
     assert key == ("all", "all")
-    assert figures["total_events"] == figures["active_users"] == 0
-    assert figures["longest_seconds"] is None
+    assert measures["total_events"] == measures["active_users"] == 0
+    assert measures["longest_seconds"] is None
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_a_day_without_events_has_figures_for_the_whole_day_alone(path: Any) -> 
         ({"a": 1}, None),
     ],
 )
-def test_values_of_a_dimension_are_texts(value: Any, row: str | None) -> None:
+def test_values_of_a_dimension_are_strings(value: Any, row: str | None) -> None:
     small = small_contract('[fields.x]\ntype = "string"\n[aggregates.x]\nby = "x"\nn = "count"\n')
 
-    assert rolled(small, [{"x": value}]) == ({} if row is None else {("x", row): {"n": 1}})
+    assert rollup_of(small, [{"x": value}]) == ({} if row is None else {("x", row): {"n": 1}})
 
 
-def test_an_absent_field_is_no_value() -> None:
+def test_an_event_without_the_field_counts_for_no_value() -> None:
     small = small_contract('[fields.x]\ntype = "string"\n[aggregates.x]\nby = "x"\nn = "count"\nu = "unique(user)"\n')
 
-    assert rolled(small, [{"user": "ann"}, {"user": "ann", "x": "a"}]) == {("x", "a"): {"n": 1, "u": 1}}
+    assert rollup_of(small, [{"user": "ann"}, {"user": "ann", "x": "a"}]) == {("x", "a"): {"n": 1, "u": 1}}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_absent_field_is_no_value() -> None:
         ("{}", 4),
     ],
 )
-def test_where_counts_only_events_that_have_one_of_the_values_of_each_field(where: str, count: int) -> None:
+def test_where_counts_events_with_a_listed_value_in_each_field(where: str, count: int) -> None:
     toml = '[fields.a]\ntype = "string"\n[fields.b]\ntype = "number"\n[fields.c]\ntype = "boolean"\n'
     small = small_contract(f'{toml}[aggregates.day]\nwhere = {where}\nn = "count"\n')
     events = [
@@ -118,21 +118,21 @@ def test_where_counts_only_events_that_have_one_of_the_values_of_each_field(wher
         {"a": None},
     ]
 
-    assert rolled(small, events) == {("day", "all"): {"n": count}}
+    assert rollup_of(small, events) == {("day", "all"): {"n": count}}
 
 
-def test_names_of_fields_may_be_anything_json_writes_plainly() -> None:
+def test_fields_may_have_any_name_that_json_writes_without_escapes() -> None:
     names = ["f0", "f1", "a b", "\u00e9", "class", "actor.login", "x-y", "id"]
     toml = "".join(f'[fields."{name}"]\ntype = "string"\n' for name in names if name != "id")
     toml += "".join(f'[aggregates."{name}"]\nby = "{name}"\nn = "count"\n' for name in names)
 
-    rows = rolled(small_contract(toml), [{name: f"v {name}" for name in names}])
+    rows = rollup_of(small_contract(toml), [{name: f"v {name}" for name in names}])
 
     assert rows == {(name, f"v {name}"): {"n": 1} for name in names}
 
 
-def test_a_contract_without_aggregates_still_counts_events() -> None:
-    assert rolled(small_contract(), [{"id": "1"}, {"id": "2"}]) == {}
+def test_a_contract_without_aggregates_has_no_rows() -> None:
+    assert rollup_of(small_contract(), [{"id": "1"}, {"id": "2"}]) == {}
 
 
 events = st.lists(
@@ -148,20 +148,22 @@ events = st.lists(
 
 
 @given(st.lists(events, max_size=4), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_users_and_their_events_may_come_in_any_order_and_any_number_of_users_at_once(
-    taken: list[list[dict[str, Any]]], at_once: int, chance: random.Random
+def test_measures_are_independent_of_order_and_batching(
+    events_by_user: list[list[dict[str, Any]]], batch_users: int, chance: random.Random
 ) -> None:
     music = load_contract(MUSIC_CONTRACT)
-    users = [[{**event, "user_id": f"u{number}"} for event in each] for number, each in enumerate(taken) if each]
+    users = [
+        [{**event, "user_id": f"u{number}"} for event in each] for number, each in enumerate(events_by_user) if each
+    ]
     shuffled = [chance.sample(each, len(each)) for each in chance.sample(users, len(users))]
-    batched = [shuffled[start : start + at_once] for start in range(0, len(shuffled), at_once)]
+    batched = [shuffled[start : start + batch_users] for start in range(0, len(shuffled), batch_users)]
 
-    found = rolled(music, *users, batched=batched)
+    found = rollup_of(music, *users, batched=batched)
 
-    assert repr(sorted(found.items())) == repr(sorted(rolled(music, *users).items()))
+    assert repr(sorted(found.items())) == repr(sorted(rollup_of(music, *users).items()))
 
 
-def test_a_user_is_finished_when_the_events_are_through_and_nothing_of_it_is_kept() -> None:
+def test_measures_by_user_are_final_with_their_batch() -> None:
     music = load_contract(MUSIC_CONTRACT)
     rollup = DayRollup(music.user, music.aggregates)
     event = {"event_type": "click", "song_id": "s"}
@@ -173,19 +175,19 @@ def test_a_user_is_finished_when_the_events_are_through_and_nothing_of_it_is_kep
         ("user", "ann", {"total_events": 1, "unique_songs": 1, "listening_seconds": 0}),
         ("user", "bob", {"total_events": 2, "unique_songs": 1, "listening_seconds": 0}),
     ]
-    assert {figures.dimension for figures in rollup.finish()} == {"event_type", "all"}
+    assert {each.dimension for each in rollup.finish()} == {"event_type", "all"}
 
 
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [("a", {("mine", "ann"): {"n": 2}, ("mine", "bob"): {"n": 1}}), ("b", {("mine", "ann"): {"n": 1}})],
 )
-def test_a_dimension_by_user_counts_what_it_is_told_to(wanted: str, found: Rows) -> None:
+def test_a_dimension_by_user_counts_only_matching_events(wanted: str, found: Rows) -> None:
     toml = f'[fields.x]\ntype = "string"\n[aggregates.mine]\nby = "user"\nwhere = {{ x = "{wanted}" }}\nn = "count"\n'
     ann = [{"user": "ann", "x": x} for x in "aba"]
     bob = [{"user": "bob", "x": "a"}]
 
-    assert rolled(small_contract(toml), ann, bob) == found
+    assert rollup_of(small_contract(toml), ann, bob) == found
 
 
 @pytest.mark.parametrize("function", sorted(ACCUMULATORS))

@@ -1,4 +1,4 @@
-"""A day's figures are the same wherever they are measured, and whoever measures them comes to an end."""
+"""Measures are equal in this process and in a worker, and the worker never outlives its run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.aggregate.rollup_runner import RollupRunner, _Elsewhere
+from shared.aggregate.rollup_runner import RollupRunner
+from shared.aggregate.worker_process import WorkerProcess
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Contract
 from tests.support.samples import MUSIC_CONTRACT, ROOT
@@ -23,20 +24,21 @@ MUSIC = load_contract(MUSIC_CONTRACT)
 
 
 @pytest.fixture
-def cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several, and batches of about ten events."""
-    monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 2)
-    monkeypatch.setattr("shared.aggregate.rollup_runner._TOGETHER", 1_000)
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend to have two cores, with batches of about ten events."""
+    monkeypatch.setattr("shared.aggregate.rollup_runner._core_count", lambda: 2)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._BATCH_BYTES", 1_000)
 
 
 @pytest.fixture
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 1)
-    monkeypatch.setattr("shared.aggregate.rollup_runner._TOGETHER", 1_000)
+    """Pretend to have one core, with batches of about ten events."""
+    monkeypatch.setattr("shared.aggregate.rollup_runner._core_count", lambda: 1)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._BATCH_BYTES", 1_000)
 
 
 def users(count: int) -> list[list[bytes]]:
-    """Return the events of users."""
+    """Return the events of each user."""
     dice = random.Random(1)
     return [
         [
@@ -54,137 +56,136 @@ def users(count: int) -> list[list[bytes]]:
     ]
 
 
-async def measured(made: Contract, events: list[list[bytes]]) -> tuple[int, list[Any]]:
-    """Return how many events were counted, and all figures, as JSON has them."""
+async def roll_up(contract: Contract, events: list[list[bytes]]) -> tuple[int, list[Any]]:
+    """Return the number of events counted and all measures, decoded from JSON."""
     found: list[Any] = []
-    async with RollupRunner(made) as measuring:
+    async with RollupRunner(contract) as runner:
         for each in events:
-            found += await measuring.add([each])
-        async for figures in measuring.finish():
-            found += figures
-    return measuring.events, sorted(msgspec.json.decode(msgspec.json.encode(found)), key=repr)
+            found += await runner.add([each])
+        async for measured in runner.finish():
+            found += measured
+    return runner.events, sorted(msgspec.json.decode(msgspec.json.encode(found)), key=repr)
 
 
-async def test_figures_are_the_same_wherever_they_are_measured(
+async def test_measures_are_equal_in_one_batch_in_process_and_in_a_worker(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = await measured(MUSIC, users(200))
-    monkeypatch.setattr(_Elsewhere, "_start", _not_asked_for)
+    in_one_batch = await roll_up(MUSIC, users(200))
+    monkeypatch.setattr(WorkerProcess, "_start", _unexpected_start)
     request.getfixturevalue("one_core")
-    in_batches = await measured(MUSIC, users(200))
+    in_process = await roll_up(MUSIC, users(200))
     monkeypatch.undo()
-    monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 2)
-    monkeypatch.setattr("shared.aggregate.rollup_runner._TOGETHER", 1_000)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._core_count", lambda: 2)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._BATCH_BYTES", 1_000)
 
-    elsewhere = await measured(MUSIC, users(200))
+    in_worker = await roll_up(MUSIC, users(200))
 
-    assert at_once[0] == sum(map(len, users(200)))
-    assert elsewhere == in_batches == at_once
-
-
-async def _not_asked_for(self: Any) -> None:
-    raise AssertionError("a process is begun")
+    assert in_one_batch[0] == sum(map(len, users(200)))
+    assert in_worker == in_process == in_one_batch
 
 
-async def test_a_day_of_less_than_a_batch_needs_no_other_process(
+async def _unexpected_start(self: Any) -> None:
+    raise AssertionError("found a worker process, expected none")
+
+
+async def test_a_day_smaller_than_one_batch_starts_no_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("shared.aggregate.rollup_runner._cores", lambda: 2)
-    monkeypatch.setattr(_Elsewhere, "_start", _not_asked_for)
+    monkeypatch.setattr("shared.aggregate.rollup_runner._core_count", lambda: 2)
+    monkeypatch.setattr(WorkerProcess, "_start", _unexpected_start)
 
-    assert (await measured(MUSIC, users(20)))[0] > 0
-    assert await measured(MUSIC, []) == (0, [["all", "all", dict(zip(ALL, (0, 0, 0, 0, None), strict=True))]])
+    assert (await roll_up(MUSIC, users(20)))[0] > 0
+    assert await roll_up(MUSIC, []) == (0, [["all", "all", dict(zip(ALL, (0, 0, 0, 0, None), strict=True))]])
 
 
 ALL = ["total_events", "active_users", "unique_songs", "listening_seconds", "longest_seconds"]
 
 
-async def test_more_values_than_one_answer_has(cores: None) -> None:
-    made = small_contract('[fields.x]\ntype = "integer"\n[aggregates.x]\nby = "x"\nn = "count"\n')
+async def test_all_values_are_returned_when_they_exceed_one_response(two_cores: None) -> None:
+    contract = small_contract('[fields.x]\ntype = "integer"\n[aggregates.x]\nby = "x"\nn = "count"\n')
 
-    _, found = await measured(made, [[b'{"user":"ann","x":%d}' % number] for number in range(5_000)])
+    _, found = await roll_up(contract, [[b'{"user":"ann","x":%d}' % number] for number in range(5_000)])
 
     assert len(found) == 5_000
 
 
 @pytest.fixture
-async def begun(cores: None) -> AsyncIterator[RollupRunner]:
-    """A day that is measured elsewhere already."""
-    async with RollupRunner(MUSIC) as measuring:
-        for each in users(20):
-            await measuring.add([each])
-        assert isinstance(measuring._place, _Elsewhere)
-        yield measuring
+async def runner_with_worker(two_cores: None) -> AsyncIterator[RollupRunner]:
+    """A runner with a worker process."""
+    async with RollupRunner(MUSIC) as runner:
+        await add_users(runner)
+        assert isinstance(runner._executor, WorkerProcess)
+        yield runner
 
 
-async def ask(measuring: RollupRunner) -> None:
+async def add_users(runner: RollupRunner) -> None:
     for each in users(20):
-        await measuring.add([each])
+        await runner.add([each])
 
 
-async def three_wait(measuring: RollupRunner) -> None:
-    while len(measuring._place._answers) < 3:  # type: ignore[union-attr]  # noqa: ASYNC110
+async def wait_for_three_requests(runner: RollupRunner) -> None:
+    while len(runner._executor._pending_responses) < 3:  # type: ignore[union-attr]  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
-async def test_whoever_waits_is_told_that_the_process_has_ended(begun: RollupRunner) -> None:
-    process = begun._place._process  # type: ignore[union-attr]
+async def test_pending_requests_fail_when_the_worker_ends(runner_with_worker: RollupRunner) -> None:
+    process = runner_with_worker._executor._process  # type: ignore[union-attr]
     process.send_signal(signal.SIGSTOP)
-    waiting = [asyncio.create_task(ask(begun)) for _ in range(3)]
-    await three_wait(begun)
+    waiting = [asyncio.create_task(add_users(runner_with_worker)) for _ in range(3)]
+    await wait_for_three_requests(runner_with_worker)
 
     process.kill()
 
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {str(outcome) for outcome in outcomes} == {"the process that measures events ended with exit code -9"}
+    assert {str(outcome) for outcome in outcomes} == {"the rollup's worker process ended with exit code -9"}
     with pytest.raises(RuntimeError, match="exit code -9"):
-        await ask(begun)
+        await add_users(runner_with_worker)
 
 
-async def test_events_that_are_no_json_end_it(cores: None, capfd: pytest.CaptureFixture[str]) -> None:
-    async with RollupRunner(MUSIC) as measuring:
+async def test_invalid_json_in_the_worker_fails_the_run(two_cores: None, capfd: pytest.CaptureFixture[str]) -> None:
+    async with RollupRunner(MUSIC) as runner:
         with pytest.raises(RuntimeError, match="exit code 1"):
-            await measuring.add([[b"{" * 2_000]])
+            await runner.add([[b"{" * 2_000]])
 
     assert "msgspec.DecodeError" in capfd.readouterr().err
 
 
-async def test_who_is_cancelled_takes_no_answer_from_others(begun: RollupRunner) -> None:
-    process = begun._place._process  # type: ignore[union-attr]
+async def test_a_cancelled_request_leaves_the_responses_of_others_intact(runner_with_worker: RollupRunner) -> None:
+    process = runner_with_worker._executor._process  # type: ignore[union-attr]
     process.send_signal(signal.SIGSTOP)
-    waiting = [asyncio.create_task(begun.add([users(400)[number] * 100])) for number in (1, 2, 3)]
-    await three_wait(begun)
+    waiting = [asyncio.create_task(runner_with_worker.add([users(400)[number] * 100])) for number in (1, 2, 3)]
+    await wait_for_three_requests(runner_with_worker)
     waiting[0].cancel()
     process.send_signal(signal.SIGCONT)
 
-    answers = await asyncio.gather(*waiting[1:])
+    responses = await asyncio.gather(*waiting[1:])
 
-    assert [figures[-1].value for figures in answers] == ["user-2", "user-3"]
+    assert [measured[-1].value for measured in responses] == ["user-2", "user-3"]
 
 
-async def test_leaving_ends_the_process(cores: None) -> None:
-    async with RollupRunner(MUSIC) as measuring:
-        await ask(measuring)
-        process = measuring._place._process  # type: ignore[union-attr]
+async def test_leaving_the_runner_kills_the_worker(two_cores: None) -> None:
+    async with RollupRunner(MUSIC) as runner:
+        await add_users(runner)
+        process = runner._executor._process  # type: ignore[union-attr]
         assert process.poll() is None
 
     assert process.returncode == -signal.SIGKILL
 
 
-def test_it_ends_with_the_process_that_reads() -> None:
+def test_the_worker_ends_when_its_parent_is_killed() -> None:
     program = (
         "import asyncio, os, signal, shared.aggregate.rollup_runner as m\n"
-        "from tests.unit.shared.aggregate.test_rollup_runner import MUSIC, ask\n"
-        "m._TOGETHER, m._cores = 1_000, lambda: 2\n"
+        "from tests.unit.shared.aggregate.test_rollup_runner import MUSIC, add_users\n"
+        "m._BATCH_BYTES, m._core_count = 1_000, lambda: 2\n"
         "async def main():\n"
-        "    measuring = m.RollupRunner(MUSIC)\n"
-        "    await ask(measuring)\n"
-        "    print(measuring._place._process.pid, flush=True)\n"
+        "    runner = m.RollupRunner(MUSIC)\n"
+        "    await add_users(runner)\n"
+        "    print(runner._executor._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(main())\n"
     )
 
-    # The other process has its standard error from this one, so this waits for the end of both.
+    # The worker inherits standard error, so this waits for the end of both processes.
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60)
 
     assert ran.returncode == -signal.SIGKILL, ran.stderr

@@ -1,4 +1,4 @@
-"""Callers share calls, each learns the fate of its own entries, and nobody's failure is another's."""
+"""The batcher: concurrent callers share requests, and each gets the outcome of its own entries only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.bigtable.batcher import Batcher, BatchLimits
 from shared.bigtable.transport import CallError
 from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
 
-Answer = Callable[["Entry", list["Entry"]], Exception | None]
+Respond = Callable[["Entry", list["Entry"]], Exception | None]
 
 BUSY = CallError(StatusCode.UNAVAILABLE, "busy")
 NO_TABLE = CallError(StatusCode.NOT_FOUND, "no table")
@@ -26,7 +26,7 @@ INVALID = CallError(StatusCode.INVALID_ARGUMENT, "bad entry")
 
 
 class Entry:
-    """An entry with a name."""
+    """An entry with a name; its wire format is as long as `size`."""
 
     def __init__(self, name: str, size: int = 10, mutations: int = 1) -> None:
         self.name = name
@@ -37,63 +37,63 @@ class Entry:
         return self.name
 
 
-class Store:
-    """Stands for Bigtable: remembers the calls, holds them up while it is closed, answers as a test says."""
+class FakeBigtable:
+    """A fake of Bigtable: records requests, holds them while it is closed, and responds as a test specifies."""
 
-    def __init__(self, answer: Answer = lambda entry, batch: None) -> None:
-        self.calls: list[list[str]] = []
+    def __init__(self, respond: Respond = lambda entry, batch: None) -> None:
+        self.requests: list[list[str]] = []
         self.timeouts: list[float] = []
         self.stored: Counter[str] = Counter()
-        self.under_way = 0
-        self.most_under_way = 0
+        self.in_flight = 0
+        self.max_in_flight = 0
         self.open = asyncio.Event()
         self.open.set()
-        self._answer = answer
+        self._respond = respond
 
     async def __call__(self, entries: Sequence[Entry], timeout: float) -> list[Exception | None]:
-        self.calls.append([entry.name for entry in entries])
+        self.requests.append([entry.name for entry in entries])
         self.timeouts.append(timeout)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             await asyncio.sleep(0)
             await self.open.wait()
         finally:
-            self.under_way -= 1
-        answers = [self._answer(entry, list(entries)) for entry in entries]
-        self.stored.update(entry.name for entry, answer in zip(entries, answers, strict=True) if answer is None)
-        return answers
+            self.in_flight -= 1
+        results = [self._respond(entry, list(entries)) for entry in entries]
+        self.stored.update(entry.name for entry, result in zip(entries, results, strict=True) if result is None)
+        return results
 
 
 def entries(*names: str) -> list[Entry]:
     return [Entry(name) for name in names]
 
 
-def group_commit(store: Store, *, deadline: float = 60, **limits: Any) -> Batcher:
-    return Batcher(store, "table events", deadline=deadline, limits=BatchLimits(**limits))
+def make_batcher(bigtable: FakeBigtable, *, deadline: float = 60, **limits: Any) -> Batcher:
+    return Batcher(bigtable, "table events", deadline=deadline, limits=BatchLimits(**limits))
 
 
-def first_time(error: Exception, *names: str) -> Answer:
-    """Answer the first time with an error for those names."""
-    left = set(names)
+def fail_once(error: Exception, *names: str) -> Respond:
+    """Return a function that responds with an error to the first request of each named entry."""
+    remaining = set(names)
 
-    def answer(entry: Entry, batch: list[Entry]) -> Exception | None:
-        if entry.name in left:
-            left.remove(entry.name)
+    def respond(entry: Entry, batch: list[Entry]) -> Exception | None:
+        if entry.name in remaining:
+            remaining.remove(entry.name)
             return error
         return None
 
-    return answer
+    return respond
 
 
-async def settled(turns: int = 20) -> None:
-    """Let everything happen that needs no time to pass."""
+async def run_pending(turns: int = 20) -> None:
+    """Run everything in the event loop that waits for no time."""
     for _ in range(turns):
         await asyncio.sleep(0)
 
 
 class Clock:
-    """Time that passes when a test says so, and the waits that were asked for."""
+    """A fake clock of the event loop: a test advances it, and it records the waits of timers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waits: list[float] = []
@@ -103,14 +103,14 @@ class Clock:
         monkeypatch.setattr(loop, "call_later", self._call_later)
 
     async def advance(self, seconds: float) -> None:
-        await settled()
+        await run_pending()
         end = self._now + seconds
         while due := [each for each in self._due if each[0] <= end]:
             first = min(due, key=lambda each: each[0])
             self._due.remove(first)
             self._now = max(self._now, first[0])
             first[1]()
-            await settled()
+            await run_pending()
         self._now = end
 
     def _call_later(self, wait: float, callback: Callable[..., None], *args: Any) -> None:
@@ -125,72 +125,74 @@ async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long retries wait, one after the other; the last one again and again."""
-    waited = [0.0]
-    monkeypatch.setattr("shared.bigtable.retry.waits", lambda _: itertools.chain(waited, itertools.repeat(waited[-1])))
-    return waited
+    """The waits between attempts; the last one repeats."""
+    seconds = [0.0]
+    monkeypatch.setattr(
+        "shared.bigtable.retry.waits", lambda _: itertools.chain(seconds, itertools.repeat(seconds[-1]))
+    )
+    return seconds
 
 
-# Sharing
+# Batches
 
 
-async def test_a_lone_write_leaves_at_once() -> None:
-    store = Store()
+async def test_a_lone_write_is_sent_at_once() -> None:
+    bigtable = FakeBigtable()
 
-    await group_commit(store).commit(entries("a", "b"))
+    await make_batcher(bigtable).write(entries("a", "b"))
 
-    assert store.calls == [["a", "b"]]
-
-
-async def test_nothing_to_store_is_no_call() -> None:
-    store = Store()
-
-    await group_commit(store).commit([])
-
-    assert store.calls == []
+    assert bigtable.requests == [["a", "b"]]
 
 
-async def test_callers_of_the_same_moment_share_a_call() -> None:
-    store = Store()
-    commit = group_commit(store)
+async def test_an_empty_write_sends_no_request() -> None:
+    bigtable = FakeBigtable()
 
-    await asyncio.gather(commit.commit(entries("a")), commit.commit(entries("b", "c")), commit.commit(entries("d")))
+    await make_batcher(bigtable).write([])
 
-    assert store.calls == [["a", "b", "c", "d"]]
-
-
-async def test_what_gathers_while_calls_are_under_way_is_one_batch() -> None:
-    store = Store()
-    store.open.clear()
-    commit = group_commit(store, flights=1)
-    first = asyncio.create_task(commit.commit(entries("first")))
-    await settled()
-
-    # given a call that is under way, when many more come
-    more = [asyncio.create_task(commit.commit(entries(f"{number}"))) for number in range(100)]
-    await settled()
-    assert store.calls == [["first"]]
-
-    # then they all leave together once it has landed
-    store.open.set()
-    await asyncio.gather(first, *more)
-    assert store.calls == [["first"], [f"{number}" for number in range(100)]]
+    assert bigtable.requests == []
 
 
-@pytest.mark.parametrize("flights", [1, 2, 4])
-async def test_so_many_calls_are_under_way_at_once(flights: int) -> None:
-    store = Store()
-    store.open.clear()
-    commit = group_commit(store, flights=flights, mutations=1)
-    tasks = [asyncio.create_task(commit.commit(entries(f"{number}"))) for number in range(10)]
-    await settled(50)
+async def test_concurrent_callers_share_a_request() -> None:
+    bigtable = FakeBigtable()
+    batcher = make_batcher(bigtable)
 
-    assert store.under_way == flights
+    await asyncio.gather(batcher.write(entries("a")), batcher.write(entries("b", "c")), batcher.write(entries("d")))
 
-    store.open.set()
+    assert bigtable.requests == [["a", "b", "c", "d"]]
+
+
+async def test_entries_that_arrive_while_a_request_is_in_flight_form_one_batch() -> None:
+    bigtable = FakeBigtable()
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable, in_flight=1)
+    first = asyncio.create_task(batcher.write(entries("first")))
+    await run_pending()
+
+    # many entries arrive while a request is in flight
+    later = [asyncio.create_task(batcher.write(entries(f"{number}"))) for number in range(100)]
+    await run_pending()
+    assert bigtable.requests == [["first"]]
+
+    # all of them are sent together after its response
+    bigtable.open.set()
+    await asyncio.gather(first, *later)
+    assert bigtable.requests == [["first"], [f"{number}" for number in range(100)]]
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+async def test_requests_in_flight_are_limited(in_flight: int) -> None:
+    bigtable = FakeBigtable()
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable, in_flight=in_flight, mutations=1)
+    tasks = [asyncio.create_task(batcher.write(entries(f"{number}"))) for number in range(10)]
+    await run_pending(50)
+
+    assert bigtable.in_flight == in_flight
+
+    bigtable.open.set()
     await asyncio.gather(*tasks)
-    assert store.most_under_way == flights
-    assert sorted(store.stored.elements()) == sorted(f"{number}" for number in range(10))
+    assert bigtable.max_in_flight == in_flight
+    assert sorted(bigtable.stored.elements()) == sorted(f"{number}" for number in range(10))
 
 
 @pytest.mark.parametrize(
@@ -198,30 +200,30 @@ async def test_so_many_calls_are_under_way_at_once(flights: int) -> None:
     [
         ({"mutations": 3}, [(1, 1)] * 7, [3, 3, 1]),
         ({"mutations": 3}, [(1, 2), (1, 2), (1, 1)], [1, 2]),
-        ({"mutations": 3}, [(1, 9), (1, 1)], [1, 1]),  # what is larger than the bound goes alone
+        ({"mutations": 3}, [(1, 9), (1, 1)], [1, 1]),  # an entry above the limit is sent alone
         ({"batch_bytes": 10}, [(5, 1), (5, 1), (1, 1)], [2, 1]),
         ({"batch_bytes": 10}, [(1, 1), (99, 1), (1, 1)], [1, 1, 1]),
     ],
 )
-async def test_batches_have_bounds(limits: dict[str, int], sizes: list[tuple[int, int]], batches: list[int]) -> None:
-    store = Store()
+async def test_batches_are_bounded(limits: dict[str, int], sizes: list[tuple[int, int]], batches: list[int]) -> None:
+    bigtable = FakeBigtable()
 
-    await group_commit(store, flights=1, **limits).commit(
+    await make_batcher(bigtable, in_flight=1, **limits).write(
         [Entry(f"{number}", size, mutations) for number, (size, mutations) in enumerate(sizes)]
     )
 
-    assert list(map(len, store.calls)) == batches
-    assert [name for call in store.calls for name in call] == [f"{number}" for number in range(len(sizes))]
+    assert list(map(len, bigtable.requests)) == batches
+    assert [name for request in bigtable.requests for name in request] == [f"{number}" for number in range(len(sizes))]
 
 
-# Failing
+# Errors
 
 
-async def test_only_what_failed_is_sent_again_and_nobody_waits_for_it(clock: Clock, waits: list[float]) -> None:
+async def test_only_failed_entries_are_retried_and_other_callers_do_not_wait(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
-    store = Store(first_time(BUSY, "b"))
-    commit = group_commit(store)
-    good, bad = (asyncio.create_task(commit.commit(entries(*names))) for names in (["a"], ["b", "c"]))
+    bigtable = FakeBigtable(fail_once(BUSY, "b"))
+    batcher = make_batcher(bigtable)
+    good, bad = (asyncio.create_task(batcher.write(entries(*names))) for names in (["a"], ["b", "c"]))
 
     await good
     await clock.advance(0.9)
@@ -229,30 +231,30 @@ async def test_only_what_failed_is_sent_again_and_nobody_waits_for_it(clock: Clo
 
     await clock.advance(0.1)
     await bad
-    assert store.calls == [["a", "b", "c"], ["b"]]
-    assert store.stored == Counter("abc")
+    assert bigtable.requests == [["a", "b", "c"], ["b"]]
+    assert bigtable.stored == Counter("abc")
 
 
-async def test_a_retry_takes_up_no_flight(clock: Clock, waits: list[float]) -> None:
+async def test_a_waiting_retry_takes_no_slot(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
-    store = Store(first_time(BUSY, "slow"))
-    commit = group_commit(store, flights=1)
-    slow = asyncio.create_task(commit.commit(entries("slow")))
-    await settled()
+    bigtable = FakeBigtable(fail_once(BUSY, "slow"))
+    batcher = make_batcher(bigtable, in_flight=1)
+    slow = asyncio.create_task(batcher.write(entries("slow")))
+    await run_pending()
 
-    await commit.commit(entries("fresh"))
+    await batcher.write(entries("fresh"))
     assert not slow.done()
 
     await clock.advance(1)
     await slow
-    assert store.calls == [["slow"], ["fresh"], ["slow"]]
+    assert bigtable.requests == [["slow"], ["fresh"], ["slow"]]
 
 
-async def test_waits_grow_from_try_to_try(clock: Clock, waits: list[float]) -> None:
+async def test_waits_grow_between_attempts(clock: Clock, waits: list[float]) -> None:
     waits[:] = [0.1, 0.2, 0.4]
     failures = itertools.count()
-    store = Store(lambda entry, batch: BUSY if next(failures) < 4 else None)
-    caller = asyncio.create_task(group_commit(store).commit(entries("a")))
+    bigtable = FakeBigtable(lambda entry, batch: BUSY if next(failures) < 4 else None)
+    caller = asyncio.create_task(make_batcher(bigtable).write(entries("a")))
 
     await clock.advance(2)
 
@@ -260,92 +262,92 @@ async def test_waits_grow_from_try_to_try(clock: Clock, waits: list[float]) -> N
     assert clock.waits == [0.1, 0.2, 0.4, 0.4]
 
 
-async def test_what_is_refused_for_good_fails_its_own_caller_alone() -> None:
-    store = Store(lambda entry, batch: NO_TABLE if entry.name == "b" else None)
-    commit = group_commit(store)
+async def test_a_permanent_error_reaches_only_its_own_caller() -> None:
+    bigtable = FakeBigtable(lambda entry, batch: NO_TABLE if entry.name == "b" else None)
+    batcher = make_batcher(bigtable)
 
     outcomes = await asyncio.gather(
-        commit.commit(entries("a")), commit.commit(entries("b", "c")), return_exceptions=True
+        batcher.write(entries("a")), batcher.write(entries("b", "c")), return_exceptions=True
     )
 
     assert outcomes[0] is None
     assert isinstance(outcomes[1], StoreRefusedError)
     assert str(outcomes[1]) == "writing to table events: NOT_FOUND: no table"
-    assert store.calls == [["a", "b", "c"]]
+    assert bigtable.requests == [["a", "b", "c"]]
 
 
-async def test_the_first_of_several_errors_is_the_callers() -> None:
-    answers = {"a": NO_TABLE, "b": CallError(StatusCode.PERMISSION_DENIED, "no")}
+async def test_a_caller_gets_the_first_of_several_errors() -> None:
+    results = {"a": NO_TABLE, "b": CallError(StatusCode.PERMISSION_DENIED, "no")}
 
     with pytest.raises(StoreRefusedError, match="NOT_FOUND"):
-        await group_commit(Store(lambda entry, batch: answers[entry.name])).commit(entries("a", "b"))
+        await make_batcher(FakeBigtable(lambda entry, batch: results[entry.name])).write(entries("a", "b"))
 
 
-async def test_an_entry_that_fails_for_good_doesnt_end_the_others_way() -> None:
-    answers = {"a": [NO_TABLE], "b": [BUSY, BUSY, None]}
-    store = Store(lambda entry, batch: answers[entry.name].pop(0))
+async def test_after_a_permanent_error_the_other_entries_are_still_retried() -> None:
+    results = {"a": [NO_TABLE], "b": [BUSY, BUSY, None]}
+    bigtable = FakeBigtable(lambda entry, batch: results[entry.name].pop(0))
 
     with pytest.raises(StoreRefusedError):
-        await group_commit(store).commit(entries("a", "b"))
+        await make_batcher(bigtable).write(entries("a", "b"))
 
-    assert store.calls == [["a", "b"], ["b"], ["b"]]
+    assert bigtable.requests == [["a", "b"], ["b"], ["b"]]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 13])
-async def test_a_refused_batch_is_split_until_the_guilty_entry_stands_alone(count: int) -> None:
-    def answer(entry: Entry, batch: list[Entry]) -> Exception | None:
+async def test_a_refused_batch_is_bisected_to_isolate_the_invalid_entry(count: int) -> None:
+    def respond(entry: Entry, batch: list[Entry]) -> Exception | None:
         return INVALID if any(each.name == "bad" for each in batch) else None
 
-    store = Store(answer)
-    commit = group_commit(store, flights=2)
+    bigtable = FakeBigtable(respond)
+    batcher = make_batcher(bigtable, in_flight=2)
     names = [f"{number}" for number in range(count)]
 
-    outcomes = await asyncio.gather(*(commit.commit(entries(name)) for name in [*names, "bad"]), return_exceptions=True)
+    outcomes = await asyncio.gather(*(batcher.write(entries(name)) for name in [*names, "bad"]), return_exceptions=True)
 
     assert outcomes[:-1] == [None] * count
     assert isinstance(outcomes[-1], StoreRefusedError)
-    assert store.stored == Counter(names)
-    assert ["bad"] in store.calls
-    assert len(store.calls) <= 2 * count.bit_length() + 1
+    assert bigtable.stored == Counter(names)
+    assert ["bad"] in bigtable.requests
+    assert len(bigtable.requests) <= 2 * count.bit_length() + 1
 
 
-async def test_halves_of_a_refused_batch_are_not_mixed_with_others() -> None:
-    def answer(entry: Entry, batch: list[Entry]) -> Exception | None:
+async def test_halves_of_a_refused_batch_are_not_mixed_with_other_entries() -> None:
+    def respond(entry: Entry, batch: list[Entry]) -> Exception | None:
         return INVALID if any(each.name == "bad" for each in batch) else None
 
-    store = Store(answer)
-    store.open.clear()
-    commit = group_commit(store, flights=1)
-    first = [asyncio.create_task(commit.commit(entries(name))) for name in ("a", "bad")]
-    await settled()
-    later = asyncio.create_task(commit.commit(entries("later")))
-    await settled()
+    bigtable = FakeBigtable(respond)
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable, in_flight=1)
+    first = [asyncio.create_task(batcher.write(entries(name))) for name in ("a", "bad")]
+    await run_pending()
+    later = asyncio.create_task(batcher.write(entries("later")))
+    await run_pending()
 
-    store.open.set()
+    bigtable.open.set()
     await asyncio.gather(*first, later, return_exceptions=True)
 
-    assert store.calls == [["a", "bad"], ["a"], ["bad"], ["later"]]
+    assert bigtable.requests == [["a", "bad"], ["a"], ["bad"], ["later"]]
 
 
-async def test_an_error_of_the_call_itself_reaches_all_its_callers() -> None:
+async def test_an_unexpected_error_of_a_request_reaches_all_its_callers() -> None:
     async def send(batch: Sequence[Entry], timeout: float) -> list[Exception | None]:
         raise RuntimeError("a bug")
 
-    commit = Batcher(send, "table events", deadline=60)
+    batcher = Batcher(send, "table events", deadline=60)
 
-    outcomes = await asyncio.gather(commit.commit(entries("a")), commit.commit(entries("b")), return_exceptions=True)
+    outcomes = await asyncio.gather(batcher.write(entries("a")), batcher.write(entries("b")), return_exceptions=True)
 
     assert [str(outcome) for outcome in outcomes] == ["a bug", "a bug"]
 
 
-# Time
+# Deadlines
 
 
-async def test_after_the_deadline_an_entry_is_given_up(clock: Clock, waits: list[float]) -> None:
+async def test_an_entry_fails_after_its_deadline(clock: Clock, waits: list[float]) -> None:
     waits[:] = [1]
-    store = Store(lambda entry, batch: BUSY if entry.name == "bad" else None)
-    commit = group_commit(store, deadline=2.5)
-    good, bad = (asyncio.create_task(commit.commit(entries(name))) for name in ("good", "bad"))
+    bigtable = FakeBigtable(lambda entry, batch: BUSY if entry.name == "bad" else None)
+    batcher = make_batcher(bigtable, deadline=2.5)
+    good, bad = (asyncio.create_task(batcher.write(entries(name))) for name in ("good", "bad"))
 
     await clock.advance(2.5)
     assert not bad.done()
@@ -355,73 +357,73 @@ async def test_after_the_deadline_an_entry_is_given_up(clock: Clock, waits: list
     with pytest.raises(StoreUnavailableError) as caught:
         await bad
     assert str(caught.value) == "writing to table events: not acknowledged within 2.5 s: UNAVAILABLE: busy"
-    assert store.calls == [["good", "bad"], ["bad"], ["bad"]]
-    assert store.timeouts == pytest.approx([2.5, 1.5, 0.5])
+    assert bigtable.requests == [["good", "bad"], ["bad"], ["bad"]]
+    assert bigtable.timeouts == pytest.approx([2.5, 1.5, 0.5])
 
 
-@pytest.mark.parametrize(("deadline", "call_timeout", "most"), [(60, 15, 15), (4, 15, 4), (0, 15, 0.001)])
-async def test_a_call_may_take_no_longer_than_its_entries_have(
-    deadline: float, call_timeout: float, most: float
+@pytest.mark.parametrize(("deadline", "call_timeout", "max_timeout"), [(60, 15, 15), (4, 15, 4), (0, 15, 0.001)])
+async def test_the_timeout_of_a_request_ends_with_the_deadline_of_its_entries(
+    deadline: float, call_timeout: float, max_timeout: float
 ) -> None:
-    store = Store()
+    bigtable = FakeBigtable()
 
-    await group_commit(store, deadline=deadline, call_timeout=call_timeout).commit(entries("a"))
+    await make_batcher(bigtable, deadline=deadline, call_timeout=call_timeout).write(entries("a"))
 
-    assert most * 0.9 <= store.timeouts[0] <= most
+    assert max_timeout * 0.9 <= bigtable.timeouts[0] <= max_timeout
 
 
 # Overload
 
 
-async def test_more_than_may_wait_is_refused() -> None:
-    store = Store()
-    store.open.clear()
-    commit = group_commit(store, pending_bytes=30)
-    waiting = asyncio.create_task(commit.commit(entries("a", "b")))
-    await settled()
+async def test_a_write_above_the_pending_limit_is_refused() -> None:
+    bigtable = FakeBigtable()
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable, pending_bytes=30)
+    waiting = asyncio.create_task(batcher.write(entries("a", "b")))
+    await run_pending()
 
-    with pytest.raises(OverloadedError, match="table events: 20 bytes are waiting to be stored already"):
-        await commit.commit(entries("c", "d"))
-    fits = asyncio.create_task(commit.commit(entries("e")))
+    with pytest.raises(OverloadedError, match="table events: at capacity, 20 bytes are pending already"):
+        await batcher.write(entries("c", "d"))
+    fits = asyncio.create_task(batcher.write(entries("e")))
 
-    # once that is stored there is room again
-    store.open.set()
+    # after those are stored, their bytes are free again
+    bigtable.open.set()
     await asyncio.gather(waiting, fits)
-    await commit.commit(entries("c", "d"))
-    assert store.stored == Counter("abecd")
+    await batcher.write(entries("c", "d"))
+    assert bigtable.stored == Counter("abecd")
 
 
-async def test_a_caller_alone_is_let_in_whatever_its_size() -> None:
-    store = Store()
+async def test_a_lone_caller_is_admitted_whatever_its_size() -> None:
+    bigtable = FakeBigtable()
 
-    await group_commit(store, pending_bytes=30, batch_bytes=5).commit([Entry("a", 1_000)])
+    await make_batcher(bigtable, pending_bytes=30, batch_bytes=5).write([Entry("a", 1_000)])
 
-    assert store.stored == Counter("a")
+    assert bigtable.stored == Counter("a")
 
 
 @pytest.mark.parametrize("outcome", [BUSY, NO_TABLE])
-async def test_what_failed_makes_room(outcome: Exception) -> None:
-    store = Store(lambda entry, batch: outcome if entry.name == "a" else None)
-    commit = group_commit(store, deadline=0, pending_bytes=10)
+async def test_a_failed_write_releases_its_bytes(outcome: Exception) -> None:
+    bigtable = FakeBigtable(lambda entry, batch: outcome if entry.name == "a" else None)
+    batcher = make_batcher(bigtable, deadline=0, pending_bytes=10)
     with pytest.raises((StoreUnavailableError, StoreRefusedError)):
-        await commit.commit(entries("a"))
+        await batcher.write(entries("a"))
 
-    await commit.commit(entries("b"))
+    await batcher.write(entries("b"))
 
-    assert store.stored == Counter("b")
-
-
-# Cancelling
+    assert bigtable.stored == Counter("b")
 
 
-async def test_a_cancelled_caller_harms_nobody() -> None:
-    store = Store()
-    store.open.clear()
-    commit = group_commit(store, flights=1, pending_bytes=30)
-    cancelled, other = (asyncio.create_task(commit.commit(entries(name))) for name in "ab")
-    await settled()
-    queued = asyncio.create_task(commit.commit(entries("c")))
-    await settled()
+# Cancellation
+
+
+async def test_a_cancelled_caller_keeps_the_entries_of_others() -> None:
+    bigtable = FakeBigtable()
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable, in_flight=1, pending_bytes=30)
+    cancelled, other = (asyncio.create_task(batcher.write(entries(name))) for name in "ab")
+    await run_pending()
+    queued = asyncio.create_task(batcher.write(entries("c")))
+    await run_pending()
 
     cancelled.cancel()
     queued.cancel()
@@ -429,87 +431,87 @@ async def test_a_cancelled_caller_harms_nobody() -> None:
     assert cancelled.cancelled()
     assert queued.cancelled()
 
-    # the call under way goes on; what nobody waits for any more isn't begun
-    store.open.set()
+    # the request in flight completes; a cancelled write that isn't in flight is never sent
+    bigtable.open.set()
     await other
-    await settled()
-    assert store.calls == [["a", "b"]]
-    # and its room is free
-    await commit.commit(entries("d", "e", "f"))
+    await run_pending()
+    assert bigtable.requests == [["a", "b"]]
+    # the bytes of both are free
+    await batcher.write(entries("d", "e", "f"))
 
 
-async def test_what_nobody_waits_for_is_not_tried_again(clock: Clock) -> None:
-    store = Store(lambda entry, batch: BUSY)
-    caller = asyncio.create_task(group_commit(store).commit(entries("a")))
-    await settled()
+async def test_a_cancelled_write_is_not_retried(clock: Clock) -> None:
+    bigtable = FakeBigtable(lambda entry, batch: BUSY)
+    caller = asyncio.create_task(make_batcher(bigtable).write(entries("a")))
+    await run_pending()
 
     caller.cancel()
     await clock.advance(10)
 
-    assert store.calls == [["a"]]
+    assert bigtable.requests == [["a"]]
 
 
-async def test_drained_waits_for_the_calls_under_way() -> None:
-    store = Store()
-    store.open.clear()
-    commit = group_commit(store)
-    await commit.drained()
-    caller = asyncio.create_task(commit.commit(entries("a")))
-    await settled()
-    drained = asyncio.create_task(commit.drained())
-    await settled()
+async def test_drain_waits_for_the_requests_in_flight() -> None:
+    bigtable = FakeBigtable()
+    bigtable.open.clear()
+    batcher = make_batcher(bigtable)
+    await batcher.drain()
+    caller = asyncio.create_task(batcher.write(entries("a")))
+    await run_pending()
+    drained = asyncio.create_task(batcher.drain())
+    await run_pending()
     assert not drained.done()
 
-    store.open.set()
+    bigtable.open.set()
     await drained
 
-    assert store.stored == Counter("a")
+    assert bigtable.stored == Counter("a")
     await caller
 
 
-# Whatever happens
+# Invariants
 
 
 @settings(max_examples=60)
 @given(
     callers=st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=5), min_size=1, max_size=12),
     limits=st.fixed_dictionaries(
-        {"flights": st.integers(1, 4), "mutations": st.integers(1, 6), "batch_bytes": st.integers(1, 200)}
+        {"in_flight": st.integers(1, 4), "mutations": st.integers(1, 6), "batch_bytes": st.integers(1, 200)}
     ),
     seed=st.integers(0, 2**32),
 )
-def test_success_means_stored_and_every_caller_gets_an_answer(
+def test_every_caller_gets_a_result_and_success_means_stored(
     callers: list[list[int]], limits: dict[str, int], seed: int
 ) -> None:
     chance = random.Random(seed)
-    guilty = {f"{number}" for number in range(len(callers)) if chance.random() < 0.1}
+    invalid = {f"{number}" for number in range(len(callers)) if chance.random() < 0.1}
 
-    def answer(entry: Entry, batch: list[Entry]) -> Exception | None:
-        if any(each.name.split("-")[0] in guilty for each in batch):
+    def respond(entry: Entry, batch: list[Entry]) -> Exception | None:
+        if any(each.name.split("-")[0] in invalid for each in batch):
             return INVALID
         return chance.choice([None, None, None, BUSY, CallError(StatusCode.ABORTED, "x")])
 
-    async def run() -> tuple[Store, list[Any]]:
-        store = Store(answer)
-        commit = group_commit(store, **limits)
+    async def run() -> tuple[FakeBigtable, list[Any]]:
+        bigtable = FakeBigtable(respond)
+        batcher = make_batcher(bigtable, **limits)
         tasks = []
         for number, sizes in enumerate(callers):
             batch = [Entry(f"{number}-{index}", size) for index, size in enumerate(sizes)]
-            tasks.append(asyncio.ensure_future(commit.commit(batch)))
+            tasks.append(asyncio.ensure_future(batcher.write(batch)))
             for _ in range(chance.randint(0, 3)):
                 await asyncio.sleep(0)
-        return store, await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+        return bigtable, await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
 
     loop = asyncio.new_event_loop()
     try:
-        store, outcomes = loop.run_until_complete(run())
+        bigtable, outcomes = loop.run_until_complete(run())
     finally:
         loop.close()
 
     for number, (sizes, outcome) in enumerate(zip(callers, outcomes, strict=True)):
-        if str(number) in guilty:
+        if str(number) in invalid:
             assert isinstance(outcome, StoreRefusedError)
         else:
             assert outcome is None
-            assert all(store.stored[f"{number}-{index}"] == 1 for index in range(len(sizes)))
-    assert store.most_under_way <= limits["flights"]
+            assert all(bigtable.stored[f"{number}-{index}"] == 1 for index in range(len(sizes)))
+    assert bigtable.max_in_flight <= limits["in_flight"]

@@ -1,4 +1,4 @@
-"""Our messages are Google's: whatever field one of them has, Google's has under the same number."""
+"""The protobuf messages of the project have the field names, numbers and types of Google's."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.bigtable import bigtable_pb2
 from tests.support.samples import ROOT
 
 OWN = bigtable_pb2.DESCRIPTOR.message_types_by_name
-# Answers of ReadRows and their chunks as bytes, many chunks at once, a field of many cells, and what became of many.
-OTHERWISE = {
+# Messages that read parts of Google's messages as bytes, or repeated ones as columns.
+COLUMNAR = {
     "Answer": types.ReadRowsResponse,
     "Columns": types.ReadRowsResponse.CellChunk,
     "Times": types.Mutation.SetCell,
@@ -25,36 +25,36 @@ OTHERWISE = {
 }
 
 
-def googles(name: str) -> Any:
+def google_descriptor(name: str) -> Any:
     if name in ("BytesValue", "StringValue", "Status"):
         return {"BytesValue": BytesValue, "StringValue": StringValue, "Status": Status}[name].DESCRIPTOR
     if name == "CellChunk":
         return types.ReadRowsResponse.CellChunk.pb().DESCRIPTOR
-    return (OTHERWISE.get(name) or getattr(types, name)).pb().DESCRIPTOR
+    return (COLUMNAR.get(name) or getattr(types, name)).pb().DESCRIPTOR
 
 
-def pairs(own: Any, theirs: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield our message and Google's, and so for those inside."""
-    yield own, theirs
+def descriptor_pairs(own: Any, google: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the descriptors of a message, the project's and Google's, and those of its nested messages."""
+    yield own, google
     for name, nested in own.nested_types_by_name.items():
-        yield from pairs(nested, theirs.nested_types_by_name[name])
+        yield from descriptor_pairs(nested, google.nested_types_by_name[name])
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_fields_are_googles(name: str) -> None:
-    for own, theirs in pairs(OWN[name], googles(name)):
+def test_fields_equal_googles(name: str) -> None:
+    for own, google in descriptor_pairs(OWN[name], google_descriptor(name)):
         for field in own.fields:
-            google = theirs.fields_by_name[field.name]
-            assert field.number == google.number
-            if name in OTHERWISE:
-                assert field.is_repeated or not google.is_repeated
+            expected = google.fields_by_name[field.name]
+            assert field.number == expected.number
+            if name in COLUMNAR:
+                assert field.is_repeated or not expected.is_repeated
                 continue
-            assert (field.type, field.is_repeated) == (google.type, google.is_repeated)
+            assert (field.type, field.is_repeated) == (expected.type, expected.is_repeated)
             if field.message_type:
-                assert field.message_type.name == google.message_type.name
+                assert field.message_type.name == expected.message_type.name
 
 
-def test_the_python_is_of_this_proto(tmp_path: Any) -> None:
+def test_the_generated_code_is_up_to_date(tmp_path: Any) -> None:
     protoc.main(["protoc", f"-I{ROOT}/shared/bigtable", f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", "bigtable.proto"])
 
     for name in ("bigtable_pb2.py", "bigtable_pb2.pyi"):

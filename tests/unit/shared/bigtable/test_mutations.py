@@ -1,4 +1,4 @@
-"""Mutations become the entries that Bigtable takes, and every entry gets the answer that is its own."""
+"""Mutations become serialized MutateRows entries, and each entry gets its own result."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNANSWERED, Entry, Mutations, send
+from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNMENTIONED, Entry, Mutations, mutate_rows
 from tests.support.read_rows_answers import failed
 
 
-class FakeCalls:
-    """Answers MutateRows with what a test says: responses as {index: status code}, or an error to raise."""
+class FakeTransport:
+    """A fake transport: MutateRows yields a response for each {index: status code}, or raises an error."""
 
-    def __init__(self, *answers: dict[int, int] | Exception) -> None:
+    def __init__(self, *responses: dict[int, int] | Exception) -> None:
         self.calls: list[tuple[bytes, str, str, float]] = []
-        self._answers = answers
+        self._responses = responses
 
     async def mutate_rows(self, request: bytes, table: str, app_profile: str, timeout: float) -> AsyncIterator[bytes]:
         self.calls.append((request, table, app_profile, timeout))
-        for answer in self._answers:
-            if isinstance(answer, Exception):
-                raise answer
-            entries = [{"index": index, "status": {"code": code, "message": "why"}} for index, code in answer.items()]
+        for response in self._responses:
+            if isinstance(response, Exception):
+                raise response
+            entries = [{"index": index, "status": {"code": code, "message": "why"}} for index, code in response.items()]
             yield MutateRowsResponse.serialize(MutateRowsResponse(entries=entries))
 
 
-def rows(count: int) -> list[Entry]:
+def make_entries(count: int) -> list[Entry]:
     mutations = Mutations()
     for number in range(count):
         mutations.set_cell(b"row %d" % number, "e", b"q", 1_000, b"v")
     return mutations.entries()
 
 
-def read(entries: Sequence[Entry]) -> list[Any]:
-    """Return entries as Google's classes read them, all together as in a request."""
+def parse(entries: Sequence[Entry]) -> list[Any]:
+    """Parse entries with Google's classes, all together as in a request."""
     return list(MutateRowsRequest.deserialize(b"".join(entry.wire for entry in entries)).entries)
 
 
-async def answers(calls: FakeCalls, entries: Sequence[Entry]) -> list[str | None]:
-    results = await send(calls, "tables/events", "profile", entries, 2.5)  # type: ignore[arg-type]
+async def result_codes(transport: FakeTransport, entries: Sequence[Entry]) -> list[str | None]:
+    results = await mutate_rows(transport, "tables/events", "profile", entries, 2.5)  # type: ignore[arg-type]
     return [None if result is None else result.code.name for result in results]  # type: ignore[attr-defined]
 
 
-def test_changes_are_gathered_by_row() -> None:
+def test_mutations_are_grouped_by_row() -> None:
     mutations = Mutations()
     mutations.set_cell(b"a", "e", b"q1", 1_000, b"v1")
     mutations.set_cell(b"b", "e", b"q", 2_000, b"v")
@@ -70,7 +70,7 @@ def test_changes_are_gathered_by_row() -> None:
     ]
     second = [{"set_cell": {"family_name": "e", "column_qualifier": b"q", "timestamp_micros": 2_000, "value": b"v"}}]
     third = [{"delete_from_row": {}}]
-    assert read(mutations.entries()) == [
+    assert parse(mutations.entries()) == [
         MutateRowsRequest.Entry(row_key=b"a", mutations=first),
         MutateRowsRequest.Entry(row_key=b"b", mutations=second),
         MutateRowsRequest.Entry(row_key=b"c", mutations=third),
@@ -78,12 +78,12 @@ def test_changes_are_gathered_by_row() -> None:
     assert len(mutations) == 5
 
 
-def test_no_changes_are_no_entries() -> None:
+def test_no_mutations_give_no_entries() -> None:
     assert Mutations().entries() == []
     assert len(Mutations()) == 0
 
 
-def test_a_row_of_very_many_changes_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_above_the_limit_is_split_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.bigtable.mutations.MAX_MUTATIONS_PER_ENTRY", 3)
     mutations = Mutations()
     for number in range(7):
@@ -93,19 +93,19 @@ def test_a_row_of_very_many_changes_is_cut(monkeypatch: pytest.MonkeyPatch) -> N
     found = mutations.entries()
 
     assert [entry.mutations for entry in found] == [3, 3, 1, 1]
-    assert [(entry.row_key, len(entry.mutations)) for entry in read(found)] == [
+    assert [(entry.row_key, len(entry.mutations)) for entry in parse(found)] == [
         (b"a", 3),
         (b"a", 3),
         (b"a", 1),
         (b"b", 1),
     ]
     qualifiers = [
-        each.set_cell.column_qualifier for entry in read(found) if entry.row_key == b"a" for each in entry.mutations
+        each.set_cell.column_qualifier for entry in parse(found) if entry.row_key == b"a" for each in entry.mutations
     ]
     assert qualifiers == [b"%d" % number for number in range(7)]
 
 
-# Each length of a length: one byte, two, three; made beforehand and not.
+# Lengths that take one, two and three bytes, with and without a precomputed header.
 lengths = st.sampled_from([0, 1, 127, 128, 2_047, 2_048, 2_060, 16_383, 16_384])
 
 
@@ -121,7 +121,7 @@ lengths = st.sampled_from([0, 1, 127, 128, 2_047, 2_048, 2_060, 16_383, 16_384])
         max_size=6,
     )
 )
-def test_what_is_written_is_what_google_reads(cells: list[tuple[bytes, str, int, int, int]]) -> None:
+def test_google_parses_what_is_serialized(cells: list[tuple[bytes, str, int, int, int]]) -> None:
     mutations = Mutations()
     by_row: dict[bytes, list[Any]] = {}
     for row_key, family, qualifier, micros, value in cells:
@@ -134,72 +134,73 @@ def test_what_is_written_is_what_google_reads(cells: list[tuple[bytes, str, int,
         }
         by_row.setdefault(row_key, []).append({"set_cell": cell})
 
-    assert read(mutations.entries()) == [
+    assert parse(mutations.entries()) == [
         MutateRowsRequest.Entry(row_key=row_key, mutations=mutations) for row_key, mutations in by_row.items()
     ]
 
 
 async def test_entries_are_sent_in_one_call() -> None:
-    calls = FakeCalls({0: 0, 1: 0})
+    transport = FakeTransport({0: 0, 1: 0})
 
-    assert await answers(calls, rows(2)) == [None, None]
+    assert await result_codes(transport, make_entries(2)) == [None, None]
 
-    ((data, *rest),) = calls.calls
+    ((data, *rest),) = transport.calls
     request = MutateRowsRequest.deserialize(data)
     assert (request.table_name, request.app_profile_id) == ("tables/events", "profile")
     assert [entry.row_key for entry in request.entries] == [b"row 0", b"row 1"]
     assert rest == ["tables/events", "profile", 2.5]
 
 
-async def test_every_entry_has_its_own_answer() -> None:
-    calls = FakeCalls({1: code_pb2.UNAVAILABLE}, {3: code_pb2.NOT_FOUND, 0: 0}, {2: code_pb2.ABORTED})
+async def test_every_entry_gets_its_own_result() -> None:
+    transport = FakeTransport({1: code_pb2.UNAVAILABLE}, {3: code_pb2.NOT_FOUND, 0: 0}, {2: code_pb2.ABORTED})
 
-    assert await answers(calls, rows(4)) == [None, "UNAVAILABLE", "ABORTED", "NOT_FOUND"]
-
-
-async def test_an_entry_the_answer_does_not_mention_is_not_stored() -> None:
-    results = await send(FakeCalls({1: 0}), "t", "", rows(3), 1)  # type: ignore[arg-type]
-
-    assert results == [UNANSWERED, None, UNANSWERED]
-    assert UNANSWERED.code is StatusCode.UNAVAILABLE
+    assert await result_codes(transport, make_entries(4)) == [None, "UNAVAILABLE", "ABORTED", "NOT_FOUND"]
 
 
-async def test_a_call_that_fails_fails_for_all() -> None:
-    assert await answers(FakeCalls(failed(StatusCode.DEADLINE_EXCEEDED)), rows(2)) == ["DEADLINE_EXCEEDED"] * 2
+async def test_an_entry_that_no_response_mentions_is_not_stored() -> None:
+    results = await mutate_rows(FakeTransport({1: 0}), "t", "", make_entries(3), 1)  # type: ignore[arg-type]
+
+    assert results == [UNMENTIONED, None, UNMENTIONED]
+    assert UNMENTIONED.code is StatusCode.UNAVAILABLE
+
+
+async def test_a_failed_call_fails_every_entry() -> None:
+    late = FakeTransport(failed(StatusCode.DEADLINE_EXCEEDED))
+    assert await result_codes(late, make_entries(2)) == ["DEADLINE_EXCEEDED"] * 2
     gone = ConnectionResetError("gone")
-    assert await send(FakeCalls(gone), "t", "", rows(2), 1) == [gone, gone]  # type: ignore[arg-type]
+    assert await mutate_rows(FakeTransport(gone), "t", "", make_entries(2), 1) == [gone, gone]  # type: ignore[arg-type]
 
 
-async def test_what_was_answered_before_the_stream_broke_counts() -> None:
-    calls = FakeCalls({0: 0, 2: code_pb2.NOT_FOUND}, failed(StatusCode.UNAVAILABLE))
+async def test_results_before_an_interruption_are_kept() -> None:
+    transport = FakeTransport({0: 0, 2: code_pb2.NOT_FOUND}, failed(StatusCode.UNAVAILABLE))
 
-    assert await answers(calls, rows(4)) == [None, "UNAVAILABLE", "NOT_FOUND", "UNAVAILABLE"]
+    assert await result_codes(transport, make_entries(4)) == [None, "UNAVAILABLE", "NOT_FOUND", "UNAVAILABLE"]
 
 
-async def test_what_is_no_answer_of_bigtable_is_raised() -> None:
+async def test_an_unexpected_error_is_raised() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
-        await send(FakeCalls(RuntimeError("a bug")), "t", "", rows(1), 1)  # type: ignore[arg-type]
+        await mutate_rows(FakeTransport(RuntimeError("a bug")), "t", "", make_entries(1), 1)  # type: ignore[arg-type]
 
 
-def test_a_row_of_very_many_changes_is_several_entries() -> None:
+def test_a_row_above_the_limit_has_several_entries() -> None:
     mutations = Mutations()
     for number in range(2 * MAX_MUTATIONS_PER_ENTRY + 1):
         mutations.set_cell(b"row", "e", str(number).encode(), 0, b"")
 
     assert [entry.mutations for entry in mutations.entries()] == [MAX_MUTATIONS_PER_ENTRY, MAX_MUTATIONS_PER_ENTRY, 1]
-    assert {entry.row_key for entry in read(mutations.entries())} == {b"row"}
+    assert {entry.row_key for entry in parse(mutations.entries())} == {b"row"}
 
 
-def test_changes_of_one_row_can_be_entries_of_their_own() -> None:
+def test_single_entries_are_one_per_mutation() -> None:
     mutations = Mutations()
-    assert mutations.entries_one_by_one() == []
+    assert mutations.single_entries() == []
     for qualifier in (b"1", b"2"):
         mutations.set_cell(b"row", "e", qualifier, 1_000, b"v" + qualifier)
 
-    found = mutations.entries_one_by_one()
+    found = mutations.single_entries()
 
     assert [entry.mutations for entry in found] == [1, 1]
-    assert [(entry.row_key, entry.mutations[0].set_cell.value) for entry in read(found)] == [
+    assert [(entry.row_key, entry.mutations[0].set_cell.value) for entry in parse(found)] == [
         (b"row", b"v1"),
         (b"row", b"v2"),
     ]

@@ -1,4 +1,4 @@
-"""A scan asks for what it should, and a broken stream goes on behind the last whole row."""
+"""Scans: their requests, and the resumption of an interrupted stream after its last complete row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = "projects/p/instances/i/tables/events"
 # Scans
 
 
-def test_a_scan_as_the_request_it_makes() -> None:
+def test_the_request_of_a_scan() -> None:
     scan = Scan(
         keys=[b"k"], ranges=[(b"a", b"b")], filter=Filter(cells_per_column_limit_filter=1), limit=5, reverse=True
     )
@@ -41,45 +41,45 @@ def test_a_scan_as_the_request_it_makes() -> None:
     assert not Scan(keys=[b"k"]).request(TABLE, "").HasField("filter")
 
 
-def test_a_prefix_is_the_range_of_all_that_begin_with_it() -> None:
+def test_a_prefix_scan_is_the_range_of_all_keys_with_the_prefix() -> None:
     scan = Scan.prefix(b"0a#", limit=3)
 
     assert (scan.ranges, scan.keys, scan.limit) == ([(b"0a#", b"0a$")], [], 3)
 
 
-def wanted(scan: Scan, key: bytes) -> bool:
+def contains(scan: Scan, key: bytes) -> bool:
     return key in scan.keys or any(start <= key < end for start, end in scan.ranges)
 
 
-short = st.binary(min_size=1, max_size=2)
+short_keys = st.binary(min_size=1, max_size=2)
 
 
 @given(
-    st.lists(short, max_size=3),
-    st.lists(st.tuples(short, short).filter(lambda pair: pair[0] < pair[1]), max_size=3),
-    short,
+    st.lists(short_keys, max_size=3),
+    st.lists(st.tuples(short_keys, short_keys).filter(lambda pair: pair[0] < pair[1]), max_size=3),
+    short_keys,
     st.booleans(),
     st.binary(max_size=3),
 )
-def test_what_is_left_is_what_lies_behind_the_last_key(
+def test_a_resumed_scan_has_the_keys_after_the_last_one(
     keys: list[bytes], ranges: list[tuple[bytes, bytes]], last: bytes, reverse: bool, probe: bytes
 ) -> None:
     scan = Scan(keys=keys, ranges=ranges, reverse=reverse)
 
-    left = scan.after(last, 1)
+    remaining = scan.after(last, 1)
 
-    behind = probe < last if reverse else probe > last
-    assert (left is not None and wanted(left, probe)) == (behind and wanted(scan, probe))
-    assert left is None or (left.reverse == reverse and all(start < end for start, end in left.ranges))
+    is_after = probe < last if reverse else probe > last
+    assert (remaining is not None and contains(remaining, probe)) == (is_after and contains(scan, probe))
+    assert remaining is None or (remaining.reverse == reverse and all(start < end for start, end in remaining.ranges))
 
 
-def test_limits_count_down() -> None:
+def test_a_resumed_scan_has_the_remaining_limit() -> None:
     scan = Scan(ranges=[(b"a", b"z")], limit=5)
 
-    left = scan.after(b"c", 2)
+    remaining = scan.after(b"c", 2)
 
-    assert left is not None
-    assert left.limit == 3
+    assert remaining is not None
+    assert remaining.limit == 3
     assert scan.after(b"c", 5) is None
     unlimited = Scan(ranges=[(b"a", b"z")]).after(b"c", 100)
     assert unlimited is not None
@@ -93,7 +93,7 @@ Script = Iterable[Any]
 
 
 class Stream:
-    """One answer to ReadRows: responses, scanned keys as text, or an error to raise."""
+    """A fake ReadRows stream; a step of its script is chunks, a scanned key as text, or an error to raise."""
 
     def __init__(self, script: Script) -> None:
         self._script = list(script)
@@ -112,8 +112,8 @@ class Stream:
                 yield answer(chunks=step if isinstance(step, list) else [step])
 
 
-class FakeCalls:
-    """Answers ReadRows call after call as a test says."""
+class FakeTransport:
+    """A fake transport: each ReadRows call follows the next script; the last script repeats."""
 
     def __init__(self, *scripts: Script) -> None:
         self.requests: list[Any] = []
@@ -130,8 +130,8 @@ class FakeCalls:
         self.streams.append(Stream(script))
         return self.streams[-1]
 
-    def asked(self) -> list[tuple[list[bytes], list[tuple[bytes, bytes]], int]]:
-        """Return (keys, ranges, limit) of each call."""
+    def requested(self) -> list[tuple[list[bytes], list[tuple[bytes, bytes]], int]]:
+        """Return (keys, ranges, limit) of each request."""
         return [
             (
                 list(request.rows.row_keys),
@@ -143,26 +143,26 @@ class FakeCalls:
 
 
 @pytest.fixture(autouse=True)
-def waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries don't wait."""
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the waits between attempts zero."""
 
-    def none(_deadline: float) -> Any:
+    def zero(_deadline: float) -> Any:
         while True:
             yield 0.0
 
-    monkeypatch.setattr("shared.bigtable.retry.waits", none)
+    monkeypatch.setattr("shared.bigtable.retry.waits", zero)
 
 
-def reading(client: FakeCalls, scan: Scan, deadline: float = 60) -> Any:
-    return read_rows(client, TABLE, "profile", scan, deadline=deadline)  # type: ignore[arg-type]
+def read(transport: FakeTransport, scan: Scan, deadline: float = 60) -> Any:
+    return read_rows(transport, TABLE, "profile", scan, deadline=deadline)  # type: ignore[arg-type]
 
 
-async def keys_read(client: FakeCalls, scan: Scan, deadline: float = 60) -> list[bytes]:
-    return [row.key async for rows in reading(client, scan, deadline) for row in rows]
+async def read_keys(transport: FakeTransport, scan: Scan, deadline: float = 60) -> list[bytes]:
+    return [row.key async for rows in read(transport, scan, deadline) for row in rows]
 
 
 async def collect(batches: AsyncIterator[list[Row]], found: list[bytes]) -> None:
-    """Put the keys of rows into a list that has what came before an error too."""
+    """Append the keys of rows to a list, which keeps the keys before an error."""
     async for rows in batches:
         found += [row.key for row in rows]
 
@@ -171,142 +171,142 @@ ALL = [(b"a", b"z")]
 
 
 async def test_rows_are_read_in_one_call() -> None:
-    client = FakeCalls([[chunk(b"a"), chunk(b"b")], chunk(b"c")])
+    transport = FakeTransport([[chunk(b"a"), chunk(b"b")], chunk(b"c")])
 
-    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"b", b"c"]
+    assert await read_keys(transport, Scan(ranges=ALL)) == [b"a", b"b", b"c"]
 
-    assert client.asked() == [([], ALL, 0)]
-    assert client.calls == [(TABLE, "profile", 60, {})]
-    assert client.streams[0].cancelled
-
-
-async def test_nothing_to_read_is_no_call() -> None:
-    client = FakeCalls([])
-
-    assert await keys_read(client, Scan()) == []
-    assert client.requests == []
+    assert transport.requested() == [([], ALL, 0)]
+    assert transport.calls == [(TABLE, "profile", 60, {})]
+    assert transport.streams[0].cancelled
 
 
-async def test_a_reverse_scan_tells_the_server_that_it_can_follow() -> None:
-    client = FakeCalls([chunk(b"b"), chunk(b"a")])
+async def test_an_empty_scan_makes_no_call() -> None:
+    transport = FakeTransport([])
 
-    assert await keys_read(client, Scan(ranges=ALL, reverse=True)) == [b"b", b"a"]
+    assert await read_keys(transport, Scan()) == []
+    assert transport.requests == []
 
-    *_, headers = client.calls[0]
+
+async def test_a_reverse_scan_declares_its_support_to_the_server() -> None:
+    transport = FakeTransport([chunk(b"b"), chunk(b"a")])
+
+    assert await read_keys(transport, Scan(ranges=ALL, reverse=True)) == [b"b", b"a"]
+
+    *_, headers = transport.calls[0]
     value = headers["bigtable-features"]
     assert FeatureFlags.deserialize(base64.urlsafe_b64decode(value)).reverse_scans
-    assert client.requests[0].reversed
+    assert transport.requests[0].reversed
 
 
 @pytest.mark.parametrize("error", [GONE, failed(StatusCode.ABORTED), ConnectionResetError("x"), InvalidChunkError("x")])
-async def test_a_broken_stream_goes_on_behind_the_last_whole_row(error: Exception) -> None:
-    client = FakeCalls(
+async def test_an_interrupted_stream_resumes_after_the_last_complete_row(error: Exception) -> None:
+    transport = FakeTransport(
         [chunk(b"a"), chunk(b"b"), chunk(b"c", commit=False), error], [chunk(b"c"), chunk(b"d"), error], [chunk(b"e")]
     )
 
-    assert await keys_read(client, Scan(keys=[b"a", b"e"], ranges=ALL)) == [b"a", b"b", b"c", b"d", b"e"]
+    assert await read_keys(transport, Scan(keys=[b"a", b"e"], ranges=ALL)) == [b"a", b"b", b"c", b"d", b"e"]
 
-    assert client.asked() == [
+    assert transport.requested() == [
         ([b"a", b"e"], ALL, 0),
         ([b"e"], [(b"b\0", b"z")], 0),
         ([b"e"], [(b"d\0", b"z")], 0),
     ]
-    assert all(stream.cancelled for stream in client.streams)
+    assert all(stream.cancelled for stream in transport.streams)
 
 
-async def test_a_broken_reverse_scan_goes_on_in_reverse() -> None:
-    client = FakeCalls([chunk(b"d"), chunk(b"c"), GONE], [chunk(b"b")])
+async def test_an_interrupted_reverse_scan_resumes_in_reverse() -> None:
+    transport = FakeTransport([chunk(b"d"), chunk(b"c"), GONE], [chunk(b"b")])
 
-    assert await keys_read(client, Scan(keys=[b"b", b"d"], ranges=ALL, reverse=True)) == [b"d", b"c", b"b"]
+    assert await read_keys(transport, Scan(keys=[b"b", b"d"], ranges=ALL, reverse=True)) == [b"d", b"c", b"b"]
 
-    assert client.asked()[1] == ([b"b"], [(b"a", b"c")], 0)
-    assert client.requests[1].reversed
-
-
-async def test_a_stream_that_breaks_before_any_row_begins_again() -> None:
-    client = FakeCalls([GONE], [GONE], [chunk(b"a", commit=False), GONE], [chunk(b"a")])
-
-    assert await keys_read(client, Scan(ranges=ALL)) == [b"a"]
-    assert client.asked() == [([], ALL, 0)] * 4
+    assert transport.requested()[1] == ([b"b"], [(b"a", b"c")], 0)
+    assert transport.requests[1].reversed
 
 
-async def test_a_stream_that_ends_inside_a_row_has_broken() -> None:
-    client = FakeCalls([chunk(b"a"), chunk(b"b", commit=False)], [chunk(b"b")])
+async def test_a_stream_interrupted_before_any_row_starts_again() -> None:
+    transport = FakeTransport([GONE], [GONE], [chunk(b"a", commit=False), GONE], [chunk(b"a")])
 
-    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"b"]
-    assert client.asked()[1] == ([], [(b"a\0", b"z")], 0)
-
-
-async def test_it_goes_on_behind_what_was_scanned_without_a_row() -> None:
-    client = FakeCalls([chunk(b"a"), "m", GONE], [chunk(b"n")])
-
-    assert await keys_read(client, Scan(ranges=ALL)) == [b"a", b"n"]
-    assert client.asked()[1] == ([], [(b"m\0", b"z")], 0)
+    assert await read_keys(transport, Scan(ranges=ALL)) == [b"a"]
+    assert transport.requested() == [([], ALL, 0)] * 4
 
 
-async def test_the_limit_holds_over_all_calls() -> None:
-    client = FakeCalls([chunk(b"a"), chunk(b"b"), "k", GONE], [chunk(b"l"), GONE])
+async def test_a_stream_that_ends_inside_a_row_is_resumed() -> None:
+    transport = FakeTransport([chunk(b"a"), chunk(b"b", commit=False)], [chunk(b"b")])
 
-    assert await keys_read(client, Scan(ranges=ALL, limit=3)) == [b"a", b"b", b"l"]
-    assert [limit for _, _, limit in client.asked()] == [3, 1]
+    assert await read_keys(transport, Scan(ranges=ALL)) == [b"a", b"b"]
+    assert transport.requested()[1] == ([], [(b"a\0", b"z")], 0)
+
+
+async def test_a_stream_resumes_after_the_last_scanned_key() -> None:
+    transport = FakeTransport([chunk(b"a"), "m", GONE], [chunk(b"n")])
+
+    assert await read_keys(transport, Scan(ranges=ALL)) == [b"a", b"n"]
+    assert transport.requested()[1] == ([], [(b"m\0", b"z")], 0)
+
+
+async def test_the_limit_applies_to_all_calls_together() -> None:
+    transport = FakeTransport([chunk(b"a"), chunk(b"b"), "k", GONE], [chunk(b"l"), GONE])
+
+    assert await read_keys(transport, Scan(ranges=ALL, limit=3)) == [b"a", b"b", b"l"]
+    assert [limit for _, _, limit in transport.requested()] == [3, 1]
 
 
 @pytest.mark.parametrize("scan", [Scan(keys=[b"a", b"b"]), Scan(ranges=[(b"a", b"b\0")]), Scan(ranges=ALL, limit=2)])
 @pytest.mark.parametrize("error", [GONE, failed(StatusCode.NOT_FOUND, "x")])
-async def test_what_breaks_when_all_is_there_is_no_matter(scan: Scan, error: Exception) -> None:
-    client = FakeCalls([chunk(b"a"), chunk(b"b"), error])
+async def test_an_error_after_all_requested_rows_is_ignored(scan: Scan, error: Exception) -> None:
+    transport = FakeTransport([chunk(b"a"), chunk(b"b"), error])
 
-    assert await keys_read(client, scan) == [b"a", b"b"]
-    assert len(client.requests) == 1
+    assert await read_keys(transport, scan) == [b"a", b"b"]
+    assert len(transport.requests) == 1
 
 
-async def test_what_no_try_will_mend_is_told_at_once() -> None:
-    client = FakeCalls([failed(StatusCode.NOT_FOUND, "no table")])
+async def test_a_permanent_error_is_not_retried() -> None:
+    transport = FakeTransport([failed(StatusCode.NOT_FOUND, "no table")])
 
     with pytest.raises(StoreRefusedError, match=r"^reading events: NOT_FOUND: no table$"):
-        await keys_read(client, Scan(ranges=ALL))
-    assert len(client.requests) == 1
+        await read_keys(transport, Scan(ranges=ALL))
+    assert len(transport.requests) == 1
 
 
-async def test_rows_before_an_error_are_returned_first() -> None:
-    client = FakeCalls([chunk(b"a"), failed(StatusCode.PERMISSION_DENIED, "no")])
+async def test_rows_before_an_error_are_yielded() -> None:
+    transport = FakeTransport([chunk(b"a"), failed(StatusCode.PERMISSION_DENIED, "no")])
     found: list[bytes] = []
 
     with pytest.raises(StoreRefusedError):
-        await collect(reading(client, Scan(ranges=ALL)), found)
+        await collect(read(transport, Scan(ranges=ALL)), found)
     assert found == [b"a"]
 
 
-async def test_without_progress_it_is_given_up_after_the_deadline() -> None:
-    client = FakeCalls([GONE])
+async def test_a_read_without_progress_fails_after_the_deadline() -> None:
+    transport = FakeTransport([GONE])
 
     with pytest.raises(StoreUnavailableError, match=r"^reading events: UNAVAILABLE: gone$"):
-        await keys_read(client, Scan(ranges=ALL), deadline=-1)
-    assert len(client.requests) == 1
+        await read_keys(transport, Scan(ranges=ALL), deadline=-1)
+    assert len(transport.requests) == 1
 
 
-async def test_progress_begins_the_deadline_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    # given a clock by which every look at it is three seconds later
+async def test_progress_restarts_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    # a clock that advances by three seconds each time it is read
     loop = asyncio.get_running_loop()
     seconds = iter(range(0, 1_000, 3))
     monkeypatch.setattr(loop, "time", lambda: next(seconds))
-    client = FakeCalls([chunk(b"a"), GONE], [chunk(b"b"), GONE], [chunk(b"c"), GONE], [GONE])
+    transport = FakeTransport([chunk(b"a"), GONE], [chunk(b"b"), GONE], [chunk(b"c"), GONE], [GONE])
 
     found: list[bytes] = []
     with pytest.raises(StoreUnavailableError):
-        await collect(reading(client, Scan(ranges=ALL), deadline=10), found)
+        await collect(read(transport, Scan(ranges=ALL), deadline=10), found)
 
     assert found == [b"a", b"b", b"c"]
 
 
-async def test_a_reader_that_has_enough_ends_the_stream() -> None:
-    client = FakeCalls([chunk(b"a"), chunk(b"b")])
-    batches = reading(client, Scan(ranges=ALL))
+async def test_a_reader_that_stops_early_cancels_the_stream() -> None:
+    transport = FakeTransport([chunk(b"a"), chunk(b"b")])
+    batches = read(transport, Scan(ranges=ALL))
 
     async for rows in batches:
         assert [row.key for row in rows] == [b"a", b"b"]
         break
-    assert not client.streams[0].cancelled
+    assert not transport.streams[0].cancelled
     await batches.aclose()
 
-    assert client.streams[0].cancelled
+    assert transport.streams[0].cancelled

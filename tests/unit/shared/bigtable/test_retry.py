@@ -1,4 +1,4 @@
-"""What another try may mend is tried again, at growing intervals; what it can't is told at once."""
+"""The retry policy: transient and permanent errors, waits, and error texts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from shared.errors import StoreRefusedError, StoreUnavailableError
         BrokenPipeError("x"),
     ],
 )
-def test_what_another_try_may_mend(error: Exception) -> None:
+def test_transient_errors(error: Exception) -> None:
     assert retry.is_transient(error)
-    assert isinstance(retry.translated(error, "writing"), StoreUnavailableError)
+    assert isinstance(retry.translate(error, "writing"), StoreUnavailableError)
 
 
 @pytest.mark.parametrize(
@@ -41,25 +41,25 @@ def test_what_another_try_may_mend(error: Exception) -> None:
         ValueError("x"),
     ],
 )
-def test_what_no_try_will_mend(error: Exception) -> None:
+def test_permanent_errors(error: Exception) -> None:
     assert not retry.is_transient(error)
-    assert isinstance(retry.translated(error, "writing"), StoreRefusedError)
+    assert isinstance(retry.translate(error, "writing"), StoreRefusedError)
 
 
-def test_waits_double_up_to_the_longest_and_are_never_the_same() -> None:
-    tries = [list(itertools.islice(retry.waits(60), 12)) for _ in range(50)]
+def test_waits_are_random_up_to_a_bound_that_doubles() -> None:
+    attempts = [list(itertools.islice(retry.waits(60), 12)) for _ in range(50)]
 
-    for number, waited in enumerate(zip(*tries, strict=True)):
+    for number, waited in enumerate(zip(*attempts, strict=True)):
         bound = min(retry.INITIAL_WAIT_SECONDS * 2**number, retry.MAX_WAIT_SECONDS)
         assert all(0 <= wait <= bound for wait in waited)
-        assert max(waited) > bound / 2  # the chance that fifty of them are below it is 2**-50
+        assert max(waited) > bound / 2  # false with a probability of 2**-50
         assert len(set(waited)) > 1
 
 
 def test_a_short_deadline_has_short_waits() -> None:
-    tries = [next(itertools.islice(retry.waits(3), 12, None)) for _ in range(50)]
+    attempts = [next(itertools.islice(retry.waits(3), 12, None)) for _ in range(50)]
 
-    assert 0.15 < max(tries) <= 0.3
+    assert 0.15 < max(attempts) <= 0.3
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_a_short_deadline_has_short_waits() -> None:
         (ConnectionResetError(), "writing to table events: ConnectionResetError: ConnectionResetError"),
     ],
 )
-def test_errors_tell_what_was_done_and_what_happened(error: Exception, text: str) -> None:
-    assert str(retry.translated(error, "writing to table events")) == text
+def test_error_texts_name_the_action_and_the_cause(error: Exception, text: str) -> None:
+    assert str(retry.translate(error, "writing to table events")) == text

@@ -1,4 +1,4 @@
-"""Chunks make the rows that Google's own cases say, however many come in one answer."""
+"""The row merger passes Google's conformance cases, and merging columns equals merging chunks."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def conformance_cases() -> list[Any]:
     return [pytest.param(case, id=case["description"]) for case in cases]
 
 
-@pytest.mark.parametrize("together", [False, True], ids=["chunk by chunk", "in one answer"])
+@pytest.mark.parametrize("in_one_response", [False, True], ids=["chunk by chunk", "in one response"])
 @pytest.mark.parametrize("case", conformance_cases())
-def test_google_conformance(case: dict[str, Any], together: bool) -> None:
+def test_google_conformance(case: dict[str, Any], in_one_response: bool) -> None:
     chunks = [ParseDict(chunk, Chunk()) for chunk in case["chunks"]]
     merger = RowMerger()
     rows: list[Row] = []
-    refused = False
+    invalid = False
 
     try:
-        for some in [chunks] if together else [[chunk] for chunk in chunks]:
-            rows += merger.add(answer(chunks=some))
+        for group in [chunks] if in_one_response else [[chunk] for chunk in chunks]:
+            rows += merger.add(answer(chunks=group))
         merger.finish()
     except InvalidChunkError:
-        refused = True
+        invalid = True
 
     expected = case.get("results", [])
-    assert refused == any(result.get("error", False) for result in expected)
+    assert invalid == any(result.get("error", False) for result in expected)
     assert [(row.key, *cell) for row in rows for cell in row.cells] == [
         (
             result.get("rowKey", "").encode(),
@@ -55,7 +55,7 @@ def test_google_conformance(case: dict[str, Any], together: bool) -> None:
     ]
 
 
-def test_the_conformance_cases_are_all_there() -> None:
+def test_all_conformance_cases_are_present() -> None:
     if not CONFORMANCE.is_file():
         pytest.skip(f"{CONFORMANCE} is missing")
     assert len(conformance_cases()) == 48
@@ -85,26 +85,26 @@ def test_the_conformance_cases_are_all_there() -> None:
         ([chunk(b"a", commit=False)], "the stream ended inside a row"),
     ],
 )
-def test_chunks_that_make_no_rows(chunks: list[Any], problem: str) -> None:
+def test_invalid_chunks(chunks: list[Any], problem: str) -> None:
     with pytest.raises(InvalidChunkError, match=f"^{problem}$"):
-        merged(chunks)
+        merge(chunks)
 
 
-def merged(chunks: list[Any]) -> list[Row]:
+def merge(chunks: list[Any]) -> list[Row]:
     merger = RowMerger()
     rows = list(merger.add(answer(chunks=chunks)))
     merger.finish()
     return rows
 
 
-def test_a_reverse_scan_has_its_rows_in_reverse() -> None:
+def test_a_reverse_scan_expects_descending_keys() -> None:
     rows = RowMerger(reverse=True).add(answer(chunks=[chunk(b"b"), chunk(b"a")]))
     assert [row.key for row in rows] == [b"b", b"a"]
     with pytest.raises(InvalidChunkError, match="out of order"):
         list(RowMerger(reverse=True).add(answer(chunks=[chunk(b"a"), chunk(b"b")])))
 
 
-def test_scanned_keys_keep_the_order_too() -> None:
+def test_scanned_keys_have_to_be_in_order() -> None:
     merger = RowMerger()
     list(merger.add(answer(chunks=[chunk(b"b")])))
 
@@ -115,7 +115,7 @@ def test_scanned_keys_keep_the_order_too() -> None:
         list(merger.add(answer(chunks=[chunk(b"c")])))
 
 
-def test_a_scanned_key_inside_a_row_is_refused() -> None:
+def test_a_scanned_key_inside_a_row_is_invalid() -> None:
     merger = RowMerger()
     list(merger.add(answer(chunks=[chunk(b"a", commit=False)])))
 
@@ -126,7 +126,7 @@ def test_a_scanned_key_inside_a_row_is_refused() -> None:
 cells = st.lists(
     st.tuples(
         st.sampled_from(["e", "f"]),
-        st.binary(max_size=3) | st.integers(126, 140).map(lambda size: b"q" * size),  # a length of one byte or two
+        st.binary(max_size=3) | st.integers(126, 140).map(lambda size: b"q" * size),  # lengths of one byte and of two
         st.integers(0, 3) | st.integers(1, 9),
         st.binary(max_size=9) | st.binary(min_size=1, max_size=9),
     ),
@@ -141,55 +141,57 @@ cells = st.lists(
     st.integers(1, 9),
     st.booleans(),
 )
-def test_rows_cut_into_chunks_anyhow_come_out_whole(rows: list[Any], piece: int, together: int, terse: bool) -> None:
+def test_rows_split_into_any_chunks_are_merged(
+    rows: list[Any], piece_bytes: int, chunks_per_response: int, terse: bool
+) -> None:
     rows.sort()
     chunks = []
     for key, row_cells in rows:
         last_family: str | None = None
         last_column: tuple[str, bytes] | None = None
         for family, qualifier, micros, value in row_cells:
-            starts = list(range(0, len(value), piece)) or [0]
+            starts = list(range(0, len(value), piece_bytes)) or [0]
             for start in starts:
                 last = start == starts[-1]
-                made = Chunk(value=value[start : start + piece], value_size=0 if last else len(value))
+                new = Chunk(value=value[start : start + piece_bytes], value_size=0 if last else len(value))
                 if start == 0:
-                    made.timestamp_micros = micros
+                    new.timestamp_micros = micros
                     if last_column is None or not terse:
-                        made.row_key = key
-                    # A terse server leaves out what is as it was: the family, and the qualifier within a family.
+                        new.row_key = key
+                    # A terse server omits an unchanged family, and an unchanged qualifier of the same family.
                     if not terse or family != last_family:
-                        made.family_name.value = family
+                        new.family_name.value = family
                     if not terse or (family, qualifier) != last_column:
-                        made.qualifier.value = qualifier
+                        new.qualifier.value = qualifier
                     last_family, last_column = family, (family, qualifier)
-                chunks.append(made)
+                chunks.append(new)
         chunks[-1].commit_row = True
 
     merger = RowMerger()
     found: list[Row] = []
     while chunks:
-        some, chunks = chunks[:together], chunks[together:]
-        found += merger.add(answer(chunks=some))
+        group, chunks = chunks[:chunks_per_response], chunks[chunks_per_response:]
+        found += merger.add(answer(chunks=group))
     merger.finish()
 
     assert [(row.key, row.cells) for row in found] == [(key, [Cell(*cell) for cell in cells]) for key, cells in rows]
 
 
-@pytest.mark.parametrize("terse", [False, True], ids=["as the emulator", "as Bigtable"])
-def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch, terse: bool) -> None:
-    monkeypatch.setattr(RowMerger, "_one_by_one", None)
-    told: dict[str, Any] = {} if terse else {"key": b"b", "family": "e"}
-    answers = [
+@pytest.mark.parametrize("terse", [False, True], ids=["emulator", "Bigtable"])
+def test_plain_rows_are_merged_as_columns(monkeypatch: pytest.MonkeyPatch, terse: bool) -> None:
+    monkeypatch.setattr(RowMerger, "_merge_chunks", None)
+    repeated: dict[str, Any] = {} if terse else {"key": b"b", "family": "e"}
+    responses = [
         [chunk(b"b", commit=False, value=b"1", timestamp_micros=5)],
         [
-            chunk(**told, qualifier=b"r", value=b"2", timestamp_micros=6, commit=False),
-            chunk(told.get("key", b""), family="f", qualifier=b"s", value=b"3", timestamp_micros=7),
+            chunk(**repeated, qualifier=b"r", value=b"2", timestamp_micros=6, commit=False),
+            chunk(repeated.get("key", b""), family="f", qualifier=b"s", value=b"3", timestamp_micros=7),
             chunk(b"c", value=b"4", timestamp_micros=8),
         ],
     ]
 
     merger = RowMerger()
-    found = [(row.key, row.cells) for chunks in answers for row in merger.add(answer(chunks=chunks))]
+    found = [(row.key, row.cells) for chunks in responses for row in merger.add(answer(chunks=chunks))]
 
     assert found == [
         (b"b", [Cell("e", b"q", 5, b"1"), Cell("e", b"r", 6, b"2"), Cell("f", b"s", 7, b"3")]),
@@ -198,12 +200,12 @@ def test_whole_rows_are_not_gone_through_chunk_by_chunk(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff"])
-def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    with pytest.raises(InvalidChunkError, match="not an answer"):
+def test_data_that_is_no_response_is_invalid(data: bytes) -> None:
+    with pytest.raises(InvalidChunkError, match="not a response"):
         list(RowMerger().add(data))
 
 
-# Mostly what a plain answer has, so that most of what isn't plain is so in one thing.
+# Mostly the values of plain chunks, so that most odd chunks are odd in one field only.
 odd_chunks = st.fixed_dictionaries(
     {
         "key": st.sampled_from([b"", b"", b"", b"a", b"a", b"b", b"c"]),
@@ -232,12 +234,12 @@ plain_chunks = st.fixed_dictionaries(
 )
 
 
-def outcome(answers: list[bytes]) -> tuple[list[Any], str]:
-    """Return the rows that answers make, and what is wrong with them."""
+def outcome(responses: list[bytes]) -> tuple[list[Any], str]:
+    """Return the rows of responses, and the text of the error or an empty text."""
     merger = RowMerger()
     rows: list[Row] = []
     try:
-        for data in answers:
+        for data in responses:
             rows += merger.add(data)
         merger.finish()
     except InvalidChunkError as error:
@@ -250,12 +252,15 @@ def outcome(answers: list[bytes]) -> tuple[list[Any], str]:
     st.lists(plain_chunks | odd_chunks, min_size=1, max_size=5) | st.lists(plain_chunks, min_size=1), st.integers(1, 5)
 )
 @example([{"key": b"a", "family": "e", "qualifier": b"q", "timestamp_micros": 5, "value": b"v", "commit": True}] * 2, 2)
-def test_columns_say_what_chunks_say_one_by_one(made: list[dict[str, Any]], together: int) -> None:
-    chunks = [chunk(**{**each, "commit": each["commit"] and "reset_row" not in each}) for each in made]
-    answers = [answer(chunks=chunks[start : start + together]) for start in range(0, len(chunks), together)]
+def test_merging_columns_equals_merging_chunks(plain_and_odd: list[dict[str, Any]], chunks_per_response: int) -> None:
+    chunks = [chunk(**{**each, "commit": each["commit"] and "reset_row" not in each}) for each in plain_and_odd]
+    responses = [
+        answer(chunks=chunks[start : start + chunks_per_response])
+        for start in range(0, len(chunks), chunks_per_response)
+    ]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("shared.bigtable.row_merger.plain_columns", lambda *_: None)
-        one_by_one = outcome(answers)
+        chunk_by_chunk = outcome(responses)
 
-    assert outcome(answers) == one_by_one
+    assert outcome(responses) == chunk_by_chunk

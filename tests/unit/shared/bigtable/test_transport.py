@@ -1,4 +1,4 @@
-"""What Google's client would do for a call beside carrying it is done."""
+"""The transport sends the routing header and the credentials that Google's client sends."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.support.samples import ROOT
 
 
 @pytest.mark.parametrize("app_profile", ["", "a&b c"])
-def test_a_call_says_where_it_has_to_go(app_profile: str) -> None:
+def test_the_routing_header_equals_googles(app_profile: str) -> None:
     table = "projects/a project/instances/i/tables/t"
     parameters = {"table_name": table} | ({"app_profile_id": app_profile} if app_profile else {})
 
     assert transport._routing(table, app_profile) == routing_header.to_grpc_metadata(parameters)
 
 
-def test_host_and_scope_are_those_of_googles_client() -> None:
+def test_host_and_scopes_equal_googles() -> None:
     assert transport.HOST == BigtableClient.DEFAULT_ENDPOINT
     assert set(transport._SCOPES) <= set(BigtableGrpcAsyncIOTransport.AUTH_SCOPES)
 
 
-async def test_without_credentials_it_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
 
     with pytest.raises(SettingsError, match=r"^credentials of Google Cloud: .*nowhere.json"):
@@ -40,15 +40,15 @@ async def test_without_credentials_it_is_said_so(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_function_starts_without_googles_clients() -> None:
-    """They take half as long to import as everything else together."""
+    """Google's clients take half as long to import as everything else together."""
     code = (
         "import sys, functions.ingest.main, functions.aggregate.main; "
         "print({'google.api_core', 'google.auth', 'google.cloud.bigtable_v2', 'proto', 'requests'} & {*sys.modules})"
     )
 
-    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    completed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert shown.stdout == "set()\n"
+    assert completed.stdout == "set()\n"
 
 
 async def test_a_call_to_google_carries_credentials(mocker: MockerFixture) -> None:

@@ -1,4 +1,4 @@
-"""Measures are what contracts write."""
+"""Measures are parsed from the text of a contract."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FUNCTIONS = {"count": Count, "unique": Unique, "sum": Sum, "min": Min, "max": Ma
         ("max(x)", "max", "x"),
     ],
 )
-def test_measures_as_contracts_write_them(text: str, function: str, field: str | None) -> None:
+def test_measures_are_parsed(text: str, function: str, field: str | None) -> None:
     assert Measure.parse("name", text) == Measure("name", function, field)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["", "count()", "count(x)", "sum", "sum()", "median(x)", "sum(x", "sum((x))"])
-def test_what_is_no_measure(text: str) -> None:
+def test_invalid_measures_are_not_parsed(text: str) -> None:
     assert Measure.parse("name", text) is None

@@ -1,4 +1,4 @@
-"""The keys of a field fit its type and each other, and each value is of its own form."""
+"""The keys of a field are checked against its type, each other and their formats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.contracts.schema import FieldTable
 from shared.toml_tables import Problem, read_table
 
 
-def problem(**keys: Any) -> str:
+def problem_text(**keys: Any) -> str:
     with pytest.raises(Problem) as caught:
         FieldTable(**keys).check("fields.x")
     return str(caught.value)
@@ -36,21 +36,21 @@ def problem(**keys: Any) -> str:
     ],
 )
 @pytest.mark.parametrize("type", ["string", "integer", "number", "boolean", "timestamp", "object", "array"])
-def test_keys_are_for_some_types_only(type: Any, key: str, value: Any, types: list[str]) -> None:
+def test_keys_apply_to_certain_types_only(type: Any, key: str, value: Any, types: list[str]) -> None:
     if type in types:
         FieldTable(type=type, **{key: value}).check("fields.x")
     else:
-        assert problem(type=type, **{key: value}) == (
-            f"fields.x.{key}: found {value!r}, expected no {key} for type {type}; it is for {', '.join(types)}"
+        assert problem_text(type=type, **{key: value}) == (
+            f"fields.x.{key}: found {value!r}, expected no {key} for type {type}; {key} applies to {', '.join(types)}"
         )
 
 
 @pytest.mark.parametrize("type", ["timestamp", "object", "array"])
-def test_values_to_choose_from_are_for_simple_types(type: Any) -> None:
-    assert problem(type=type, one_of=["a"]).startswith("fields.x.one_of: found ['a'], expected no one_of for type")
+def test_one_of_applies_to_scalar_types_only(type: Any) -> None:
+    assert problem_text(type=type, one_of=["a"]).startswith("fields.x.one_of: found ['a'], expected no one_of for type")
 
 
-def test_trim_may_be_false_anywhere() -> None:
+def test_trim_can_be_false_for_any_type() -> None:
     FieldTable(type="integer", trim=False).check("fields.x")
 
 
@@ -78,29 +78,38 @@ def test_trim_may_be_false_anywhere() -> None:
         ({"type": "integer", "one_of": [1, True]}, "one_of: found True, expected values of type integer"),
         (
             {"type": "string", "case": "lower", "one_of": ["a", "B"]},
-            "one_of: found 'B', expected values in lower case, as the field is made",
+            "one_of: found 'B', expected values in lower case, like the field",
         ),
         (
             {"type": "string", "case": "upper", "one_of": ["a"]},
-            "one_of: found 'a', expected values in upper case, as the field is made",
+            "one_of: found 'a', expected values in upper case, like the field",
         ),
         ({"type": "string", "one_of": ["a"], "default": "b"}, "default: found 'b', expected one of ['a']"),
         (
             {"type": "integer", "default": 5, "max": 4},
-            "default: found 5, expected a value within the field's own bounds",
+            "default: found 5, expected a value within the field's bounds",
         ),
         (
             {"type": "number", "default": 0, "min": 0.5},
-            "default: found 0, expected a value within the field's own bounds",
+            "default: found 0, expected a value within the field's bounds",
         ),
         (
             {"type": "string", "default": "a", "min_length": 2},
             "default: found 'a', expected a value within the field's",
         ),
         ({"type": "array", "default": [1, 2], "max_length": 1}, "default: found [1, 2], expected a value within the"),
-        ({"type": "string", "default": " a", "trim": True}, "default: found ' a', expected 'a', as the field is made"),
-        ({"type": "string", "default": "A", "case": "lower"}, "default: found 'A', expected 'a', as the field is made"),
-        ({"type": "string", "default": "a", "case": "upper"}, "default: found 'a', expected 'A', as the field is made"),
+        (
+            {"type": "string", "default": " a", "trim": True},
+            "default: found ' a', expected 'a', the default after the field's transform",
+        ),
+        (
+            {"type": "string", "default": "A", "case": "lower"},
+            "default: found 'A', expected 'a', the default after the field's transform",
+        ),
+        (
+            {"type": "string", "default": "a", "case": "upper"},
+            "default: found 'a', expected 'A', the default after the field's transform",
+        ),
         (
             {"type": "string", "default": "a1", "pattern": "[a-z]"},
             "default: found 'a1', expected text that matches the pattern [a-z]",
@@ -124,15 +133,15 @@ def test_trim_may_be_false_anywhere() -> None:
         ),
         (
             {"type": "timestamp", "format": "%d/%m"},
-            "format: found '%d/%m', expected a strptime format with year, month and day in it",
+            "format: found '%d/%m', expected a strptime format with year, month and day",
         ),
         (
             {"type": "timestamp", "format": "%Y-%m"},
-            "format: found '%Y-%m', expected a strptime format with year, month and day in it",
+            "format: found '%Y-%m', expected a strptime format with year, month and day",
         ),
         (
             {"type": "timestamp", "format": "%H:%M"},
-            "format: found '%H:%M', expected a strptime format with year, month and day in it",
+            "format: found '%H:%M', expected a strptime format with year, month and day",
         ),
         (
             {"type": "timestamp", "format": "%Y-%m-%d %"},
@@ -149,8 +158,8 @@ def test_trim_may_be_false_anywhere() -> None:
         ({"type": "timestamp", "max_age": "1234567890d"}, "max_age: found '1234567890d', expected a number with"),
     ],
 )
-def test_values_that_do_not_fit(keys: dict[str, Any], message: str) -> None:
-    assert problem(**keys).startswith("fields.x." + message)
+def test_inconsistent_keys_are_refused(keys: dict[str, Any], message: str) -> None:
+    assert problem_text(**keys).startswith("fields.x." + message)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +180,7 @@ def test_values_that_do_not_fit(keys: dict[str, Any], message: str) -> None:
         {"type": "timestamp", "unit": "us", "max_future": "0ms", "max_age": "999999999d"},
     ],
 )
-def test_values_that_fit(keys: dict[str, Any]) -> None:
+def test_consistent_keys_are_accepted(keys: dict[str, Any]) -> None:
     FieldTable(**keys).check("fields.x")
 
 
@@ -187,7 +196,7 @@ def test_values_that_fit(keys: dict[str, Any]) -> None:
         (None, None),
     ],
 )
-def test_durations(text: str | None, micros: int | None) -> None:
+def test_durations_are_read_as_microseconds(text: str | None, micros: int | None) -> None:
     assert FieldTable(type="timestamp", max_age=text).duration("max_age", "fields.x") == micros
 
 
@@ -216,10 +225,10 @@ def test_patterns_take_time_linear_in_the_text() -> None:
 
 
 @given(st.text(max_size=10))
-def test_any_pattern_compiles_or_has_a_reason_why_not(pattern: str) -> None:
+def test_any_pattern_compiles_or_has_a_reason(pattern: str) -> None:
     assert pattern_problem(pattern) != ""
 
 
-def test_a_table_has_to_be_one() -> None:
+def test_a_value_other_than_a_table_is_refused() -> None:
     with pytest.raises(Problem, match=r"fields\.x: found 5, expected a table \[fields\.x\]"):
         read_table(FieldTable, 5, "fields.x")

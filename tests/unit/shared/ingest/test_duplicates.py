@@ -1,4 +1,4 @@
-"""Events that come again soon are noticed, and memory has a bound."""
+"""Duplicates of recently stored events are counted, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ def cell_keys(*numbers: int) -> list[CellKey]:
     return [CellKey(b"row", b"%d" % number, 0) for number in numbers]
 
 
-def test_a_place_is_known_the_second_time() -> None:
-    recent = DuplicateDetector()
+def test_a_cell_key_is_known_the_second_time() -> None:
+    detector = DuplicateDetector()
 
-    assert recent.count(cell_keys(1, 2, 3)) == 0
-    assert recent.count(cell_keys(3, 4)) == 1
-    assert recent.count(cell_keys(1, 2, 3, 4)) == 4
+    assert detector.count(cell_keys(1, 2, 3)) == 0
+    assert detector.count(cell_keys(3, 4)) == 1
+    assert detector.count(cell_keys(1, 2, 3, 4)) == 4
 
 
-def test_repetitions_within_one_message_count() -> None:
+def test_duplicates_within_one_message_are_counted() -> None:
     assert DuplicateDetector().count(cell_keys(1, 1, 1)) == 2
 
 
-def test_row_qualifier_and_time_all_tell_places_apart() -> None:
-    recent = DuplicateDetector()
-    recent.count([CellKey(b"a", b"b", 0)])
+def test_cell_keys_differ_by_row_qualifier_and_timestamp() -> None:
+    detector = DuplicateDetector()
+    detector.count([CellKey(b"a", b"b", 0)])
 
-    assert recent.count([CellKey(b"a2", b"b", 0), CellKey(b"a", b"b2", 0), CellKey(b"a", b"b", 1_000)]) == 0
+    assert detector.count([CellKey(b"a2", b"b", 0), CellKey(b"a", b"b2", 0), CellKey(b"a", b"b", 1_000)]) == 0
 
 
-def test_just_the_last_ones_are_remembered() -> None:
-    recent = DuplicateDetector(size=10)
+def test_only_the_last_cell_keys_are_remembered() -> None:
+    detector = DuplicateDetector(size=10)
     for number in range(1_000):
-        recent.count(cell_keys(number))
+        detector.count(cell_keys(number))
 
-    assert len(recent._known) == len(recent._order) == 10
-    assert recent.count(cell_keys(*range(990, 1_000))) == 10
-    assert recent.count(cell_keys(*range(100))) == 0
+    assert len(detector._known) == len(detector._order) == 10
+    assert detector.count(cell_keys(*range(990, 1_000))) == 10
+    assert detector.count(cell_keys(*range(100))) == 0
 
 
-def test_of_more_at_once_than_are_remembered_the_last_ones_are() -> None:
-    recent = DuplicateDetector(size=2)
+def test_the_last_cell_keys_of_an_oversized_call_are_remembered() -> None:
+    detector = DuplicateDetector(size=2)
 
-    assert recent.count(cell_keys(1, 2, 3, 4)) == 0
-    assert recent.count(cell_keys(3, 4)) == 2
+    assert detector.count(cell_keys(1, 2, 3, 4)) == 0
+    assert detector.count(cell_keys(3, 4)) == 2

@@ -1,4 +1,4 @@
-"""Messages that come at one moment are taken in together, and each is answered for itself."""
+"""The ingest pipeline: concurrent messages share requests, and each gets its own outcome."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ MUSIC = load_contract(MUSIC_CONTRACT)
 PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 
 
-class Tables:
-    """Stands for the tables: remembers what was sent and kept apart, refuses rows and holds them up as a test says."""
+class FakeTables:
+    """Fakes of the tables: record stored and rejected events; refuse or hold rows as a test specifies."""
 
-    def __init__(self, ingestion: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, pipeline: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[list[str]] = []
-        self.kept: list[tuple[str, int]] = []
+        self.rejected: list[tuple[str, int]] = []
         self.refused: set[str] = set()
         self.held: set[str] = set()
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        commit = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
-        monkeypatch.setattr(ingestion._events._bigtable, "_commit", lambda _table: commit)
-        monkeypatch.setattr(ingestion._rejected, "store", self.keep)
-        monkeypatch.setattr(ingestion._state, "verify_layout", self.nothing)
-        monkeypatch.setattr(ingestion._state, "mark_late", self.nothing)
+        batcher = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
+        monkeypatch.setattr(pipeline._events._bigtable, "_batcher", lambda _table: batcher)
+        monkeypatch.setattr(pipeline._rejected, "store", self.store_rejected)
+        monkeypatch.setattr(pipeline._state, "verify_layout", self.do_nothing)
+        monkeypatch.setattr(pipeline._state, "mark_late", self.do_nothing)
 
     @property
     def stored(self) -> list[str]:
         return sorted(id_ for call in self.calls for id_ in call if id_ not in self.refused)
 
-    async def nothing(self, _what: Any) -> None:
+    async def do_nothing(self, _argument: Any) -> None:
         await asyncio.sleep(0)
 
     async def send(self, entries: Sequence[Entry], timeout: float) -> list[Exception | None]:
-        of_entries = [ids_in(entry) for entry in entries]
-        ids = [id_ for each in of_entries for id_ in each]
+        ids_of_entries = [ids_in(entry) for entry in entries]
+        ids = [id_ for each in ids_of_entries for id_ in each]
         if self.held & set(ids):
             await self.open.wait()
         await asyncio.sleep(0)
@@ -61,112 +61,118 @@ class Tables:
             raise self.error
         self.calls.append(ids)
         refused = CallError(StatusCode.INVALID_ARGUMENT, "an invalid row")
-        return [refused if self.refused.intersection(each) else None for each in of_entries]
+        return [refused if self.refused.intersection(each) else None for each in ids_of_entries]
 
-    async def keep(self, rejected: list[Rejected], published: datetime, source: str) -> None:
-        self.kept.append((source, len(rejected)))
+    async def store_rejected(self, rejected: list[Rejected], published: datetime, source: str) -> None:
+        self.rejected.append((source, len(rejected)))
 
 
 def ids_in(entry: Entry) -> list[str]:
-    [read] = MutateRowsRequest.deserialize(entry.wire).entries
-    return [mutation.set_cell.column_qualifier[12:].decode() for mutation in read.mutations]
+    [parsed] = MutateRowsRequest.deserialize(entry.wire).entries
+    return [mutation.set_cell.column_qualifier[12:].decode() for mutation in parsed.mutations]
 
 
 @pytest.fixture
-def ingestion() -> IngestPipeline:
+def pipeline() -> IngestPipeline:
     return IngestPipeline(Bigtable(Settings("project", "instance")), MUSIC)
 
 
 @pytest.fixture
-def tables(ingestion: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> Tables:
-    return Tables(ingestion, monkeypatch)
+def tables(pipeline: IngestPipeline, monkeypatch: pytest.MonkeyPatch) -> FakeTables:
+    return FakeTables(pipeline, monkeypatch)
 
 
-def of(*events: dict[str, Any], message_id: str = "1") -> Any:
+def message_of(*events: dict[str, Any], message_id: str = "1") -> Any:
     return message(lines(events), message_id=message_id, published=PUBLISHED)
 
 
-async def take(ingestion: IngestPipeline, *messages: Any) -> list[type]:
-    outcomes = await asyncio.gather(*map(ingestion.process, messages), return_exceptions=True)
+async def process(pipeline: IngestPipeline, *messages: Any) -> list[type]:
+    outcomes = await asyncio.gather(*map(pipeline.process, messages), return_exceptions=True)
     return [type(outcome) for outcome in outcomes]
 
 
-async def test_events_of_several_messages_go_in_one_call(ingestion: IngestPipeline, tables: Tables) -> None:
-    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2), music_event(3)), of(music_event(4)))
+async def test_events_of_several_messages_share_a_request(pipeline: IngestPipeline, tables: FakeTables) -> None:
+    outcomes = await process(
+        pipeline, message_of(music_event(1)), message_of(music_event(2), music_event(3)), message_of(music_event(4))
+    )
 
     assert outcomes == [type(None)] * 3
     assert len(tables.calls) == 1
     assert tables.stored == ["evt-000001", "evt-000002", "evt-000003", "evt-000004"]
-    assert ingestion.counts == {"stored": 4, "messages": 3}
+    assert pipeline.counts == {"stored": 4, "messages": 3}
 
 
-async def test_a_bad_event_is_kept_with_its_own_message(ingestion: IngestPipeline, tables: Tables) -> None:
-    bad = of(music_event(2), music_event(3, userId=""), message_id="77")
+async def test_a_rejected_event_is_stored_with_its_own_message(pipeline: IngestPipeline, tables: FakeTables) -> None:
+    invalid = message_of(music_event(2), music_event(3, userId=""), message_id="77")
 
-    outcomes = await take(ingestion, of(music_event(1)), bad, of(music_event(4)))
+    outcomes = await process(pipeline, message_of(music_event(1)), invalid, message_of(music_event(4)))
 
     assert outcomes == [type(None)] * 3
     assert tables.stored == ["evt-000001", "evt-000002", "evt-000004"]
-    assert tables.kept == [("77", 1)]
-    assert ingestion.counts == {"stored": 3, "rejected": 1, "null": 1, "messages": 3}
+    assert tables.rejected == [("77", 1)]
+    assert pipeline.counts == {"stored": 3, "rejected": 1, "null": 1, "messages": 3}
 
 
-async def test_each_event_is_judged_by_its_own_publication(ingestion: IngestPipeline, tables: Tables) -> None:
+async def test_each_event_is_validated_against_its_own_publish_time(
+    pipeline: IngestPipeline, tables: FakeTables
+) -> None:
     event = music_event(1, timestamp="2024-01-15T12:00:00Z")
     early = message(lines([event]), message_id="early", published=datetime(2024, 1, 15, 11, tzinfo=UTC))
 
-    await take(ingestion, of(music_event(2)), early, of(event, message_id="late"))
+    await process(pipeline, message_of(music_event(2)), early, message_of(event, message_id="late"))
 
-    assert tables.kept == [("early", 1)]  # an hour in the future of that message
+    assert tables.rejected == [("early", 1)]  # its time is an hour after the publish time of that message
     assert tables.stored == ["evt-000001", "evt-000002"]
 
 
-async def test_of_what_bigtable_refuses_only_the_guilty_message_fails(
-    ingestion: IngestPipeline, tables: Tables
-) -> None:
+async def test_only_the_message_with_an_invalid_row_fails(pipeline: IngestPipeline, tables: FakeTables) -> None:
     tables.refused = {"evt-000002"}
 
-    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)), of(music_event(3)))
+    outcomes = await process(
+        pipeline, message_of(music_event(1)), message_of(music_event(2)), message_of(music_event(3))
+    )
 
     assert outcomes == [type(None), StoreRefusedError, type(None)]
     assert tables.stored == ["evt-000001", "evt-000003"]
 
 
-async def test_what_is_slow_holds_up_nobody_who_comes_later(ingestion: IngestPipeline, tables: Tables) -> None:
+async def test_a_slow_request_does_not_delay_later_messages(pipeline: IngestPipeline, tables: FakeTables) -> None:
     tables.held = {"evt-000001"}
-    slow = asyncio.create_task(ingestion.process(of(music_event(1))))
+    slow = asyncio.create_task(pipeline.process(message_of(music_event(1))))
     await asyncio.sleep(0.01)
 
-    await ingestion.process(of(music_event(2)))
+    await pipeline.process(message_of(music_event(2)))
 
     assert not slow.done()
     tables.open.set()
     await slow
 
 
-async def test_what_goes_wrong_is_told_to_every_message(ingestion: IngestPipeline, tables: Tables) -> None:
+async def test_an_error_of_a_request_reaches_every_message(pipeline: IngestPipeline, tables: FakeTables) -> None:
     tables.error = StoreUnavailableError("not acknowledged within 60 s")
 
-    outcomes = await take(ingestion, of(music_event(1)), of(music_event(2)))
+    outcomes = await process(pipeline, message_of(music_event(1)), message_of(music_event(2)))
 
     assert outcomes == [StoreUnavailableError] * 2
-    assert ingestion.counts == {}
+    assert pipeline.counts == {}
 
 
-async def test_an_event_and_its_warning_are_stored_together(ingestion: IngestPipeline, tables: Tables) -> None:
+async def test_an_event_and_its_warning_are_stored_together(pipeline: IngestPipeline, tables: FakeTables) -> None:
     tables.refused = {"evt-000003"}
-    warned = of(music_event(1, duration=-1))
+    warned = message_of(music_event(1, duration=-1))
 
-    outcomes = await take(ingestion, warned, of(music_event(2)), of(music_event(3)))
+    outcomes = await process(pipeline, warned, message_of(music_event(2)), message_of(music_event(3)))
 
     assert outcomes == [type(None), type(None), StoreRefusedError]
     assert tables.stored == ["evt-000001", "evt-000001", "evt-000002"]
 
 
-async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: IngestPipeline, tables: Tables) -> None:
-    large = of(music_event(2, pad="x" * 2_000))
+async def test_a_message_above_the_pending_limit_is_refused_and_the_others_are_stored(
+    pipeline: IngestPipeline, tables: FakeTables
+) -> None:
+    large = message_of(music_event(2, pad="x" * 2_000))
 
-    outcomes = await take(ingestion, of(music_event(1)), large, of(music_event(3)))
+    outcomes = await process(pipeline, message_of(music_event(1)), large, message_of(music_event(3)))
 
     assert outcomes == [type(None), OverloadedError, type(None)]
     assert tables.stored == ["evt-000001", "evt-000003"]
@@ -180,9 +186,9 @@ async def test_who_finds_no_room_is_told_and_the_others_are_stored(ingestion: In
         (b"{}" + b" " * 5_000, False),
         (b"{}\n" * 20, False),
         (b"[" + b"{}," * 1_000 + b"{}]", False),
-        (gzip.compress(b"{}\n" * 1_000), False),
+        (gzip.compress(b"{}\n" * 1_000, mtime=0), False),
         (b"", False),
     ],
 )
-def test_what_may_hold_many_events_is_taken_in_alone(data: bytes, small: bool) -> None:
+def test_a_message_that_may_contain_many_events_is_not_small(data: bytes, small: bool) -> None:
     assert is_small(message(data)) is small

@@ -1,4 +1,4 @@
-"""Messages are taken out of what Eventarc sends and events out of messages, whatever comes."""
+"""Pub/Sub messages: read from any body of a request, unpacked into events, and packed."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def message(data: bytes, **attributes: str) -> Message:
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    parts = {
+    fields = {
         "data": base64.b64encode(b'{"a":1}').decode(),
         "attributes": {"origin": "web"},
         "messageId": "77",
         "publishTime": "2024-01-15T12:00:00Z",
         **changes,
     }
-    return {"message": {key: value for key, value in parts.items() if value is not ...}, "subscription": "s"}
+    return {"message": {key: value for key, value in fields.items() if value is not ...}, "subscription": "s"}
 
 
-def unpacked(received: Message) -> list[bytes] | str:
-    """Return the events, or the rule that the message breaks."""
+def unpack_or_reason(received: Message) -> list[bytes] | str:
+    """Return the events, or the reason of the UnpackError."""
     try:
         return unpack(received)
     except UnpackError as error:
@@ -60,10 +60,10 @@ def is_now(moment: datetime) -> bool:
     return abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
-# What Eventarc hands over
+# Messages of Eventarc
 
 
-def test_the_message_of_an_eventarc_event_is_received() -> None:
+def test_a_message_of_eventarc_is_received() -> None:
     sent = json.loads((DATA / "pubsub_message.json").read_text("utf-8"))
 
     received = receive(sent, {"id": "ce", "time": "2001-01-01T00:00:00Z"})
@@ -82,7 +82,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.mark.parametrize(
-    ("attributes", "own", "expected"),
+    ("attributes", "message_attributes", "expected"),
     [
         ({"traceparent": TRACE}, {}, TRACE),
         ({}, {"googclient_traceparent": TRACE}, TRACE),
@@ -91,12 +91,14 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         ({}, {}, None),
     ],
 )
-def test_a_message_knows_its_trace(attributes: dict[str, Any], own: dict[str, str], expected: str | None) -> None:
-    assert receive(body(attributes=own), attributes).traceparent == expected
+def test_the_traceparent_of_a_message(
+    attributes: dict[str, Any], message_attributes: dict[str, str], expected: str | None
+) -> None:
+    assert receive(body(attributes=message_attributes), attributes).traceparent == expected
     assert receive("no message", {"traceparent": TRACE}).traceparent == TRACE
 
 
-# Deeper than any decoder goes.
+# Nested deeper than any decoder accepts.
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
@@ -109,7 +111,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         ({"messageId": ""}, "ce"),
     ],
 )
-def test_the_id_is_the_messages_or_the_cloud_events(changes: dict[str, Any], expected: str) -> None:
+def test_the_id_of_the_message_precedes_that_of_the_cloud_event(changes: dict[str, Any], expected: str) -> None:
     assert receive(body(**changes), {"id": "ce"}).message_id == expected
 
 
@@ -124,17 +126,17 @@ def test_the_id_is_the_messages_or_the_cloud_events(changes: dict[str, Any], exp
         ({"publishTime": 5}, "2024-01-15T14:00:00Z", NOON.replace(hour=14)),
         ({"attributes": {FIRST_PUBLISHED: "2024-01-10T00:00:00Z"}}, None, datetime(2024, 1, 10, tzinfo=UTC)),
         ({"attributes": {FIRST_PUBLISHED: "once"}}, None, NOON),
-        ({"attributes": {FIRST_PUBLISHED: "1969-12-31T23:59:59Z"}}, None, NOON),  # no cell has such a time
+        ({"attributes": {FIRST_PUBLISHED: "1969-12-31T23:59:59Z"}}, None, NOON),  # before the first timestamp of a cell
         ({"attributes": {FIRST_PUBLISHED: 5}}, None, NOON),
     ],
 )
-def test_the_time_of_first_publication_is_the_earliest_word_there_is(
+def test_the_first_valid_time_is_the_publish_time(
     changes: dict[str, Any], fallback: str | None, published: datetime
 ) -> None:
     assert receive(body(**changes), {"time": fallback}).published == published
 
 
-def test_without_any_time_a_message_is_published_now() -> None:
+def test_without_a_valid_time_the_publish_time_is_now() -> None:
     assert is_now(receive(body(publishTime=...)).published)
 
 
@@ -148,7 +150,7 @@ def test_without_any_time_a_message_is_published_now() -> None:
         ({"content-encoding": 5, "a": None, "b": "c"}, {"b": "c"}),
     ],
 )
-def test_attributes_are_texts(attributes: Any, kept: dict[str, str]) -> None:
+def test_only_text_attributes_are_kept(attributes: Any, kept: dict[str, str]) -> None:
     received = receive(body(attributes=attributes))
 
     assert received.attributes == kept
@@ -178,7 +180,7 @@ def test_data_is_base64_and_may_be_absent(data: Any, raw: bytes) -> None:
         ([1], b"[1]"),
     ],
 )
-def test_data_that_is_not_base64_is_a_problem_and_kept(data: Any, kept: bytes) -> None:
+def test_invalid_base64_is_kept_with_a_problem(data: Any, kept: bytes) -> None:
     received = receive(body(data=data))
 
     assert (received.data, received.problem) == (kept, "data in base64")
@@ -188,7 +190,7 @@ def test_data_that_is_not_base64_is_a_problem_and_kept(data: Any, kept: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("came", "kept"),
+    ("content", "kept"),
     [
         (None, b"null"),
         ({"message": None}, b'{"message":null}'),
@@ -199,8 +201,8 @@ def test_data_that_is_not_base64_is_a_problem_and_kept(data: Any, kept: bytes) -
         ({"a": "\ud800"}, b"<class 'dict'>"),
     ],
 )
-def test_what_is_no_pubsub_message_is_a_problem_and_kept(came: Any, kept: bytes) -> None:
-    received = receive(came, {"id": "ce", "time": "2024-01-15T12:00:00Z"})
+def test_a_body_that_is_no_pubsub_message_is_kept_with_a_problem(content: Any, kept: bytes) -> None:
+    received = receive(content, {"id": "ce", "time": "2024-01-15T12:00:00Z"})
 
     assert received == Message(kept, "ce", NOON, problem="an object with a Pub/Sub message")
     with pytest.raises(UnpackError) as caught:
@@ -221,12 +223,12 @@ pubsub_like = st.fixed_dictionaries(
 
 
 @given(json_values | st.fixed_dictionaries({"message": json_values | pubsub_like}))
-def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -> None:
-    received = receive(came, {"id": "ce"})
+def test_any_body_gives_a_message_that_unpacks_or_raises(content: Any) -> None:
+    received = receive(content, {"id": "ce"})
 
     assert isinstance(received.data, bytes)
     assert received.published >= datetime(1970, 1, 1, tzinfo=UTC)
-    events = unpacked(received)
+    events = unpack_or_reason(received)
     assert events in ("not_json", "too_large") or all(isinstance(event, bytes) for event in events)
 
 
@@ -247,7 +249,7 @@ def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -
         (b'{"a":1}\n{"a":2}', [b'{"a":1}', b'{"a":2}']),
         (b'{"a":1}\r\n\r\n  {"a":2}  \r\n', [b'{"a":1}', b'{"a":2}']),
         (b'{\n  "a": 1\n}', [b'{\n  "a": 1\n}']),  # one object over several lines
-        (b'{"a":1}\n{"a":\n{"a":2}', [b'{"a":1}', b'{"a":', b'{"a":2}']),  # a bad line harms no other
+        (b'{"a":1}\n{"a":\n{"a":2}', [b'{"a":1}', b'{"a":', b'{"a":2}']),  # an invalid line keeps the others
         (b'nonsense\n{"a":1}', [b"nonsense", b'{"a":1}']),
         (b'[1]\n{"a":1}', [b"[1]", b'{"a":1}']),
         (b'[{"a":1}, {"a"', [b'[{"a":1}, {"a"']),
@@ -256,7 +258,7 @@ def test_whatever_comes_a_message_comes_out_and_unpacks_or_says_why(came: Any) -
         (b"\xff\xfe", [b"\xff\xfe"]),
         (b"[" * 100_000, [b"[" * 100_000]),
         (b"{" * 100_000 + b"\n1", [b"{" * 100_000, b"1"]),
-        (b"[1, " + DEEP + b' , {"a": "]"}]', [b"1", DEEP, b'{"a": "]"}']),  # one without end beside two good ones
+        (b"[1, " + DEEP + b' , {"a": "]"}]', [b"1", DEEP, b'{"a": "]"}']),  # a value nested too deep keeps the others
         (b"[1, " + DEEP + b",]", [b"[1, " + DEEP + b",]"]),
     ],
 )
@@ -265,29 +267,29 @@ def test_events_are_split(data: bytes, events: list[bytes]) -> None:
 
 
 @given(st.lists(objects, min_size=1, max_size=8), st.booleans())
-def test_packed_events_come_out_the_same(events: list[bytes], zipped: bool) -> None:
-    for batch in pack(events, most=3):
+def test_packed_events_unpack_unchanged(events: list[bytes], zipped: bool) -> None:
+    for batch in pack(events, max_events=3):
         joined = b"\n".join(batch)
-        sent = message(gzip.compress(joined), content_encoding="gzip") if zipped else message(joined)
+        sent = message(gzip.compress(joined, mtime=0), content_encoding="gzip") if zipped else message(joined)
 
         assert unpack(sent) == batch
 
 
 @given(st.lists(objects, min_size=1, max_size=8))
-def test_an_array_has_the_events_that_lines_have(events: list[bytes]) -> None:
+def test_an_array_unpacks_to_its_elements(events: list[bytes]) -> None:
     assert unpack(message(b"[" + b",".join(events) + b"]")) == events
 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=20), st.integers(1, 5), st.integers(1, 60))
-def test_packing_loses_nothing_and_keeps_its_bounds(events: list[bytes], most: int, max_bytes: int) -> None:
-    batches = list(pack(events, most=most, max_bytes=max_bytes))
+def test_packing_keeps_all_events_and_its_limits(events: list[bytes], max_events: int, max_bytes: int) -> None:
+    batches = list(pack(events, max_events=max_events, max_bytes=max_bytes))
 
     assert [event for batch in batches for event in batch] == events
     for batch in batches:
-        assert 1 <= len(batch) <= most
+        assert 1 <= len(batch) <= max_events
         assert len(batch) == 1 or len(b"\n".join(batch)) < max_bytes
-    for batch, following in itertools.pairwise(batches):  # no batch is smaller than it has to be
-        assert len(batch) == most or sum(map(len, batch)) + len(batch) + len(following[0]) + 1 > max_bytes
+    for batch, following in itertools.pairwise(batches):  # no batch is smaller than necessary
+        assert len(batch) == max_events or sum(map(len, batch)) + len(batch) + len(following[0]) + 1 > max_bytes
 
 
 # gzip
@@ -295,38 +297,38 @@ def test_packing_loses_nothing_and_keeps_its_bounds(events: list[bytes], most: i
 
 @pytest.mark.parametrize("data", [b'{"a":1}', b'{"a":1}\n{"a":2}', b'[{"a":1}]'])
 @pytest.mark.parametrize("attributes", [{}, {"content_encoding": "gzip"}, {"content_encoding": "GZIP"}])
-def test_gzip_is_unpacked_whether_or_not_it_says_so(data: bytes, attributes: dict[str, str]) -> None:
-    assert unpack(message(gzip.compress(data), **attributes)) == unpack(message(data))
+def test_gzip_is_unpacked_with_and_without_its_encoding_attribute(data: bytes, attributes: dict[str, str]) -> None:
+    assert unpack(message(gzip.compress(data, mtime=0), **attributes)) == unpack(message(data))
 
 
 def test_gzip_may_have_several_members_and_padding() -> None:
-    data = gzip.compress(b'{"a":1}\n') + b"\0\0" + gzip.compress(b'{"a":2}\n') + b"\0\0\0"
+    data = gzip.compress(b'{"a":1}\n', mtime=0) + b"\0\0" + gzip.compress(b'{"a":2}\n', mtime=0) + b"\0\0\0"
 
     assert unpack(message(data)) == [b'{"a":1}', b'{"a":2}']
 
 
-def test_another_encoding_is_taken_as_plain() -> None:
+def test_an_unknown_encoding_is_read_as_plain() -> None:
     assert unpack(message(b"{}", content_encoding="identity")) == [b"{}"]
 
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b'{"a":1}', "broken gzip"),
-        (b"\x1f\x8bnonsense", "broken gzip"),
-        (gzip.compress(b'{"a":1}')[:-4], "gzip that ends too early"),
-        (gzip.compress(b'{"a":1}') + b"tail", "broken gzip"),
-        (gzip.compress(b'{"a":1}')[:-8] + b"\0" * 8, "broken gzip"),  # the check sum is wrong
+        (b'{"a":1}', "invalid gzip"),
+        (b"\x1f\x8bnonsense", "invalid gzip"),
+        (gzip.compress(b'{"a":1}', mtime=0)[:-4], "truncated gzip"),
+        (gzip.compress(b'{"a":1}', mtime=0) + b"tail", "invalid gzip"),
+        (gzip.compress(b'{"a":1}', mtime=0)[:-8] + b"\0" * 8, "invalid gzip"),  # the check sum is wrong
     ],
 )
-def test_broken_gzip(data: bytes, found: str) -> None:
+def test_invalid_gzip(data: bytes, found: str) -> None:
     with pytest.raises(UnpackError) as caught:
         unpack(message(data, content_encoding="gzip"))
 
     assert (caught.value.reason, caught.value.found) == ("not_json", found)
 
 
-def test_an_empty_body_that_says_gzip_is_one_empty_event() -> None:
+def test_empty_data_with_gzip_encoding_is_one_empty_event() -> None:
     assert unpack(message(b"", content_encoding="gzip")) == [b""]
 
 
@@ -334,12 +336,12 @@ def test_an_empty_body_that_says_gzip_is_one_empty_event() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_the_most_that_may_be_unpacked_is(pieces: int) -> None:
+def test_data_of_the_maximum_size_is_unpacked(pieces: int) -> None:
     filler = b"x" * (MAX_UNPACKED_BYTES // pieces)
     filler_rest = b"x" * (MAX_UNPACKED_BYTES - len(filler) * pieces)
 
     assert len(unpack(message(filler * pieces + filler_rest))[0]) == MAX_UNPACKED_BYTES
-    zipped = gzip.compress(filler, 1) * pieces + gzip.compress(filler_rest, 1)
+    zipped = gzip.compress(filler, 1, mtime=0) * pieces + gzip.compress(filler_rest, 1, mtime=0)
     assert len(unpack(message(zipped))[0]) == MAX_UNPACKED_BYTES
 
 
@@ -347,11 +349,14 @@ def test_the_most_that_may_be_unpacked_is(pieces: int) -> None:
     ("data", "found"),
     [
         (b"x" * (MAX_UNPACKED_BYTES + 1), "4194305 bytes"),
-        (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1), 1), "gzip of over 4194304 bytes"),
-        (gzip.compress(b"x" * MAX_UNPACKED_BYTES, 1) + gzip.compress(b"x"), "gzip of over 4194304 bytes"),
+        (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1), 1, mtime=0), "gzip of over 4194304 bytes"),
+        (
+            gzip.compress(b"x" * MAX_UNPACKED_BYTES, 1, mtime=0) + gzip.compress(b"x", mtime=0),
+            "gzip of over 4194304 bytes",
+        ),
     ],
 )
-def test_a_byte_more_is_too_large(data: bytes, found: str) -> None:
+def test_data_above_the_maximum_size_is_refused(data: bytes, found: str) -> None:
     with pytest.raises(UnpackError) as caught:
         unpack(message(data))
 
@@ -363,8 +368,8 @@ def test_a_byte_more_is_too_large(data: bytes, found: str) -> None:
 @given(st.binary(max_size=40))
 @example(b"\x1f\x8b")
 @example(b"\xef\xbb\xbf[")
-def test_any_bytes_unpack_or_say_why(data: bytes) -> None:
-    events = unpacked(message(data))
+def test_any_data_unpacks_or_raises(data: bytes) -> None:
+    events = unpack_or_reason(message(data))
 
     assert events == "not_json" or all(isinstance(event, bytes) and event == event.strip() for event in events)
 
@@ -373,13 +378,13 @@ def test_any_bytes_unpack_or_say_why(data: bytes) -> None:
     "line", [b'[{"a": 1}]', b"\x1f\x8b\x08", b"\xef\xbb\xbf{}", b'{"a":', b"{}", b"nonsense", b'  {"a": 1} ']
 )
 @pytest.mark.parametrize("others", [0, 3])
-def test_lines_that_are_said_to_be_events_are_taken_as_they_are(line: bytes, others: int) -> None:
-    # given what a guess would take for an array, gzip or half of an object, alone or among others
+def test_declared_lines_are_unpacked_unchanged(line: bytes, others: int) -> None:
+    # the line could be read as an array, gzip or a part of an object; it is alone or among others
     lines = [line, *[b"1}"] * others]
 
-    unpacked = unpack(Message(b"\n".join(lines), "1", NOON, {"content-type": "application/x-ndjson"}))
+    found = unpack(Message(b"\n".join(lines), "1", NOON, {"content-type": "application/x-ndjson"}))
 
-    assert unpacked == lines
+    assert found == lines
 
 
 @pytest.mark.parametrize(
@@ -393,12 +398,12 @@ def test_lines_that_are_said_to_be_events_are_taken_as_they_are(line: bytes, oth
     ],
     ids=["lines", "array", "long-array", "newlines", "long-lines"],
 )
-def test_too_many_events_are_refused_whole(data: bytes) -> None:
-    """Millions of tiny ones would take more memory than an instance has."""
+def test_a_message_with_too_many_events_is_refused(data: bytes) -> None:
+    """Millions of tiny events would take more memory than an instance has."""
     with pytest.raises(UnpackError, match="expected at most 10000 events") as refused:
         unpack(message(data))
     assert refused.value.reason == "too_large"
 
 
-def test_as_many_events_as_allowed_come_out() -> None:
+def test_the_maximum_number_of_events_is_unpacked() -> None:
     assert unpack(message(b'{"a":1}\n' * 10_000)) == [b'{"a":1}'] * 10_000

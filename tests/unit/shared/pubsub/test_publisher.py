@@ -1,4 +1,4 @@
-"""Messages get into a topic, days a message each, and what Pub/Sub refuses is told as ours, over a real connection."""
+"""The publisher over a real connection: its calls, retries and errors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from shared.pubsub import publisher
 from shared.pubsub.publisher import Publisher
 
 
-class Service(grpc.GenericRpcHandler):
-    """Pub/Sub, which answers calls with the codes it is told, and then takes everything."""
+class FakePubSub(grpc.GenericRpcHandler):
+    """A fake of Pub/Sub: aborts a call for each of its codes, and then accepts every call."""
 
     def __init__(self) -> None:
         self.codes: list[StatusCode] = []
@@ -41,37 +41,37 @@ class Service(grpc.GenericRpcHandler):
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[tuple[Service, Settings]]:
-    service = Service()
+async def service() -> AsyncIterator[tuple[FakePubSub, Settings]]:
+    pubsub = FakePubSub()
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers([service])
+    server.add_generic_rpc_handlers([pubsub])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    yield service, Settings("project", "instance", pubsub_emulator=f"127.0.0.1:{port}")
+    yield pubsub, Settings("project", "instance", pubsub_emulator=f"127.0.0.1:{port}")
     await server.stop(None)
 
 
-async def test_each_day_has_a_message_and_as_many_as_may_go_in_a_call(service: tuple[Service, Settings]) -> None:
-    topics, settings = service
-    days = [date(2024, 1, 15) + timedelta(days=ahead) for ahead in range(1_001)]
+async def test_each_day_has_a_message_and_each_call_the_maximum_number(service: tuple[FakePubSub, Settings]) -> None:
+    pubsub, settings = service
+    days = [date(2024, 1, 15) + timedelta(days=number) for number in range(1_001)]
 
     await request_days(settings, days)
 
-    assert [(call.topic, len(call.messages)) for call in topics.requests] == [
+    assert [(call.topic, len(call.messages)) for call in pubsub.requests] == [
         ("projects/project/topics/aggregate-requests", 1_000),
         ("projects/project/topics/aggregate-requests", 1),
     ]
-    sent = [message.data for call in topics.requests for message in call.messages]
+    sent = [message.data for call in pubsub.requests for message in call.messages]
     assert sent == [f'{{"date": "{day}"}}'.encode() for day in days]
 
 
-async def test_what_another_try_may_mend_is_tried_again(service: tuple[Service, Settings]) -> None:
-    topics, settings = service
-    topics.codes = [StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED]
+async def test_transient_errors_are_retried(service: tuple[FakePubSub, Settings]) -> None:
+    pubsub, settings = service
+    pubsub.codes = [StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED]
 
     await request_days(settings, [date(2024, 1, 15)])
 
-    assert len(topics.requests) == 3
+    assert len(pubsub.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ async def test_what_another_try_may_mend_is_tried_again(service: tuple[Service, 
         (StatusCode.NOT_FOUND, SettingsError, "found none, expected it to exist; `sluice provision` makes it"),
         (StatusCode.PERMISSION_DENIED, SettingsError, "may not be published to: on purpose"),
         (StatusCode.UNAUTHENTICATED, SettingsError, "may not be published to: on purpose"),
-        (StatusCode.UNKNOWN, StoreUnavailableError, "Pub/Sub didn't take the messages: "),
+        (StatusCode.UNKNOWN, StoreUnavailableError, "Pub/Sub didn't accept the messages: "),
         (StatusCode.INVALID_ARGUMENT, PermanentError, "on purpose"),
     ],
 )
-async def test_what_pubsub_refuses_is_told_with_the_topic(
-    service: tuple[Service, Settings], code: StatusCode, error: type[SluiceError], text: str
+async def test_errors_name_the_topic(
+    service: tuple[FakePubSub, Settings], code: StatusCode, error: type[SluiceError], text: str
 ) -> None:
-    topics, settings = service
-    topics.codes = [code]
+    pubsub, settings = service
+    pubsub.codes = [code]
 
     async with Publisher(settings) as publisher:
         with pytest.raises(error) as caught:
@@ -98,22 +98,22 @@ async def test_what_pubsub_refuses_is_told_with_the_topic(
     assert str(caught.value).startswith(f"topic projects/project/topics/events: {text}")
 
 
-async def test_an_outage_ends_in_time_for_the_function_to_answer(
-    service: tuple[Service, Settings], monkeypatch: pytest.MonkeyPatch
+async def test_an_outage_fails_within_the_timeout(
+    service: tuple[FakePubSub, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    topics, settings = service
-    topics.codes = [StatusCode.UNAVAILABLE] * 1_000
+    pubsub, settings = service
+    pubsub.codes = [StatusCode.UNAVAILABLE] * 1_000
     monkeypatch.setattr(publisher, "_TIMEOUT", 0.2)
 
-    with pytest.raises(StoreUnavailableError, match="Pub/Sub didn't take the messages"):
+    with pytest.raises(StoreUnavailableError, match="Pub/Sub didn't accept the messages"):
         await request_days(settings, [date(2024, 1, 15)])
 
 
-def test_without_credentials_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> None:
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
         raise DefaultCredentialsError("found none")  # type: ignore[no-untyped-call]
 
-    monkeypatch.setattr(publisher, "PublisherAsyncClient", nobody)
+    monkeypatch.setattr(publisher, "PublisherAsyncClient", fail)
 
     with pytest.raises(SettingsError, match="credentials of Google Cloud: found none"):
         Publisher(Settings("project", "instance"))

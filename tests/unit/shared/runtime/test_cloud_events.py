@@ -1,4 +1,4 @@
-"""A request's body is read whole, however it comes, and what is no CloudEvent is refused."""
+"""Requests: their bodies are read completely, and those that are no CloudEvents are refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.support.samples import cloud_event
 
 
 def request(headers: dict[str, str], *pieces: dict[str, Any]) -> Request:
-    left = iter(pieces)
+    remaining = iter(pieces)
 
     async def next_piece() -> dict[str, Any]:
-        return next(left)
+        return next(remaining)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     return Request({"type": "http", "method": "POST", "headers": raw}, next_piece)
@@ -46,12 +46,12 @@ async def test_a_body_in_several_pieces() -> None:
 
 
 @pytest.mark.parametrize("before", [[], [piece(BODY[:10], more=True)]])
-async def test_a_sender_that_leaves_has_sent_nothing(before: list[dict[str, Any]]) -> None:
+async def test_a_disconnect_before_the_end_of_the_body_is_an_error(before: list[dict[str, Any]]) -> None:
     with pytest.raises(ClientDisconnect):
         await receive(request(HEADERS, *before, {"type": "http.disconnect"}))
 
 
-async def test_structured_mode_is_a_cloud_event_too() -> None:
+async def test_structured_mode_is_read() -> None:
     body = b'{"specversion": "1.0", "id": "1", "source": "//p", "type": "t", "data": {"message": {"data": "aGVsbG8="}}}'
 
     message = await receive(request({"content-type": "application/cloudevents+json"}, piece(body)))
@@ -59,8 +59,8 @@ async def test_structured_mode_is_a_cloud_event_too() -> None:
     assert (message.data, message.message_id) == (b"hello", "1")
 
 
-async def test_what_is_no_cloud_event_is_refused() -> None:
-    with pytest.raises(HTTPException) as refusal:
+async def test_a_request_that_is_no_cloud_event_is_refused() -> None:
+    with pytest.raises(HTTPException) as caught:
         await receive(request({"content-type": "application/json"}, piece(BODY)))
 
-    assert refusal.value.status_code == 400
+    assert caught.value.status_code == 400

@@ -1,4 +1,4 @@
-"""An instance makes its settings, contract and connection once, on its first event, and a failure isn't for ever."""
+"""An instance makes its pipelines once, on the first request; a failure isn't cached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.samples import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
-    monkeypatch.setattr(instance.SHUTDOWN, "install", lambda *_: None)  # there is no server here that could end
+    monkeypatch.setattr(instance.SHUTDOWN, "install", lambda *_: None)  # no server runs in these tests
     monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
     instance.ingest_pipeline.cache_clear()
     instance.aggregate_pipeline.cache_clear()
@@ -29,25 +29,25 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     instance.aggregate_pipeline.cache_clear()
 
 
-def test_both_are_made_once() -> None:
+def test_each_pipeline_is_made_once() -> None:
     assert instance.ingest_pipeline() is instance.ingest_pipeline()
     assert instance.aggregate_pipeline() is instance.aggregate_pipeline()
 
 
-def test_the_environment_says_which_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_CONTRACT", str(SPARKIFY_CONTRACT))
 
     assert instance.ingest_pipeline()._contract.name == "sparkify"
     assert instance.aggregate_pipeline()._contract.name == "sparkify"
 
 
-def test_the_environment_says_how_long_a_day_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_deadline_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_DAY_DEADLINE", "513")
 
     assert instance.aggregate_pipeline()._deadline == 513
 
 
-def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_fails_each_time_until_it_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
     for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
         with pytest.raises(SettingsError, match="BIGTABLE_INSTANCE"):
@@ -63,14 +63,14 @@ def test_a_wrong_setting_is_told_each_time_until_it_is_right(monkeypatch: pytest
     assert instance.ingest_pipeline() is instance.ingest_pipeline()
 
 
-def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    ingestion, aggregation = instance.ingest_pipeline(), instance.aggregate_pipeline()
-    assert ingestion._report is not None
-    assert aggregation._report is not None
-    figures: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
-    ingestion._report(Counter(stored=2))
+def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    ingest, aggregate = instance.ingest_pipeline(), instance.aggregate_pipeline()
+    assert ingest._report is not None
+    assert aggregate._report is not None
+    counts: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
+    ingest._report(Counter(stored=2))
     for too_many in (False, True):
-        aggregation._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **figures))
+        aggregate._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **counts))
 
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line.pop("logging.googleapis.com/labels")["contract"] for line in logged} == {"music"}
@@ -82,7 +82,7 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "message": "day aggregated",
             "day": "2024-01-15",
             "too_many_rejected": False,
-            **figures,
+            **counts,
         },
         {
             "severity": "WARNING",
@@ -90,15 +90,13 @@ def test_what_they_did_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "message": "day aggregated; too many of its events are rejected",
             "day": "2024-01-15",
             "too_many_rejected": True,
-            **figures,
+            **counts,
         },
     ]
 
 
 @pytest.mark.parametrize("missing", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])
-async def test_a_function_on_an_emulator_asks_google_cloud_for_nothing(
-    monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
+async def test_an_emulator_of_one_service_alone_is_refused(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     for name in ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"):
         monkeypatch.setenv(name, "127.0.0.1:9")
     monkeypatch.delenv(missing)

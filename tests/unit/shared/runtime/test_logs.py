@@ -1,4 +1,4 @@
-"""Every log line is one JSON object that Cloud Logging understands, and figures are told at most so often."""
+"""Log lines are JSON objects for Cloud Logging; counts and repeated warnings are logged once per interval."""
 
 from __future__ import annotations
 
@@ -43,32 +43,32 @@ def test_a_value_that_json_cannot_hold_is_logged_as_text(capsys: pytest.CaptureF
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that stands where a test puts it."""
+    """A fake clock; its only element is the time."""
     now = [0.0]
     monkeypatch.setattr("shared.runtime.logs.time.monotonic", lambda: now[0])
     return now
 
 
-class Loop:
-    """Remembers what it is to call later, and when."""
+class FakeLoop:
+    """A fake event loop: records its timers as (seconds, callback)."""
 
     def __init__(self) -> None:
-        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
 
-    def call_later(self, seconds: float, call: Callable[[], None]) -> MagicMock:
-        self.later.append((seconds, call))
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> MagicMock:
+        self.timers.append((seconds, callback))
         return MagicMock()
 
 
 @pytest.fixture
-def loop(mocker: MockerFixture) -> Loop:
-    loop = Loop()
+def loop(mocker: MockerFixture) -> FakeLoop:
+    loop = FakeLoop()
     mocker.patch("asyncio.get_running_loop", return_value=loop)
     return loop
 
 
 def test_counts_are_summed_and_logged_once_per_interval(
-    clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]
+    clock: list[float], loop: FakeLoop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", interval=5)
 
@@ -76,7 +76,7 @@ def test_counts_are_summed_and_logged_once_per_interval(
     clock[0] = 2.0
     counter.add(Counter(stored=2))
     counter.add(Counter(stored=3, duplicate=1))
-    [(seconds, flush)] = loop.later
+    [(seconds, flush)] = loop.timers
     clock[0] = 5.0
     flush()
     clock[0] = 11.0
@@ -90,7 +90,7 @@ def test_counts_are_summed_and_logged_once_per_interval(
     ]
 
 
-def test_a_closed_counter_logs_at_once(clock: list[float], loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_closed_counter_logs_at_once(clock: list[float], loop: FakeLoop, capsys: pytest.CaptureFixture[str]) -> None:
     counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", interval=5)
     counter.add(Counter(stored=1))
     counter.add(Counter(stored=2))
@@ -102,7 +102,7 @@ def test_a_closed_counter_logs_at_once(clock: list[float], loop: Loop, capsys: p
     assert [line["stored"] for line in logged(capsys)] == [1, 2, 3]
 
 
-def test_logged_counts_are_recorded(clock: list[float], loop: Loop) -> None:
+def test_logged_counts_are_recorded(clock: list[float], loop: FakeLoop) -> None:
     recorded: list[Counter[str]] = []
     counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "ingested", record=recorded.append)
 
@@ -130,7 +130,7 @@ def test_repeated_warnings_are_counted_and_logged_once_per_interval(
 
     for at in (0.0, 0.3, 0.9, 1.1, 1.2):
         clock[0] = at
-        log.warning("dark", LogEvent.MESSAGE_FAILED, f"at {at}")
+        log.warning("outage", LogEvent.MESSAGE_FAILED, f"at {at}")
         log.warning(at, LogEvent.MESSAGE_FAILED, "of another kind")
 
     warnings = [line for line in logged(capsys) if line["message"] != "of another kind"]

@@ -1,4 +1,4 @@
-"""Every rule of a contract is held, and told with its name, what was found and what was expected; all are, not one."""
+"""`Checks` reports every broken rule with its name, the value found and the values expected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check(small: Contract, record: dict[str, Any], *, quality: bool = True) -> l
 
 
 def findings(definition: str, value: Any) -> list[tuple[str, str, str]]:
-    """Return (rule, found, expected) for a field x of that definition with that value; `...` is no value."""
+    """Return the (rule, found, expected) of a field x with that definition and value; `...` leaves the field out."""
     found = check(small_contract(f"[fields.x]\n{definition}\n"), small_event(x=value))
     assert all((finding.field, finding.severity) == ("x", "reject") for finding in found)
     return [(finding.rule, finding.found, finding.expected) for finding in found]
@@ -40,7 +40,7 @@ TIME = 'type = "timestamp"\n'
 @pytest.mark.parametrize(
     ("definition", "value", "rule", "found", "expected"),
     [
-        # required: absent is one thing, null or empty another
+        # required: an absent field is `required`, a null or empty one is `null`
         (STRING + "required = true", ..., "required", "nothing", "a value"),
         (STRING + "required = true", None, "null", "null", "a value"),
         (STRING + "required = true", "", "null", '""', "a value"),
@@ -75,9 +75,9 @@ TIME = 'type = "timestamp"\n'
         (INTEGER + "min = 1\nmax = 9", 10, "range", "10", "at least 1 and at most 9"),
         (NUMBER + "min = 0.5", 0.4, "range", "0.4", "at least 0.5"),
         (NUMBER + "max = 0", 5e-324, "range", "5e-324", "at most 0"),
-        (INTEGER, 2**64, "range", str(2**64), "an integer of 64 bits"),
-        (INTEGER, -(2**63) - 1, "range", str(-(2**63) - 1), "an integer of 64 bits"),
-        (NUMBER, 10**30, "range", str(10**30), "an integer of 64 bits"),
+        (INTEGER, 2**64, "range", str(2**64), "a 64-bit integer"),
+        (INTEGER, -(2**63) - 1, "range", str(-(2**63) - 1), "a 64-bit integer"),
+        (NUMBER, 10**30, "range", str(10**30), "a 64-bit integer"),
         (INTEGER + "max = 9", 10**30, "range", str(10**30), "at most 9"),
         # length
         (STRING + "min_length = 2", "a", "length", '"a"', "at least 2 characters"),
@@ -87,7 +87,7 @@ TIME = 'type = "timestamp"\n'
         (STRING + "max_length = 0", "a", "length", '"a"', "at most 0 characters"),
         ('type = "array"\nmax_length = 1', [1, 2], "length", "an array of 2", "at most 1 elements"),
         ('type = "object"\nmin_length = 1', {}, "length", "an object of 0", "at least 1 keys"),
-        # pattern: the whole text has to match
+        # pattern: the whole text must match
         (STRING + 'pattern = "[a-z]+"', "abc1", "pattern", '"abc1"', "text that matches [a-z]+"),
         (STRING + 'pattern = "[a-z]+"', "1abc", "pattern", '"1abc"', "text that matches [a-z]+"),
         (STRING + 'pattern = "[a-z]+"', "abc\n", "pattern", '"abc\\n"', "text that matches [a-z]+"),
@@ -98,7 +98,7 @@ TIME = 'type = "timestamp"\n'
         (INTEGER + "one_of = [1, 2]", 3, "one_of", "3", "one of 1, 2"),
         (NUMBER + "one_of = [1, 2.5]", 2, "one_of", "2", "one of 1, 2.5"),
         ('type = "boolean"\none_of = [true]', False, "one_of", "false", "one of True"),
-        # times, by the publication and not by a clock
+        # times, relative to the publish time
         (TIME + 'max_future = "5m"', "2024-01-15T12:05:00.000001Z", "future", "2024-01-15T12:05:00.000001+00:00",
          "at most 0:05:00 after publication"),
         (TIME + 'max_age = "400d"', "2022-12-11T11:59:59Z", "too_old", "2022-12-11T11:59:59+00:00",
@@ -107,7 +107,9 @@ TIME = 'type = "timestamp"\n'
          "at most 0:00:00 after publication"),
     ],
 )  # fmt: skip
-def test_what_breaks_a_rule(definition: str, value: Any, rule: str, found: str, expected: str) -> None:
+def test_a_value_that_breaks_a_rule_gives_its_finding(
+    definition: str, value: Any, rule: str, found: str, expected: str
+) -> None:
     assert findings(definition, value) == [(rule, found, expected)]
 
 
@@ -148,7 +150,7 @@ def test_what_breaks_a_rule(definition: str, value: Any, rule: str, found: str, 
         (TIME, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_what_breaks_no_rule(definition: str, value: Any) -> None:
+def test_a_value_that_breaks_no_rule_gives_no_finding(definition: str, value: Any) -> None:
     assert findings(definition, value) == []
 
 
@@ -157,15 +159,15 @@ def test_what_breaks_no_rule(definition: str, value: Any) -> None:
     [
         (STRING + 'max_length = 2\npattern = "[a-z]+"\none_of = ["ab"]', "123", ["length", "pattern", "one_of"]),
         (INTEGER + "max = 5\none_of = [1]", 6, ["range", "one_of"]),
-        (INTEGER + "max = 5\none_of = [1]", "6", ["type"]),  # nothing more can be said of another type
+        (INTEGER + "max = 5\none_of = [1]", "6", ["type"]),  # other rules don't apply to a wrong type
         (TIME + 'max_future = "1s"\nmax_age = "1s"', "2024-01-15T13:00:00Z", ["future"]),
     ],
 )
-def test_one_value_may_break_several_rules(definition: str, value: Any, rules: list[str]) -> None:
+def test_one_value_can_break_several_rules(definition: str, value: Any, rules: list[str]) -> None:
     assert [rule for rule, _, _ in findings(definition, value)] == rules
 
 
-def test_every_finding_of_an_event_is_told() -> None:
+def test_all_findings_of_an_event_are_reported() -> None:
     music = load_contract(MUSIC_CONTRACT)
     record = {"userId": "", "timestamp": "2024-01-15T13:00:00Z", "event_type": "dance", "songId": "a b", "duration": -1}
 
@@ -182,7 +184,7 @@ def test_every_finding_of_an_event_is_told() -> None:
 
 
 @pytest.mark.parametrize("rule", ["max = 1", 'required = true\nfrom = "y"', "one_of = [1]"])
-def test_severity_is_the_fields(rule: str) -> None:
+def test_a_finding_has_the_severity_of_its_field(rule: str) -> None:
     found = check(small_contract(f'[fields.x]\ntype = "integer"\nseverity = "warn"\n{rule}\n'), small_event(x=5))
 
     assert [(finding.field, finding.severity) for finding in found] == [("x", "warn")]
@@ -201,7 +203,7 @@ def test_long_lists_of_options_are_cut() -> None:
 # Unknown fields
 
 
-def test_each_unknown_field_is_a_finding_where_the_contract_says_so() -> None:
+def test_each_unknown_field_gives_a_finding_if_the_contract_rejects_them() -> None:
     small = small_contract('[checks]\nunknown_fields = "reject"\n')
     long = "n" * 100
 
@@ -214,10 +216,10 @@ def test_each_unknown_field_is_a_finding_where_the_contract_says_so() -> None:
     assert check(small, small_event()) == []
 
 
-# What Bigtable asks for
+# Bigtable's limits
 
 
-def ids_contract() -> Contract:
+def composed_id_contract() -> Contract:
     fields = FIELDS.replace('[fields.user]\ntype = "string"', '[fields.user]\ntype = "integer"')
     return small_contract(
         '[fields.n]\ntype = "integer"\n', head=HEAD.replace('id = "id"', 'id = ["id", "n"]'), fields=fields
@@ -229,17 +231,17 @@ def ids_contract() -> Contract:
     [
         ("u" * MAX_ENCODED_USER_BYTES, True),
         ("u" * (MAX_ENCODED_USER_BYTES + 1), False),
-        ("\u00e9" * (MAX_ENCODED_USER_BYTES // 6), True),  # two bytes, three characters each
+        ("\u00e9" * (MAX_ENCODED_USER_BYTES // 6), True),  # two bytes of UTF-8, three characters each
         ("\u00e9" * (MAX_ENCODED_USER_BYTES // 6 + 1), False),
         ("\U0001f600" * (MAX_ENCODED_USER_BYTES // 12), True),
         ("\U0001f600" * (MAX_ENCODED_USER_BYTES // 12 + 1), False),
     ],
 )
-def test_a_user_has_to_fit_a_row_key(user: str, fits: bool) -> None:
+def test_a_user_must_fit_into_a_row_key(user: str, fits: bool) -> None:
     found = check(small_contract(), small_event(user=user))
 
     cell_key = cell_key_of(user, "1", PUBLISHED, "hour")
-    assert (len(cell_key.row_key) <= 4_096) == fits  # the limit is no tighter and no wider than Bigtable's
+    assert (len(cell_key.row_key) <= 4_096) == fits  # the limit is exactly Bigtable's
     assert [(finding.rule, finding.field) for finding in found] == ([] if fits else [("length", "user")])
     assert all(finding.expected == "at most 4081 bytes percent-encoded, to fit a row key" for finding in found)
 
@@ -253,7 +255,7 @@ def test_a_user_has_to_fit_a_row_key(user: str, fits: bool) -> None:
         ("\U0001f600" * (MAX_ENCODED_ID_BYTES // 12 + 1), False),
     ],
 )
-def test_an_id_has_to_fit_a_qualifier(identity: str, fits: bool) -> None:
+def test_an_id_must_fit_into_a_qualifier(identity: str, fits: bool) -> None:
     found = check(small_contract(), small_event(id=identity))
 
     cell_key = cell_key_of("ann", event_id([identity]), PUBLISHED, "hour")
@@ -261,16 +263,16 @@ def test_an_id_has_to_fit_a_qualifier(identity: str, fits: bool) -> None:
     assert [(finding.rule, finding.field) for finding in found] == ([] if fits else [("length", "id")])
 
 
-def test_a_composed_id_has_to_fit_as_a_whole() -> None:
+def test_a_composed_id_must_fit_into_a_qualifier() -> None:
     part = "i" * (MAX_ENCODED_ID_BYTES - 2)
 
-    assert check(ids_contract(), small_event(user=1, id=part, n=1)) == []
-    (finding,) = check(ids_contract(), small_event(user=1, id=part, n=12))
+    assert check(composed_id_contract(), small_event(user=1, id=part, n=1)) == []
+    (finding,) = check(composed_id_contract(), small_event(user=1, id=part, n=12))
     assert (finding.rule, finding.field) == ("length", "id, n")
     assert finding.expected == "at most 16372 bytes percent-encoded, to fit a column qualifier"
 
 
-def test_a_time_has_to_be_of_1970_or_later() -> None:
+def test_a_time_before_1970_gives_a_finding() -> None:
     assert check(small_contract(), small_event(time="1970-01-01T00:00:00Z")) == []
     (finding,) = check(small_contract(), small_event(time="1969-12-31T23:59:59.999999Z"))
     assert finding == Finding("range", "time", "1969-12-31T23:59:59.999999+00:00", "a time from 1970 on")
@@ -280,10 +282,10 @@ def test_a_time_has_to_be_of_1970_or_later() -> None:
 @pytest.mark.parametrize(
     ("bad", "rule"), [({"time": "1969-01-01T00:00:00Z"}, "range"), ({"user": "u" * 5_000}, "length")]
 )
-def test_another_finding_does_not_hide_that_there_is_no_place(
+def test_another_finding_does_not_hide_an_invalid_cell_key(
     other: dict[str, Any], bad: dict[str, Any], rule: str
 ) -> None:
-    # given a warning or a rejection elsewhere
+    # given a warning or a rejection of another field
     small = small_contract(
         '[fields.x]\ntype = "integer"\nmax = 1\nseverity = "warn"\n[fields.y]\ntype = "integer"\nmax = 1\n'
     )
@@ -294,7 +296,7 @@ def test_another_finding_does_not_hide_that_there_is_no_place(
     assert len(found) == 2
 
 
-def test_several_limits_may_be_broken_at_once() -> None:
+def test_several_limits_can_be_exceeded_at_once() -> None:
     found = check(small_contract(), small_event(user="u" * 5_000, id="i" * 20_000, time="1969-01-01T00:00:00Z"))
 
     assert [(finding.rule, finding.field) for finding in found] == [
@@ -307,7 +309,7 @@ def test_several_limits_may_be_broken_at_once() -> None:
 # Without quality checks
 
 
-def test_without_quality_checks_only_a_place_is_asked_for() -> None:
+def test_without_quality_checks_only_the_cell_key_is_checked() -> None:
     small = small_contract(
         '[fields.x]\ntype = "integer"\nrequired = true\nmax = 1\n[checks]\nunknown_fields = "reject"\n'
     )
@@ -323,10 +325,10 @@ def test_without_quality_checks_only_a_place_is_asked_for() -> None:
     assert finding.rule == "range"
 
 
-# Laws
+# Properties
 
 
-LENIENT = small_contract(
+VARIED = small_contract(
     """
 [fields.a]
 type = "string"
@@ -358,9 +360,9 @@ times = st.datetimes(timezones=st.just(UTC))
 
 
 @given(st.dictionaries(st.sampled_from(["id", "user", "time", *"abcdefgx"]), json_values), times)
-def test_checking_never_raises_and_says_the_same_twice(record: dict[str, Any], published: datetime) -> None:
-    event, unknown = Transform(LENIENT)(record)
-    checks = Checks(LENIENT)
+def test_checks_never_raise_and_are_deterministic(record: dict[str, Any], published: datetime) -> None:
+    event, unknown = Transform(VARIED)(record)
+    checks = Checks(VARIED)
 
     found = checks(event, published, unknown)
 
@@ -369,7 +371,7 @@ def test_checking_never_raises_and_says_the_same_twice(record: dict[str, Any], p
 
 
 @given(times, times)
-def test_future_and_too_old_are_judged_by_the_publication(time: datetime, published: datetime) -> None:
+def test_future_and_too_old_compare_with_the_publish_time(time: datetime, published: datetime) -> None:
     small = small_contract('[fields.f]\ntype = "timestamp"\nmax_future = "1d"\nmax_age = "2d"\n')
     event = {"id": "1", "user": "a", "time": PUBLISHED, "f": time}
 
@@ -383,7 +385,7 @@ def test_future_and_too_old_are_judged_by_the_publication(time: datetime, publis
     assert rules == expected
 
 
-def test_what_bigtable_has_no_place_for_is_found_beside_everything_else() -> None:
+def test_exceeded_limits_are_reported_beside_other_findings() -> None:
     checks = Checks(load_contract(MUSIC_CONTRACT))
     event = {
         "event_id": 7,

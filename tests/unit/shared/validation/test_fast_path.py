@@ -1,4 +1,4 @@
-"""The fast path and the checks come to the same bytes, and good events take the fast one."""
+"""The fast path gives the same verdicts as the checks, and valid events take it."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ CONTRACTS = {
 }
 
 
-def slowly(validator: Validator, raw: bytes) -> Any:
+def validate_without_fast_path(validator: Validator, raw: bytes) -> Any:
     return validator.validate_record(msgspec.json.decode(raw), PUBLISHED, raw)
 
 
-def is_fast(validator: Validator, raw: bytes) -> bool:
+def takes_fast_path(validator: Validator, raw: bytes) -> bool:
     return validator._fast_path((raw,), (PUBLISHED,), MAX_EVENT_BYTES)[0] is not None
 
 
@@ -64,7 +64,7 @@ odd_values = (
 @pytest.mark.parametrize("quality", [True, False])
 @pytest.mark.parametrize("which", CONTRACTS)
 @given(data=st.data())
-def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.DataObject) -> None:
+def test_both_ways_give_the_same_verdict(which: str, quality: bool, data: st.DataObject) -> None:
     contract, event = CONTRACTS[which]
     validator = Validator(contract, quality=quality)
     raws = []
@@ -80,9 +80,9 @@ def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.
             record["actor"] = {**EVERYTHING_EVENT["actor"], **data.draw(st.dictionaries(names, odd_values, max_size=2))}  # type: ignore[dict-item]
         raws.append(msgspec.json.encode(record))
 
-    # twice: what is unknown the first time is learnt for the second
+    # twice: the first validation learns the unknown fields for the second
     for _ in range(2):
-        assert validator.validate_all(raws, PUBLISHED) == [slowly(validator, raw) for raw in raws]
+        assert validator.validate_all(raws, PUBLISHED) == [validate_without_fast_path(validator, raw) for raw in raws]
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_both_ways_come_to_the_same_verdict(which: str, quality: bool, data: st.
     ],
 )
 @pytest.mark.parametrize("unknown", ["keep", "drop", "reject"])
-def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> None:
+def test_unusual_json_gets_the_same_verdict(raw: bytes, unknown: str) -> None:
     validator = Validator(small_contract(f'[checks]\nunknown_fields = "{unknown}"'))
 
     for _ in range(2):
-        assert validator.validate(raw, PUBLISHED) == slowly(validator, raw)
+        assert validator.validate(raw, PUBLISHED) == validate_without_fast_path(validator, raw)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_odd_spellings_come_to_the_same_verdict(raw: bytes, unknown: str) -> Non
         b'{"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z"} x',
     ],
 )
-def test_what_is_no_json_in_a_field_that_is_dropped_is_no_json(raw: bytes) -> None:
+def test_invalid_json_in_a_dropped_field_is_rejected(raw: bytes) -> None:
     validator = Validator(small_contract('[checks]\nunknown_fields = "drop"'))
     validator.validate(msgspec.json.encode(small_event(zz=1)), PUBLISHED)
 
@@ -122,7 +122,7 @@ def test_what_is_no_json_in_a_field_that_is_dropped_is_no_json(raw: bytes) -> No
 
 
 @pytest.mark.parametrize("which", CONTRACTS)
-def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) -> None:
+def test_valid_events_take_the_fast_path_once_their_fields_are_known(which: str) -> None:
     contract, event = CONTRACTS[which]
     if contract.unknown_fields == "reject":
         event = {**event, "actor": {"id": 5}, "meta": {"tag": "t", "more": {"deep": "down"}}}
@@ -131,37 +131,37 @@ def test_good_events_take_the_fast_path_once_their_fields_are_known(which: str) 
 
     validator.validate(raw, PUBLISHED)
 
-    assert is_fast(validator, raw)
+    assert takes_fast_path(validator, raw)
 
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
-def test_the_real_log_takes_the_fast_path_and_comes_to_the_same() -> None:
+def test_the_real_log_takes_the_fast_path_with_the_same_verdicts() -> None:
     validator = Validator(load_contract(SPARKIFY_CONTRACT))
     raws = [msgspec.json.encode(record) for record in sparkify_records()]
 
     verdicts = validator.validate_all(raws, PUBLISHED)
 
-    assert verdicts == [slowly(validator, raw) for raw in raws]
+    assert verdicts == [validate_without_fast_path(validator, raw) for raw in raws]
     accepted = [raw for raw, verdict in zip(raws, verdicts, strict=True) if isinstance(verdict, Accepted)]
-    assert sum(is_fast(validator, raw) for raw in accepted) == len(accepted)
+    assert sum(takes_fast_path(validator, raw) for raw in accepted) == len(accepted)
 
 
 def test_an_event_with_a_finding_is_left_to_the_checks() -> None:
-    assert not is_fast(Validator(MUSIC), msgspec.json.encode(music_event(duration=-1)))
+    assert not takes_fast_path(Validator(MUSIC), msgspec.json.encode(music_event(duration=-1)))
 
 
-def test_only_so_many_names_are_learnt() -> None:
+def test_the_number_of_learned_names_is_limited() -> None:
     validator = Validator(small_contract())
     for number in range(MAX_LEARNED_FIELDS + 10):
         validator.validate(msgspec.json.encode(small_event(**{f"x{number}": 1})), PUBLISHED)
 
-    assert is_fast(validator, msgspec.json.encode(small_event(x0=1)))
+    assert takes_fast_path(validator, msgspec.json.encode(small_event(x0=1)))
     late = msgspec.json.encode(small_event(**{f"x{MAX_LEARNED_FIELDS + 9}": 1}))
-    assert not is_fast(validator, late)
-    assert validator.validate(late, PUBLISHED) == slowly(validator, late)
+    assert not takes_fast_path(validator, late)
+    assert validator.validate(late, PUBLISHED) == validate_without_fast_path(validator, late)
 
 
-def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
+def test_an_event_that_is_too_long_or_too_deep_is_left_to_the_checks() -> None:
     fast = FastPath(small_contract())
     raw = msgspec.json.encode(small_event())
 
@@ -169,9 +169,9 @@ def test_a_value_that_is_too_long_or_too_deep_is_left_alone() -> None:
     assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT_BYTES) == [None]
 
 
-def test_a_field_of_a_name_that_needs_escapes_is_left_to_the_checks() -> None:
+def test_a_field_whose_name_needs_escapes_is_left_to_the_checks() -> None:
     validator = Validator(small_contract('[fields.odd]\nfrom = \'say "a"\'\ntype = "string"'))
     raw = msgspec.json.encode(small_event(**{'say "a"': "b"}))
 
-    assert validator.validate(raw, PUBLISHED) == slowly(validator, raw)
+    assert validator.validate(raw, PUBLISHED) == validate_without_fast_path(validator, raw)
     assert b'"odd":"b"' in validator.validate(raw, PUBLISHED)[1]

@@ -1,4 +1,4 @@
-"""Whatever is made to break us gets a verdict within bounds, and the good events beside it are stored."""
+"""Hostile messages get bounded verdicts, and the valid events in the same message are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.validation.checks import MAX_UNKNOWN_FINDINGS
 from shared.validation.results import MAX_QUOTED_CHARS, Accepted, Rejected
 from shared.validation.validator import Validator
 from tests.support import hostile
-from tests.support.hostile import CASES, GOOD, HUNGRY, OTHER, Case
+from tests.support.hostile import CASES, GOOD, MEMORY_HEAVY, OTHER, Case
 from tests.support.samples import MUSIC_CONTRACT
 from tests.support.small_messages import PUBLISHED, small_contract
 
@@ -31,23 +31,23 @@ def by_name(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
-def test_every_case_has_a_name_of_its_own() -> None:
-    assert len({case.name for case in CASES + HUNGRY}) == len(CASES + HUNGRY)
+def test_every_case_has_a_unique_name() -> None:
+    assert len({case.name for case in CASES + MEMORY_HEAVY}) == len(CASES + MEMORY_HEAVY)
 
 
-@by_name(CASES + HUNGRY)
-def test_a_hostile_envelope_gets_its_verdicts(case: Case) -> None:
+@by_name(CASES + MEMORY_HEAVY)
+def test_a_hostile_message_gets_the_expected_verdicts(case: Case) -> None:
     verdicts = validate_message(music, receive(case.body()))
 
     accepted = [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
     rejected = [verdict for verdict in verdicts if isinstance(verdict, Rejected)]
     assert len(accepted) == case.stored
     assert [verdict.findings[0].rule for verdict in rejected] == list(case.rejected)
-    if accepted and rejected:  # the good ones are those that would have come alone
+    if accepted and rejected:  # valid events get the same verdict as alone
         assert accepted == [music.validate(event, datetime(2024, 1, 16, tzinfo=UTC)) for event in (GOOD, OTHER)]
 
 
-def test_the_bomb_is_honest_gzip() -> None:
+def test_the_gzip_bomb_is_valid_gzip() -> None:
     small = hostile.gzip_of_zeros(3 * hostile.MIB)
 
     assert _gunzip(small) == bytes(3 * hostile.MIB)
@@ -55,9 +55,7 @@ def test_the_bomb_is_honest_gzip() -> None:
 
 
 def test_the_last_of_equal_keys_counts() -> None:
-    [verdict] = validate_message(
-        music, receive(hostile.envelope_of(GOOD[:-1] + b', "userId": "eve", "userId": "zoe"}'))
-    )
+    [verdict] = validate_message(music, receive(hostile.body_of(GOOD[:-1] + b', "userId": "eve", "userId": "zoe"}')))
 
     assert isinstance(verdict, Accepted)
     assert json.loads(verdict.value)["user_id"] == "zoe"
@@ -66,8 +64,8 @@ def test_the_last_of_equal_keys_counts() -> None:
 
 
 @pytest.mark.parametrize(("fields", "findings"), [(100, 100), (101, 101), (102, 101), (70_000, 101)])
-def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int) -> None:
-    """A cell of 40 MB would be refused, or end the instance, at each delivery."""
+def test_the_number_of_findings_for_unknown_fields_is_limited(fields: int, findings: int) -> None:
+    """Bigtable would refuse a cell of 40 MB of findings, and writing it could exhaust the instance's memory."""
     validator = Validator(small_contract('[checks]\nunknown_fields = "reject"\n'))
     event = {"id": "1", "user": "ann", "time": "2024-01-15T10:00:00Z", **{f"k{n}": 0 for n in range(fields)}}
 
@@ -82,7 +80,7 @@ def test_unknown_fields_without_end_are_few_findings(fields: int, findings: int)
     assert len(msgspec.json.encode(verdict.findings)) < 20_000
 
 
-# Who somebody says he is
+# Hostile identities
 
 IDENTITIES = {
     "separators": "a#b%23c:d%3Ae",
@@ -112,7 +110,7 @@ PRINTABLE = set(range(0x21, 0x7F))
 
 
 def key_parts(identity: str) -> list[bytes]:
-    """Return all that is made of an identity: an event's row and qualifier as user, as id, and as a figure's value."""
+    """Return all keys made of an identity: row keys and qualifiers of events, and the row key of an aggregate."""
     at = datetime(2024, 1, 15, 10, tzinfo=UTC)
     by_hour = row_keys.cell_key_of(identity, row_keys.event_id([identity, identity]), at, "hour")
     by_day = row_keys.cell_key_of(identity, row_keys.event_id([identity]), at, "day")
@@ -120,7 +118,7 @@ def key_parts(identity: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("identity", IDENTITIES.values(), ids=IDENTITIES)
-def test_no_identity_makes_more_of_a_key_than_its_part(identity: str) -> None:
+def test_an_identity_never_adds_separators_to_a_key(identity: str) -> None:
     harmless = [part.count(b"#") for part in key_parts("ann")]
 
     parts = key_parts(identity)
@@ -130,7 +128,7 @@ def test_no_identity_makes_more_of_a_key_than_its_part(identity: str) -> None:
     assert all(set(part) <= PRINTABLE for part in parts)
 
 
-def test_no_two_identities_meet() -> None:
+def test_different_identities_make_different_keys() -> None:
     for made in zip(*map(key_parts, IDENTITIES.values()), strict=True):
         assert len(set(made)) == len(IDENTITIES)
 
@@ -153,8 +151,8 @@ def test_different_values_of_different_dimensions_never_share_a_row(
 
 
 @given(st.text(st.sampled_from("ab"), min_size=1, max_size=3), st.text(max_size=3))
-def test_a_longer_user_is_in_no_range_of_a_shorter_one(user: str, more: str) -> None:
-    """A user's rows are read as a range of keys where a row is an hour."""
+def test_the_row_range_of_a_user_contains_no_longer_user(user: str, more: str) -> None:
+    """With hourly buckets, a user's rows are read as a range of keys."""
     day = date(2024, 1, 15)
     rows = row_keys.event_rows(user, day, "hour")
 
@@ -165,7 +163,7 @@ def test_a_longer_user_is_in_no_range_of_a_shorter_one(user: str, more: str) -> 
 
 @pytest.mark.parametrize("field", ["event_id", "userId"])
 @pytest.mark.parametrize("identity", IDENTITIES.values(), ids=IDENTITIES)
-def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_harmlessly(
+def test_an_event_with_a_hostile_identity_is_stored_under_it_or_rejected_with_a_printable_finding(
     field: str, identity: str
 ) -> None:
     raw = json.dumps({**json.loads(GOOD), field: identity}).encode()
@@ -178,7 +176,7 @@ def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_
             row_keys.user_of_row(verdict.cell_key.row_key),
             row_keys.decode(verdict.cell_key.qualifier[12:].decode()),
         )
-        # JSON's two escapes of a pair are the character; a lone one is none
+        # an escaped surrogate pair is one character, a lone surrogate is invalid
         assert stored[field == "event_id"] == identity.encode("utf-16", "surrogatepass").decode("utf-16")
     else:
         assert identity in ("", "\ud800") or len(identity) > 128
@@ -188,7 +186,7 @@ def test_an_event_of_such_an_identity_is_stored_under_it_or_rejected_and_quoted_
             assert len(finding.found) <= MAX_QUOTED_CHARS
 
 
-# What is told of it
+# Log entries
 
 
 def utf_8(text: str) -> bool:
@@ -200,7 +198,7 @@ def utf_8(text: str) -> bool:
     [each for each in IDENTITIES.values() if utf_8(each)],
     ids=[n for n, e in IDENTITIES.items() if utf_8(e)],
 )
-def test_a_log_line_stays_one_line_whatever_is_in_it(identity: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_entry_is_one_line_for_any_identity(identity: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.warning(LogEvent.MESSAGE_FAILED, identity, message_id=identity)
     logs.info(LogEvent.DAYS_REQUESTED, "next", **{"traced": identity, **logs.trace(identity)})
 

@@ -1,4 +1,4 @@
-"""A finding says what was there briefly and safely."""
+"""A finding quotes values as short, printable text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.support.small_messages import json_values
         (10**100, "1" + "0" * 76 + "..."),
     ],
 )
-def test_values_are_quoted(value: Any, shown: str) -> None:
+def test_values_are_quoted_as_short_json(value: Any, shown: str) -> None:
     assert quote(value) == shown
 
 
@@ -57,7 +57,7 @@ def test_only_rejecting_findings_break_rules() -> None:
     assert rules_broken(findings) == {"type"}
 
 
-def test_a_finding_is_kept_as_json_without_what_is_usual() -> None:
+def test_a_finding_is_stored_as_json_without_defaults() -> None:
     assert msgspec.json.decode(msgspec.json.encode(Finding("type", "a", "5", "string"))) == {
         "rule": "type",
         "field": "a",

@@ -1,4 +1,4 @@
-"""Records become canonical events: the contract's names, shapes and defaults, and nothing lost that should be kept."""
+"""`Transform` makes canonical events with the contract's names, types and defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEN = datetime(2024, 1, 15, 10, 0, tzinfo=UTC)
 
 
 def transformed(toml: str, **record: Any) -> dict[str, Any]:
-    """Return what becomes of the record's fields besides id, user and time."""
+    """Return the fields of the canonical event other than id, user and time."""
     event, _ = Transform(small_contract(toml))(small_event(**record))
     assert (event.pop("id"), event.pop("user"), event.pop("time")) == ("1", "ann", TEN)
     return event
@@ -54,7 +54,7 @@ def transformed(toml: str, **record: Any) -> dict[str, Any]:
         ('type = "array"', [1, None], [1, None]),
     ],
 )
-def test_values_are_shaped_by_their_type_or_stay_as_they_came(definition: str, value: Any, shaped: Any) -> None:
+def test_values_are_transformed_by_their_type_or_stay_unchanged(definition: str, value: Any, shaped: Any) -> None:
     event = transformed(f"[fields.x]\n{definition}\n", x=value)
 
     assert event == {"x": shaped}
@@ -76,18 +76,18 @@ def test_values_are_shaped_by_their_type_or_stay_as_they_came(definition: str, v
         ('default = "d"', {"x": "a"}, {"x": "a"}),
     ],
 )
-def test_null_absent_and_default(definition: str, record: dict[str, Any], event: dict[str, Any]) -> None:
+def test_null_and_absent_values_and_defaults(definition: str, record: dict[str, Any], event: dict[str, Any]) -> None:
     assert transformed(f'[fields.x]\ntype = "string"\n{definition}\n', **record) == event
 
 
-def test_defaults_that_are_false_are_defaults() -> None:
+def test_falsy_defaults_are_used() -> None:
     toml = '[fields.a]\ntype = "boolean"\ndefault = false\n[fields.b]\ntype = "integer"\ndefault = 0\n'
 
     assert transformed(toml) == {"a": False, "b": 0}
 
 
 @pytest.mark.parametrize("absent", [..., None])
-def test_a_user_may_have_a_default(absent: Any) -> None:
+def test_a_user_can_have_a_default(absent: Any) -> None:
     small = small_contract('default = "nobody"', fields=FIELDS_USER_LAST)
 
     event, _ = Transform(small)(small_event(user=absent))
@@ -120,20 +120,20 @@ type = "string"
         ({"actor": [{"login": "ann"}]}, {"actor": [{"login": "ann"}]}),
         ({"actor": {"at": "Ulm"}}, {"actor": {"at": "Ulm"}}),
         ({"actor": {"login": None}}, {}),
-        ({"actor.login": "ann"}, {"actor.login": "ann"}),  # a key with a dot in it is no path
+        ({"actor.login": "ann"}, {"actor.login": "ann"}),  # a key that contains a dot isn't a path
         ({}, {}),
     ],
 )
-def test_dotted_paths_lead_into_objects(record: dict[str, Any], event: dict[str, Any]) -> None:
+def test_dotted_paths_take_values_out_of_objects(record: dict[str, Any], event: dict[str, Any]) -> None:
     toml = '[fields.login]\ntype = "string"\nfrom = "actor.login"\n'
     toml += '[fields.city]\ntype = "string"\nfrom = "actor.at.city"\n'
     before = copy.deepcopy(record)
 
     assert transformed(toml, **record) == event
-    assert record == before  # the record itself is left as it came
+    assert record == before  # the record isn't changed
 
 
-def test_a_record_nested_deeper_than_python_recurses_is_transformed() -> None:
+def test_a_record_nested_deeper_than_the_recursion_limit_is_transformed() -> None:
     deep: dict[str, Any] = {}
     for _ in range(5_000):
         deep = {"a": deep}
@@ -145,8 +145,10 @@ def test_a_record_nested_deeper_than_python_recurses_is_transformed() -> None:
     ("policy", "kept", "reported"),
     [("keep", {"b": 2}, ()), ("drop", {}, ()), ("reject", {}, ("b", "a"))],
 )
-def test_unknown_fields(policy: str, kept: dict[str, Any], reported: tuple[str, ...]) -> None:
-    # given a field that is taken from elsewhere, and a record that has its own name too
+def test_unknown_fields_are_kept_dropped_or_reported(
+    policy: str, kept: dict[str, Any], reported: tuple[str, ...]
+) -> None:
+    # given a field that is taken from another key, and a record that also has a key with the field's name
     toml = f'[fields.a]\ntype = "integer"\nfrom = "A"\n[checks]\nunknown_fields = "{policy}"\n'
 
     event, unknown = Transform(small_contract(toml))(small_event(A=1, b=2, a="not the real one"))
@@ -155,12 +157,12 @@ def test_unknown_fields(policy: str, kept: dict[str, Any], reported: tuple[str, 
     assert unknown == reported
 
 
-def test_what_only_has_the_name_of_a_field_is_left_out() -> None:
+def test_an_unknown_field_with_the_name_of_a_field_is_left_out() -> None:
     assert transformed('[fields.a]\ntype = "integer"\nfrom = "A"\n', a="not the real one") == {}
 
 
 @given(st.dictionaries(st.sampled_from(["userId", "timestamp", "event_id", "duration", "x", "songId"]), json_values))
-def test_transforming_never_raises_and_leaves_the_record_alone(record: dict[str, Any]) -> None:
+def test_the_transform_never_raises_or_changes_the_record(record: dict[str, Any]) -> None:
     before = copy.deepcopy(record)
 
     event, unknown = Transform(load_contract(MUSIC_CONTRACT))(record)
@@ -178,7 +180,7 @@ trees = st.dictionaries(
 
 
 @given(trees, paths, paths)
-def test_nested_records_of_any_form_are_taken_apart(record: dict[str, Any], one: list[str], other: list[str]) -> None:
+def test_values_are_taken_out_of_any_nested_record(record: dict[str, Any], one: list[str], other: list[str]) -> None:
     toml = f'[fields.x]\ntype = "number"\nfrom = "{".".join(one)}"\n'
     if one[: len(other)] != other and other[: len(one)] != one:
         toml += f'[fields.y]\ntype = "number"\nfrom = "{".".join(other)}"\n'
@@ -193,7 +195,7 @@ def test_nested_records_of_any_form_are_taken_apart(record: dict[str, Any], one:
     assert repr(record) == repr(before)
 
 
-def test_a_canonical_event_is_transformed_into_itself() -> None:
+def test_the_transform_of_a_canonical_event_is_the_same_event() -> None:
     music = load_contract(MUSIC_CONTRACT)
     raw = {"userId": "a", "timestamp": "2024-01-15T10:00:00Z", "event_id": "1", "event_type": " CLICK ", "extra": 1}
     event, _ = Transform(music)(raw)

@@ -1,4 +1,4 @@
-"""A scheduler on a port of this process."""
+"""A fixture of a scheduler in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.scheduler import Local
 
 @pytest.fixture
 async def local() -> AsyncIterator[Local]:
-    """A scheduler at noon of New Year's Day."""
+    """A scheduler at noon on 1 January 2024."""
     local = Local(client=None, clock=ManualClock(datetime(2024, 1, 1, 12, tzinfo=UTC)))
     async with (
         serving(local.publish, local.clock) as local.port,

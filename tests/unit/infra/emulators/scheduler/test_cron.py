@@ -1,4 +1,4 @@
-"""When cron lines are due, in zones whose clocks change too, and what is no cron line."""
+"""Times of cron expressions, clock changes, and invalid expressions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from infra.emulators.scheduler.cron import Cron, CronError
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
 
 
-def due(schedule: str, zone: str, since: str, count: int) -> list[str]:
-    """Return the next times after a local one, in local time with the offset."""
+def times_after(schedule: str, zone: str, since: str, count: int) -> list[str]:
+    """Return the next times after a local time, in local time with the UTC offset."""
     cron, moment = Cron(schedule, zone), datetime.fromisoformat(since).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
-    found = []
+    times = []
     for _ in range(count):
         following = cron.next_after(moment)
         assert following is not None
         moment = following
-        found.append(f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %z}")
-    return found
+        times.append(f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M %z}")
+    return times
 
 
 @pytest.mark.parametrize(
@@ -41,40 +41,49 @@ def due(schedule: str, zone: str, since: str, count: int) -> list[str]:
         ("0 0 29 FEB *", "2024-03-01", ["2028-02-29 00:00"]),
     ],
 )
-def test_a_line_is_due(schedule: str, since: str, times: list[str]) -> None:
-    assert due(schedule, "UTC", since, len(times)) == [f"{time} +0000" for time in times]
+def test_a_cron_expression_has_the_expected_times(schedule: str, since: str, times: list[str]) -> None:
+    assert times_after(schedule, "UTC", since, len(times)) == [f"{time} +0000" for time in times]
 
 
 def test_a_day_has_the_same_local_time_in_summer_and_winter() -> None:
-    assert due("0 9 * * *", BERLIN, "2024-03-30", 2) == ["2024-03-30 09:00 +0100", "2024-03-31 09:00 +0200"]
+    assert times_after("0 9 * * *", BERLIN, "2024-03-30", 2) == ["2024-03-30 09:00 +0100", "2024-03-31 09:00 +0200"]
 
 
-# Clocks of Berlin go from 02:00 to 03:00 on 2024-03-31, and from 03:00 back to 02:00 on 2024-10-27.
+# The clocks of Berlin change from 02:00 to 03:00 on 2024-03-31, and from 03:00 back to 02:00 on 2024-10-27.
 
 
-def test_a_time_that_is_skipped_is_made_good_when_the_gap_is_over() -> None:
-    assert due("30 2 * * *", BERLIN, "2024-03-30T12:00", 2) == ["2024-03-31 03:00 +0200", "2024-04-01 02:30 +0200"]
+def test_a_job_at_a_skipped_time_runs_at_the_end_of_the_gap() -> None:
+    assert times_after("30 2 * * *", BERLIN, "2024-03-30T12:00", 2) == [
+        "2024-03-31 03:00 +0200",
+        "2024-04-01 02:30 +0200",
+    ]
 
 
-def test_a_time_that_comes_twice_counts_once() -> None:
-    assert due("30 2 * * *", BERLIN, "2024-10-26T12:00", 2) == ["2024-10-27 02:30 +0200", "2024-10-28 02:30 +0100"]
+def test_a_job_at_a_repeated_time_runs_once() -> None:
+    assert times_after("30 2 * * *", BERLIN, "2024-10-26T12:00", 2) == [
+        "2024-10-27 02:30 +0200",
+        "2024-10-28 02:30 +0100",
+    ]
 
 
-def test_in_the_hour_that_comes_again_nothing_of_the_past_is_due() -> None:
-    again = datetime(2024, 10, 27, 2, 15, tzinfo=ZoneInfo(BERLIN), fold=1)
+def test_the_second_pass_of_a_repeated_hour_has_no_past_times() -> None:
+    second_pass = datetime(2024, 10, 27, 2, 15, tzinfo=ZoneInfo(BERLIN), fold=1)
 
-    found = Cron("30 2 * * *", BERLIN).next_after(again)
+    following = Cron("30 2 * * *", BERLIN).next_after(second_pass)
 
-    assert found == datetime(2024, 10, 28, 1, 30, tzinfo=UTC)
+    assert following == datetime(2024, 10, 28, 1, 30, tzinfo=UTC)
 
 
-def test_hourly_jobs_keep_their_pace() -> None:
-    assert due("0 * * * *", BERLIN, "2024-10-27T01:00", 3) == [
+def test_hourly_jobs_keep_their_interval() -> None:
+    assert times_after("0 * * * *", BERLIN, "2024-10-27T01:00", 3) == [
         "2024-10-27 02:00 +0200",
         "2024-10-27 02:00 +0100",
         "2024-10-27 03:00 +0100",
     ]
-    assert due("0 * * * *", BERLIN, "2024-03-31T01:00", 2) == ["2024-03-31 03:00 +0200", "2024-03-31 04:00 +0200"]
+    assert times_after("0 * * * *", BERLIN, "2024-03-31T01:00", 2) == [
+        "2024-03-31 03:00 +0200",
+        "2024-03-31 04:00 +0200",
+    ]
 
 
 @given(
@@ -84,7 +93,7 @@ def test_hourly_jobs_keep_their_pace() -> None:
     ),
     moment=st.datetimes(datetime(2023, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)),
 )
-def test_time_goes_on_whatever_clocks_do(zone: str, schedule: str, moment: datetime) -> None:
+def test_times_increase_across_clock_changes(zone: str, schedule: str, moment: datetime) -> None:
     cron = Cron(schedule, zone)
     times = [moment]
     for _ in range(8):
@@ -114,12 +123,12 @@ def test_time_goes_on_whatever_clocks_do(zone: str, schedule: str, moment: datet
         ("0 0 L * *", "expected five fields"),
         ("0 0 * * MON#2", "expected five fields"),
         ("0 0 30 2 *", "Bad day-of-month"),
-        ("every 5 minutes", "schedules in words, such as 'every 5 minutes', aren't known here"),
+        ("every 5 minutes", "schedules in words, such as 'every 5 minutes', aren't supported"),
         ("@daily", "schedules in words"),
         ("a b c d e", "expected five fields"),
     ],
 )
-def test_what_is_no_cron_line(schedule: str, expected: str) -> None:
+def test_an_invalid_cron_expression_is_rejected(schedule: str, expected: str) -> None:
     with pytest.raises(CronError) as error:
         Cron(schedule, "UTC")
 
@@ -128,11 +137,11 @@ def test_what_is_no_cron_line(schedule: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "Europe", "../etc/passwd", "+02:00", "europe/berlin"])
-def test_what_is_no_time_zone(zone: str) -> None:
+def test_an_unknown_time_zone_is_rejected(zone: str) -> None:
     with pytest.raises(CronError, match=r"time zone: found '.*', expected a name of the tz database"):
         Cron("* * * * *", zone)
 
 
 @pytest.mark.parametrize("zone", ["utc", "UTC", "Etc/UTC", "Europe/Berlin"])
-def test_time_zones(zone: str) -> None:
+def test_time_zones_are_accepted(zone: str) -> None:
     assert Cron("* * * * *", zone).next_after(datetime(2024, 1, 1, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""When jobs publish, and what becomes of attempts that fail."""
+"""Publications of jobs, and failed attempts."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ async def test_jobs_do_not_wait_for_each_other(local: Local) -> None:
     assert local.attempts == ["01 12:20:00", "01 12:40:00", "01 12:40:00", "01 13:00:00"]
 
 
-async def test_without_retries_a_failure_waits_for_the_next_firing(local: Local) -> None:
+async def test_a_failure_without_retries_waits_for_the_next_scheduled_time(local: Local) -> None:
     await local.create()
     local.failures = unavailable(1)
 
     await local.clock.advance(hours=14)
 
     found = await local.get()
-    assert (found.status.code, found.status.message) == (code_pb2.UNAVAILABLE, "no topic is near")
+    assert (found.status.code, found.status.message) == (code_pb2.UNAVAILABLE, "the topic is unreachable")
     assert local.attempts == ["02 01:00:00"]
     await local.clock.advance(days=1)
     assert local.attempts == ["02 01:00:00", "03 01:00:00"]
     assert (await local.get()).status.code == code_pb2.OK
 
 
-async def test_a_failure_is_tried_again_after_growing_pauses(local: Local) -> None:
+async def test_a_failure_is_retried_with_growing_backoff(local: Local) -> None:
     await local.create(retry_config=RETRY)
     local.failures = unavailable(2)
 
@@ -74,7 +74,7 @@ async def test_a_failure_is_tried_again_after_growing_pauses(local: Local) -> No
     assert found.schedule_time == datetime(2024, 1, 3, 1, tzinfo=UTC)
 
 
-async def test_after_so_many_retries_it_is_given_up_until_the_next_firing(local: Local) -> None:
+async def test_a_job_that_exhausted_its_retries_waits_for_the_next_scheduled_time(local: Local) -> None:
     await local.create(retry_config=RETRY)
     local.failures = unavailable(4)
 
@@ -84,7 +84,7 @@ async def test_after_so_many_retries_it_is_given_up_until_the_next_firing(local:
     assert [when for when, *_ in local.published] == ["03 01:00:00"]
 
 
-async def test_the_next_firing_takes_the_place_of_retries(local: Local) -> None:
+async def test_the_next_scheduled_time_replaces_retries(local: Local) -> None:
     await local.create(
         schedule="* * * * *", retry_config={"retry_count": 5, "min_backoff_duration": timedelta(seconds=50)}
     )
@@ -95,7 +95,7 @@ async def test_the_next_firing_takes_the_place_of_retries(local: Local) -> None:
     assert local.attempts == ["01 12:01:00", "01 12:01:50", "01 12:02:00"]
 
 
-async def test_whatever_an_attempt_ends_with_the_job_goes_on(local: Local) -> None:
+async def test_a_job_continues_after_any_error(local: Local) -> None:
     await local.create()
     local.failures = [RuntimeError("a bug"), exceptions.NotFound("no such topic")]
 
@@ -108,7 +108,7 @@ async def test_whatever_an_attempt_ends_with_the_job_goes_on(local: Local) -> No
     assert len(local.published) == 1
 
 
-async def test_a_job_runs_when_it_is_told_to_paused_or_not(local: Local) -> None:
+async def test_a_paused_job_can_be_run_manually(local: Local) -> None:
     await local.create(retry_config=RETRY)
     await local.client.pause_job(name=NAME)
     local.failures = unavailable(1)
@@ -124,7 +124,7 @@ async def test_a_job_runs_when_it_is_told_to_paused_or_not(local: Local) -> None
     assert local.attempts == ["01 12:00:00", "01 12:00:10"]
 
 
-async def test_a_run_by_hand_leaves_the_schedule_alone(local: Local) -> None:
+async def test_a_manual_run_keeps_the_schedule(local: Local) -> None:
     await local.create()
 
     await local.client.run_job(name=NAME)
@@ -133,7 +133,7 @@ async def test_a_run_by_hand_leaves_the_schedule_alone(local: Local) -> None:
     assert local.attempts == ["01 12:00:00", "02 01:00:00"]
 
 
-async def test_a_deleted_job_isnt_tried_again_either(local: Local) -> None:
+async def test_a_deleted_job_is_not_retried(local: Local) -> None:
     await local.create(retry_config=RETRY)
     local.failures = unavailable(1)
     await local.client.run_job(name=NAME)
@@ -145,7 +145,7 @@ async def test_a_deleted_job_isnt_tried_again_either(local: Local) -> None:
     assert local.attempts == ["01 12:00:00"]
 
 
-async def test_a_scheduler_that_has_ended_tries_nothing() -> None:
+async def test_a_stopped_scheduler_runs_no_job() -> None:
     clock, attempts = ManualClock(datetime(2024, 1, 1, 12, tzinfo=UTC)), list[str]()
 
     async def publish(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
@@ -159,23 +159,23 @@ async def test_a_scheduler_that_has_ended_tries_nothing() -> None:
     assert attempts == []
 
 
-async def test_of_an_attempt_under_way_there_is_no_status_yet(local: Local) -> None:
-    """Whoever waits for the end of a run would take the status of the one before for it."""
-    found = []
+async def test_a_running_attempt_has_no_status(local: Local) -> None:
+    """A client that waits for the end of a run would otherwise see the previous status."""
+    statuses = []
 
-    async def look(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        found.append("status" in service.get_job(types.GetJobRequest(name=NAME)))
+    async def record_status(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        statuses.append("status" in service.get_job(types.GetJobRequest(name=NAME)))
 
-    service = Service(Runner(look, local.clock), local.clock)
+    service = Service(Runner(record_status, local.clock), local.clock)
     service.create_job(types.CreateJobRequest(parent=PARENT, job=job()))
     await local.clock.advance(days=2)
 
-    assert found == [False, False]
+    assert statuses == [False, False]
     assert "status" in service.get_job(types.GetJobRequest(name=NAME))
     service.close()
 
 
-async def test_a_paused_job_makes_nothing_good_when_it_is_resumed(local: Local) -> None:
+async def test_a_resumed_job_skips_missed_times(local: Local) -> None:
     await local.create(retry_config=RETRY)
     local.failures = unavailable(1)
     await local.clock.advance_to(datetime(2024, 1, 2, 1, 0, 5, tzinfo=UTC))
@@ -188,46 +188,46 @@ async def test_a_paused_job_makes_nothing_good_when_it_is_resumed(local: Local) 
     assert local.attempts == ["02 01:00:00", "06 01:00:00"]
 
 
-async def test_what_came_due_while_the_machine_slept_is_made_good_once(local: Local) -> None:
-    """A clock that leaps is what a suspended machine wakes up with."""
+async def test_times_missed_during_suspend_lead_to_one_run(local: Local) -> None:
+    """The clock of a suspended machine jumps when it resumes."""
     await local.create(schedule="0 * * * *")
     await local.clock.advance(minutes=1)
 
-    local.clock.leap(hours=5)
+    local.clock.skip(hours=5)
     await local.clock.advance(minutes=0)
 
     assert local.attempts == ["01 17:01:00"]
     assert (await local.get()).schedule_time == datetime(2024, 1, 1, 18, tzinfo=UTC)
 
 
-async def test_a_firing_waits_for_the_one_before(local: Local) -> None:
-    going, times, parallel, most = asyncio.Event(), list[str](), 0, 0
+async def test_scheduled_executions_of_a_job_never_overlap(local: Local) -> None:
+    released, times, parallel, max_parallel = asyncio.Event(), list[str](), 0, 0
 
     async def slow(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        nonlocal parallel, most
+        nonlocal parallel, max_parallel
         parallel += 1
-        most = max(most, parallel)
+        max_parallel = max(max_parallel, parallel)
         times.append(f"{local.clock.now():%H:%M:%S}")
-        await going.wait()
+        await released.wait()
         parallel -= 1
 
     service = Service(Runner(slow, local.clock), local.clock)
     service.create_job(types.CreateJobRequest(parent=PARENT, job=job(schedule="* * * * *")))
-    local.clock.leap(minutes=1)
+    local.clock.skip(minutes=1)
     await local.clock.wake()
-    local.clock.leap(seconds=90)
+    local.clock.skip(seconds=90)
     await local.clock.wake()
-    waiting = list(times)
-    going.set()
+    before_release = list(times)
+    released.set()
     await local.clock.advance(seconds=0)
 
-    assert waiting == ["12:01:00"]
+    assert before_release == ["12:01:00"]
     assert times == ["12:01:00", "12:02:30"]
-    assert most == 1
+    assert max_parallel == 1
     service.close()
 
 
-async def test_the_clock_of_the_machine_wakes_in_time() -> None:
+async def test_the_system_clock_sleeps_until_the_moment() -> None:
     clock = SystemClock()
     moment = clock.now() + timedelta(milliseconds=50)
 

@@ -1,4 +1,4 @@
-"""What the API answers, heard through Google's client over an insecure channel."""
+"""Responses of the API, through Google's client."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 NIGHT = datetime(2024, 1, 2, 1, tzinfo=UTC)
 
 
-async def test_a_new_job_has_its_defaults_and_its_next_firing(local: Local) -> None:
-    made = await local.create()
+async def test_a_new_job_has_defaults_and_a_schedule_time(local: Local) -> None:
+    created = await local.create()
 
-    assert made == await local.get()
-    assert (made.name, made.state, made.time_zone) == (NAME, Job.State.ENABLED, "Etc/UTC")
-    assert (made.schedule_time, made.user_update_time) == (NIGHT, NOON)
-    assert "last_attempt_time" not in made
-    assert "status" not in made
-    assert made.retry_config == RetryConfig(
+    assert created == await local.get()
+    assert (created.name, created.state, created.time_zone) == (NAME, Job.State.ENABLED, "Etc/UTC")
+    assert (created.schedule_time, created.user_update_time) == (NIGHT, NOON)
+    assert "last_attempt_time" not in created
+    assert "status" not in created
+    assert created.retry_config == RetryConfig(
         retry_count=0,
         max_retry_duration=timedelta(0),
         min_backoff_duration=timedelta(seconds=5),
@@ -40,7 +40,7 @@ async def test_a_new_job_has_its_defaults_and_its_next_firing(local: Local) -> N
 
 
 async def test_the_synchronous_client_works_as_well(local: Local) -> None:
-    def talk() -> Job:
+    def call() -> Job:
         with grpc.insecure_channel(f"127.0.0.1:{local.port}") as channel:
             client = CloudSchedulerClient(transport=CloudSchedulerGrpcTransport(channel=channel))
             client.create_job(parent=PARENT, job=job())
@@ -49,34 +49,34 @@ async def test_the_synchronous_client_works_as_well(local: Local) -> None:
             client.delete_job(name=NAME)
             return found
 
-    found = await asyncio.to_thread(talk)
+    found = await asyncio.to_thread(call)
 
     assert (found.name, found.state) == (NAME, Job.State.PAUSED)
 
 
-async def test_a_time_zone_moves_the_firing(local: Local) -> None:
-    made = await local.create(time_zone="America/New_York")
+async def test_the_time_zone_applies_to_the_schedule(local: Local) -> None:
+    created = await local.create(time_zone="America/New_York")
 
-    assert made.schedule_time == datetime(2024, 1, 2, 6, tzinfo=UTC)
-
-
-async def test_a_job_without_a_name_gets_one(local: Local) -> None:
-    made = await local.create(name="")
-
-    assert made.name.startswith(f"{PARENT}/jobs/")
-    assert await local.get(made.name) == made
+    assert created.schedule_time == datetime(2024, 1, 2, 6, tzinfo=UTC)
 
 
-async def test_what_only_the_scheduler_says_is_ignored(local: Local) -> None:
-    made = await local.create(
+async def test_a_job_without_a_name_gets_a_generated_name(local: Local) -> None:
+    created = await local.create(name="")
+
+    assert created.name.startswith(f"{PARENT}/jobs/")
+    assert await local.get(created.name) == created
+
+
+async def test_output_only_fields_are_ignored(local: Local) -> None:
+    created = await local.create(
         state=Job.State.PAUSED, last_attempt_time=NOON, schedule_time=NOON, user_update_time=NIGHT
     )
 
-    assert (made.state, made.schedule_time, made.user_update_time) == (Job.State.ENABLED, NIGHT, NOON)
-    assert "last_attempt_time" not in made
+    assert (created.state, created.schedule_time, created.user_update_time) == (Job.State.ENABLED, NIGHT, NOON)
+    assert "last_attempt_time" not in created
 
 
-async def test_a_name_is_taken_once(local: Local) -> None:
+async def test_a_duplicate_name_is_rejected(local: Local) -> None:
     await local.create()
 
     with pytest.raises(exceptions.AlreadyExists, match="nightly already exists"):
@@ -107,7 +107,7 @@ RETRY = "retry_config"
     [
         ({"schedule": None}, "Schedule or time zone is invalid. schedule: found ''"),
         ({"schedule": "61 * * * *"}, "Schedule or time zone is invalid. schedule: found '61 .*Bad minute"),
-        ({"schedule": "every 5 minutes"}, "Schedule or time zone is invalid. .*aren't known here"),
+        ({"schedule": "every 5 minutes"}, "Schedule or time zone is invalid. .*aren't supported"),
         ({"time_zone": "Mars/Olympus"}, "Schedule or time zone is invalid. time zone: found 'Mars/Olympus'"),
         ({"pubsub_target": None}, "target: found none"),
         ({"pubsub_target": {"topic_name": "requests", "data": b"x"}}, "topic_name: found 'requests'"),
@@ -128,7 +128,7 @@ RETRY = "retry_config"
         ),
     ],
 )
-async def test_a_job_that_is_none_is_an_invalid_argument(local: Local, changes: dict[str, Any], expected: str) -> None:
+async def test_an_invalid_job_is_rejected(local: Local, changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(exceptions.InvalidArgument, match=expected):
         await local.create(**changes)
 
@@ -144,14 +144,14 @@ async def test_other_targets_are_not_implemented(local: Local, kind: str) -> Non
 
 
 @pytest.mark.parametrize("parent", ["", "projects/p", "projects/p/locations/l/jobs/j"])
-async def test_a_wrong_parent_is_an_invalid_argument(local: Local, parent: str) -> None:
+async def test_an_invalid_parent_is_rejected(local: Local, parent: str) -> None:
     with pytest.raises(exceptions.InvalidArgument, match="parent: found"):
         await local.client.create_job(parent=parent, job=job())
     with pytest.raises(exceptions.InvalidArgument, match="parent: found"):
         await local.client.list_jobs(parent=parent)
 
 
-async def test_a_mask_says_what_changes(local: Local) -> None:
+async def test_an_update_changes_the_fields_of_the_mask(local: Local) -> None:
     await local.create(description="old")
     await local.clock.advance(hours=1)
     changes = job(
@@ -173,7 +173,7 @@ async def test_a_mask_says_what_changes(local: Local) -> None:
     assert [(when, data) for when, _, data, _ in local.published] == [("02 02:30:00", b"other")]
 
 
-async def test_without_a_mask_what_is_given_changes(local: Local) -> None:
+async def test_an_update_without_a_mask_changes_the_given_fields(local: Local) -> None:
     await local.create(description="old")
 
     changed = await local.client.update_job(job=Job(name=NAME, time_zone="Europe/Berlin"))
@@ -190,18 +190,18 @@ async def test_without_a_mask_what_is_given_changes(local: Local) -> None:
         ({"pubsub_target": None}, "pubsub_target", "target: found none"),
     ],
 )
-async def test_an_update_that_is_wrong_changes_nothing(
+async def test_an_invalid_update_changes_nothing(
     local: Local, changes: dict[str, Any], path: str, expected: str
 ) -> None:
-    made = await local.create()
+    created = await local.create()
 
     with pytest.raises(exceptions.InvalidArgument, match=expected):
         await local.client.update_job(job=job(**changes), update_mask=FieldMask(paths=[path]))
 
-    assert await local.get() == made
+    assert await local.get() == created
 
 
-async def test_a_paused_job_stays_paused_through_an_update(local: Local) -> None:
+async def test_a_paused_job_stays_paused_after_an_update(local: Local) -> None:
     await local.create()
     await local.client.pause_job(name=NAME)
 
@@ -212,7 +212,7 @@ async def test_a_paused_job_stays_paused_through_an_update(local: Local) -> None
     assert local.attempts == []
 
 
-async def test_only_enabled_jobs_are_paused_and_only_paused_ones_resumed(local: Local) -> None:
+async def test_pause_needs_an_enabled_job_and_resume_a_paused_one(local: Local) -> None:
     await local.create()
     with pytest.raises(exceptions.FailedPrecondition, match="can't be resumed: found state ENABLED, expected PAUSED"):
         await local.client.resume_job(name=NAME)
@@ -226,7 +226,7 @@ async def test_only_enabled_jobs_are_paused_and_only_paused_ones_resumed(local: 
     assert resumed.schedule_time == NIGHT
 
 
-async def test_a_deleted_job_is_gone_and_its_name_free(local: Local) -> None:
+async def test_the_name_of_a_deleted_job_is_free(local: Local) -> None:
     await local.create()
 
     await local.client.delete_job(name=NAME)
@@ -238,7 +238,7 @@ async def test_a_deleted_job_is_gone_and_its_name_free(local: Local) -> None:
     await local.create()
 
 
-async def test_jobs_come_page_by_page(local: Local) -> None:
+async def test_jobs_are_listed_in_pages(local: Local) -> None:
     names = [f"{PARENT}/jobs/job-{number}" for number in range(5)]
     for name in [*reversed(names), "projects/p/locations/europe-west30/jobs/other"]:
         await local.client.create_job(parent=name.partition("/jobs/")[0], job=job(name))
@@ -254,12 +254,12 @@ async def test_jobs_come_page_by_page(local: Local) -> None:
     ("request_", "expected"),
     [({"page_size": -1}, "page_size: found -1"), ({"page_token": "%"}, "page_token: found '%'")],
 )
-async def test_pages_that_there_are_not(local: Local, request_: dict[str, Any], expected: str) -> None:
+async def test_an_invalid_page_request_is_rejected(local: Local, request_: dict[str, Any], expected: str) -> None:
     with pytest.raises(exceptions.InvalidArgument, match=expected):
         await local.client.list_jobs(request={"parent": PARENT, **request_})
 
 
-async def test_a_port_that_is_taken_is_told(local: Local) -> None:
+async def test_a_port_in_use_is_reported(local: Local) -> None:
     with pytest.raises(OSError, match=f"port {local.port}"):
         async with serving(local.publish, SystemClock(), port=local.port):
             pass

@@ -1,4 +1,4 @@
-"""Fill the table `events` quickly, through the code that the function stores by."""
+"""Fill the table `events` with the ingest pipeline of the function."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
 
-_BATCH, _SIDE_BY_SIDE = 1_000, 8
+_BATCH_EVENTS, _WORKERS = 1_000, 8
 
 
-def fill(settings: Settings, raws: Iterable[bytes]) -> None:
+def fill_events(settings: Settings, raws: Iterable[bytes]) -> None:
     """Store events of the music contract."""
     asyncio.run(_fill(settings, raws))
 
 
 async def _fill(settings: Settings, raws: Iterable[bytes]) -> None:
     bigtable = Bigtable(settings)
-    ingestion = IngestPipeline(bigtable, load_contract(DEFAULT_CONTRACT))
+    pipeline = IngestPipeline(bigtable, load_contract(DEFAULT_CONTRACT))
     now = datetime.now(UTC)
-    left = iter(raws)
+    remaining = iter(raws)
 
     async def store() -> None:
-        while batch := list(islice(left, _BATCH)):
-            await ingestion.store(ingestion.validate_all(batch, now), now, "bench")
+        while batch := list(islice(remaining, _BATCH_EVENTS)):
+            await pipeline.store(pipeline.validate_all(batch, now), now, "bench")
 
-    await asyncio.gather(*(store() for _ in range(_SIDE_BY_SIDE)))
+    await asyncio.gather(*(store() for _ in range(_WORKERS)))
     await bigtable.close()

@@ -1,4 +1,4 @@
-"""The figures of a day under the music contract, by plain Python: what every run is held to."""
+"""The measures of a day under the music contract, computed in plain Python as the expected result of every run."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.state import StateTable
-from tests.bench.results import Wrong
+from tests.bench.results import MeasurementError
 
-Figures = dict[str, dict[str, dict[str, Any]]]  # by dimension and value
+# Measures by dimension and value.
+ValueMeasures = dict[str, dict[str, dict[str, Any]]]
 
 
-def of_events(events: Iterable[dict[str, Any]]) -> Figures:
-    """Return the figures of events."""
+def of_events(events: Iterable[dict[str, Any]]) -> ValueMeasures:
+    """Return the measures of events."""
     users: dict[str, list[Any]] = {}
     songs: dict[str, list[Any]] = {}
     types: dict[str, list[Any]] = {}
     for event in events:
-        mine = event["userId"], event["songId"], event["duration"]
-        users.setdefault(event["userId"], []).append(mine)
-        types.setdefault(event["event_type"], []).append(mine)
+        values = event["userId"], event["songId"], event["duration"]
+        users.setdefault(event["userId"], []).append(values)
+        types.setdefault(event["event_type"], []).append(values)
         if event["event_type"] == "song_play":
-            songs.setdefault(event["songId"], []).append(mine)
-    everything = [each for some in users.values() for each in some]
+            songs.setdefault(event["songId"], []).append(values)
+    everything = [each for of_user in users.values() for each in of_user]
     return {
         "user": {
             name: {
@@ -63,29 +64,29 @@ def of_events(events: Iterable[dict[str, Any]]) -> Figures:
     }
 
 
-def expect_stored(settings: Settings, day: date, expected: Figures) -> None:
-    """Hold what is stored of a day to figures, to the last bit; Wrong if it isn't so."""
+def verify_stored(settings: Settings, day: date, expected: ValueMeasures) -> None:
+    """Compare the stored measures of a day with the expected ones, bit by bit; MeasurementError if they differ."""
     found = asyncio.run(_stored(settings, day, expected))
     for dimension, values in expected.items():
         compare(dimension, found[dimension], values)
 
 
 def compare(dimension: str, found: dict[str, Any], expected: dict[str, Any], *, within: float = 0.0) -> None:
-    """Hold figures to others, of which floats may be `within` so much of them."""
+    """Compare measures; floats may differ by the relative tolerance `within`."""
     if found.keys() != expected.keys():
-        raise Wrong(f"{dimension}: {len(found):,} values have figures of {len(expected):,}")
-    for value, figures in expected.items():
-        same = found[value].keys() == figures.keys() and all(
-            math.isclose(found[value][name], figure, rel_tol=within) if within else found[value][name] == figure
-            for name, figure in figures.items()
+        raise MeasurementError(f"{dimension}: found measures of {len(found):,} values, expected {len(expected):,}")
+    for value, measures in expected.items():
+        same = found[value].keys() == measures.keys() and all(
+            math.isclose(found[value][name], measure, rel_tol=within) if within else found[value][name] == measure
+            for name, measure in measures.items()
         )
         if not same:
-            raise Wrong(f"{dimension} {value}: found {found[value]}, expected {figures}")
+            raise MeasurementError(f"{dimension} {value}: found {found[value]}, expected {measures}")
 
 
-async def _stored(settings: Settings, day: date, dimensions: Iterable[str]) -> Figures:
+async def _stored(settings: Settings, day: date, dimensions: Iterable[str]) -> ValueMeasures:
     bigtable = Bigtable(settings)
-    rollups = AggregatesTable(bigtable, StateTable(bigtable))
-    found = {dimension: dict(await rollups.of_day(dimension, day)) for dimension in dimensions}
+    aggregates = AggregatesTable(bigtable, StateTable(bigtable))
+    found = {dimension: dict(await aggregates.of_day(dimension, day)) for dimension in dimensions}
     await bigtable.close()
     return found

@@ -1,4 +1,4 @@
-"""Pull back what is published, and count it: the topic's side of `counting`."""
+"""Verification of what a run published: pulls the messages and compares their events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from google.pubsub_v1.types import PullResponse
 
 from shared.config import Settings
-from tests.bench.counting import compare
+from tests.bench.verify_tables import compare_ids
 
-# https://cloud.google.com/pubsub/pricing: a message is its data, its attributes' names and values, its id and 20 bytes
-# of time; a request of less than 1,000 bytes is billed as 1,000. Push, as Eventarc does, has a request a message.
-_TIME, _LEAST = 20, 1_000
+# https://cloud.google.com/pubsub/pricing: a message is billed as its data, the names and values of its attributes, its
+# id and 20 bytes of time, and a request as at least 1,000 bytes. A push subscription has one request per message.
+_TIME_BYTES, _MIN_REQUEST_BYTES = 20, 1_000
 
-# Pulls without a message, a second or two each, after which no more is thought to come.
-_WHILE_MISSING, _WHEN_COMPLETE = 15, 2
+# Consecutive pulls without a message, a second or two each, after which the topic counts as empty.
+_EMPTY_PULLS_WHILE_MISSING, _EMPTY_PULLS_WHEN_COMPLETE = 15, 2
 
 
 class _Event(msgspec.Struct):
@@ -29,13 +29,13 @@ class _Event(msgspec.Struct):
 
 @dataclass(slots=True)
 class Published:
-    """What was published.
+    """The published messages.
 
     Attributes:
-        messages: each is one invocation of a function.
-        events: in them.
-        payload: bytes of the events themselves.
-        billed: bytes that Pub/Sub bills for their delivery.
+        messages: number of messages; each is one invocation of a function.
+        events: number of their events.
+        payload: bytes of the events.
+        billed: bytes that Pub/Sub bills for the delivery.
     """
 
     messages: int = 0
@@ -44,8 +44,8 @@ class Published:
     billed: int = 0
 
 
-def expect_messages(settings: Settings, ids: Iterable[str]) -> Published:
-    """Hold the messages of the topic to the ids that were sent, each in one of them; Wrong if it isn't so."""
+def verify_messages(settings: Settings, ids: Iterable[str]) -> Published:
+    """Verify that the messages of the topic have each id exactly once; MeasurementError otherwise."""
     sent = list(ids)
     found: list[str] = []
     known: set[str] = set()
@@ -55,16 +55,16 @@ def expect_messages(settings: Settings, ids: Iterable[str]) -> Published:
     with grpc.insecure_channel(str(settings.pubsub_emulator), options=options) as channel:
         subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
         name = f"projects/{settings.project_id}/subscriptions/events-ingest"
-        waits = 0
-        while waits < (_WHILE_MISSING if len(found) < len(sent) else _WHEN_COMPLETE):
+        empty_pulls = 0
+        while empty_pulls < (_EMPTY_PULLS_WHILE_MISSING if len(found) < len(sent) else _EMPTY_PULLS_WHEN_COMPLETE):
             try:
                 response = subscriber.pull(subscription=name, max_messages=1_000, timeout=2, retry=None)
             except DeadlineExceeded:
                 response = PullResponse()
-            waits = 0 if response.received_messages else waits + 1
+            empty_pulls = 0 if response.received_messages else empty_pulls + 1
             for received in response.received_messages:
                 message = received.message
-                if message.message_id in known:  # delivered again
+                if message.message_id in known:  # a second delivery
                     continue
                 known.add(message.message_id)
                 events = message.data.split(b"\n")
@@ -73,9 +73,11 @@ def expect_messages(settings: Settings, ids: Iterable[str]) -> Published:
                 published.messages += 1
                 published.events += len(events)
                 published.payload += sum(map(len, events))
-                published.billed += max(len(message.data) + attributes + len(message.message_id) + _TIME, _LEAST)
+                published.billed += max(
+                    len(message.data) + attributes + len(message.message_id) + _TIME_BYTES, _MIN_REQUEST_BYTES
+                )
             acknowledge = [received.ack_id for received in response.received_messages]
             if acknowledge:
                 subscriber.acknowledge(subscription=name, ack_ids=acknowledge, timeout=60)
-    compare(found, sent)
+    compare_ids(found, sent)
     return published

@@ -1,4 +1,4 @@
-"""`sluice destroy` against the emulators: what goes, what stays, and that it asks."""
+"""`sluice destroy` on the emulators: deleted resources, remaining resources, confirmations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from infra.cli.main import main
-from infra.provision.provisioner import provision
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler_client import location, scheduler_client
 from shared.config import Settings
+from tests.support.provisioning import provision
 
 TOPICS = sorted(RESOURCES.topics)
 SUBSCRIPTIONS = sorted(each.name for each in RESOURCES.subscriptions)
@@ -37,7 +37,7 @@ Destroy = Callable[..., Result]
 
 @pytest.fixture
 def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Destroy:
-    """Run the command in a project in which everything is there; `typed` answers its questions, one each."""
+    """Run the command in a project with all resources; `typed` are the answers to its prompts."""
     provision(settings)
     monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
     monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
@@ -65,8 +65,8 @@ def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     return run
 
 
-def there(settings: Settings) -> tuple[list[str], list[str], list[str]]:
-    """The topics, subscriptions and tables, as Google's clients list them."""
+def existing(settings: Settings) -> tuple[list[str], list[str], list[str]]:
+    """Return the existing topics, subscriptions and tables."""
     with grpc.insecure_channel(str(settings.pubsub_emulator)) as channel:
         project = f"projects/{settings.project_id}"
         publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
@@ -77,8 +77,8 @@ def there(settings: Settings) -> tuple[list[str], list[str], list[str]]:
         admin = BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
         instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
         tables = [each.name for each in admin.list_tables(parent=instance)]
-    found = [sorted(name.rsplit("/", 1)[-1] for name in names) for names in (topics, subscriptions, tables)]
-    return found[0], found[1], found[2]
+    short = [sorted(name.rsplit("/", 1)[-1] for name in names) for names in (topics, subscriptions, tables)]
+    return short[0], short[1], short[2]
 
 
 def jobs(settings: Settings) -> list[str]:
@@ -86,8 +86,8 @@ def jobs(settings: Settings) -> list[str]:
         return [job.name.rsplit("/", 1)[-1] for job in client.list_jobs(parent=location(settings))]
 
 
-def test_the_job_goes_first(destroy: Destroy, settings: Settings) -> None:
-    """So that it asks for nothing in a topic that is gone."""
+def test_the_job_is_deleted_first(destroy: Destroy, settings: Settings) -> None:
+    """So that it doesn't publish to a deleted topic."""
     assert jobs(settings) == ["aggregate-daily"]
 
     done = destroy("--yes")
@@ -96,7 +96,7 @@ def test_the_job_goes_first(destroy: Destroy, settings: Settings) -> None:
     assert done.out.startswith("removed job aggregate-daily\nremoved subscription events-ingest\n")
 
 
-def test_without_a_local_scheduler_the_rest_goes_all_the_same(
+def test_other_resources_are_deleted_without_a_scheduler_emulator(
     destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLOUD_SCHEDULER_EMULATOR_HOST")
@@ -107,61 +107,66 @@ def test_without_a_local_scheduler_the_rest_goes_all_the_same(
     assert jobs(settings) == ["aggregate-daily"]
 
 
-def test_tables_stay_unless_they_are_told_of(destroy: Destroy, settings: Settings) -> None:
-    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+def test_tables_remain_without_the_tables_option(destroy: Destroy, settings: Settings) -> None:
+    assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
     done = destroy("--yes")
 
     assert done.code == 0
-    assert there(settings) == ([], [], TABLES)
+    assert existing(settings) == ([], [], TABLES)
     assert "removed topic events\n" in done.out
     assert "the tables stay" in done.out
-    assert "nothing was there" in destroy("--yes").out
+    assert "found no job, topics, subscriptions" in destroy("--yes").out
 
 
-def test_data_goes_when_it_is_told_twice(destroy: Destroy, settings: Settings) -> None:
+def test_tables_are_deleted_after_two_confirmations(destroy: Destroy, settings: Settings) -> None:
     done = destroy("--tables", typed=(settings.project_id, settings.instance_id))
 
     assert done.code == 0
-    assert there(settings) == ([], [], [])
+    assert existing(settings) == ([], [], [])
     assert destroy("--tables", "--yes", "--yes-delete-data").code == 0
 
 
 @pytest.mark.parametrize("options", [("--yes", "--tables"), ("--tables",), (), ("--yes-delete-data", "--tables")])
-def test_without_an_answer_to_each_question_nothing_is_removed(
+def test_nothing_is_deleted_without_every_confirmation(
     destroy: Destroy, settings: Settings, options: tuple[str, ...]
 ) -> None:
     done = destroy(*options)
 
     assert done.code == 1
     assert "nothing was removed" in done.err
-    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+    assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
-def test_a_wrong_name_removes_nothing(destroy: Destroy, settings: Settings) -> None:
+def test_nothing_is_deleted_after_a_wrong_name(destroy: Destroy, settings: Settings) -> None:
     first = destroy("--tables", typed=("other-project",))
     second = destroy("--tables", typed=(settings.project_id, "y"))
 
     assert (first.code, second.code) == (1, 1)
     assert f"found 'other-project', expected '{settings.project_id}'" in first.err
     assert f"found 'y', expected '{settings.instance_id}'" in second.err
-    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+    assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
-def test_a_dry_run_only_tells(destroy: Destroy, settings: Settings) -> None:
+def test_a_dry_run_deletes_nothing(destroy: Destroy, settings: Settings) -> None:
     done = destroy("--dry-run", "--tables")
 
     assert done.code == 0
     assert "# subscription events-ingest\n" in done.out
-    assert "# table events with all that is in it\n" in done.out
-    assert there(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+    assert "# table events with all its data\n" in done.out
+    assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
-def test_half_in_the_cloud_is_refused(destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_mix_emulators_and_google_cloud_delete_nothing(
+    destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("BIGTABLE_EMULATOR_HOST")
 
     done = destroy("--yes")
 
     assert done.code == 1
-    assert "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST alone, expected both" in done.err
-    assert there(settings)[0] == TOPICS
+    assert (
+        "found PUBSUB_EMULATOR_HOST and CLOUD_SCHEDULER_EMULATOR_HOST without BIGTABLE_EMULATOR_HOST, "
+        "expected all of them for emulators or none for Google Cloud"
+    ) in done.err
+    assert existing(settings)[0] == TOPICS

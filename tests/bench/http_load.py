@@ -1,4 +1,4 @@
-"""HTTP load from wrk: a generator in Python would be what is measured."""
+"""HTTP load by wrk; a load generator in Python would be slower than the server."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shared.errors import MissingProgramError
-from tests.bench.results import Wrong
+from tests.bench.results import MeasurementError
 
-_SCRIPT = Path(__file__).with_name("load.lua")
+_SCRIPT = Path(__file__).with_name("http_load.lua")
 _OUTCOME = re.compile(rb"answered (\d+) failed (\d+) seconds ([\d.]+)")
-_LONGEST = 60.0
+_TIMEOUT = 60.0
 
 
 def find_wrk() -> str:
-    """Return the load generator; MissingProgramError, with the command that installs it, if there is none."""
+    """Return the path of wrk; MissingProgramError if it isn't installed."""
     found = shutil.which("wrk")
     if not found:
         raise MissingProgramError(
-            "wrk isn't installed, which makes the HTTP load. This installs it:\n  apt-get install wrk"
+            "wrk isn't installed; the benchmark needs it for HTTP load. Install it with:\n  apt-get install wrk"
         )
     return found
 
 
 def post_all(url: str, bodies: Iterable[bytes], *, concurrent: int = 64) -> float:
-    """Post every body once, so many at a time.
+    """Post every body once, `concurrent` requests at a time.
 
     Returns:
-        Requests a second, from the first that was sent to the last that was answered.
+        Requests per second, from the first request to the last response.
 
     Raises:
-        Wrong: not every one was answered with 2xx.
+        MeasurementError: not every response has a status of 2xx.
     """
     with tempfile.NamedTemporaryFile() as file:
         count = 0
@@ -63,21 +63,23 @@ def post_all(url: str, bodies: Iterable[bytes], *, concurrent: int = 64) -> floa
                 process.kill()
     answered, failed, seconds = int(outcome[1]), int(outcome[2]), float(outcome[3])
     if failed or answered != count:
-        raise Wrong(f"{url}: of {count:,} requests {answered:,} were answered, {failed:,} of them not with 2xx")
+        raise MeasurementError(
+            f"{url}: found {answered:,} responses, {failed:,} of them not 2xx, expected {count:,} with 2xx"
+        )
     return count / seconds
 
 
 def _first_outcome(process: subprocess.Popen[bytes]) -> re.Match[bytes]:
-    """Wait until wrk says that everything is answered; by itself it goes on until its time is over."""
+    """Wait until the script prints that every request has a response; wrk itself runs until its time is over."""
     assert process.stdout is not None
-    said = b""
+    output = b""
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
-        while ready.select(_LONGEST):
+        while ready.select(_TIMEOUT):
             piece = process.stdout.read1(4096)  # type: ignore[union-attr]
-            said += piece
-            if outcome := _OUTCOME.search(said):
+            output += piece
+            if outcome := _OUTCOME.search(output):
                 return outcome
             if not piece:
                 break
-    raise Wrong(f"wrk didn't come to an end: {said.decode(errors='replace')[-500:]}")
+    raise MeasurementError(f"wrk didn't finish: {output.decode(errors='replace')[-500:]}")

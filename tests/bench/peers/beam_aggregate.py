@@ -1,6 +1,6 @@
-"""Peer C: figures by a Beam pipeline on its local runner, from a file of events. It has an environment of its own.
+"""Peer C: measures by a Beam pipeline on its local runner, from a file of events. It has its own environment.
 
-Usage: beam_figures.py EVENTS FILE; writes the figures there, as JSON, and prints the seconds that the pipeline took.
+Usage: beam_aggregate.py EVENTS FILE; writes the measures to FILE as JSON and prints the seconds of the pipeline.
 """
 
 import json
@@ -12,26 +12,26 @@ import apache_beam as beam
 
 
 def keyed(line):
-    """Yield an event under each dimension and value that it counts for."""
+    """Yield ((dimension, value), event) for each dimension of an event."""
     event = json.loads(line)
     user, song, kind = event["userId"], event["songId"], event["event_type"]
-    one = (user, song, event["duration"])
-    yield ("user", user), one
+    values = (user, song, event["duration"])
+    yield ("user", user), values
     if kind == "song_play":
-        yield ("song", song), one
-    yield ("event_type", kind), one
-    yield ("all", "all"), one
+        yield ("song", song), values
+    yield ("event_type", kind), values
+    yield ("all", "all"), values
 
 
 class Measure(beam.CombineFn):
-    """All measures that the contract has, of each value."""
+    """Computes all measures of the contract for a value."""
 
     def create_accumulator(self):
-        """Begin."""
+        """Return an empty accumulator."""
         return 0, set(), set(), 0.0, 0.0
 
     def add_input(self, accumulator, event):
-        """Take in an event."""
+        """Return the accumulator with an event."""
         count, users, songs, seconds, longest = accumulator
         user, song, duration = event
         users.add(user)
@@ -39,18 +39,18 @@ class Measure(beam.CombineFn):
         return count + 1, users, songs, seconds + duration, max(longest, duration)
 
     def merge_accumulators(self, accumulators):
-        """Put parts together."""
+        """Merge accumulators."""
         counts, users, songs, seconds, longest = zip(*accumulators, strict=True)
         return sum(counts), set().union(*users), set().union(*songs), sum(seconds), max(longest)
 
     def extract_output(self, accumulator):
-        """End."""
+        """Return the measures of an accumulator."""
         count, users, songs, seconds, longest = accumulator
         return count, len(users), len(songs), seconds, longest
 
 
-def figures(dimension, measured):
-    """Return the figures that a dimension has in the contract."""
+def measures(dimension, measured):
+    """Return the measures of the contract for a dimension."""
     count, users, songs, seconds, longest = measured
     if dimension == "user":
         return {"total_events": count, "unique_songs": songs, "listening_seconds": seconds}
@@ -68,9 +68,9 @@ def figures(dimension, measured):
 
 
 def line(item):
-    """Return a line of JSON."""
+    """Return the measures of a value as a line of JSON."""
     (dimension, value), measured = item
-    return json.dumps([dimension, value, figures(dimension, measured)])
+    return json.dumps([dimension, value, measures(dimension, measured)])
 
 
 if __name__ == "__main__":

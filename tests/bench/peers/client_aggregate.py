@@ -1,6 +1,6 @@
-"""Peer A: figures as people compute them by hand, from a table of a row an event with Google's client.
+"""Peer A: measures computed by hand-written code, from a table of one row per event with Google's client.
 
-Usage: read_rows.py FILE; writes the figures there, as JSON, and prints the seconds from the first read to the last.
+Usage: client_aggregate.py FILE; writes the measures to FILE as JSON and prints the seconds of the read.
 """
 
 import json
@@ -14,17 +14,17 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud.bigtable import Client
 
 
-def figures(rows):
-    """Return the figures by dimension and value."""
+def measures(rows):
+    """Return the measures by dimension and value."""
     users, songs, types = {}, {}, {}
     everything = {"total_events": 0, "users": set(), "songs": set(), "listening_seconds": 0.0, "longest_seconds": None}
     for row in rows:
         event = json.loads(row.cells["e"][b"event"][0].value)
         user, song, duration = event["userId"], event["songId"], event["duration"]
-        mine = users.setdefault(user, {"total_events": 0, "songs": set(), "listening_seconds": 0.0})
-        mine["total_events"] += 1
-        mine["songs"].add(song)
-        mine["listening_seconds"] += duration
+        of_user = users.setdefault(user, {"total_events": 0, "songs": set(), "listening_seconds": 0.0})
+        of_user["total_events"] += 1
+        of_user["songs"].add(song)
+        of_user["listening_seconds"] += duration
         if event["event_type"] == "song_play":
             plays = songs.setdefault(song, {"plays": 0, "users": set(), "seconds": 0.0})
             plays["plays"] += 1
@@ -71,11 +71,11 @@ def figures(rows):
     }
 
 
-warnings.filterwarnings("ignore")  # that it talks to an emulator
+warnings.filterwarnings("ignore")  # of the client, about the emulator
 client = Client(project=os.environ["GCP_PROJECT_ID"], credentials=AnonymousCredentials())
 table = client.instance(os.environ["BIGTABLE_INSTANCE"]).table("rows")
 started = time.monotonic()
-found = figures(table.read_rows())
+found = measures(table.read_rows())
 seconds = time.monotonic() - started
 Path(sys.argv[1]).write_text(json.dumps(found))
 print(seconds)

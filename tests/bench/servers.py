@@ -1,4 +1,4 @@
-"""The parts that are measured, as processes on free ports: functions under functions-framework, Google's emulators."""
+"""The servers of the benchmark: functions under functions-framework and Google's emulators, on free ports."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PEERS = Path(__file__).with_name("peers")
 _FRAMEWORK = Path(sys.executable).with_name("functions-framework")
 
 
-class Parts:
-    """Starts what a measurement needs; each gets servers of its own, so that none finds what another left."""
+class Servers:
+    """Starts the servers of a measurement; each measurement has its own, so none reads the data of another."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
     @property
     def folder(self) -> Path:
-        """A folder for files, gone afterwards."""
+        """A temporary folder."""
         return self._supervisor.folder
 
     @contextmanager
     def bigtable(self, *, tables: bool = True) -> Iterator[Settings]:
-        """Run a Bigtable emulator of one's own, with this project's tables in it."""
+        """Run a Bigtable emulator, by default with the tables of the project."""
         port = free_port()
         child = emulators.start_bigtable(self._supervisor, port)
         try:
@@ -51,7 +51,7 @@ class Parts:
 
     @contextmanager
     def pubsub(self) -> Iterator[str]:
-        """Run a Pub/Sub emulator; yields its address."""
+        """Run a Pub/Sub emulator and yield its address."""
         port = free_port()
         child = emulators.start_pubsub(self._supervisor, port)
         try:
@@ -62,24 +62,24 @@ class Parts:
 
     @contextmanager
     def function(self, target: str, source: Path, settings: Settings | None = None) -> Iterator[Function]:
-        """Run a function under functions-framework, until it answers and no longer than the block."""
+        """Run a function under functions-framework; the block begins when it responds."""
         function = self.start_function(target, source, settings)
         try:
-            self._supervisor.wait_until(function.answers, f"function {target} doesn't answer")
+            self._supervisor.wait_until(function.responds, f"function {target} doesn't answer")
             yield function
         finally:
             end_child(self._supervisor, function.child)
 
     def start_function(self, target: str, source: Path, settings: Settings | None = None) -> Function:
-        """Start a function, without waiting for it."""
+        """Start a function without waiting until it responds."""
         port = free_port()
         command = [_FRAMEWORK, "--target", target, "--source", source, "--host", "127.0.0.1", "--port", str(port)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(variables(settings) if settings else {})}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment_of(settings) if settings else {})}
         name = f"{target}-{uuid.uuid4().hex[:6]}"
         return Function(self._supervisor.start(name, command, env=environment, cwd=ROOT, wave=1), port)
 
     def run(self, command: list[str | Path], environment: Mapping[str, str], name: str) -> float:
-        """Run a program to its end; returns the seconds that took."""
+        """Run a program to its end and return the seconds that it took."""
         started = time.monotonic()
         child = self._supervisor.start(name, command, env={**os.environ, **environment}, cwd=ROOT)
         code = child.process.wait()
@@ -95,15 +95,15 @@ class Parts:
 
 
 class Function:
-    """A function that runs."""
+    """A running function."""
 
     def __init__(self, child: Child, port: int) -> None:
         self.child = child
         self.port = port
         self.url = f"http://127.0.0.1:{port}/"
 
-    def answers(self) -> bool:
-        """Return whether it answers HTTP, whatever it says."""
+    def responds(self) -> bool:
+        """Return whether it responds to HTTP with any status."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
         try:
             connection.request("GET", "/")
@@ -114,8 +114,8 @@ class Function:
             connection.close()
         return True
 
-    def memory(self) -> float:
-        """Return the memory of all its processes in MiB, each page once however many of them share it."""
+    def memory_mib(self) -> float:
+        """Return the proportional set size of all its processes in MiB, so shared pages count once."""
         total = 0
         for process in Path("/proc").iterdir():
             try:
@@ -123,22 +123,22 @@ class Function:
                     lines = (process / "smaps_rollup").read_text().splitlines()
                     total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
             except (OSError, StopIteration):
-                continue  # it has ended meanwhile
+                continue  # the process has ended
         return total / 1024
 
 
-def variables(settings: Settings) -> dict[str, str]:
-    """Return the environment by which a program finds what the settings name."""
-    named = {
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment variables of settings."""
+    values = {
         "GCP_PROJECT_ID": settings.project_id,
         "BIGTABLE_INSTANCE": settings.instance_id,
         "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
         "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
     }
-    return {name: value for name, value in named.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
-OURS = ROOT / "functions" / "ingest" / "main.py"
+INGEST = ROOT / "functions" / "ingest" / "main.py"
 AGGREGATE = ROOT / "functions" / "aggregate" / "main.py"
 BY_HAND = PEERS / "by_hand" / "main.py"
 NOOP = PEERS / "noop" / "main.py"

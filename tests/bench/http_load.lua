@@ -1,5 +1,5 @@
--- Posts every line of a file once, as a CloudEvent of Pub/Sub's, and says how long that took. For wrk, one thread.
--- wrk itself stops by the clock and lets go of what is under way then; nothing could be counted back exactly.
+-- A script of wrk with one thread: posts every line of a file once, as a CloudEvent of Pub/Sub, and prints the time.
+-- wrk itself stops after a time and drops the requests in flight, so the stored events couldn't be counted exactly.
 local ffi = require("ffi")
 ffi.cdef [[
   typedef struct { long seconds; long nanoseconds; } timespec;
@@ -27,14 +27,14 @@ function init(arguments)
   end
 end
 
--- Called before each request of a connection: one that finds nothing left to send waits for ever.
+-- Called before each request of a connection; a connection without a further request waits until wrk ends.
 function delay()
   claimed = claimed + 1
   return claimed > #requests and 1e9 or 0
 end
 
 function request()
-  if claimed == 0 then return requests[1] end -- wrk looks at one before it begins
+  if claimed == 0 then return requests[1] end -- wrk requests one before it starts
   started = started or now()
   sent = sent + 1
   return requests[sent]
