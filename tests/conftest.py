@@ -16,6 +16,7 @@ from tests.support.emulators import running_emulators
 
 # Workers take tests in this order after the slow ones, so that the last ones to end are short.
 _TIERS = ("bundle", "gcloud", "integration", "unit")
+_SLOW_TIMEOUT = 300  # seconds; a busy machine takes several times as long as an idle one
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,6 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
     items.sort(key=_rank)
 
 

@@ -116,7 +116,7 @@ def destroy(
     if not removed:
         click.echo("found no job, topics, subscriptions" + (" or tables" if tables else ""))
     if not tables:
-        click.echo("the tables and their data stay; --tables removes them too")
+        click.echo("the tables stay with their data; --tables removes them too")
     if not emulated:
         click.echo(f"the instance {settings.instance_id}, enabled APIs, logs and built images stay: docs/deploy.md")
 

@@ -1,9 +1,8 @@
 """Chunks as columns: for ReadRows responses in which each chunk is a complete cell, as in nearly all of them.
 
-A day of a million events is a million chunks. An object per chunk and a call per field would take most of a run's time.
-Concatenated protobuf messages are one message whose repeated fields contain the elements of all of them. So the
-concatenated chunks are parsed as one message of columns, and the columns are validated. A cell then takes a third of
-the time.
+A day of a million events is a million chunks, and an object per chunk would take most of a run's time. Concatenated
+protobuf messages are one message whose repeated fields contain the elements of all of them. So the concatenated chunks
+are parsed as one message of columns, in a third of the time per cell.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Scan:
         return request
 
     def after(self, key: bytes, rows: int) -> Scan | None:
-        """Return the scan of the rows after `key`, of which `rows` have been read; None if none remain."""
+        """Return the scan of the rows after `key`, where `rows` rows have been read; None if none remain."""
         limit = self.limit - rows
         if self.limit and limit <= 0:
             return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from shared.errors import SettingsError
 
@@ -26,6 +25,8 @@ def recorder(exporter: str) -> Callable[[Counter[str]], None] | None:
     """
     if exporter in ("", "none"):
         return None
+    from importlib.metadata import entry_points  # 20 ms that functions without metrics don't need
+
     # "otlp" names no protocol; HTTP works from Cloud Run instances.
     found = entry_points(group=_ENTRY_POINTS, name="otlp_proto_http" if exporter == "otlp" else exporter)
     if not found:

@@ -89,9 +89,11 @@ class FaultProxy:
         self._server.stop(None).wait()
         self._channel.close()
 
-    def reset(self) -> None:
-        """Reset all connections, and keep accepting new ones."""
-        self._count("connections reset", self._gate.reset())
+    def reset(self) -> int:
+        """Reset all connections, and keep accepting new ones; return their number."""
+        count = self._gate.reset()
+        self._count("connections reset", count)
+        return count
 
     @contextlib.contextmanager
     def outage(self) -> Iterator[None]:

@@ -118,6 +118,10 @@ class Injector:
         """Wait until `count` faults of a kind have happened, while published events are being stored."""
         _wait_until(self.size.max_wait, lambda: self.proxy.injected[kind] >= count)
 
+    def reset_connections(self) -> None:
+        """Reset the connections to Bigtable; wait for one on a slow machine, where there may be none yet."""
+        _wait_until(self.size.max_wait, lambda: self.proxy.reset() > 0)
+
     def kill(self, name: str) -> None:
         self.pipeline.kill(name)
         self.outcome.faults[f"kill -9 {name}"] += 1
@@ -144,7 +148,7 @@ def a_failing_bigtable(injector: Injector) -> None:
     codes = (*TRANSIENT, Code.INTERNAL, Code.ABORTED, Code.PERMISSION_DENIED)
     injector.proxy.faults = Faults(calls=0.3, codes=codes, entries=0.1, responses=0.05)
     injector.wait_until_published(0.3)
-    injector.proxy.reset()
+    injector.reset_connections()
     injector.wait_until_published(0.5)
     with injector.proxy.outage():
         injector.wait_until_published(0.5 + 10 / max(injector.size.seconds, 20))
