@@ -191,7 +191,11 @@ def run(command: Sequence[str], capture: bool) -> str:
     shown: list[str] = []
     with tempfile.TemporaryFile("w+") as output:
         with subprocess.Popen(  # noqa: S603 - our own commands
-            _resolved(command), stdout=output if capture else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            _resolved(command),
+            stdout=output if capture else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         ) as process:
             while process.stderr and (text := process.stderr.read(1)):  # progress dots have no newline
                 shown.append(text)
