@@ -30,7 +30,8 @@ class Settings:
         project_id: Google Cloud project, `GCP_PROJECT_ID`.
         instance_id: Bigtable instance, `BIGTABLE_INSTANCE`.
         contract: path of the contract file, `SLUICE_CONTRACT`; the music contract by default.
-        app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; empty for the instance's default profile.
+        app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; empty for the instance's default profile. Reads
+            through another profile may be stale: see `shared.tables.state.MAX_STALENESS`.
         bigtable_emulator: `host:port` of a Bigtable emulator, `BIGTABLE_EMULATOR_HOST`; Google Cloud by default.
         pubsub_emulator: `host:port` of a Pub/Sub emulator, `PUBSUB_EMULATOR_HOST`; Google Cloud by default.
         scheduler_emulator: `host:port` of a Cloud Scheduler emulator, `CLOUD_SCHEDULER_EMULATOR_HOST`; Google Cloud by
@@ -43,6 +44,8 @@ class Settings:
             `SLUICE_DAY_DEADLINE`; no limit by default. `sluice deploy` sets it slightly below the function's timeout:
             Cloud Run ends a request that takes longer, but not its work, which would share the instance with the next
             request (https://cloud.google.com/run/docs/configuring/request-timeout).
+        cpu: CPUs that the function was deployed with, `SLUICE_CPU`, which `sluice deploy` sets; as many as the process
+            sees by default. On Cloud Run a process sees two with one CPU (https://github.com/dotnet/runtime/issues/99046).
         metrics_exporter: destination of OpenTelemetry metrics, `OTEL_METRICS_EXPORTER`; none by default.
         lookback_days: days that a read of a user's events without a start goes back, `SLUICE_LOOKBACK_DAYS`.
     """
@@ -57,6 +60,7 @@ class Settings:
     region: str = "us-central1"
     store_deadline: float = 60.0
     day_deadline: float | None = None
+    cpu: float | None = None
     lookback_days: int = 400
     metrics_exporter: str = ""
 
@@ -92,6 +96,7 @@ class Settings:
             region=env.get("GCP_REGION") or "us-central1",
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, maximum=540.0),
             day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, maximum=3_600),
+            cpu=_positive("SLUICE_CPU", env, default=None, maximum=1_000),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )

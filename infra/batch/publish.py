@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -14,7 +13,8 @@ from google.pubsub_v1.types import PubsubMessage
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
 from infra.sources.files import Record, SourceReader, Unreadable
-from shared.pubsub.message import CONTENT_ENCODING, CONTENT_TYPE, LINES, MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
+from shared.pubsub.message import CONTENT_TYPE, LINES, MAX_PACKED_BYTES
+from shared.pubsub.packing import MessageTooLargeError, fit
 from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
 
 # A PublishRequest may have 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
@@ -59,12 +59,12 @@ async def publish_files(
         progress(report)
 
     with closing(iter(reader)) as items:
-        async with task_group() as calls:
-            for messages, events in _calls(_messages(items, report, batch_size), single=rate is not None):
+        async with task_group() as tasks:
+            for messages, events in calls(_messages(items, report, batch_size), single=rate is not None):
                 if rate is not None:
                     await asyncio.sleep(started + event_count / rate - time.monotonic())
                 await slots.acquire()
-                calls.create_task(send(messages, events))
+                tasks.create_task(send(messages, events))
                 message_count += len(messages)
                 event_count += events
     return report, message_count
@@ -77,13 +77,10 @@ def _messages(
     events = _events(items, report)
     batch: list[bytes] = []
     while batch := [*batch, *islice(events, batch_size - len(batch))]:
-        fit = _fit(batch)
-        data = b"\n".join(batch[:fit])
-        if len(data) > MAX_PACKED_BYTES:  # a single event that fits after compression
-            yield PubsubMessage(data=gzip.compress(data), attributes={**_LINES_ATTRIBUTES, CONTENT_ENCODING: "gzip"}), 1
-        else:
-            yield PubsubMessage(data=data, attributes=_LINES_ATTRIBUTES), fit
-        batch = batch[fit:]
+        count = _fitting(batch)
+        data, attributes = fit(b"\n".join(batch[:count]), _LINES_ATTRIBUTES)
+        yield PubsubMessage(data=data, attributes=attributes), count
+        batch = batch[count:]
 
 
 def _events(items: Iterable[Record | Unreadable], report: Report) -> Iterator[bytes]:
@@ -91,14 +88,20 @@ def _events(items: Iterable[Record | Unreadable], report: Report) -> Iterator[by
     for item in items:
         if isinstance(item, Unreadable):
             report.add_unreadable(item.source, item.line, item.problem)
-        elif len(item.raw) <= MAX_PACKED_BYTES or _fits_compressed(item):
+        elif len(item.raw) <= MAX_PACKED_BYTES or _fits_compressed(item, report):
             yield item.raw
-        else:
-            problem = f"found {len(item.raw):,} bytes, expected an event of at most {MAX_PACKED_BYTES:,}"
-            report.add_unreadable(item.source, item.line, problem)
 
 
-def _fit(events: list[bytes]) -> int:
+def _fits_compressed(record: Record, report: Report) -> bool:
+    try:
+        fit(record.raw, _LINES_ATTRIBUTES)
+    except MessageTooLargeError as error:
+        report.add_unreadable(record.source, record.line, str(error))
+        return False
+    return True
+
+
+def _fitting(events: list[bytes]) -> int:
     """Return how many of the events fit into one message, each with a newline; at least one."""
     if sum(map(len, events)) + len(events) <= MAX_PACKED_BYTES:
         return len(events)
@@ -106,11 +109,9 @@ def _fit(events: list[bytes]) -> int:
     return max(sum(size <= MAX_PACKED_BYTES for size in sizes), 1)
 
 
-def _fits_compressed(record: Record) -> bool:
-    return len(record.raw) <= MAX_UNPACKED_BYTES and len(gzip.compress(record.raw)) <= MAX_PACKED_BYTES
-
-
-def _calls(messages: Iterator[tuple[PubsubMessage, int]], *, single: bool) -> Iterator[tuple[list[PubsubMessage], int]]:
+def calls(
+    messages: Iterable[tuple[PubsubMessage, int]], *, single: bool = False
+) -> Iterator[tuple[list[PubsubMessage], int]]:
     """Yield the messages of each call with their number of events; `single` puts one message in each, for a rate."""
     batch: list[PubsubMessage] = []
     events = size = 0

@@ -12,18 +12,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from google.pubsub_v1.types import PubsubMessage
 
+from infra.batch.publish import calls
 from shared import timestamps
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, pack
+from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES
+from shared.pubsub.packing import MessageTooLargeError, fit, pack
 from shared.pubsub.publisher import Publisher
 from shared.tables.events import FAMILY
 from shared.tables.rejected import RejectedEvent, RejectedTable
@@ -34,7 +36,7 @@ from shared.validation.validator import Validator
 _MAX_WAIT = 60.0
 _POLL_INTERVAL = 0.2  # seconds
 _MAX_EVENTS_IN_MEMORY = 1_000
-_BATCH_SIZE = 100  # events per message, and messages per call
+_BATCH_SIZE = 100  # events per message
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Replay:
         published: messages.
         waiting: events that were published and are not stored yet.
         left_alone: events that were not published, because another body is stored or was published later.
+        too_large: events that were not published, because no message may have their size.
+        largest_bytes: the size of the largest of these.
     """
 
     looked_at: int = 0
@@ -58,6 +62,13 @@ class Replay:
     published: int = 0
     waiting: int = 0
     left_alone: int = 0
+    too_large: int = 0
+    largest_bytes: int = 0
+
+    def add_too_large(self, events: Sequence[bytes]) -> None:
+        """Count events that fit into no message."""
+        self.too_large += len(events)
+        self.largest_bytes = max([self.largest_bytes, *map(len, events)])
 
 
 async def replay_rejected(
@@ -125,12 +136,16 @@ async def _replay_batch(
     ]
     replay.left_alone += len(events) - len(replayed)
     if dry_run:
+        waiting = [each for each in replayed if stored.get(each[1].cell_key[:2]) != each[1].value]
+    else:
+        waiting = await _delete_stored(bigtable, replayed, replay)
+    messages, too_large = messages_of((event.raw, event.published) for event, _ in waiting)
+    replay.add_too_large(too_large)
+    if dry_run:
         return
-    waiting = await _delete_stored(bigtable, replayed, replay)
-    messages = list(messages_of((event.raw, event.published) for event, _ in waiting))
-    for start in range(0, len(messages), _BATCH_SIZE):
-        await publisher.publish("events", messages[start : start + _BATCH_SIZE])
-    replay.published += len(messages)
+    unsent = set(too_large)
+    waiting = [(event, verdict) for event, verdict in waiting if event.raw not in unsent]
+    replay.published += await publish_again(publisher, messages)
     deadline = time.monotonic() + max_wait
     while waiting and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_INTERVAL)
@@ -165,22 +180,45 @@ async def _delete_stored(
     return waiting
 
 
-def messages_of(events: Iterable[tuple[bytes, str]]) -> Iterator[PubsubMessage]:
+def messages_of(events: Iterable[tuple[bytes, str]]) -> tuple[list[PubsubMessage], list[bytes]]:
     """Pack events with the same time of first publication; an event with a newline gets a message of its own.
 
     Args:
         events: (event, time of its first publication as RFC 3339) pairs.
+
+    Returns:
+        The messages, and the events that fit into none.
     """
+    messages: list[PubsubMessage] = []
+    too_large: list[bytes] = []
+
+    def add(data: bytes, attributes: Mapping[str, str]) -> None:
+        try:
+            data, attributes = fit(data, attributes)
+        except MessageTooLargeError:  # `data` is a single event
+            too_large.append(data)
+        else:
+            messages.append(PubsubMessage(data=data, attributes=attributes))
+
     raws_by_time: dict[str, list[bytes]] = defaultdict(list)
     for raw, published in events:
         if b"\n" in raw:
-            yield PubsubMessage(data=raw, attributes={FIRST_PUBLISHED: published})
+            add(raw, {FIRST_PUBLISHED: published})
         else:
             raws_by_time[published].append(raw)
     for published, raws in raws_by_time.items():
-        attributes = {FIRST_PUBLISHED: published, CONTENT_TYPE: LINES}
         for batch in pack(raws, max_events=_BATCH_SIZE):
-            yield PubsubMessage(data=b"\n".join(batch), attributes=attributes)
+            add(b"\n".join(batch), {FIRST_PUBLISHED: published, CONTENT_TYPE: LINES})
+    return messages, too_large
+
+
+async def publish_again(publisher: Publisher, messages: Iterable[PubsubMessage]) -> int:
+    """Publish messages to the topic `events` and return their number."""
+    count = 0
+    for of_call, messages_of_call in calls((message, 1) for message in messages):
+        await publisher.publish("events", of_call)
+        count += messages_of_call
+    return count
 
 
 def _published(event: RejectedEvent) -> datetime:

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.batch.replay import Replay, messages_of, stored_events
+from infra.batch.replay import Replay, messages_of, publish_again, stored_events
 from infra.batch.subscriber import Subscriber
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
 from shared.ingest.pipeline import validate_message
-from shared.pubsub.message import FIRST_PUBLISHED, Message, first_valid_time, is_valid_time, unpack
+from shared.pubsub.message import FIRST_PUBLISHED, Message, UnpackError, first_valid_time, is_valid_time, unpack
+from shared.pubsub.packing import MessageTooLargeError, fit
 from shared.pubsub.publisher import Publisher
 from shared.validation.results import Accepted, Verdict, rules_broken
 from shared.validation.validator import Validator
@@ -38,6 +39,8 @@ async def replay_dead_letters(
 ) -> Replay:
     """Publish dead letters again, and acknowledge each after it is published.
 
+    A message with an event that fits into no message isn't acknowledged; its other events are published.
+
     Args:
         subscriber: pulls from the subscription of the dead-letter topic.
         publisher: publishes to the topics of the project.
@@ -48,7 +51,7 @@ async def replay_dead_letters(
         overwrite: replace stored events with other bodies, too.
     """
     replay, validator = Replay(), Validator(contract)
-    pulled: list[str] = []
+    kept_ids: list[str] = []
     while limit is None or replay.looked_at < limit:
         most = _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit - replay.looked_at)
         batch = await subscriber.pull(most)
@@ -58,17 +61,20 @@ async def replay_dead_letters(
         originals = [_original(received.message) for received in batch]
         verdicts = [validate_message(validator, _received(message)) for message in originals]
         _count(replay, verdicts)
-        messages = originals if overwrite else await _without_stored(bigtable, originals, verdicts, replay)
-        ids = [received.ack_id for received in batch]
+        selected = [None] * len(originals) if overwrite else await _select(bigtable, originals, verdicts, replay)
+        messages, published_ids = list[PubsubMessage](), list[str]()
+        for received, original, raws in zip(batch, originals, selected, strict=True):
+            of_letter, too_large = _packed(original, raws)
+            messages += of_letter
+            replay.add_too_large(too_large)
+            (kept_ids if dry_run or too_large else published_ids).append(received.ack_id)
         if dry_run:
-            pulled += ids
             continue
-        for start in range(0, len(messages), _BATCH_SIZE):
-            await publisher.publish("events", messages[start : start + _BATCH_SIZE])
-        replay.published += len(messages)
-        await subscriber.acknowledge(ids)
-    if pulled:
-        await subscriber.nack(pulled)
+        replay.published += await publish_again(publisher, messages)
+        if published_ids:
+            await subscriber.acknowledge(published_ids)
+    if kept_ids:
+        await subscriber.nack(kept_ids)
     return replay
 
 
@@ -80,27 +86,48 @@ def _count(replay: Replay, verdicts: list[list[Verdict]]) -> None:
             replay.failing.update(rules_broken(verdict.findings))
 
 
-async def _without_stored(
+async def _select(
     bigtable: Bigtable, messages: list[PubsubMessage], verdicts: list[list[Verdict]], replay: Replay
-) -> list[PubsubMessage]:
-    """Return the messages without the events of which another body is stored."""
+) -> list[list[bytes] | None]:
+    """Return for each message its events without those of which another body is stored; None if that is all of them."""
     accepted = [verdict for of_message in verdicts for verdict in of_message if isinstance(verdict, Accepted)]
     stored = await stored_events(bigtable, accepted)
 
     def is_other(verdict: Verdict) -> bool:
         return isinstance(verdict, Accepted) and stored.get(verdict.cell_key[:2], verdict.value) != verdict.value
 
-    kept: list[PubsubMessage] = []
+    selected: list[list[bytes] | None] = []
     for message, of_message in zip(messages, verdicts, strict=True):
         if not any(map(is_other, of_message)):
-            kept.append(message)
+            selected.append(None)
             continue
         raws = [
             raw for raw, verdict in zip(unpack(_received(message)), of_message, strict=True) if not is_other(verdict)
         ]
         replay.left_alone += len(of_message) - len(raws)
-        kept += messages_of((raw, message.attributes[FIRST_PUBLISHED]) for raw in raws)
-    return kept
+        selected.append(raws)
+    return selected
+
+
+def _packed(message: PubsubMessage, raws: list[bytes] | None) -> tuple[list[PubsubMessage], list[bytes]]:
+    """Return the messages to publish for a dead letter, and its events that fit into none.
+
+    Args:
+        message: the original message.
+        raws: the events to publish; None for the message itself, which is split only if it is too large.
+    """
+    published = message.attributes[FIRST_PUBLISHED]
+    if raws is None:
+        try:
+            data, attributes = fit(message.data, dict(message.attributes))
+        except MessageTooLargeError:
+            try:
+                raws = unpack(_received(message))
+            except UnpackError:
+                return [], [message.data]
+        else:
+            return [PubsubMessage(data=data, attributes=attributes, ordering_key=message.ordering_key)], []
+    return messages_of((raw, published) for raw in raws)
 
 
 def _original(message: PubsubMessage) -> PubsubMessage:

@@ -95,7 +95,7 @@ def aggregate(
         bigtable = Bigtable(settings)
         summaries = []
         try:
-            pipeline = AggregatePipeline(bigtable, loaded)
+            pipeline = AggregatePipeline(bigtable, loaded, cpu=settings.cpu)
             for each in days:
                 summaries.append(await pipeline.run(each))
                 if not as_json:

@@ -12,6 +12,7 @@ import click
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.pubsub.message import MAX_PACKED_BYTES
 from shared.validation.results import Rule
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) ->
                 "stored": replay.stored,
                 "waiting": replay.waiting,
                 "left_alone": replay.left_alone,
+                "too_large": replay.too_large,
             }
         )
         return
@@ -140,6 +142,12 @@ def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) ->
         click.echo(f"  {count:,} events still break {rule}")
     if replay.left_alone:
         click.echo(f"{replay.left_alone:,} events left alone: another body is stored, or was published later")
+    if replay.too_large:
+        click.echo(
+            f"{replay.too_large:,} events are too large to publish and stay: the largest has "
+            f"{replay.largest_bytes:,} bytes, expected at most {MAX_PACKED_BYTES:,} after compression",
+            err=True,
+        )
     if dry_run:
         click.echo("nothing was changed")
         return

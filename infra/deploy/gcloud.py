@@ -6,15 +6,31 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.errors import MissingProgramError, PermanentError
 
 Command = tuple[str, ...]
+Call = Callable[[Sequence[str], bool], str]
 
 # An argument may contain ${NAME}, the variable of an earlier lookup.
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
+# Errors of a fresh project that end by themselves: a new account, role, agent or API isn't known everywhere yet.
+# https://cloud.google.com/iam/docs/access-change-propagation, https://cloud.google.com/eventarc/docs/issues
+_PROPAGATION_ERRORS = re.compile(
+    r"service account \S+ does not exist"
+    r"|permission denied while using the eventarc service agent"
+    r"|iam\.serviceaccounts\.actas'? denied on service account \S+ \(or it may not exist\)"
+    r"|missing permission on the build service account"
+    r"|if you enabled this api recently, wait a few minutes",
+    re.IGNORECASE,
+)
+# Seconds before each retry, five minutes in total. Google names two minutes as typical.
+_RETRY_DELAYS = (5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 85.0)
 _MISSING = """the Google Cloud CLI isn't installed. One of these installs it:
   apt-get install google-cloud-cli
   snap install google-cloud-cli --classic
@@ -58,6 +74,18 @@ class Action:
 Step = Lookup | Action
 
 
+class CommandError(PermanentError):
+    """A gcloud command failed.
+
+    Attributes:
+        output: what it wrote to standard error.
+    """
+
+    def __init__(self, text: str, output: str = "") -> None:
+        super().__init__(text)
+        self.output = output
+
+
 def gcloud(*words: str, **flags: str | int | bool) -> Command:
     """Return a command: `gcloud("x", quiet=True, ack_deadline=600)` is `gcloud x --quiet --ack-deadline=600`."""
     return ("gcloud", *words, *(_flag(name.replace("_", "-"), value) for name, value in flags.items()))
@@ -99,14 +127,18 @@ def script(steps: Iterable[Step]) -> str:
 
 
 def perform(
-    steps: Iterable[Step], echo: Callable[[str], None], call: Callable[[Sequence[str], bool], str] | None = None
+    steps: Iterable[Step],
+    echo: Callable[[str], None],
+    call: Call | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Run the steps in order.
+    """Run the steps in order; repeat a command for up to five minutes if a fresh project isn't ready for it yet.
 
     Args:
         steps: the steps.
         echo: prints a line; called with the title of each step.
         call: runs a command and returns its output if the second argument is true; `run` by default.
+        sleep: waits for seconds before a retry.
 
     Raises:
         MissingProgramError: gcloud isn't installed.
@@ -126,27 +158,58 @@ def perform(
         if step.title != title:
             echo(step.title)
             title = step.title
-        output = call(command, isinstance(step, Lookup))
+        output = _call_with_retries(call, command, isinstance(step, Lookup), echo, sleep)
         if isinstance(step, Lookup):
             variables[step.variable] = output.strip()
             if step.error and not variables[step.variable]:
                 raise PermanentError(f"{shlex.join(command)}: found nothing; {step.error}")
 
 
+def _call_with_retries(
+    call: Call, command: Sequence[str], capture: bool, echo: Callable[[str], None], sleep: Callable[[float], None]
+) -> str:
+    for delay in _RETRY_DELAYS:
+        try:
+            return call(command, capture)
+        except CommandError as error:
+            if not (found := _PROPAGATION_ERRORS.search(error.output)):
+                raise
+            echo(f"a new project may need minutes until this is known everywhere: {found[0]}; retry in {delay:g} s")
+            sleep(delay)
+    return call(command, capture)
+
+
 def run(command: Sequence[str], capture: bool) -> str:
     """Run a gcloud command; its progress on standard error is shown.
 
     Standard output is returned if `capture` is true, and discarded otherwise: gcloud prints whole policies there.
+
+    Raises:
+        MissingProgramError: gcloud isn't installed.
+        CommandError: the command failed.
     """
-    done = subprocess.run(  # noqa: S603 - our own commands
-        _resolved(command), stdout=subprocess.PIPE if capture else subprocess.DEVNULL, text=True, check=False
-    )
-    if done.returncode:
-        raise PermanentError(
-            f"{shlex.join(command)}: gcloud ended with exit code {done.returncode}; its error is shown above. "
-            "`sluice doctor --cloud` finds what is missing. It is safe to run the same command again"
+    shown: list[str] = []
+    with tempfile.TemporaryFile("w+") as output:
+        with subprocess.Popen(  # noqa: S603 - our own commands
+            _resolved(command),
+            stdout=output if capture else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        ) as process:
+            while process.stderr and (text := process.stderr.read(1)):  # progress dots have no newline
+                shown.append(text)
+                sys.stderr.write(text)
+                sys.stderr.flush()
+        output.seek(0)
+        captured = output.read()
+    if process.returncode:
+        raise CommandError(
+            f"{shlex.join(command)}: gcloud ended with exit code {process.returncode}; its error is shown above. "
+            "`sluice doctor --cloud` finds what is missing. It is safe to run the same command again",
+            "".join(shown),
         )
-    return done.stdout or ""
+    return captured
 
 
 def query(command: Sequence[str]) -> str:

@@ -110,6 +110,9 @@ GRANTS = (
     Grant(BUILD.name, "roles/logging.logWriter", "project", "", "write the build log"),
     Grant(BUILD.name, "roles/artifactregistry.writer", "project", "", "store the image"),
     Grant(BUILD.name, "roles/storage.objectViewer", "project", "", "read the uploaded source"),
+    # Google grants this role with the service agent, but an older project or one with a changed policy may lack it. No
+    # delivery is authenticated then (https://cloud.google.com/eventarc/standard/docs/functions/roles-permissions).
+    Grant(PUBSUB_AGENT, "roles/pubsub.serviceAgent", "project", "", "sign the tokens of deliveries"),
     Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "publish dead letters"),
     Grant(
         PUBSUB_AGENT,

@@ -214,9 +214,11 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         "GCP_PROJECT_ID": target.project,
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
-        **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"} if name == "aggregate" else {}),
-        **function.environment,
     }
+    if name == "aggregate":
+        environment["SLUICE_CPU"] = function.cpu
+        environment["SLUICE_DAY_DEADLINE"] = f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"
+    environment |= function.environment
     trigger, build = (address(deployment.accounts[each.name], target.project) for each in (TRIGGER, BUILD))
     return Action(
         f"the function {name}",

@@ -21,7 +21,7 @@ from shared.pubsub.message import Message
 from shared.tables.aggregates import AggregatesTable, RunWriter
 from shared.tables.events import FAMILY, EventsTable
 from shared.tables.rejected import RejectedTable
-from shared.tables.state import Run, StateTable
+from shared.tables.state import MAX_STALENESS, Run, StateTable
 from shared.timestamps import days_between, now
 
 # Shards of a day scanned concurrently, so that the server prepares some while others are processed.
@@ -65,6 +65,7 @@ class AggregatePipeline:
         *,
         report: Callable[[Summary], None] | None = None,
         deadline: float | None = None,
+        cpu: float | None = None,
     ) -> None:
         """Prepare the pipeline without any call.
 
@@ -73,11 +74,13 @@ class AggregatePipeline:
             contract: defines the measures.
             report: called with the summary of every finished run.
             deadline: longest time of a run in seconds; unlimited by default.
+            cpu: CPUs that a run may use; as many as the process sees by default.
         """
         self._report = report
         self._deadline = deadline
+        self._cpu = cpu
         self._contract = contract
-        self._state = StateTable(bigtable)
+        self._state = StateTable(bigtable, staleness=MAX_STALENESS if bigtable.app_profile else timedelta())
         self._events = EventsTable(bigtable, contract.bucket)
         self._rejected = RejectedTable(bigtable)
         self._aggregates = AggregatesTable(bigtable, self._state)
@@ -102,7 +105,7 @@ class AggregatePipeline:
         earlier = await self._state.run(day)
         start = await self._state.claim_start(day)
         quality, run = Quality(self._contract.max_rejected), self._aggregates.begin(day, start)
-        async with RollupRunner(self._contract) as runner:
+        async with RollupRunner(self._contract, self._cpu) as runner:
             await self._read(day, runner, quality, run)
             async with aclosing(runner.finish()) as remaining:
                 async for measured in remaining:

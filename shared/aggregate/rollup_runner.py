@@ -7,6 +7,7 @@ smaller than one batch, the rollup runs in this process.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from itertools import islice
@@ -28,8 +29,15 @@ class RollupRunner:
         events: number of events added.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, cpu: float | None = None) -> None:
+        """Prepare the rollup without starting a process.
+
+        Args:
+            contract: defines the measures.
+            cpu: CPUs that this process may use; as many as it sees by default.
+        """
         self._plan = Plan(contract.user, contract.aggregates)
+        self._cpu = math.inf if cpu is None else cpu
         self._executor: _Executor | None = None
         self.events = 0
         self._start_batch()
@@ -53,7 +61,9 @@ class RollupRunner:
         if self._pending_bytes < _BATCH_BYTES:
             return []
         if self._executor is None:
-            self._executor = WorkerProcess(self._plan) if _core_count() > 1 else _InProcess(self._plan)
+            # Cloud Run shows two cores to a process with one CPU, so the declared number counts.
+            cores = min(_core_count(), self._cpu)
+            self._executor = WorkerProcess(self._plan) if cores > 1 else _InProcess(self._plan)
         return await self._executor.measure(self._take_batch())
 
     async def finish(self) -> AsyncGenerator[Sequence[ValueMeasures]]:

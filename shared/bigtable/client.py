@@ -33,6 +33,11 @@ class Bigtable:
         """Seconds until a write that isn't acknowledged fails."""
         return self._settings.store_deadline
 
+    @property
+    def app_profile(self) -> str:
+        """The app profile of all calls; empty for the instance's default."""
+        return self._settings.app_profile
+
     async def write(self, table: str, mutations: Mutations) -> None:
         """Write mutations; return when Bigtable has acknowledged all of them.
 

@@ -1,11 +1,11 @@
-"""A Pub/Sub message: reads it from the body of a request, unpacks its events, and packs events into messages."""
+"""A Pub/Sub message: reads it from the body of a request and unpacks its events."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal
@@ -26,7 +26,7 @@ FIRST_PUBLISHED = "sluice-first-published"
 TRACEPARENT = "googclient_traceparent"
 
 # Eventarc accepts 512 KB, base64 included (https://cloud.google.com/eventarc/quotas). Base64 makes 4 bytes of 3;
-# attributes and the other fields of the message take the rest.
+# attributes and the other fields of the message take the rest. `shared.pubsub.packing` enforces it.
 MAX_PACKED_BYTES = 256 * 1024
 # Unpacked bytes of a message. Gzip reduces JSON logs to about a tenth.
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024
@@ -175,26 +175,6 @@ def split(data: bytes) -> list[bytes]:
     if not newline or (not _is_json(first) and _is_json(data)):
         return [data]
     return [line for raw in _lines(data) if (line := raw.strip())]
-
-
-def pack(events: Iterable[bytes], *, max_events: int, max_bytes: int = MAX_PACKED_BYTES) -> Iterator[list[bytes]]:
-    """Yield lists of events; the events of each list, joined with newlines, are the data of one message.
-
-    Args:
-        events: JSON without newlines.
-        max_events: per message.
-        max_bytes: per message; a larger event is alone in its list.
-    """
-    batch: list[bytes] = []
-    size = 0
-    for event in events:
-        if batch and (len(batch) == max_events or size + len(event) + 1 > max_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append(event)
-        size += len(event) + 1
-    if batch:
-        yield batch
 
 
 # Data with more commas or newlines isn't parsed in one call: an instance lacks the memory for millions of elements.

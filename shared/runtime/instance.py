@@ -38,7 +38,9 @@ def aggregate_pipeline() -> AggregatePipeline:
     """Return the aggregate pipeline of this instance."""
     settings = Settings.from_environment()
     contract = load_contract(settings.contract)
-    pipeline = AggregatePipeline(Bigtable(settings), contract, report=_log_run, deadline=settings.day_deadline)
+    pipeline = AggregatePipeline(
+        Bigtable(settings), contract, report=_log_run, deadline=settings.day_deadline, cpu=settings.cpu
+    )
     logs.configure(settings.project_id, function="aggregate", contract=contract.name)
     SHUTDOWN.install()
     gc_tuning.apply()

@@ -18,7 +18,7 @@ from shared.bigtable.client import STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.errors import LayoutChangedError
+from shared.errors import LayoutChangedError, StoreUnavailableError
 from shared.row_keys import CellKey
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, now
 
@@ -35,6 +35,13 @@ MAX_CLOCK_SKEW_SECONDS = 300.0
 # A run keeps marks that are younger than its start minus this margin. An event stored during the run may rely on a mark
 # set up to REMARK_SECONDS before. The mark may be MARK_DELAY_SECONDS old when it is stored, by another clock.
 CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + MARK_DELAY_SECONDS + MAX_CLOCK_SKEW_SECONDS)
+# A read through an app profile may miss the writes of this time before it. This is the documented bound of Data Boost
+# (https://cloud.google.com/bigtable/docs/data-boost-overview). Multi-cluster routing has no documented bound and is
+# usually behind by seconds or minutes (https://cloud.google.com/bigtable/docs/replication-overview).
+MAX_STALENESS = timedelta(minutes=35)
+# Seconds before each further read of a layout that was just written. With multi-cluster routing the read may go to
+# another cluster than the write.
+_LAYOUT_READ_DELAYS = (0.0, 0.1, 0.3, 1.0, 3.0)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -65,8 +72,15 @@ class StateTable:
         layout_verified: whether `verify_layout` has succeeded.
     """
 
-    def __init__(self, bigtable: Bigtable) -> None:
+    def __init__(self, bigtable: Bigtable, *, staleness: timedelta = timedelta()) -> None:
+        """Prepare the table without any call.
+
+        Args:
+            bigtable: client of the instance with the table.
+            staleness: how long before a read the last write may be that it misses.
+        """
         self._bigtable = bigtable
+        self._staleness = staleness
         self._marked: dict[date, float] = {}
         self._marking: dict[date, asyncio.Task[None]] = {}
         self._verification: asyncio.Task[None] | None = None
@@ -185,7 +199,7 @@ class StateTable:
             day: of the marks.
             started: when the run started.
         """
-        end = int((started - CLEAR_MARGIN).timestamp() * 1_000) * 1_000
+        end = int((started - CLEAR_MARGIN - self._staleness).timestamp() * 1_000) * 1_000
         mutations = Mutations()
         mutations.delete_cells(row_keys.state_row("late", day), FAMILY, _LATE, 0, end)
         await self._bigtable.write(STATE, mutations)
@@ -197,6 +211,7 @@ class StateTable:
 
         Raises:
             LayoutChangedError: the contract would store events under other cell keys.
+            StoreUnavailableError: the layout was written and can't be read yet.
         """
         if self._verification is None or self._verification.done():
             self._verification = asyncio.get_running_loop().create_task(self._verify_layout(contract))
@@ -210,14 +225,21 @@ class StateTable:
             mutations = Mutations()
             mutations.set_cell(_LAYOUT_ROW, FAMILY, _LAYOUT, 0, wanted)
             await self._bigtable.write(STATE, mutations)
-            stored = await self._stored_layout()  # of two concurrent first contracts, the later write wins for both
+            stored = await self._written_layout()  # of two concurrent first contracts, the later write wins for both
         if stored != wanted:
             raise LayoutChangedError(
                 f"{contract.path}: this contract changes the row keys or columns of events, so an event that is "
                 "published again would be stored twice. "
-                f"Found {wanted.decode()}, expected {(stored or b'').decode()}. "
+                f"Found {wanted.decode()}, expected {stored.decode()}. "
                 "Use the earlier id, user, time and bucket, or another Bigtable instance for the new ones."
             )
+
+    async def _written_layout(self) -> bytes:
+        for delay in _LAYOUT_READ_DELAYS:
+            await asyncio.sleep(delay)
+            if (stored := await self._stored_layout()) is not None:
+                return stored
+        raise StoreUnavailableError("table state: the layout was written and can't be read yet")
 
     async def _stored_layout(self) -> bytes | None:
         row: Any = await self._bigtable.row(STATE, _LAYOUT_ROW)

@@ -41,10 +41,13 @@ class LargeDay:
     """A substitute for `Bigtable` in which every user has the same number of events.
 
     Attributes:
+        app_profile: empty for the default.
         rows_read: rows read so far.
         written: number of rows written, by dimension.
         measures: measures written for dimensions with few values.
     """
+
+    app_profile = ""
 
     def __init__(self, events: int, users: int) -> None:
         self.each = events // users

@@ -28,6 +28,7 @@ def test_every_setting_has_a_variable() -> None:
         "GCP_REGION": "europe-west3",
         "SLUICE_STORE_DEADLINE": "2.5",
         "SLUICE_DAY_DEADLINE": "513",
+        "SLUICE_CPU": "0.5",
         "SLUICE_LOOKBACK_DAYS": "30",
     }
 
@@ -42,6 +43,7 @@ def test_every_setting_has_a_variable() -> None:
         region="europe-west3",
         store_deadline=2.5,
         day_deadline=513.0,
+        cpu=0.5,
         lookback_days=30,
     )
 
@@ -49,7 +51,7 @@ def test_every_setting_has_a_variable() -> None:
 def test_empty_variables_give_defaults() -> None:
     emulators = ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_SCHEDULER_EMULATOR_HOST"]
     empty = dict.fromkeys(
-        ["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", "SLUICE_DAY_DEADLINE", *emulators], ""
+        ["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", "SLUICE_DAY_DEADLINE", "SLUICE_CPU", *emulators], ""
     )
 
     assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
@@ -92,7 +94,10 @@ def test_a_missing_identifier_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
-@pytest.mark.parametrize(("variable", "maximum"), [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500")])
+@pytest.mark.parametrize(
+    ("variable", "maximum"),
+    [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500"), ("SLUICE_CPU", "1000")],
+)
 def test_invalid_numbers_are_refused(variable: str, maximum: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({**ENVIRONMENT, variable: value})

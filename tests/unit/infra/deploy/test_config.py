@@ -119,6 +119,7 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
             "[all]\nruntime = 'python310'",
             "all.runtime: found 'python310', expected a runtime that bundles are tested on",
         ),
+        ("[aggregate.environment]\nSLUICE_CPU = '2'", "aggregate.environment.SLUICE_CPU: found '2', expected"),
         ("[ingest.environment]\nGCP_PROJECT_ID = 'x'", "ingest.environment.GCP_PROJECT_ID: found 'x', expected"),
         ("[ingest.environment]\n'A B' = 'x'", "ingest.environment.A B: found 'x', expected a variable"),
         ("[ingest.environment]\nA = 'x${NUMBER}'", "ingest.environment.A: found 'x${NUMBER}', expected text without"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.config import load
-from infra.deploy.gcloud import Action, Lookup, Step, gcloud, pairs, perform, run, script
+from infra.deploy.gcloud import Action, CommandError, Lookup, Step, gcloud, pairs, perform, run, script
 from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.teardown import teardown_steps
 from shared.errors import MissingProgramError, PermanentError
@@ -125,3 +125,78 @@ def test_a_missing_gcloud_is_reported_with_install_commands(monkeypatch: pytest.
 
     with pytest.raises(MissingProgramError, match="apt-get install google-cloud-cli"):
         run(["gcloud", "x"], False)
+
+
+def test_the_error_of_a_failed_command_is_shown_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = tmp_path / "gcloud"
+    fake.write_text("#!/bin/sh\necho output\nprintf 'working...\\nERROR: no' >&2\n[ $1 = good ]\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+
+    with pytest.raises(CommandError) as raised:
+        run(["gcloud", "bad"], True)
+
+    assert raised.value.output == "working...\nERROR: no"
+    assert capsys.readouterr().err == "working...\nERROR: no"
+    assert (run(["gcloud", "good"], True), run(["gcloud", "good"], False)) == ("output\n", "")
+
+
+class FailingCall:
+    """Fails with errors in turn, then succeeds; records the waits."""
+
+    def __init__(self, *errors: str) -> None:
+        self.errors = list(errors)
+        self.waits: list[float] = []
+        self.calls = 0
+
+    def __call__(self, command: Sequence[str], capture: bool) -> str:
+        self.calls += 1
+        if self.errors:
+            raise CommandError("gcloud x: gcloud ended with exit code 1", self.errors.pop(0))
+        return "it"
+
+    def perform(self, echo: list[str]) -> None:
+        perform([Lookup("look", "IT", ("gcloud", "x"))], echo.append, self, self.waits.append)
+
+
+AGENT = "service-123@gcp-sa-pubsub.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        f"ERROR: (gcloud.x.add-iam-policy-binding) INVALID_ARGUMENT: Service account {AGENT} does not exist.",
+        'Invalid resource state for "": Permission denied while using the Eventarc Service Agent. If you recently ...',
+        "Permission 'iam.serviceaccounts.actAs' denied on service account a@p.example (or it may not exist).",
+        "Could not build the function due to a missing permission on the build service account.",
+        "PERMISSION_DENIED: ... If you enabled this API recently, wait a few minutes for the action to propagate ...",
+    ],
+)
+def test_a_command_is_repeated_while_a_fresh_project_is_not_ready(error: str) -> None:
+    call, lines = FailingCall(error, error, error), list[str]()
+
+    call.perform(lines)
+
+    assert (call.calls, call.waits) == (4, [5.0, 10.0, 20.0])
+    assert lines[0] == "look"
+    assert [line.rpartition("; ")[2] for line in lines[1:]] == ["retry in 5 s", "retry in 10 s", "retry in 20 s"]
+
+
+def test_retries_of_a_command_end_after_five_minutes() -> None:
+    call = FailingCall(*[f"Service account {AGENT} does not exist."] * 100)
+
+    with pytest.raises(PermanentError, match="gcloud x: gcloud ended with exit code 1"):
+        call.perform([])
+
+    assert sum(call.waits) == 300
+
+
+def test_other_errors_are_not_retried() -> None:
+    call = FailingCall("ERROR: (gcloud.functions.deploy) PERMISSION_DENIED: Permission 'x.y' denied")
+
+    with pytest.raises(PermanentError):
+        call.perform([])
+
+    assert (call.calls, call.waits) == (1, [])

@@ -110,6 +110,21 @@ def test_the_day_deadline_is_shorter_than_the_request_timeout() -> None:
     assert load().aggregate.timeout > 513
 
 
+def test_aggregate_gets_its_declared_cpu(tmp_path: Path) -> None:
+    """Cloud Run shows two cores to a process with one CPU."""
+    file = tmp_path / "mine.toml"
+    file.write_text('[aggregate]\ncpu = "2"\n')
+
+    def variables(deployment: Deployment) -> list[str]:
+        steps = [step.command for step in deploy_steps(TARGET, deployment)]
+        [flags] = [each for each in steps if each[1:4] == ("functions", "deploy", "aggregate")]
+        [flag] = [flag for flag in flags if flag.startswith("--set-env-vars=")]
+        return flag.split(",")
+
+    assert "SLUICE_CPU=1" in variables(load())
+    assert "SLUICE_CPU=2" in variables(load(file))
+
+
 def test_the_subscription_of_ingest_is_updated_as_declared() -> None:
     flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
 
@@ -215,6 +230,26 @@ def test_every_alert_has_its_label() -> None:
         assert policy["displayName"].startswith("Sluice: ")
         assert len(policy["documentation"]["content"]) > 100
         assert len(policy["conditions"]) == 1  # a query condition can't be combined with others
+
+
+def test_alerts_by_query_are_created_before_their_metrics_have_data() -> None:
+    """Monitoring refuses a query of a metric without data, unless the condition disables the check."""
+    conditions = [json.loads(path.read_text())["conditions"][0] for path in policies().values()]
+    kind = "conditionPrometheusQueryLanguage"
+    queries = [condition[kind] for condition in conditions if kind in condition]
+
+    assert [each.get("disableMetricValidation") for each in queries] == [True, True]
+
+
+def test_the_service_agent_may_sign_tokens_before_the_functions_are_deployed() -> None:
+    order = [" ".join(each) for each in COMMANDS]
+    [granted] = [n for n, line in enumerate(order) if "--role=roles/pubsub.serviceAgent" in line]
+
+    assert order[granted].startswith(
+        f"gcloud projects add-iam-policy-binding my-project --member=serviceAccount:{PUBSUB_AGENT}"
+    )
+    [made] = [n for n, line in enumerate(order) if "services identity create" in line]
+    assert made < granted < next(n for n, line in enumerate(order) if "functions deploy" in line)
 
 
 def test_alerts_refer_to_declared_resources_and_metrics() -> None:

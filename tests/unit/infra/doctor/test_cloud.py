@@ -134,6 +134,13 @@ def test_a_complete_project_has_no_problems(project: Project) -> None:
             "subscription of ingest: found none; `sluice",
         ),
         ("eventTrigger", PermanentError("ERROR: 500"), "subscription of aggregate: ERROR: 500; `sluice deploy`"),
+        (
+            "projects get-iam-policy",
+            "{}",
+            "roles on project: roles/pubsub.serviceAgent is missing, to sign the tokens of deliveries; "
+            "`gcloud projects add-iam-policy-binding my-project "
+            "--member=serviceAccount:service-123@gcp-sa-pubsub.iam.gserviceaccount.com --role=roles/pubsub.serviceAg",
+        ),
         ("projects get-iam-policy", PermanentError("ERROR: denied"), "roles on project: ERROR: denied"),
     ],
 )

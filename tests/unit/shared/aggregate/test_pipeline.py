@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from shared import row_keys
+from shared.aggregate import pipeline
 from shared.aggregate.pipeline import AggregatePipeline, _deduplicate, _group_by_user
 from shared.bigtable.client import Bigtable
+from shared.bigtable.mutations import Mutations
+from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Cell, Row
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
 from tests.support.samples import MUSIC_CONTRACT, message
+from tests.support.state_rows import StateRows
 
 PUBLISHED = datetime(2024, 1, 16, 0, 30, tzinfo=UTC)
 
@@ -65,6 +70,47 @@ async def test_a_timeout_other_than_the_deadline_is_raised_unchanged(monkeypatch
 
     with pytest.raises(TimeoutError, match="a connection"):
         await aggregation.run(date(2024, 1, 15))
+
+
+@pytest.mark.parametrize(("app_profile", "minutes"), [("", 15), ("serving", 50)])
+async def test_stale_reads_keep_the_marks_of_the_events_that_they_may_miss(app_profile: str, minutes: int) -> None:
+    """A read through an app profile may miss writes of the 35 minutes before it; the usual margin is 15 minutes."""
+    state = AggregatePipeline(
+        Bigtable(Settings("p", "i", app_profile=app_profile)), load_contract(MUSIC_CONTRACT)
+    )._state
+    rows = StateRows()
+    state._bigtable = rows  # type: ignore[assignment] - a fake
+    day = date(2024, 1, 15)
+    for age in (minutes - 1, minutes + 1):
+        mutations = Mutations()
+        micros = int((PUBLISHED - timedelta(minutes=age)).timestamp()) * 1_000_000
+        mutations.set_cell(row_keys.state_row("late", day), "s", b"late", micros, b"1")
+        await rows.write("state", mutations)
+
+        await state.clear_late(day, PUBLISHED)
+
+        assert (await state.late_days() == [day]) is (age < minutes)
+        rows.cells.clear()
+
+
+async def test_a_run_uses_the_declared_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    class RunnerStartedError(Exception):
+        pass
+
+    def runner(_contract: object, cpu: float | None) -> None:
+        raise RunnerStartedError(cpu)
+
+    monkeypatch.setattr(pipeline, "RollupRunner", runner)
+    rows: Any = StateRows()
+    rows.app_profile = ""
+    rows.row = lambda _table, key: _first(rows.read("state", Scan(keys=[key])))
+
+    with pytest.raises(RunnerStartedError, match=r"1\.0"):
+        await AggregatePipeline(rows, load_contract(MUSIC_CONTRACT), cpu=1.0).run(date(2024, 1, 15))
+
+
+async def _first(rows: AsyncIterator[Row]) -> Row | None:
+    return await anext(rows, None)
 
 
 # Repeated ids

@@ -109,6 +109,21 @@ async def test_all_values_are_returned_when_they_exceed_one_response(two_cores: 
     assert len(found) == 5_000
 
 
+@pytest.mark.parametrize(("cpu", "has_worker"), [(None, True), (2.0, True), (1.0, False), (0.5, False)])
+async def test_a_worker_needs_two_declared_cpus(two_cores: None, cpu: float | None, has_worker: bool) -> None:
+    async with RollupRunner(MUSIC, cpu) as runner:
+        await add_users(runner)
+
+        assert isinstance(runner._executor, WorkerProcess) is has_worker
+
+
+async def test_two_declared_cpus_start_no_worker_on_one_core(one_core: None) -> None:
+    async with RollupRunner(MUSIC, 2.0) as runner:
+        await add_users(runner)
+
+        assert not isinstance(runner._executor, WorkerProcess)
+
+
 @pytest.fixture
 async def runner_with_worker(two_cores: None) -> AsyncIterator[RollupRunner]:
     """A runner with a worker process."""

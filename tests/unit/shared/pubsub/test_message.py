@@ -20,11 +20,11 @@ from shared.pubsub.message import (
     MAX_UNPACKED_BYTES,
     Message,
     UnpackError,
-    pack,
     receive,
     split,
     unpack,
 )
+from shared.pubsub.packing import pack
 from tests.support.small_messages import json_values
 
 DATA = Path(__file__).parents[3] / "data"
