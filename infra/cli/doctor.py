@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -45,12 +47,16 @@ def doctor(
         from infra.deploy.steps import target
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
+        from infra.provision.resources import RESOURCES
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
         settings = replace(settings, region=region or settings.region)
         require_cloud(settings)
-        deployment_target = target(settings, load_deployment(config))
-        findings = list(examine_cloud(deployment_target, query, clients=lambda: examine_by_clients(settings)))
+        deployment = load_deployment(config)
+        resources = RESOURCES.with_retention(deployment.retention)
+        remedy = f"sluice provision --config {shlex.quote(str(config))}" if config else "sluice provision"
+        clients = partial(examine_by_clients, settings, resources, remedy=remedy)
+        findings = list(examine_cloud(target(settings, deployment), query, clients=clients))
     else:
         from infra.doctor.local import examine
 
