@@ -1,14 +1,23 @@
-"""The command `doctor`, which checks the setup and names the command that repairs each problem."""
+"""The commands `doctor`, which checks a setup and names the command that repairs each problem, and `smoke`."""
 
 from __future__ import annotations
 
+import asyncio
+import shlex
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
 
 from infra.cli import options
 from shared.config import Settings, contract_path
+from shared.contracts.loader import load_contract
+from shared.errors import PermanentError
+from shared.timestamps import now
+
+# Seconds until a call to a server that doesn't answer fails; the functions wait longer.
+_DEADLINE = 10.0
 
 
 @click.command()
@@ -45,12 +54,16 @@ def doctor(
         from infra.deploy.steps import target
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
+        from infra.provision.resources import RESOURCES
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
         settings = replace(settings, region=region or settings.region)
         require_cloud(settings)
-        deployment_target = target(settings, load_deployment(config))
-        findings = list(examine_cloud(deployment_target, query, clients=lambda: examine_by_clients(settings)))
+        deployment = load_deployment(config)
+        resources = RESOURCES.with_retention(deployment.retention)
+        remedy = f"sluice provision --config {shlex.quote(str(config))}" if config else "sluice provision"
+        clients = partial(examine_by_clients, settings, resources, remedy=remedy)
+        findings = list(examine_cloud(target(settings, deployment), query, clients=clients))
     else:
         from infra.doctor.local import examine
 
@@ -64,4 +77,74 @@ def doctor(
         raise click.exceptions.Exit(1)
 
 
-COMMANDS = (doctor,)
+@click.command()
+@click.option(
+    "--event", type=click.Path(path_type=Path), help="File with one valid event. [generated from the contract]"
+)
+@click.option("--topic", default="events", show_default=True, help="Topic that the function ingest receives.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait until the event is stored.",
+)
+@options.contract
+@options.instance
+@options.region
+@options.as_json
+def smoke(
+    event: Path | None,
+    topic: str,
+    timeout: float,
+    contract: Path | None,
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    as_json: bool,
+) -> None:
+    """Test a deployment: publish one event, wait until it is stored, compare it and remove it again.
+
+    The event has an id of its own, the user sluice-smoke and the current time. Exits with 1 if it isn't stored as the
+    contract says.
+
+    Example: sluice smoke --timeout 120
+    """
+    from infra.batch.smoke import SmokeResult, smoke_test
+    from infra.batch.smoke_event import make_event, read_template
+    from shared.bigtable.client import Bigtable
+    from shared.pubsub.publisher import Publisher
+
+    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = replace(settings, store_deadline=_DEADLINE)
+    made = make_event(load_contract(settings.contract), now(), read_template(event) if event else None)
+    next_steps = _next_steps(settings, region or settings.region)
+
+    async def run() -> SmokeResult:
+        bigtable = Bigtable(settings)
+        try:
+            async with Publisher(settings) as publisher:
+                return await smoke_test(bigtable, publisher, made, topic=topic, timeout=timeout, next_steps=next_steps)
+        finally:
+            await bigtable.close()
+
+    result = asyncio.run(run())
+    if as_json:
+        options.print_json(result)
+    elif result.problem:
+        raise PermanentError(result.problem)
+    else:
+        click.echo(f"ok: {result.event_id} was published, stored after {result.seconds:.1f} s, compared and removed")
+    if result.problem:
+        raise click.exceptions.Exit(1)
+
+
+def _next_steps(settings: Settings, region: str) -> str:
+    """Return what shows why an event wasn't stored."""
+    if settings.emulated("bigtable", "pubsub"):
+        return "see the log of ingest, `sluice rejected` and `sluice doctor`"
+    log = f"gcloud functions logs read ingest --gen2 --region={region} --project={settings.project_id}"
+    return f"see the function's log (`{log}`), `sluice rejected` and `sluice doctor --cloud`"
+
+
+COMMANDS = (doctor, smoke)

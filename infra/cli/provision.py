@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,25 +19,34 @@ if TYPE_CHECKING:
 @click.command()
 @options.instance
 @options.region
+@options.config
 @click.option("--dry-run", is_flag=True, help="Print the changes without making them; always exit with 0.")
 @click.option("--force", is_flag=True, help="Also make changes that lose data.")
 @options.as_json
 def provision(
-    project_id: str | None, instance_id: str | None, region: str | None, dry_run: bool, force: bool, as_json: bool
+    project_id: str | None,
+    instance_id: str | None,
+    region: str | None,
+    config: Path | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Create or update topics, subscriptions, tables and the scheduler job, on the emulators or on Google Cloud.
 
     Prints one line per change: + created, ~ updated, ± recreated, - deleted, ! refused because it would lose data.
-    Exits with 1 if a change was refused.
+    Exits with 1 if a change was refused. A table keeps the retention that it has, unless the file of --config names it.
 
     Example: sluice provision --project-id my-project --instance-id my-instance --dry-run
     """
+    from infra.deploy.config import load as load_deployment
     from infra.local.stack_file import declared
     from infra.provision.provisioner import Provisioning
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
-    with Provisioning(settings, declared(settings)) as provisioning:
+    resources = declared(settings).with_retention(load_deployment(config).retention)
+    with Provisioning(settings, resources) as provisioning:
         refused = provisioning.skipped(force=force)
         if dry_run:
             _print_changes(provisioning.changes, force=force, as_json=as_json)

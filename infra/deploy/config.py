@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +14,10 @@ import msgspec
 from infra.deploy import cloud_run_limits
 from infra.deploy.iam import AGGREGATE, BUILD, INGEST, TRIGGER
 from infra.deploy.runtimes import SUPPORTED
+from infra.provision.resources import RETENTION_TABLES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
-from shared.toml_tables import Problem, only_keys, read_table
+from shared.toml_tables import Problem, only_keys, read_table, read_tables
 
 DEFAULTS = Path(__file__).parent / "deploy.toml"
 
@@ -25,6 +27,7 @@ _ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserv
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
+_RETENTION = re.compile(r"([1-9]\d{0,4})d")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 # Variables that the deployment sets; another value would not match the provisioned resources.
 _RESERVED_VARIABLES = (
@@ -106,6 +109,25 @@ class Alerts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 raise Problem("alerts.notification_channels", channel, "projects/PROJECT/notificationChannels/NUMBER")
 
 
+class TableSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The tables `[tables.NAME]`: how long a Bigtable table keeps data."""
+
+    retention: str
+
+    @property
+    def age(self) -> timedelta | None:
+        """The age up to which cells are kept; None for all."""
+        match = _RETENTION.fullmatch(self.retention)
+        return timedelta(days=int(match[1])) if match else None
+
+    def check(self, name: str) -> None:
+        """Raise Problem for another table or an invalid retention."""
+        if name not in RETENTION_TABLES:
+            raise Problem("tables", name, f"one of the tables {', '.join(RETENTION_TABLES)}")
+        if self.age is None and self.retention != "forever":
+            raise Problem(f"tables.{name}.retention", self.retention, 'days such as "30d", or "forever"')
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -113,11 +135,17 @@ class Deployment(msgspec.Struct, frozen=True):
     ingest: Function
     aggregate: Function
     alerts: Alerts
+    tables: dict[str, TableSettings] = {}
 
     @property
     def functions(self) -> dict[str, Function]:
         """The functions by their names."""
         return {"ingest": self.ingest, "aggregate": self.aggregate}
+
+    @property
+    def retention(self) -> dict[str, timedelta | None]:
+        """The age up to which each named table keeps cells; None for all."""
+        return {name: table.age for name, table in self.tables.items()}
 
     @property
     def accounts(self) -> dict[str, str]:
@@ -135,6 +163,8 @@ class Deployment(msgspec.Struct, frozen=True):
         self.alerts.check()
         for name, function in self.functions.items():
             function.check(name)
+        for name, table in self.tables.items():
+            table.check(name)
         if self.aggregate.trigger_topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, expected)
@@ -174,12 +204,14 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any]) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "alerts"})
+    only_keys(document, {"all", "ingest", "aggregate", "alerts", "tables"})
+    tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
         ingest=read_table(Function, document.get("ingest"), "ingest"),
         aggregate=read_table(Function, document.get("aggregate"), "aggregate"),
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
+        tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
     )
     deployment.check()
     return deployment

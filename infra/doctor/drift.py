@@ -16,16 +16,23 @@ from infra.provision.resources import RESOURCES, Resources
 from shared.config import Settings
 from shared.errors import SluiceError
 
+_REMEDY = "sluice provision"
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
-def examine(settings: Settings) -> Iterator[CheckResult]:
-    """Check a project on Google Cloud; stops at missing credentials, which are separate from those of gcloud."""
+def examine(settings: Settings, resources: Resources = RESOURCES, *, remedy: str = _REMEDY) -> Iterator[CheckResult]:
+    """Check a project on Google Cloud; stops at missing credentials, which are separate from those of gcloud.
+
+    Args:
+        settings: of the project.
+        resources: the declared resources.
+        remedy: the command that makes the resources as declared.
+    """
     valid = credentials()
     yield valid
     if not valid.ok:
         return
-    results = list(find_drift(settings))
+    results = list(find_drift(settings, resources, remedy=remedy))
     yield from results
     reported = {result.what for result in results}
     yield from (result for result in readable_tables(settings) if result.what not in reported)
@@ -42,18 +49,20 @@ def credentials() -> CheckResult:
     return CheckResult(what, ok=True, text="valid")
 
 
-def find_drift(settings: Settings, resources: Resources = RESOURCES) -> Iterator[CheckResult]:
+def find_drift(settings: Settings, resources: Resources = RESOURCES, *, remedy: str = _REMEDY) -> Iterator[CheckResult]:
     """Compare topics, subscriptions, tables and the job with their declaration, as `sluice provision` does."""
     for what, outcome in compare(settings, resources):
         if isinstance(outcome, SluiceError):
             yield CheckResult(what, ok=False, text=str(outcome))
+        elif isinstance(outcome, str):
+            yield CheckResult(what, ok=True, text=outcome)
         elif outcome:
-            yield from map(_result, outcome)
+            yield from (_result(change, remedy) for change in outcome)
         else:
             yield CheckResult(what, ok=True, text="as declared")
 
 
-def _result(change: Change) -> CheckResult:
+def _result(change: Change, remedy: str) -> CheckResult:
     text = "missing" if change.action == "create" else change.text
-    remedy = f"`sluice provision --force`, and {change.loses}" if change.loses else "`sluice provision`"
-    return CheckResult(change.title, ok=False, text=f"{text}; {remedy}")
+    command = f"`{remedy} --force`, and {change.loses}" if change.loses else f"`{remedy}`"
+    return CheckResult(change.title, ok=False, text=f"{text}; {command}")

@@ -14,7 +14,7 @@ from google.cloud.bigtable_admin_v2.types import GcRule as GcRuleMessage
 from google.cloud.bigtable_admin_v2.types import Table as TableMessage
 
 from infra.provision.google_api import BIGTABLE, Caller, translate_errors
-from infra.provision.plan import Change, plan_table
+from infra.provision.plan import Change, kept_ages, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
 
@@ -53,7 +53,7 @@ class Tables:
     """The tables of an instance.
 
     Attributes:
-        notes: what `plan` skipped, and why.
+        notes: the GC rules that `plan` accepted with another age than declared.
         admin: Google's client.
     """
 
@@ -66,7 +66,12 @@ class Tables:
 
     def plan(self) -> list[Change]:
         """Read the existing tables and return the changes they need."""
-        return [change for table in self._resources.tables for change in plan_table(table, self._families(table.name))]
+        changes = []
+        for table in self._resources.tables:
+            existing = self._families(table.name)
+            changes += plan_table(table, existing)
+            self.notes += kept_ages(table, existing)
+        return changes
 
     def create(self, change: Change) -> bool:
         """Create a table; returns False if it exists."""
@@ -105,11 +110,17 @@ class Tables:
 
 
 def gc_rule(rule: GcRuleMessage) -> GcRule:
-    """Convert a GC rule of Bigtable; unions and intersections become text."""
+    """Convert a GC rule of Bigtable; a rule that `GcRule` can't represent becomes text."""
     if "max_num_versions" in rule:
         return GcRule(versions=rule.max_num_versions)
     if "max_age" in rule:
         return GcRule(age=rule.max_age)
+    if "union" in rule:
+        limits = [gc_rule(each) for each in rule.union.rules]
+        versions = [each.versions for each in limits if each.versions is not None]
+        ages = [each.age for each in limits if each.age is not None]
+        if len(versions) == len(ages) == 1 and len(limits) == 2:
+            return GcRule(versions[0], ages[0])
     if "union" in rule or "intersection" in rule:
         return GcRule(other=" ".join(str(rule).split()))
     return GcRule()
@@ -127,9 +138,12 @@ def table_message(instance: str, wanted: Table) -> CreateTableRequest:
 
 
 def _rule_message(rule: GcRule) -> GcRuleMessage | None:
-    if rule.versions is not None:
-        return GcRuleMessage(max_num_versions=rule.versions)
-    return None if rule.age is None else GcRuleMessage(max_age=rule.age)
+    limits = [] if rule.versions is None else [GcRuleMessage(max_num_versions=rule.versions)]
+    limits += [] if rule.age is None else [GcRuleMessage(max_age=rule.age)]
+    if len(limits) < 2:
+        return limits[0] if limits else None
+    # A cell is deleted as soon as one of the two rules applies.
+    return GcRuleMessage(union=GcRuleMessage.Union(rules=limits))
 
 
 def _declared_table(change: Change) -> Table:

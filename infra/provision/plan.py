@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -113,7 +113,7 @@ def plan_table(wanted: Table, existing: Mapping[str, GcRule] | None) -> list[Cha
     for family, rule in wanted.families.items():
         if family not in existing:
             changes.append(Change("create", "family", wanted.name, rule, f"keeps {_format_rule(rule)}", (family,)))
-        elif rule != existing[family]:
+        elif rule != existing[family] and not _keeps_age(wanted, family, existing):
             text = f"keeps {_format_rule(existing[family])} → {_format_rule(rule)}"
             loses = "existing cells are deleted" if _deletes_more(rule, existing[family]) else ""
             changes.append(Change("change", "family", wanted.name, rule, text, (family,), loses))
@@ -123,6 +123,16 @@ def plan_table(wanted: Table, existing: Mapping[str, GcRule] | None) -> list[Cha
         if family not in wanted.families
     ]
     return changes
+
+
+def kept_ages(wanted: Table, existing: Mapping[str, GcRule] | None) -> list[str]:
+    """Return a line for each family whose GC rule has an age other than the declared one, and keeps it."""
+    return [
+        f"family {family} of table {wanted.name}: keeps {_format_rule(existing[family])}, which stays; the default is "
+        f"{_format_rule(rule)}, and [tables.{wanted.name}] of a file for --config sets another"
+        for family, rule in wanted.families.items()
+        if existing is not None and _keeps_age(wanted, family, existing)
+    ]
 
 
 def plan_job(wanted: Job, existing: ExistingJob | None) -> list[Change]:
@@ -141,13 +151,17 @@ def _differing_keys(existing: object, wanted: object, keys: Collection[str]) -> 
     return tuple(key for key in keys if getattr(existing, key) != getattr(wanted, key))
 
 
+def _keeps_age(wanted: Table, family: str, existing: Mapping[str, GcRule]) -> bool:
+    """Return whether a family keeps its GC rule, because it differs only in the age and the table accepts any age."""
+    rule, found = wanted.families[family], existing.get(family)
+    return wanted.any_age and found is not None and found != rule and replace(found, age=rule.age) == rule
+
+
 def _deletes_more(wanted: GcRule, existing: GcRule) -> bool:
     """Return whether `wanted` may delete a cell that `existing` keeps; assumed for a rule of another form."""
-    if wanted.versions is not None:
-        return existing.versions is None or existing.versions > wanted.versions
-    if wanted.age is not None:
-        return existing.age is None or existing.age > wanted.age
-    return False
+    fewer = wanted.versions is not None and (existing.versions is None or existing.versions > wanted.versions)
+    younger = wanted.age is not None and (existing.age is None or existing.age > wanted.age)
+    return fewer or younger
 
 
 def _format_table(table: Table) -> str:
@@ -162,9 +176,11 @@ def _format_differences(existing: object, wanted: object, labels: Mapping[str, s
 
 
 def _format_rule(rule: GcRule) -> str:
+    age = "" if rule.age is None else _format(rule.age)
     if rule.versions is not None:
-        return f"{rule.versions} version{'s' if rule.versions != 1 else ''}"
-    return rule.other or ("everything" if rule.age is None else _format(rule.age))
+        versions = f"{rule.versions} version{'s' if rule.versions != 1 else ''}"
+        return f"{versions} for {age}" if age else versions
+    return rule.other or age or "everything"
 
 
 def _format(value: Any) -> str:

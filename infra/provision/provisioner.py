@@ -27,7 +27,7 @@ class Provisioning:
 
     Attributes:
         changes: the changes in the order to apply them; set on entry.
-        notes: what was not compared, and why.
+        notes: what was not compared or not changed, and why.
     """
 
     def __init__(self, settings: Settings, resources: Resources = RESOURCES) -> None:
@@ -79,20 +79,29 @@ class Provisioning:
         return [] if force else [change for change in self.changes if change.loses]
 
 
-def compare(settings: Settings, resources: Resources = RESOURCES) -> Iterator[tuple[str, list[Change] | SluiceError]]:
+def compare(
+    settings: Settings, resources: Resources = RESOURCES
+) -> Iterator[tuple[str, list[Change] | SluiceError | str]]:
     """Compare each service; yields the name of its resources, and their changes or the error of the comparison.
+
+    After them come the notes of the service, each as a name and a text.
 
     Raises:
         SettingsError: the settings mix emulators and Google's services.
     """
     for name, connection in _connections(settings, resources).items():
         outcome: list[Change] | SluiceError
+        notes: list[str] = []
         try:
             with connection as service:
                 outcome = service.plan()
+                notes = service.notes
         except SluiceError as error:
             outcome = error
         yield name, outcome
+        for note in notes:
+            what, _, text = note.partition(": ")
+            yield what, text
 
 
 def _connections(settings: Settings, resources: Resources) -> dict[str, AbstractContextManager[_Service]]:

@@ -48,18 +48,27 @@ class Table:
     """A Bigtable table: its column families with their GC rules, and the split keys of its creation.
 
     Bigtable moves the splits with the load later, so they are never compared.
+
+    Attributes:
+        any_age: accept an existing GC rule that differs from the declared one only in its age.
     """
 
     name: str
     families: Mapping[str, GcRule]
     splits: list[bytes] = field(default_factory=list)
+    any_age: bool = False
+
+    def with_age(self, age: timedelta | None) -> Table:
+        """Return a copy that keeps cells up to an age, or without limit for None, and accepts no other age."""
+        families = {name: replace(rule, age=age) for name, rule in self.families.items()}
+        return replace(self, families=families, any_age=False)
 
 
 @dataclass(frozen=True, slots=True)
 class GcRule:
-    """A garbage collection rule: keep at most `versions` versions or cells up to `age`; None keeps everything.
+    """A garbage collection rule: keep at most `versions` versions, and cells up to `age`; None sets no limit.
 
-    `other` is the text of an existing rule of another form, such as a union.
+    `other` is the text of an existing rule of another form, such as an intersection.
     """
 
     versions: int | None = None
@@ -126,6 +135,15 @@ class Resources:
         )
         return replace(self, subscriptions=subscriptions)
 
+    def with_retention(self, ages: Mapping[str, timedelta | None]) -> Resources:
+        """Return a copy whose tables keep data up to the given ages.
+
+        Args:
+            ages: the age by the name of a table; None keeps data without limit. Other tables stay as declared.
+        """
+        tables = tuple(table.with_age(ages[table.name]) if table.name in ages else table for table in self.tables)
+        return replace(self, tables=tables)
+
 
 RESOURCES = Resources(
     topics=("events", "events-dead-letter", "aggregate-requests"),
@@ -137,10 +155,11 @@ RESOURCES = Resources(
     ),
     tables=(
         # The cell time is the event time, so a GC rule by age would delete a backfill of old events at once.
-        Table("events", {"e": GcRule(versions=1), "f": GcRule(versions=1)}, split_keys()),
-        Table("rejected", {"r": GcRule(age=timedelta(days=30))}, split_keys()),
+        Table("events", {"e": GcRule(versions=1), "f": GcRule(versions=1)}, split_keys(), any_age=True),
+        Table("rejected", {"r": GcRule(age=timedelta(days=30))}, split_keys(), any_age=True),
         # Cells of several runs coexist until the valid run is complete and deletes the others.
-        Table("aggregates", {"a": GcRule()}),
+        Table("aggregates", {"a": GcRule()}, any_age=True),
+        # The pipeline needs all of it, whatever its age.
         Table("state", {"s": GcRule(versions=1)}),
     ),
     jobs=(
@@ -157,6 +176,9 @@ RESOURCES = Resources(
         ),
     ),
 )
+
+# The tables whose retention is the user's.
+RETENTION_TABLES = tuple(table.name for table in RESOURCES.tables if table.any_age)
 
 # Redelivery after one second instead of ten, for interactive use.
 LOCAL = RESOURCES.with_fast_redelivery(

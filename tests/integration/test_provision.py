@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from google.cloud.bigtable_admin_v2.types import ColumnFamily, GcRule, ModifyColumnFamiliesRequest
 from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
 
+from infra.cli.commands import sluice
 from infra.doctor.drift import find_drift
 from infra.provision.bigtable import Tables, open_bigtable
 from infra.provision.provisioner import Provisioning
 from infra.provision.pubsub import PubSub, open_pubsub
-from infra.provision.resources import RESOURCES
+from infra.provision.resources import RESOURCES, Resources
 from infra.provision.scheduler import Schedule, open_schedule
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
+from shared.contracts.loader import load_contract
 from shared.errors import SettingsError, StoreUnavailableError
+from shared.ingest.pipeline import IngestPipeline
 from tests.support.emulators import running_emulators
 from tests.support.processes import free_port
 from tests.support.provisioning import provision
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 (JOB,) = RESOURCES.jobs
+# As with a file that names the retention of `rejected`.
+NAMED = RESOURCES.with_retention({"rejected": timedelta(days=30)})
 Modification = ModifyColumnFamiliesRequest.Modification
 
 
@@ -61,14 +73,26 @@ def schedule(provisioned: Settings) -> Iterator[Schedule]:
         yield connected
 
 
-def planned(settings: Settings, *, force: bool = False) -> list[str]:
-    with Provisioning(settings) as provisioning:
+def planned(settings: Settings, resources: Resources = RESOURCES, *, force: bool = False) -> list[str]:
+    with Provisioning(settings, resources) as provisioning:
         return [change.line(force=force) for change in provisioning.changes]
 
 
-def applied(settings: Settings, *, force: bool = False) -> list[str]:
-    with Provisioning(settings) as provisioning:
+def applied(settings: Settings, resources: Resources = RESOURCES, *, force: bool = False) -> list[str]:
+    with Provisioning(settings, resources) as provisioning:
         return [change.line(force=force) for change in provisioning.apply(force=force)]
+
+
+def run_provision(settings: Settings, *arguments: str) -> Result:
+    """Run the command with the settings in its environment."""
+    environment = {
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": settings.bigtable_emulator,
+        "PUBSUB_EMULATOR_HOST": settings.pubsub_emulator,
+        "CLOUD_SCHEDULER_EMULATOR_HOST": settings.scheduler_emulator,
+    }
+    return CliRunner().invoke(sluice, ["provision", *arguments], env=environment)
 
 
 def test_all_resources_are_created_once(empty_instance: Settings) -> None:
@@ -246,9 +270,9 @@ def test_a_manual_change_of_a_table_is_reverted(
     before = _table(tables, provisioned, table)
     tables.admin.modify_column_families(name=before.name, modifications=[modification])
 
-    assert planned(provisioned) == [line]
-    assert applied(provisioned) == [line]
-    assert planned(provisioned) == []
+    assert planned(provisioned, NAMED) == [line]
+    assert applied(provisioned, NAMED) == [line]
+    assert planned(provisioned, NAMED) == []
     assert _table(tables, provisioned, table) == before
 
 
@@ -285,12 +309,84 @@ def test_a_change_that_deletes_cells_is_refused(
     tables.admin.modify_column_families(name=before.name, modifications=[modification])
     altered = _table(tables, provisioned, table)
 
-    assert planned(provisioned) == [f"! {text}; refused without --force: {loses}"]
-    assert applied(provisioned) == []
+    assert planned(provisioned, NAMED) == [f"! {text}; refused without --force: {loses}"]
+    assert applied(provisioned, NAMED) == []
     assert _table(tables, provisioned, table) == altered
-    assert applied(provisioned, force=True) == [f"{mark} {text}"]
-    assert planned(provisioned) == []
+    assert applied(provisioned, NAMED, force=True) == [f"{mark} {text}"]
+    assert planned(provisioned, NAMED) == []
     assert _table(tables, provisioned, table) == before
+
+
+async def test_a_retention_of_events_counts_from_the_events_time(provisioned: Settings, tables: Tables) -> None:
+    """Bigtable deletes an event that is older than the retention, although it was stored just now."""
+    now = datetime.now(UTC)
+    events = [
+        music_event(1, timestamp=(now - timedelta(days=500)).isoformat()),
+        music_event(2, timestamp=(now - timedelta(days=300)).isoformat()),
+    ]
+    bigtable = Bigtable(provisioned)
+    await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines(events)))
+    await bigtable.close()
+    assert len(dump(provisioned, "events")) == 2
+
+    resources = RESOURCES.with_retention({"events": timedelta(days=400)})
+    assert len(applied(provisioned, resources, force=True)) == 2
+
+    deadline = time.monotonic() + 30
+    while len(rows := dump(provisioned, "events")) > 1:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    [(*_, value)] = cells(rows, "e")
+    assert json.loads(value)["event_id"] == "evt-000002"
+
+
+@pytest.mark.parametrize("days", [3, 60])
+def test_a_retention_set_by_hand_stays(provisioned: Settings, tables: Tables, days: int) -> None:
+    rule = Modification(id="r", update=ColumnFamily(gc_rule=GcRule(max_age=timedelta(days=days))))
+    tables.admin.modify_column_families(name=_table(tables, provisioned, "rejected").name, modifications=[rule])
+
+    assert applied(provisioned, force=True) == []
+    assert _table(tables, provisioned, "rejected").column_families["r"].gc_rule.max_age == timedelta(days=days)
+    with Provisioning(provisioned) as provisioning:
+        assert [note.split(",")[0] for note in provisioning.notes] == [f"family r of table rejected: keeps {days} days"]
+    [note] = [result for result in find_drift(provisioned) if result.what == "family r of table rejected"]
+    assert (note.ok, note.text.split(",")[0]) == (True, f"keeps {days} days")
+
+
+def test_the_file_sets_the_retention_of_the_tables_that_it_names(
+    provisioned: Settings, tables: Tables, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[tables.events]\nretention = "400d"\n[tables.rejected]\nretention = "90d"\n')
+    arguments = ("--config", str(file))
+    loss = "refused without --force: existing cells are deleted"
+
+    refused = run_provision(provisioned, *arguments)
+    assert refused.exit_code == 1
+    assert refused.stdout.splitlines() == [
+        f"! family e of table events: keeps 1 version → 1 version for 400 days; {loss}",
+        f"! family f of table events: keeps 1 version → 1 version for 400 days; {loss}",
+        "~ family r of table rejected: keeps 30 days → 90 days",
+    ]
+    forced = run_provision(provisioned, *arguments, "--force")
+    assert (forced.exit_code, len(forced.stdout.splitlines())) == (0, 2)
+    assert run_provision(provisioned, *arguments).stdout == "no changes\n"
+    limits = _table(tables, provisioned, "events").column_families["e"].gc_rule.union.rules
+    assert [limits[0].max_num_versions, limits[1].max_age] == [1, timedelta(days=400)]
+
+    without_file = run_provision(provisioned)
+    assert (without_file.exit_code, without_file.stdout) == (0, "no changes\n")
+    assert [line.split(",")[0] for line in without_file.stderr.splitlines()] == [
+        "family e of table events: keeps 1 version for 400 days",
+        "family f of table events: keeps 1 version for 400 days",
+        "family r of table rejected: keeps 90 days",
+    ]
+    file.write_text('[tables.events]\nretention = "forever"\n')
+    longer = run_provision(provisioned, *arguments)
+    assert (longer.exit_code, longer.stdout.splitlines()[0]) == (
+        0,
+        "~ family e of table events: keeps 1 version for 400 days → 1 version",
+    )
 
 
 @pytest.mark.parametrize(
@@ -360,13 +456,13 @@ def test_the_doctor_reports_manual_changes(
     tables.admin.modify_column_families(name=_table(tables, provisioned, "rejected").name, modifications=[rule])
     schedule.client.pause_job(name=_job(schedule, provisioned).name)
 
-    assert [f"{result.what}: {result.text}" for result in find_drift(provisioned) if not result.ok] == [
+    assert [f"{result.what}: {result.text}" for result in find_drift(provisioned, NAMED) if not result.ok] == [
         "subscription events-dead-letter-keep: ack deadline: 20 s → 600 s; `sluice provision`",
         "family r of table rejected: keeps 3 days → 30 days; `sluice provision`",
         "job aggregate-daily: state: paused → enabled; `sluice provision`",
     ]
-    applied(provisioned)
-    assert [result.ok for result in find_drift(provisioned)] == [True, True, True]
+    applied(provisioned, NAMED)
+    assert [result.ok for result in find_drift(provisioned, NAMED)] == [True, True, True]
 
 
 @pytest.mark.parametrize("after", [1, 4, 8, 10])

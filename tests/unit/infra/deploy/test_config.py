@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,16 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "alerts"}
+    assert set(tables) == {"all", "ingest", "aggregate", "alerts", "tables"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
+
+
+def test_the_retention_of_each_table_is_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[tables.events]\nretention = "400d"\n[tables.rejected]\nretention = "forever"\n')
+
+    assert load().retention == {}
+    assert load(file).retention == {"events": timedelta(days=400), "rejected": None}
 
 
 def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
@@ -124,6 +133,17 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
         ("[ingest.environment]\n'A B' = 'x'", "ingest.environment.A B: found 'x', expected a variable"),
         ("[ingest.environment]\nA = 'x${NUMBER}'", "ingest.environment.A: found 'x${NUMBER}', expected text without"),
         ("[alerts]\nnotification_channels = ['me']", "alerts.notification_channels: found 'me', expected projects/"),
+        (
+            "[tables.state]\nretention = '30d'",
+            "tables: found 'state', expected one of the tables events, rejected, agg",
+        ),
+        ("[tables.events]\nretention = '0d'", "tables.events.retention: found '0d', expected days such as \"30d\", or"),
+        ("[tables.events]\nretention = '12h'", "tables.events.retention: found '12h', expected days such as"),
+        ("[tables.events]\nretention = 30", "tables.events.retention: found 30, expected text"),
+        ("[tables.events]\nkeep = '30d'", "tables.events.keep: found '30d', expected only the keys retention"),
+        ("[tables.events]", "tables.events.retention: found nothing, expected text"),
+        ("[tables]\nevents = '30d'", "tables.events: found '30d', expected a table [tables.events]"),
+        ("tables = '30d'", "tables: found '30d', expected tables such as [tables.name]"),
         ("[ingest", "found invalid TOML"),
     ],
 )

@@ -58,8 +58,8 @@ def _fields(thing: Any) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
 
 
-def problems(settings: Settings = SETTINGS) -> list[str]:
-    return [f"{result.what}: {result.text}" for result in drift.examine(settings) if not result.ok]
+def problems(settings: Settings = SETTINGS, **options: Any) -> list[str]:
+    return [f"{result.what}: {result.text}" for result in drift.examine(settings, **options) if not result.ok]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,23 @@ def test_each_difference_comes_with_the_command_that_fixes_it(
     compared["it"] = changes()
 
     assert problems() == [expected]
+
+
+def test_the_command_names_the_file_that_declares_a_retention(compared: dict[str, Any]) -> None:
+    compared["it"] = changed("table", families={"r": GcRule(age=timedelta(days=3))})
+
+    assert problems(remedy="sluice provision --config mine.toml") == [
+        "family r of table rejected: keeps 3 days → 30 days; `sluice provision --config mine.toml`"
+    ]
+
+
+def test_a_note_of_the_comparison_is_no_problem(compared: dict[str, Any]) -> None:
+    compared["family r of table rejected"] = "keeps 60 days, which stays"
+
+    assert problems() == []
+    assert CheckResult("family r of table rejected", ok=True, text="keeps 60 days, which stays") in drift.examine(
+        SETTINGS
+    )
 
 
 def test_other_services_are_checked_after_an_error(compared: dict[str, Any]) -> None:

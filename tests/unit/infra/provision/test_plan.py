@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table, plan_topics
-from infra.provision.resources import GcRule, Job, Subscription, Table
+from infra.provision.plan import Change, ExistingJob, kept_ages, plan_job, plan_subscription, plan_table, plan_topics
+from infra.provision.resources import RESOURCES, RETENTION_TABLES, GcRule, Job, Subscription, Table
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
 TABLE = Table("events", {"e": GcRule(versions=1), "f": GcRule()})
@@ -119,6 +119,11 @@ def test_missing_families_are_created_and_undeclared_ones_refused() -> None:
         (GcRule(), GcRule(age=timedelta(30)), True),
         (GcRule(other="union { ... }"), GcRule(versions=1), True),
         (GcRule(other="union { ... }"), GcRule(), False),
+        (GcRule(versions=1), GcRule(versions=1, age=timedelta(30)), True),
+        (GcRule(versions=1, age=timedelta(60)), GcRule(versions=1, age=timedelta(30)), True),
+        (GcRule(versions=2, age=timedelta(3)), GcRule(versions=1, age=timedelta(30)), True),
+        (GcRule(versions=1, age=timedelta(3)), GcRule(versions=1, age=timedelta(30)), False),
+        (GcRule(versions=1, age=timedelta(3)), GcRule(versions=1), False),
     ],
 )
 def test_a_gc_rule_that_deletes_more_is_refused(found: GcRule, wanted: GcRule, loses: bool) -> None:
@@ -126,6 +131,74 @@ def test_a_gc_rule_that_deletes_more_is_refused(found: GcRule, wanted: GcRule, l
 
     assert change.action == "change"
     assert bool(change.loses) is loses
+
+
+AGED = Table("rejected", {"r": GcRule(age=timedelta(days=30))}, any_age=True)
+
+
+@pytest.mark.parametrize(
+    ("age", "text"), [(timedelta(days=3), "3 days"), (timedelta(days=60), "60 days"), (None, "everything")]
+)
+def test_an_age_set_by_hand_stays_and_is_noted(age: timedelta | None, text: str) -> None:
+    found = {"r": GcRule(age=age)}
+
+    assert plan_table(AGED, found) == []
+    assert kept_ages(AGED, found) == [
+        f"family r of table rejected: keeps {text}, which stays; the default is 30 days, and [tables.rejected] of a "
+        "file for --config sets another"
+    ]
+
+
+def test_an_age_as_declared_and_a_missing_table_need_no_note() -> None:
+    assert kept_ages(AGED, dict(AGED.families)) == kept_ages(AGED, None) == kept_ages(AGED, {}) == []
+
+
+def test_a_rule_that_differs_in_more_than_its_age_is_a_change() -> None:
+    found = {"r": GcRule(versions=1)}
+
+    assert kept_ages(AGED, found) == []
+    assert lines(plan_table(AGED, found)) == [
+        "! family r of table rejected: keeps 1 version → 30 days; refused without --force: existing cells are deleted"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "line"),
+    [
+        (60, 30, "! family r of table rejected: keeps 60 days → 30 days; refused without --force: existing cells"),
+        (30, 90, "~ family r of table rejected: keeps 30 days → 90 days"),
+        (30, None, "~ family r of table rejected: keeps 30 days → everything"),
+        (None, 400, "! family r of table rejected: keeps everything → 400 days; refused without --force: existing"),
+    ],
+)
+def test_a_retention_that_is_named_is_applied(found: int | None, wanted: int | None, line: str) -> None:
+    table = AGED.with_age(None if wanted is None else timedelta(wanted))
+    existing = {"r": GcRule(age=None if found is None else timedelta(found))}
+
+    [change] = plan_table(table, existing)
+
+    assert change.line().startswith(line)
+    assert kept_ages(table, existing) == []
+
+
+def test_a_retention_is_added_to_the_limit_of_versions() -> None:
+    [events, rejected, *others] = RESOURCES.with_retention({"events": timedelta(days=400), "rejected": None}).tables
+
+    assert events.families == dict.fromkeys(("e", "f"), GcRule(versions=1, age=timedelta(days=400)))
+    assert rejected.families == {"r": GcRule()}
+    assert others == list(RESOURCES.tables[2:])
+    found = {"e": GcRule(versions=1, age=timedelta(days=90)), "f": GcRule(versions=1, age=timedelta(days=400))}
+    assert lines(plan_table(events, found)) == [
+        "~ family e of table events: keeps 1 version for 90 days → 1 version for 400 days"
+    ]
+
+
+def test_the_table_state_keeps_everything() -> None:
+    state = RESOURCES.tables[-1]
+
+    assert (state.name, RETENTION_TABLES) == ("state", ("events", "rejected", "aggregates"))
+    [change] = plan_table(state, {"s": GcRule(versions=1, age=timedelta(days=1))})
+    assert change.line() == "~ family s of table state: keeps 1 version for 1 day → 1 version"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 from google.cloud.bigtable_admin_v2.types import GcRule
 
 from infra.deploy.iam import ACCOUNTS, GRANTS
-from infra.provision.bigtable import table_message
+from infra.provision.bigtable import gc_rule, table_message
 from infra.provision.pubsub import PubSub, is_eventarc_subscription
-from infra.provision.resources import LOCAL, RESOURCES, Subscription
+from infra.provision.resources import LOCAL, RESOURCES, Subscription, Table
+from infra.provision.resources import GcRule as Rule
 from infra.provision.scheduler_client import job_message
 from shared.config import Settings
 
@@ -103,6 +104,30 @@ def test_only_rejected_has_a_gc_rule_by_age() -> None:
     assert one_version == {("events", "e"), ("events", "f"), ("state", "s")}
     # A run deletes the versions of other runs itself.
     assert rules["aggregates", "a"] == GcRule()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(),
+        Rule(versions=1),
+        Rule(age=timedelta(days=30)),
+        Rule(versions=1, age=timedelta(days=30)),
+    ],
+)
+def test_a_gc_rule_is_read_as_it_was_written(rule: Rule) -> None:
+    message = table_message("i", Table("t", {"a": rule})).table.column_families["a"].gc_rule
+
+    assert gc_rule(message) == rule
+
+
+def test_a_gc_rule_of_another_form_becomes_text() -> None:
+    limits = [GcRule(max_num_versions=1), GcRule(max_age=timedelta(days=30))]
+
+    assert gc_rule(GcRule(union=GcRule.Union(rules=limits[::-1]))) == Rule(versions=1, age=timedelta(days=30))
+    assert gc_rule(GcRule(intersection=GcRule.Intersection(rules=limits))).other.startswith("intersection")
+    assert gc_rule(GcRule(union=GcRule.Union(rules=[limits[0], limits[0]]))).other.startswith("union")
+    assert gc_rule(GcRule(union=GcRule.Union(rules=[*limits, limits[0]]))).other.startswith("union")
 
 
 def test_the_job_requests_all_due_days_every_night() -> None:
