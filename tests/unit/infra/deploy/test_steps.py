@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from infra.deploy.config import Alerts, All, Deployment, Function, load
 from infra.deploy.gcloud import Action, Command
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
@@ -228,6 +230,24 @@ def test_alerts_refer_to_declared_resources_and_metrics() -> None:
         name = f"eventarc-us-central1-{function}-123456-sub-789"
         assert is_eventarc_subscription(name, function, "us-central1")
         assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("rejected", "stored", "fires"),
+    [(1, 0, False), (99, 0, False), (6, 93, False), (6, 94, True), (100, 0, True), (5, 95, False), (50, 950, False)],
+)
+def test_a_share_of_few_events_fires_no_alert(rejected: int, stored: int, fires: bool) -> None:
+    """Evaluate the query of the alert, with the counts in place of its series."""
+    [condition] = json.loads(policies()["share-rejected"].read_text())["conditions"]
+    query = condition["conditionPrometheusQueryLanguage"]["query"]
+    for name, count in (("rejected", rejected), ("stored", stored)):
+        series = f"logging_googleapis_com:user_sluice_{name}_sum"
+        query = query.replace(f'sum(increase({series}{{monitored_resource="cloud_run_revision"}}[1h]))', str(count))
+    # Arithmetic, comparisons and `and` read the same in PromQL and Python; `or vector(0)` replaces a missing series.
+    query = query.replace(" or vector(0)", "")
+
+    assert re.fullmatch(r"[\d ()/+>=.]+ and [\d ()/+>=.]+", query)
+    assert eval(query) is fires
 
 
 def test_catching_up_on_missed_days_fires_no_alert() -> None:
