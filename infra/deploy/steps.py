@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.deploy.config import Deployment, Function
+from infra.deploy.config import EXPORTER, Deployment, Function
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud, pairs
 from infra.deploy.iam import (
     ACCOUNTS,
@@ -215,6 +215,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
         **({"SLUICE_DAY_DEADLINE": f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"} if name == "aggregate" else {}),
+        **({EXPORTER: "otlp"} if name == "ingest" and deployment.metrics.otlp else {}),
         **function.environment,
     }
     trigger, build = (address(deployment.accounts[each.name], target.project) for each in (TRIGGER, BUILD))
@@ -243,6 +244,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             set_env_vars=pairs(environment),
             ingress_settings=function.ingress_settings,
             allow_unauthenticated=False,
+            **deployment.platform(name).flags(target.region),
             quiet=True,
         ),
     )
