@@ -54,7 +54,7 @@ def deploy(
         click.echo(script(planned), nl=False)
         return
     require_cloud(settings)
-    for folder in make_bundles(BUILD_FOLDER, contract=chosen):
+    for folder in make_bundles(BUILD_FOLDER, contract=chosen, otlp=deployment.metrics.otlp):
         click.echo(f"bundle {folder}")
     perform(planned, click.echo)
     click.echo("deployed; `sluice doctor --cloud` checks the deployment")
@@ -205,19 +205,21 @@ def require_cloud(settings: Settings) -> None:
 
 @click.command()
 @options.contract
+@options.config
 @click.option(
     "--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Output folder."
 )
-def bundle(contract: Path | None, build: Path) -> None:
+def bundle(contract: Path | None, config: Path | None, build: Path) -> None:
     """Create the folders to deploy: each function with its copy of shared/ and its pinned requirements.
 
     Example: sluice bundle
     """
     from infra.deploy.bundle import digest, make_bundles
+    from infra.deploy.config import load as load_deployment
 
     chosen = contract_path(contract)
     load_contract(chosen)
-    for folder in make_bundles(build, contract=chosen):
+    for folder in make_bundles(build, contract=chosen, otlp=load_deployment(config).metrics.otlp):
         click.echo(f"{folder}  sha256 {digest(folder)}")
     click.echo(f"deploy with SLUICE_CONTRACT=shared/contracts/{chosen.name}")
 

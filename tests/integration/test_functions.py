@@ -176,6 +176,20 @@ async def test_a_shutdown_answers_unfinished_messages_with_503(
     assert "the instance shuts down before the message is stored" in log.read_text()
 
 
+async def test_a_shutdown_exports_the_metrics(settings: Settings, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running_process("ingest", settings, log, OTEL_METRICS_EXPORTER="console") as (url, process):
+        assert (await post(http, url, lines([music_event(1)])))[0] == 200
+        assert (await post(http, url, lines([music_event(2), music_event(3)])))[0] == 200
+        assert "resource_metrics" not in log.read_text()
+        process.terminate()
+        await asyncio.to_thread(process.wait, 10)
+
+    output = "".join(log.read_text().split())
+    assert '"name":"sluice.stored"' in output
+    assert '"value":3' in output
+
+
 async def test_an_invalid_contract_is_a_500_that_names_the_key(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

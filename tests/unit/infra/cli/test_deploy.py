@@ -114,6 +114,18 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
     assert done.out.endswith("deployed; `sluice doctor --cloud` checks the deployment\n")
 
 
+@pytest.mark.parametrize("name", ["deploy", "bundle"])
+def test_the_configuration_adds_the_otlp_exporter_to_the_bundle(sluice: Sluice, name: str) -> None:
+    Path("mine.toml").write_text(
+        '[metrics]\notlp = true\n[ingest.environment]\nOTEL_EXPORTER_OTLP_ENDPOINT = "http://c"\n'
+    )
+
+    for config, expected in (((), False), (("--config", "mine.toml"), True)):
+        assert sluice(name, *config).code == 0
+        requirements = Path("build/ingest/requirements.txt").read_text()
+        assert ("opentelemetry-exporter-otlp-proto-http==" in requirements) is expected
+
+
 def test_deploy_stops_at_the_step_where_gcloud_fails(sluice: Sluice) -> None:
     Path("fails").write_text("functions deploy ingest")
 
