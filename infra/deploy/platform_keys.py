@@ -77,7 +77,7 @@ class Platform(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
         )
 
     def flags(self, region: str) -> dict[str, str]:
-        """Return the flags of `gcloud functions deploy` for the keys that are set; gcloud leaves the others as they are.
+        """Return flags of `gcloud functions deploy` for the keys that are set; gcloud keeps the others as they are.
 
         Args:
             region: of the function.
