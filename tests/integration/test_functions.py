@@ -251,7 +251,7 @@ async def test_aggregate_computes_the_requested_day(
     }
     wrong = [entry for entry in map(json.loads, log.read_text().splitlines()) if entry["severity"] == "ERROR"]
     assert [entry["message"] for entry in wrong] == [
-        "message wrong: date: found '2024-01-32', expected a day such as 2024-01-15"
+        "message wrong: date: found '2024-01-32', expected a date such as 2024-01-15"
     ]
 
 
