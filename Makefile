@@ -101,6 +101,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 requirements: $(READY) ## pin the newest versions of all dependencies
 	$(PIN) --upgrade functions/requirements.in -o functions/ingest/requirements.txt
 	$(PIN) --upgrade functions/aggregate/requirements.in -c functions/ingest/requirements.txt -o functions/aggregate/requirements.txt
+	$(PIN) --upgrade functions/requirements-otlp.in -c functions/aggregate/requirements.txt -o functions/requirements-otlp.txt
 	$(PIN) --upgrade requirements.in -c functions/aggregate/requirements.txt -o requirements.txt
 	$(PIN) --upgrade tests/bench/requirements.in -o tests/bench/requirements.txt
 	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt

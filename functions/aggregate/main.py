@@ -4,7 +4,7 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.runtime import instance
+from shared.runtime import instance, logs
 from shared.runtime.cloud_events import ACKNOWLEDGED, receive
 from shared.runtime.responses import error_responses
 from shared.runtime.worker_timeout import disable_worker_timeout
@@ -17,8 +17,9 @@ disable_worker_timeout()
 async def aggregate(request: Request) -> Response:
     """Respond 2xx once the requested day is computed and readable, or each of several days is requested."""
     message = await receive(request)
-    with error_responses(message) as log_fields:
+    with error_responses(message, request) as log_fields:
         pipeline = instance.aggregate_pipeline()
+        logs.add_to_request(logs.request_trace(request.scope["headers"], message.traceparent))
         match await pipeline.days(message):
             case [day]:
                 log_fields["day"] = day

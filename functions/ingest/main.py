@@ -17,6 +17,6 @@ disable_worker_timeout()
 async def ingest(request: Request) -> Response:
     """Respond 2xx once Bigtable has acknowledged every event of the message, accepted or rejected."""
     message = await receive(request)
-    with error_responses(message):
+    with error_responses(message, request):
         await instance.ingest_pipeline().process(message)
     return ACKNOWLEDGED

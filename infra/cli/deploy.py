@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from infra.cli import options
 from shared.config import EMULATOR_VARIABLES, Settings, contract_path
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError
+
+if TYPE_CHECKING:
+    from infra.deploy.price_table import Edition
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a bash script without running them.")
 
@@ -50,7 +54,7 @@ def deploy(
         click.echo(script(planned), nl=False)
         return
     require_cloud(settings)
-    for folder in make_bundles(BUILD_FOLDER, contract=chosen):
+    for folder in make_bundles(BUILD_FOLDER, contract=chosen, otlp=deployment.metrics.otlp):
         click.echo(f"bundle {folder}")
     perform(planned, click.echo)
     click.echo("deployed; `sluice doctor --cloud` checks the deployment")
@@ -126,31 +130,55 @@ def destroy(
 @click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Size of an event as JSON.")
 @options.batch_size()
 @click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [of the price file]")
+@click.option(
+    "--edition",
+    type=click.Choice(["enterprise", "enterprise-plus"]),
+    default="enterprise",
+    show_default=True,
+    help="Edition of the Bigtable instance.",
+)
 @click.option("--prices", "file", type=click.Path(path_type=Path), help="Price file. [infra/deploy/prices.toml]")
 @options.as_json
 def cost(
-    events_per_day: int, size: int, batch_size: int, days_stored: int | None, file: Path | None, as_json: bool
+    events_per_day: int,
+    size: int,
+    batch_size: int,
+    days_stored: int | None,
+    edition: Edition,
+    file: Path | None,
+    as_json: bool,
 ) -> None:
     """Estimate the costs of a month by service, and the savings from packing events into messages.
 
+    Stored events grow until the retention. The items are those of a month in which all retained days are stored.
+
     Example: sluice cost --events-per-day 10000000 --bytes 250
     """
-    from infra.deploy.cost import PRICES, Workload, load, month, total, with_days_stored
+    from infra.deploy.cost import Workload, first_full_month, month, total
+    from infra.deploy.price_table import PRICES, load, with_days_stored, with_edition
 
-    prices = load(file or PRICES)
+    prices = with_edition(load(file or PRICES), edition)
     if days_stored is not None:
         prices = with_days_stored(prices, days_stored)
-    packed, alone = (month(prices, Workload(events_per_day, size, each)) for each in (batch_size, 1))
+    work, full = Workload(events_per_day, size, batch_size), first_full_month(prices)
+    packed, alone = month(prices, work), month(prices, Workload(events_per_day, size, 1))
     saved = total(alone) - total(packed)
     if as_json:
+        months = [{"month": number, "total": total(month(prices, work, number))} for number in range(1, full + 1)]
         options.print_json(
-            {"date": prices.date, "region": prices.region, "parts": packed, "total": total(packed)}
+            {"date": prices.date, "region": prices.region, "parts": packed, "total": total(packed), "months": months}
             | {"one_event_a_message": {"parts": alone, "total": total(alone)}, "saved_by_packing": saved}
         )
         return
     for part in packed:
         click.echo(f"{part.name:<24}{part.dollars:>12,.2f}  {part.text}")
-    click.echo(f"{'a month, US dollars':<24}{total(packed):>12,.2f}  list prices of {prices.region}, {prices.date}")
+    older = prices.outdated()
+    source = f"list prices of {prices.region}, {prices.date}{f' ({older})' if older else ''}"
+    click.echo(f"{'a month, US dollars':<24}{total(packed):>12,.2f}  {source}")
+    first = month(prices, work, 1)
+    [stored] = [part for part in first if part.name == "Bigtable: storage"]
+    growth = f"{stored.text} on average; all retained days from month {full} on"
+    click.echo(f"{'the first month':<24}{total(first):>12,.2f}  {growth}")
     if batch_size > 1:
         click.echo(f"{'one event a message':<24}{total(alone):>12,.2f}  packing saves {saved:,.2f}")
 
@@ -177,19 +205,21 @@ def require_cloud(settings: Settings) -> None:
 
 @click.command()
 @options.contract
+@options.config
 @click.option(
     "--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Output folder."
 )
-def bundle(contract: Path | None, build: Path) -> None:
+def bundle(contract: Path | None, config: Path | None, build: Path) -> None:
     """Create the folders to deploy: each function with its copy of shared/ and its pinned requirements.
 
     Example: sluice bundle
     """
     from infra.deploy.bundle import digest, make_bundles
+    from infra.deploy.config import load as load_deployment
 
     chosen = contract_path(contract)
     load_contract(chosen)
-    for folder in make_bundles(build, contract=chosen):
+    for folder in make_bundles(build, contract=chosen, otlp=load_deployment(config).metrics.otlp):
         click.echo(f"{folder}  sha256 {digest(folder)}")
     click.echo(f"deploy with SLUICE_CONTRACT=shared/contracts/{chosen.name}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ FUNCTIONS = ("ingest", "aggregate")
 
 # The files of `shared/` to copy; caches and editor backups are left out.
 _SUFFIXES = {".py", ".toml"}
+# The package at the beginning of a pinned requirement, `name==1.0 ...`.
+_PACKAGE = re.compile(rb"^[a-z0-9][a-z0-9._-]*(?===)", re.MULTILINE)
 # The earliest time of a zip file (1980-01-01), so that the same input builds the same bytes.
 _MODIFIED = 315_532_800
 
 
-def make_bundles(build: Path, *, contract: Path, root: Path = ROOT) -> list[Path]:
+def make_bundles(build: Path, *, contract: Path, otlp: bool = False, root: Path = ROOT) -> list[Path]:
     """Build a bundle for each function; a complete new bundle replaces the previous one.
 
     Symbolic links are resolved, because `gcloud` doesn't follow them when it uploads.
@@ -29,6 +32,7 @@ def make_bundles(build: Path, *, contract: Path, root: Path = ROOT) -> list[Path
     Args:
         build: the folder for the bundles; created if it doesn't exist.
         contract: the contract to copy into `shared/contracts/` under its own name.
+        otlp: whether the bundle of ingest contains the OTLP exporter for its metrics; aggregate has none.
         root: the folder that contains `functions/` and `shared/`.
 
     Raises:
@@ -42,7 +46,7 @@ def make_bundles(build: Path, *, contract: Path, root: Path = ROOT) -> list[Path
             build.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{function}-", dir=build))
             try:
-                _fill(temporary, root, function, contract)
+                _fill(temporary, root, function, contract, otlp=otlp and function == "ingest")
                 target = build / function
                 if target.exists():
                     shutil.rmtree(target)
@@ -66,10 +70,13 @@ def digest(bundle: Path) -> str:
     return total.hexdigest()
 
 
-def _fill(bundle: Path, root: Path, function: str, contract: Path) -> None:
+def _fill(bundle: Path, root: Path, function: str, contract: Path, *, otlp: bool) -> None:
     source = root / "functions" / function
     _copy(source / "main.py", bundle / "main.py")
-    _copy(source / "requirements.txt", bundle / "requirements.txt")
+    requirements = (source / "requirements.txt").read_bytes()
+    if otlp:
+        requirements += _missing(requirements, (root / "functions" / "requirements-otlp.txt").read_bytes())
+    _write(requirements, bundle / "requirements.txt")
     shared = root / "shared"
     for path in _files(shared):
         if path.suffix in _SUFFIXES:
@@ -80,9 +87,20 @@ def _fill(bundle: Path, root: Path, function: str, contract: Path) -> None:
         os.utime(folder, (_MODIFIED, _MODIFIED))
 
 
+def _missing(pinned: bytes, others: bytes) -> bytes:
+    """Return the other pinned requirements, with their hashes, whose packages aren't among the first ones."""
+    names = set(_PACKAGE.findall(pinned))
+    blocks = re.split(rb"^(?=\w)", others, flags=re.MULTILINE)
+    return b"".join(block for block in blocks if (name := _PACKAGE.match(block)) and name[0] not in names)
+
+
 def _copy(source: Path, target: Path) -> None:
+    _write(source.read_bytes(), target)
+
+
+def _write(content: bytes, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(source.read_bytes())
+    target.write_bytes(content)
     target.chmod(0o644)
     os.utime(target, (_MODIFIED, _MODIFIED))
 

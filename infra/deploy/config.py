@@ -13,6 +13,7 @@ import msgspec
 
 from infra.deploy import cloud_run_limits
 from infra.deploy.iam import AGGREGATE, BUILD, INGEST, TRIGGER
+from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
 from infra.provision.resources import RETENTION_TABLES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
@@ -28,22 +29,13 @@ _ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserv
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
 _RETENTION = re.compile(r"([1-9]\d{0,4})d")
-_VARIABLE = re.compile(r"[A-Za-z_]\w*")
-# Variables that the deployment sets; another value would not match the provisioned resources.
-_RESERVED_VARIABLES = (
-    "GCP_PROJECT_ID",
-    "BIGTABLE_INSTANCE",
-    "SLUICE_CONTRACT",
-    "SLUICE_CPU",
-    "SLUICE_DAY_DEADLINE",
-    "BIGTABLE_EMULATOR_HOST",
-    "PUBSUB_EMULATOR_HOST",
-    "CLOUD_SCHEDULER_EMULATOR_HOST",
-)
+# https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
+EXPORTER = "OTEL_METRICS_EXPORTER"
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 _MAX_TIMEOUT_SECONDS = 540  # of an event function, https://cloud.google.com/functions/quotas
 
 
-class All(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class All(Platform, forbid_unknown_fields=True, frozen=True):
     """The table `[all]`: settings of both functions."""
 
     runtime: str
@@ -51,14 +43,15 @@ class All(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     build_service_account: str
 
     def check(self) -> None:
-        """Raise Problem for an unsupported runtime or an invalid account."""
+        """Raise Problem for an unsupported runtime, or another invalid value."""
+        self.check_platform("all")
         if self.runtime not in RUNTIMES:
             raise Problem("all.runtime", self.runtime, f"a runtime that bundles are tested on: {', '.join(RUNTIMES)}")
         _check_account("all.trigger_service_account", self.trigger_service_account)
         _check_account("all.build_service_account", self.build_service_account)
 
 
-class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Function(Platform, forbid_unknown_fields=True, frozen=True):
     """The tables `[ingest]` and `[aggregate]`."""
 
     cpu: str
@@ -75,6 +68,7 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def check(self, name: str) -> None:
         """Raise Problem for an invalid value."""
+        self.check_platform(name)
         for key, minimum, maximum in (
             ("concurrency", 1, 1 if name == "aggregate" else 1000),
             ("min_instances", 0, 1000),
@@ -90,9 +84,7 @@ class Function(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise Problem(f"{name}.trigger_topic", self.trigger_topic, expected)
         _check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
-            if not _VARIABLE.fullmatch(variable) or variable in _RESERVED_VARIABLES:
-                expected = f"a variable other than {', '.join(_RESERVED_VARIABLES)}"
-                raise Problem(f"{name}.environment.{variable}", value, expected)
+            check_variable(f"{name}.environment.{variable}", variable, value)
             if "${" in value or not value.isprintable():
                 raise Problem(f"{name}.environment.{variable}", value, "text without ${ and control characters")
 
@@ -128,6 +120,12 @@ class TableSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise Problem(f"tables.{name}.retention", self.retention, 'days such as "30d", or "forever"')
 
 
+class Metrics(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The table `[metrics]`: whether the bundle of ingest contains the OTLP exporter."""
+
+    otlp: bool = False
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -136,6 +134,7 @@ class Deployment(msgspec.Struct, frozen=True):
     aggregate: Function
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
+    metrics: Metrics = Metrics()
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -157,6 +156,10 @@ class Deployment(msgspec.Struct, frozen=True):
             BUILD.name: self.all.build_service_account,
         }
 
+    def platform(self, name: str) -> Platform:
+        """Return the keys of `[all]`, overridden by those of a function."""
+        return self.all.overridden(self.functions[name])
+
     def check(self) -> None:
         """Raise Problem for an invalid table, or for tables that contradict each other."""
         self.all.check()
@@ -165,11 +168,35 @@ class Deployment(msgspec.Struct, frozen=True):
             function.check(name)
         for name, table in self.tables.items():
             table.check(name)
+            self._check_platform(name)
+        self._check_metrics()
         if self.aggregate.trigger_topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, expected)
         if self.ingest.trigger_topic == REQUESTS:
             raise Problem("ingest.trigger_topic", REQUESTS, "a topic other than that of aggregate")
+
+    def _check_platform(self, name: str) -> None:
+        platform = self.platform(name)
+        if platform.egress_settings and not platform.vpc_connector:
+            raise Problem(f"{name}.egress_settings", platform.egress_settings, f"none without {name}.vpc_connector")
+        if platform.kms_key and not platform.docker_repository:
+            expected = f"a repository in Artifact Registry that is encrypted with {name}.kms_key"
+            raise Problem(f"{name}.docker_repository", platform.docker_repository, expected)
+        for variable in platform.secrets.keys() & self.functions[name].environment.keys():
+            expected = "a variable that isn't in the environment, too"
+            raise Problem(f"{name}.secrets.{variable}", platform.secrets[variable], expected)
+
+    def _check_metrics(self) -> None:
+        if not self.metrics.otlp:
+            return
+        environment = self.ingest.environment
+        exporter = environment.get(EXPORTER, "otlp")
+        if exporter != "otlp":
+            raise Problem(f"ingest.environment.{EXPORTER}", exporter, "otlp or none, since metrics.otlp is true")
+        if not {*environment, *self.platform("ingest").secrets} & set(_ENDPOINTS):
+            expected = f"the address of a collector in ingest.environment, as {' or '.join(_ENDPOINTS)}"
+            raise Problem("metrics.otlp", True, expected)
 
 
 def load(path: Path | None = None) -> Deployment:
@@ -204,7 +231,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any]) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "alerts", "tables"})
+    only_keys(document, {"all", "ingest", "aggregate", "alerts", "tables", "metrics"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
@@ -212,6 +239,7 @@ def _convert(document: dict[str, Any]) -> Deployment:
         aggregate=read_table(Function, document.get("aggregate"), "aggregate"),
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
+        metrics=read_table(Metrics, document.get("metrics"), "metrics"),
     )
     deployment.check()
     return deployment

@@ -1,101 +1,15 @@
-"""Estimate of the monthly cost by service, from a table of prices. Pure except for reading the table."""
+"""Estimate of the monthly cost by service, from a table of prices."""
 
 from __future__ import annotations
 
 import math
-import tomllib
-from datetime import date
-from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
-from shared.errors import SettingsError
+from infra.deploy.price_table import Prices
 
-PRICES = Path(__file__).parent / "prices.toml"
 _GIB, _TIB = 2**30, 2**40
 _SECONDS_PER_DAY = 86_400
-
-Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
-Divisor = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
-
-
-class PubsubPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Pub/Sub: published and delivered bytes."""
-
-    source: str
-    per_tib: Amount
-    free_gib: Amount
-    least_bytes: int
-
-
-class RunPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Run, the platform of the functions."""
-
-    source: str
-    per_million_requests: Amount
-    per_vcpu_second: Amount
-    per_gib_second: Amount
-    free_requests: Amount
-    free_vcpu_seconds: Amount
-    free_gib_seconds: Amount
-    least_seconds: Amount
-
-
-class BigtablePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Bigtable: nodes and storage."""
-
-    source: str
-    per_node_hour: Amount
-    per_gib_month: Amount
-
-
-class SchedulerPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Scheduler: jobs."""
-
-    source: str
-    per_job: Amount
-    free_jobs: int
-
-
-class LoggingPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Cloud Logging: ingested log bytes."""
-
-    source: str
-    per_gib: Amount
-    free_gib: Amount
-
-
-class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Resource use per event; prices.toml explains each value and its source."""
-
-    days: Divisor
-    cpu_ms_message: Amount
-    cpu_ms_event: Amount
-    utilisation: Divisor
-    message_bytes: int
-    stored_overhead: int
-    days_stored: Amount
-    peak: Amount
-    writes_per_node: Divisor
-    node_load: Divisor
-    gib_per_node: Divisor
-    aggregate_events: Divisor
-    log_bytes_line: int
-    log_lines_hour: Amount
-
-
-class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The whole table."""
-
-    date: date
-    region: str
-    pubsub: PubsubPrices
-    run: RunPrices
-    bigtable: BigtablePrices
-    scheduler: SchedulerPrices
-    logging: LoggingPrices
-    assumptions: Assumptions
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -123,32 +37,29 @@ class CostItem(msgspec.Struct, frozen=True):
     text: str
 
 
-def load(path: Path = PRICES) -> Prices:
-    """Read a table of prices; raises SettingsError with the file and the key if it is invalid."""
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Prices)
-    except OSError as error:
-        raise SettingsError(f"{path}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise SettingsError(f"{path}: {error}; expected the tables and keys of {PRICES.name}") from None
+def month(prices: Prices, work: Workload, number: int | None = None) -> list[CostItem]:
+    """Return the items of a monthly bill, after the free tiers.
 
-
-def month(prices: Prices, work: Workload) -> list[CostItem]:
-    """Return the items of a monthly bill, after the free tiers."""
+    Args:
+        prices: the table.
+        work: the load.
+        number: of the month since the first event, from 1 on; None for a month in which all retained days are stored.
+    """
     events = work.events_per_day * prices.assumptions.days
     messages = events / work.batch_size
     return [
         _pubsub(prices, work, messages),
+        _retained(prices, work),
         *_ingest_and_aggregate(prices, work, events, messages),
-        *_bigtable(prices, work),
+        *_bigtable(prices, work, number),
         _scheduler(prices),
-        _logging(prices, work),
+        _logging(prices, work, messages),
     ]
 
 
-def with_days_stored(prices: Prices, days: float) -> Prices:
-    """Return the prices with another retention of events."""
-    return msgspec.structs.replace(prices, assumptions=msgspec.structs.replace(prices.assumptions, days_stored=days))
+def first_full_month(prices: Prices) -> int:
+    """Return the first month in which all retained days are stored from its beginning."""
+    return math.ceil(prices.assumptions.days_stored / prices.assumptions.days) + 1
 
 
 def total(items: list[CostItem]) -> float:
@@ -174,19 +85,30 @@ def busy_seconds(prices: Prices, work: Workload, messages: float) -> float:
     return max(one_instance, messages * cpu / a.utilisation)
 
 
-def nodes(prices: Prices, work: Workload) -> int:
+def nodes(prices: Prices, work: Workload, days_stored: float) -> int:
     """Return the Bigtable nodes that the peak load and the storage need; at least one."""
     a = prices.assumptions
     peak = work.events_per_day / _SECONDS_PER_DAY * a.peak
     by_writes = peak / (a.writes_per_node * a.node_load)
-    by_storage = stored_gib(prices, work) / (a.gib_per_node * a.node_load)
+    by_storage = stored_gib(prices, work, days_stored) / (a.gib_per_node * a.node_load)
     return max(1, math.ceil(by_writes), math.ceil(by_storage))
 
 
-def stored_gib(prices: Prices, work: Workload) -> float:
-    """Return the uncompressed size of the stored events in GiB."""
+def stored_gib(prices: Prices, work: Workload, days: float) -> float:
+    """Return the uncompressed size of the events of some days in GiB."""
+    return work.events_per_day * days * (work.bytes + prices.assumptions.stored_overhead) / _GIB
+
+
+def days_stored(prices: Prices, number: int | None) -> tuple[float, float]:
+    """Return the stored days of events on average over a month and at its end; see `month`."""
     a = prices.assumptions
-    return work.events_per_day * a.days_stored * (work.bytes + a.stored_overhead) / _GIB
+    if number is None:
+        return a.days_stored, a.days_stored
+    begin, end = (number - 1) * a.days, number * a.days
+    # They grow by a day per day until the retention.
+    growing_from, growing_to = min(begin, a.days_stored), min(end, a.days_stored)
+    total_days = (growing_to**2 - growing_from**2) / 2 + a.days_stored * (end - max(begin, growing_to))
+    return total_days / a.days, growing_to
 
 
 def _pubsub(prices: Prices, work: Workload, messages: float) -> CostItem:
@@ -195,6 +117,24 @@ def _pubsub(prices: Prices, work: Workload, messages: float) -> CostItem:
     dollars = max(0.0, gib - prices.pubsub.free_gib) * _GIB / _TIB * prices.pubsub.per_tib
     text = f"{messages:,.0f} messages of {size:,.0f} bytes, published and delivered: {gib:,.1f} GiB"
     return CostItem("Pub/Sub", dollars, text)
+
+
+def _retained(prices: Prices, work: Workload) -> CostItem:
+    """Bill messages that stay unacknowledged beyond the free time: dead letters, and the backlog of an outage.
+
+    Acknowledged messages aren't retained by the declared topics and subscriptions.
+    """
+    a, free = prices.assumptions, prices.pubsub.free_days
+    gib_per_day = work.events_per_day / work.batch_size * message_bytes(prices, work) / _GIB
+    # In a steady state each day's dead letters are stored for their retention.
+    dead_letters = gib_per_day * a.dead_letters * max(0.0, a.dead_letter_days - free)
+    # The backlog grows linearly; the part that is older than the free time begins to grow after it.
+    backlog = gib_per_day * max(0.0, a.outage_days - free) ** 2 / 2 / a.days
+    text = (
+        f"{dead_letters:,.2f} GiB of dead letters, {a.dead_letters:.1%} of the messages; "
+        f"{backlog:,.2f} GiB for {a.outage_days:,.0f} days of outage"
+    )
+    return CostItem("Pub/Sub: retained", (dead_letters + backlog) * prices.pubsub.per_gib_month, text)
 
 
 def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, messages: float) -> list[CostItem]:
@@ -212,10 +152,11 @@ def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, message
     ]
 
 
-def _bigtable(prices: Prices, work: Workload) -> list[CostItem]:
-    count, gib = nodes(prices, work), stored_gib(prices, work)
+def _bigtable(prices: Prices, work: Workload, number: int | None) -> list[CostItem]:
+    average, at_end = days_stored(prices, number)
+    count, gib = nodes(prices, work, at_end), stored_gib(prices, work, average)
     hours = count * prices.assumptions.days * 24
-    stored = f"{gib:,.1f} GiB, {prices.assumptions.days_stored:,.0f} days of events"
+    stored = f"{gib:,.1f} GiB, {average:,.0f} days of events"
     return [
         CostItem("Bigtable: nodes", hours * prices.bigtable.per_node_hour, f"{count}, always on: {hours:,.1f} hours"),
         CostItem("Bigtable: storage", gib * prices.bigtable.per_gib_month, stored),
@@ -228,12 +169,16 @@ def _scheduler(prices: Prices) -> CostItem:
     return CostItem("Scheduler", dollars, f"1 job; {free} of a billing account are free")
 
 
-def _logging(prices: Prices, work: Workload) -> CostItem:
-    """Assume at most one line per instance every five seconds, and at least one busy instance."""
+def _logging(prices: Prices, work: Workload, messages: float) -> CostItem:
+    """Bill the functions' lines and Cloud Run's request log.
+
+    An instance logs at most one line every five seconds, and at least one instance is busy. Cloud Run logs an entry
+    for every request.
+    """
     a = prices.assumptions
-    messages = work.events_per_day * a.days / work.batch_size
     instances = max(1.0, busy_seconds(prices, work, messages) / (a.days * _SECONDS_PER_DAY))
     lines = min(messages, instances * a.log_lines_hour * 24 * a.days)
-    gib = lines * a.log_bytes_line / _GIB
+    requests = messages + a.days
+    gib = (lines * a.log_bytes_line + requests * a.log_bytes_request) / _GIB
     dollars = max(0.0, gib - prices.logging.free_gib) * prices.logging.per_gib
-    return CostItem("Logging", dollars, f"{lines:,.0f} lines: {gib:,.2f} GiB")
+    return CostItem("Logging", dollars, f"{lines:,.0f} lines, {requests:,.0f} logged requests: {gib:,.2f} GiB")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.deploy.config import Deployment, Function
+from infra.deploy.config import EXPORTER, Deployment, Function
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud, pairs
 from infra.deploy.iam import (
     ACCOUNTS,
@@ -214,6 +214,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         "GCP_PROJECT_ID": target.project,
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
+        **({EXPORTER: "otlp"} if name == "ingest" and deployment.metrics.otlp else {}),
     }
     if name == "aggregate":
         environment["SLUICE_CPU"] = function.cpu
@@ -245,6 +246,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             set_env_vars=pairs(environment),
             ingress_settings=function.ingress_settings,
             allow_unauthenticated=False,
+            **deployment.platform(name).flags(target.region),
             quiet=True,
         ),
     )

@@ -28,7 +28,13 @@ def ingest_pipeline() -> IngestPipeline:
     contract = load_contract(settings.contract)
     pipeline = IngestPipeline(Bigtable(settings), contract, report=counter.add)
     logs.configure(settings.project_id, function="ingest", contract=contract.name)
-    SHUTDOWN.install(counter.close)
+
+    def close() -> None:
+        counter.close()  # records the last counts
+        if record:
+            record.close()
+
+    SHUTDOWN.install(close)
     gc_tuning.apply()
     return pipeline
 

@@ -10,7 +10,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any
 
@@ -21,10 +22,15 @@ _LABELS = "logging.googleapis.com/labels"
 _TRACE, _SPAN, _SAMPLED = (f"logging.googleapis.com/{name}" for name in ("trace", "spanId", "trace_sampled"))
 # https://www.w3.org/TR/trace-context/#traceparent-header
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
+# The older header of Google Cloud, TRACE_ID/SPAN_ID;o=OPTIONS, with a decimal span
+# (https://cloud.google.com/trace/docs/trace-context#legacy-http-header).
+_CLOUD_CONTEXT = re.compile(r"([0-9a-f]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]))?").fullmatch
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _project = ""
 _labels: dict[str, str] = {}
+# Fields of every line of the running request.
+_request_fields: ContextVar[dict[str, Any]] = ContextVar("request_fields")
 
 
 class LogEvent(StrEnum):
@@ -71,6 +77,40 @@ def trace(traceparent: str | None) -> dict[str, Any]:
     trace_id, span_id, flags = found.groups()
     sampled = bool(int(flags, 16) & 1)
     return {_TRACE: f"projects/{_project}/traces/{trace_id}", _SPAN: span_id, _SAMPLED: sampled}
+
+
+def request_trace(headers: Iterable[tuple[bytes, bytes]], traceparent: str | None) -> dict[str, Any]:
+    """Return the trace fields of a request; the trace of its message is in `message_trace` if it has another one.
+
+    The trace of a line is that of the HTTP request. Cloud Run's request log has the same trace, so the console shows
+    the line under its request (https://cloud.google.com/run/docs/logging#correlate-logs).
+
+    Args:
+        headers: of the HTTP request, in lower case.
+        traceparent: of the message.
+    """
+    by_name = dict(headers)
+    fields = trace(by_name.get(b"traceparent", b"").decode("latin-1"))
+    fields = fields or _cloud_trace(by_name.get(b"x-cloud-trace-context", b"").decode("latin-1"))
+    of_message = trace(traceparent)
+    if not fields or not of_message:
+        return fields or of_message
+    return {**fields, "message_trace": of_message[_TRACE]}
+
+
+def add_to_request(fields: dict[str, Any]) -> None:
+    """Add fields to every later line of the running request, that is of the current task."""
+    _request_fields.set(fields)
+
+
+def _cloud_trace(header: str) -> dict[str, Any]:
+    """Return the fields of a trace in an `X-Cloud-Trace-Context` header; empty if it is invalid."""
+    found = _CLOUD_CONTEXT(header)
+    if not found:
+        return {}
+    trace_id, span, options = found.groups()
+    span_fields = {_SPAN: f"{int(span):016x}"} if span and 0 < int(span) < 2**64 else {}
+    return {_TRACE: f"projects/{_project}/traces/{trace_id}", **span_fields, _SAMPLED: options == "1"}
 
 
 class PeriodicCounter:
@@ -156,6 +196,7 @@ class RateLimitedLog:
 def _write(severity: str, event: LogEvent, message: str, fields: dict[str, Any]) -> None:
     # Not through `logging`: with LOG_EXECUTION_ID set, functions-framework disables the loggers that exist.
     labels = {_LABELS: _labels} if _labels else {}
-    line = _encode({"severity": severity, "event": event, "message": message, **fields, **labels})
+    of_request = _request_fields.get({})
+    line = _encode({"severity": severity, "event": event, "message": message, **of_request, **fields, **labels})
     sys.stdout.write(line.decode("utf-8", "replace") + "\n")
     sys.stdout.flush()

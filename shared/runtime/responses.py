@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from shared.errors import OverloadedError, PermanentError, RequestError, StoreUnavailableError, TransientError
 from shared.pubsub.message import Message
@@ -25,9 +26,15 @@ class error_responses:  # noqa: N801 - used like a function
             operator. Pub/Sub redelivers after each. An impossible aggregate request is logged and acknowledged.
     """
 
-    def __init__(self, message: Message) -> None:
-        """Prepare for a message."""
+    def __init__(self, message: Message, http_request: Request | None = None) -> None:
+        """Prepare for a message.
+
+        Args:
+            message: the message of the request.
+            http_request: the request, whose headers have a trace. They are read only for a log line.
+        """
         self._message = message
+        self._http_request = http_request
         self._log_fields: dict[str, Any] = {}
         self._request = SHUTDOWN.track()
 
@@ -63,8 +70,10 @@ class error_responses:  # noqa: N801 - used like a function
         return False
 
     def _all_fields(self) -> dict[str, Any]:
-        message = self._message
-        return {"message_id": message.message_id, **self._log_fields, **logs.trace(message.traceparent)}
+        message, request = self._message, self._http_request
+        headers = request.scope["headers"] if request else ()
+        trace = logs.request_trace(headers, message.traceparent)
+        return {"message_id": message.message_id, **self._log_fields, **trace}
 
 
 # During an outage every message fails for the same reason. Lines of aggregate requests are limited per day.

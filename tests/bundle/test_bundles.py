@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,40 @@ def test_the_copy_of_shared_in_the_bundle_is_imported(
     assert Path(origin) == bundles[function] / "shared" / "row_keys.py"
     repository = str(Path(__file__).parents[2])
     assert not [entry for entry in path if entry.startswith(repository)]
+
+
+def test_a_bundle_with_the_otlp_exporter_exports_metrics(tmp_path: Path) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    bundle = make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, otlp=True)[0]
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes"]
+    subprocess.run([*command, "-r", bundle / "requirements.txt"], check=True)
+    code = (
+        "from collections import Counter; from shared.runtime.metrics import recorder; record = recorder('otlp');"
+        "record(Counter(stored=3)); record.close(); import os; os._exit(0)"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        environment = {"PATH": os.environ["PATH"], "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        subprocess.run([python, "-c", code], cwd=bundle, env=environment, check=True)
+        server.shutdown()
+
+    [(path, body)] = received
+    assert path == "/v1/metrics"
+    assert b"sluice.stored" in body
 
 
 def test_the_running_and_the_deployed_python_are_supported() -> None:

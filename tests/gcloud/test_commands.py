@@ -29,7 +29,22 @@ def deploy(*extra: str, without: str = "") -> Command:
     return (*(word for word in command if not (without and word.startswith(without))), *extra)
 
 
+PLATFORM = {
+    "vpc_connector": "my-connector",
+    "egress_settings": "private-ranges-only",
+    "kms_key": "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k",
+    "docker_repository": "projects/p/locations/l/repositories/mine",
+    "labels": {"team": "music", "stage": ""},
+    "secrets": {"A": "first:latest", "B": "projects/other/secrets/second:7"},
+}
+
 INVALID = [
+    (deploy("--egress-settings=some"), "argument --egress-settings: Invalid choice: 'some'"),
+    (deploy("--kms-key=mine"), "argument --kms-key: Bad value [mine]"),
+    (deploy("--docker-repository=mine"), "argument --docker-repository: Bad value [mine]"),
+    (deploy("--update-labels=Team=a"), "argument --update-labels: Bad value [Team]"),
+    (deploy("--set-secrets=A=first"), "argument --set-secrets: Secrets value configuration must match"),
+    (deploy("--set-secrets=A=first:0"), "argument --set-secrets: Secrets value configuration must match"),
     (deploy("--unknown-flag"), "unrecognized arguments: --unknown-flag"),
     (deploy("--concurrency=many"), "argument --concurrency: Value must be an integer"),
     (deploy("--timeout=10parsecs"), "argument --timeout: Failed to parse duration"),
@@ -52,10 +67,16 @@ def all_steps() -> list[Step]:
     external = configured_grants(
         {account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS}
     )
+    full_names = PLATFORM | {
+        "vpc_connector": "projects/p/locations/us-central1/connectors/my-connector",
+        "docker_repository": "us-central1-docker.pkg.dev/p/mine",
+    }
     external_target = structs.replace(TARGET, accounts=(), grants=external)
     return [
         *deploy_steps(TARGET, load()),
         *deploy_steps(TARGET, with_channels),
+        *deploy_steps(TARGET, structs.replace(defaults, all=structs.replace(defaults.all, **PLATFORM))),
+        *deploy_steps(TARGET, structs.replace(defaults, ingest=structs.replace(defaults.ingest, **full_names))),
         *teardown_steps(TARGET),
         *teardown_steps(external_target),
     ]

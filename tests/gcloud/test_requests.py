@@ -100,6 +100,10 @@ def test_deploy_requests_the_values_of_a_custom_file(run: Gcloud, cloud: FakeClo
     file.write_text(
         "[ingest]\nretry = false\ntrigger_topic = 'orders'\ningress_settings = 'all'\ncpu = '4'\nmemory = '2Gi'\n"
         "service_account = 'runner@other.iam.gserviceaccount.com'\n"
+        "vpc_connector = 'my-connector'\negress_settings = 'all'\n"
+        "kms_key = 'projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k'\n"
+        "docker_repository = 'projects/p/locations/europe-west1/repositories/mine'\n"
+        "labels = { team = 'music' }\nsecrets = { TOKEN = 'projects/other/secrets/token:7' }\n"
     )
     build = tmp_path / "build"
     make_bundles(build, contract=MUSIC_CONTRACT)
@@ -115,6 +119,14 @@ def test_deploy_requests_the_values_of_a_custom_file(run: Gcloud, cloud: FakeClo
     assert service["ingressSettings"] == "ALLOW_ALL"
     assert service["serviceAccountEmail"] == "runner@other.iam.gserviceaccount.com"
     assert (service["availableCpu"], service["availableMemory"]) == ("4", "2Gi")
+    assert service["vpcConnector"].split("/")[-1] == "my-connector"
+    assert service["vpcConnectorEgressSettings"] == "ALL_TRAFFIC"
+    assert service["secretEnvironmentVariables"] == [
+        {"key": "TOKEN", "projectId": "other", "secret": "token", "version": "7"}
+    ]
+    assert created["kmsKeyName"] == "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k"
+    assert created["buildConfig"]["dockerRepository"] == "projects/p/locations/europe-west1/repositories/mine"
+    assert created["labels"]["team"] == "music"
 
 
 def test_teardown_without_a_deployment_calls_no_disabled_api(run: Gcloud, cloud: FakeCloud) -> None:

@@ -176,6 +176,20 @@ async def test_a_shutdown_answers_unfinished_messages_with_503(
     assert "the instance shuts down before the message is stored" in log.read_text()
 
 
+async def test_a_shutdown_exports_the_metrics(settings: Settings, http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running_process("ingest", settings, log, OTEL_METRICS_EXPORTER="console") as (url, process):
+        assert (await post(http, url, lines([music_event(1)])))[0] == 200
+        assert (await post(http, url, lines([music_event(2), music_event(3)])))[0] == 200
+        assert "resource_metrics" not in log.read_text()
+        process.terminate()
+        await asyncio.to_thread(process.wait, 10)
+
+    output = "".join(log.read_text().split())
+    assert '"name":"sluice.stored"' in output
+    assert '"value":3' in output
+
+
 async def test_an_invalid_contract_is_a_500_that_names_the_key(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
@@ -199,6 +213,23 @@ async def test_a_post_without_a_cloud_event_is_a_400(
         await post(http, url, b"{}")
         async with http.post(url, data=b"hello") as response:
             assert response.status == 400
+
+
+async def test_lines_of_aggregate_have_the_trace_of_their_request(
+    settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with running("aggregate", settings, log) as url:
+        assert (await post(http, url, b'{"date": "2024-01-14"}'))[0] == 200
+        for day, trace in (("15", "a" * 32), ("16", "b" * 32)):
+            headers, body = cloud_event(b'{"date": "2024-01-%s"}' % day.encode())
+            headers |= {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+            async with http.post(url, headers=headers, data=body) as response:
+                assert response.status == 200
+
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    traces = {entry["day"]: entry.get("logging.googleapis.com/trace", "").split("/")[-1] for entry in entries}
+    assert traces == {"2024-01-14": "", "2024-01-15": "a" * 32, "2024-01-16": "b" * 32}
 
 
 async def test_aggregate_computes_the_requested_day(

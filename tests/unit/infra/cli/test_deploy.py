@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from infra.cli.main import main
-from infra.deploy import cost
+from infra.deploy import price_table
 from infra.doctor.local import CheckResult
 
 # Prints a number for every --format option; fails if the command matches the pattern in the file `fails`.
@@ -112,6 +112,18 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
         ["functions", "deploy", "aggregate"],
     ]
     assert done.out.endswith("deployed; `sluice doctor --cloud` checks the deployment\n")
+
+
+@pytest.mark.parametrize("name", ["deploy", "bundle"])
+def test_the_configuration_adds_the_otlp_exporter_to_the_bundle(sluice: Sluice, name: str) -> None:
+    Path("mine.toml").write_text(
+        '[metrics]\notlp = true\n[ingest.environment]\nOTEL_EXPORTER_OTLP_ENDPOINT = "http://c"\n'
+    )
+
+    for config, expected in (((), False), (("--config", "mine.toml"), True)):
+        assert sluice(name, *config).code == 0
+        requirements = Path("build/ingest/requirements.txt").read_text()
+        assert ("opentelemetry-exporter-otlp-proto-http==" in requirements) is expected
 
 
 def test_deploy_stops_at_the_step_where_gcloud_fails(sluice: Sluice) -> None:
@@ -233,13 +245,36 @@ def test_the_items_of_a_cost_estimate_add_up(sluice: Sluice) -> None:
 
     assert estimate["total"] == pytest.approx(sum(part["dollars"] for part in estimate["parts"]))
     assert estimate["saved_by_packing"] == pytest.approx(estimate["one_event_a_message"]["total"] - estimate["total"])
-    assert estimate["date"] == cost.load().date.isoformat()
+    assert estimate["date"] == price_table.load().date.isoformat()
     text = sluice(*command).out
     assert f"{estimate['total']:,.2f}  list prices of us-central1" in text
     assert f"packing saves {estimate['saved_by_packing']:,.2f}" in text
     unpacked = sluice(*command, "--batch-size", "1").out
     assert "packing" not in unpacked
     assert f"{estimate['one_event_a_message']['total']:,.2f}  list prices" in unpacked
+
+
+def test_a_cost_estimate_shows_the_growth_to_the_retention(sluice: Sluice) -> None:
+    command = ("cost", "--events-per-day", "10000000", "--bytes", "250", "--days-stored", "365")
+    estimate = json.loads(sluice(*command, "--json").out)
+
+    months = [each["total"] for each in estimate["months"]]
+    assert (len(months), months[-1]) == (13, pytest.approx(estimate["total"]))
+    assert months == sorted(months)
+    text = sluice(*command).out
+    assert f"the first month               {months[0]:,.2f}  41.1 GiB, 15 days of events on average" in text
+    assert "all retained days from month 13 on" in text
+
+
+def test_an_edition_needs_its_price(sluice: Sluice) -> None:
+    command = ("cost", "--events-per-day", "9", "--bytes", "9", "--edition", "enterprise-plus")
+    done = sluice(*command)
+
+    assert done.code == 1
+    assert "bigtable.per_node_hour_plus: found none" in done.err
+    table = price_table.PRICES.read_text()
+    Path("mine.toml").write_text(table.replace("# per_node_hour_plus = ...", "per_node_hour_plus = 2"))
+    assert "1,461.00  1, always on" in sluice(*command, "--prices", "mine.toml").out
 
 
 @pytest.mark.parametrize("invalid", [("--events-per-day", "nan"), ("--events-per-day", "0"), ("--bytes", "-1")])

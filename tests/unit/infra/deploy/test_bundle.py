@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,36 @@ def test_a_bundle_contains_exactly_the_files_of_a_function(tmp_path: Path) -> No
         assert "--hash=sha256:" in (made / "requirements.txt").read_text()
 
 
+def pins(requirements: str) -> list[str]:
+    return re.findall(r"^([a-z0-9._-]+==\S+)", requirements, re.MULTILINE)
+
+
+def test_the_otlp_exporter_is_added_to_ingest_alone(tmp_path: Path) -> None:
+    plain = {made.name: made for made in bundle.make_bundles(tmp_path / "plain", contract=MUSIC_CONTRACT)}
+    otlp = {made.name: made for made in bundle.make_bundles(tmp_path / "otlp", contract=MUSIC_CONTRACT, otlp=True)}
+
+    assert contents(otlp["aggregate"]) == contents(plain["aggregate"])
+    before, after = ((each["ingest"] / "requirements.txt").read_text() for each in (plain, otlp))
+    assert after.startswith(before)
+    added = pins(after.removeprefix(before))
+    assert {pin.split("==")[0] for pin in added} & {pin.split("==")[0] for pin in pins(before)} == set()
+    assert any(pin.startswith("opentelemetry-exporter-otlp-proto-http==") for pin in added)
+    assert set(added) <= set(pins((ROOT / "functions" / "requirements-otlp.txt").read_text()))
+    for requirement in re.split(r"^(?=\w)", after, flags=re.MULTILINE)[1:]:
+        assert "--hash=sha256:" in requirement
+
+
+def test_the_otlp_exporter_agrees_with_the_pins_of_the_functions() -> None:
+    otlp = dict(pin.split("==") for pin in pins((ROOT / "functions" / "requirements-otlp.txt").read_text()))
+
+    for function in bundle.FUNCTIONS:
+        pinned = pins((ROOT / "functions" / function / "requirements.txt").read_text())
+        own = dict(pin.split("==") for pin in pinned)
+        shared = otlp.keys() & own.keys()
+        assert "opentelemetry-sdk" in shared
+        assert {name: otlp[name] for name in shared} == {name: own[name] for name in shared}
+
+
 def test_the_same_input_builds_the_same_bytes(tmp_path: Path) -> None:
     first = bundle.make_bundles(tmp_path / "a", contract=MUSIC_CONTRACT)
     os.utime(MUSIC_CONTRACT)
@@ -67,7 +98,7 @@ def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypa
     [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
     before = contents(ingest)
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bundle, "_fill", interrupt)

@@ -47,7 +47,7 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "alerts", "tables"}
+    assert set(tables) == {"all", "ingest", "aggregate", "alerts", "tables", "metrics"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
@@ -144,6 +144,48 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
         ("[tables.events]", "tables.events.retention: found nothing, expected text"),
         ("[tables]\nevents = '30d'", "tables.events: found '30d', expected a table [tables.events]"),
         ("tables = '30d'", "tables: found '30d', expected tables such as [tables.name]"),
+        (
+            "[all]\nvpc_connector = 'A/b'",
+            "all.vpc_connector: found 'A/b', expected the name of a connector, or",
+        ),
+        (
+            "[ingest]\nvpc_connector = 'c'",
+            "ingest.vpc_connector: found 'c', expected the name of a connector",
+        ),
+        (
+            "[ingest]\negress_settings = 'all'",
+            "ingest.egress_settings: found 'all', expected none without ingest.vpc_connector",
+        ),
+        (
+            "[all]\negress_settings = 'some'",
+            "all.egress_settings: found 'some', expected '' or 'private-ranges-only' or 'all'",
+        ),
+        ("[aggregate]\nkms_key = 'mine'", "aggregate.kms_key: found 'mine', expected projects/P/locations/L/keyRings/"),
+        (
+            "[all]\nkms_key = 'projects/p/locations/l/keyRings/r/cryptoKeys/k'",
+            "ingest.docker_repository: found '', expected a repository in Artifact Registry that is encrypted with",
+        ),
+        ("[all]\ndocker_repository = 'Mine'", "all.docker_repository: found 'Mine', expected projects/P/locations/L/"),
+        ("[all.labels]\nTeam = 'a'", "all.labels.Team: found 'a', expected up to 63 of a-z, 0-9, _ and -"),
+        ("[ingest.labels]\nteam = 'A B'", "ingest.labels.team: found 'A B', expected up to 63 of a-z"),
+        ("[ingest.labels]\nteam = 3", "ingest.labels: found {'team': 3}, expected a table"),
+        ("[ingest.secrets]\nTOKEN = 'token'", "ingest.secrets.TOKEN: found 'token', expected SECRET:VERSION, where"),
+        ("[all.secrets]\nTOKEN = 'token:0'", "all.secrets.TOKEN: found 'token:0', expected SECRET:VERSION, where"),
+        ("[all.secrets]\nX_GOOGLE_A = 'a:1'", "all.secrets.X_GOOGLE_A: found 'a:1', expected a variable other than"),
+        ("[all.secrets]\nGCP_PROJECT_ID = 'a:1'", "all.secrets.GCP_PROJECT_ID: found 'a:1', expected a variable other"),
+        (
+            "[all.secrets]\nTOKEN = 'a:1'\n[ingest.environment]\nTOKEN = 'b'",
+            "ingest.secrets.TOKEN: found 'a:1', expected a variable that isn't in the environment, too",
+        ),
+        ("[metrics]\notlp = 1", "metrics.otlp: found 1, expected true or false"),
+        (
+            "[metrics]\notlp = true",
+            "metrics.otlp: found True, expected the address of a collector in ingest.env",
+        ),
+        (
+            "[metrics]\notlp = true\n[ingest.environment]\nOTEL_METRICS_EXPORTER = 'console'",
+            "ingest.environment.OTEL_METRICS_EXPORTER: found 'console', expected otlp or none, since metrics.otlp is",
+        ),
         ("[ingest", "found invalid TOML"),
     ],
 )
@@ -196,6 +238,15 @@ def test_a_combination_that_cloud_run_accepts_is_accepted(cpu: str, memory: str,
 def test_a_combination_that_cloud_run_rejects_is_rejected(cpu: str, memory: str) -> None:
     with pytest.raises(Problem, match=rf"^ingest\.memory: found '{memory}', expected .*, since cpu is {cpu}$"):
         cloud_run_limits.check("ingest", cpu, memory, 1)
+
+
+@pytest.mark.parametrize("secret", ["endpoint:latest", "projects/p/secrets/endpoint:3"])
+def test_the_address_of_the_collector_may_be_a_secret(tmp_path: Path, secret: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[metrics]\notlp = true\n[all.secrets]\nOTEL_EXPORTER_OTLP_ENDPOINT = '{secret}'\n")
+
+    assert load(file).metrics.otlp
+    assert load(file).platform("ingest").secrets == {"OTEL_EXPORTER_OTLP_ENDPOINT": secret}
 
 
 def test_a_missing_file_is_named() -> None:

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import pytest
 
-from infra.deploy import cost
-from infra.deploy.cost import (
+from infra.deploy import cost, price_table
+from infra.deploy.cost import Workload
+from infra.deploy.price_table import (
     Assumptions,
     BigtablePrices,
+    Edition,
     LoggingPrices,
     Prices,
     PubsubPrices,
     RunPrices,
     SchedulerPrices,
-    Workload,
 )
 from shared.errors import SettingsError
 
+DAY = date(2024, 1, 15)
 ROUND = Prices(
-    date(2024, 1, 15),
+    DAY,
     "somewhere",
-    PubsubPrices("", per_tib=1024, free_gib=0, least_bytes=1000),
+    PubsubPrices("", DAY, per_tib=1024, free_gib=0, least_bytes=1000, per_gib_month=4, free_days=1),
     RunPrices(
         "",
+        DAY,
         per_million_requests=1,
         per_vcpu_second=0.01,
         per_gib_second=0.001,
@@ -34,9 +39,9 @@ ROUND = Prices(
         free_gib_seconds=0,
         least_seconds=0.1,
     ),
-    BigtablePrices("", per_node_hour=1, per_gib_month=2),
-    SchedulerPrices("", per_job=5, free_jobs=0),
-    LoggingPrices("", per_gib=3, free_gib=0),
+    BigtablePrices("", DAY, per_node_hour=1, per_gib_month=2),
+    SchedulerPrices("", DAY, per_job=5, free_jobs=0),
+    LoggingPrices("", DAY, per_gib=3, free_gib=0),
     Assumptions(
         days=30,
         cpu_ms_message=1,
@@ -52,6 +57,10 @@ ROUND = Prices(
         aggregate_events=1000,
         log_bytes_line=1024,
         log_lines_hour=10,
+        log_bytes_request=2048,
+        dead_letters=0.01,
+        dead_letter_days=31,
+        outage_days=4,
     ),
 )
 
@@ -109,26 +118,97 @@ def test_several_instances_are_billed_by_cpu_time() -> None:
 def test_nodes_follow_the_peak_load_or_the_storage(events_per_day: float, size: int, expected: int) -> None:
     work = Workload(events_per_day, size, 100)
 
-    assert cost.nodes(ROUND, work) == expected
+    assert cost.nodes(ROUND, work, 64) == expected
     assert dollars(work)["Bigtable: nodes"] == expected * 720
 
 
 def test_storage_includes_all_retained_events() -> None:
     # 2^20 events a day for 64 days, 1,000 bytes plus 24 bytes of overhead: 64 GiB.
     assert dollars(Workload(2**20, 1000, 100))["Bigtable: storage"] == pytest.approx(128)
-    assert dollars(Workload(2**20, 1000, 100), cost.with_days_stored(ROUND, 32))["Bigtable: storage"] == pytest.approx(
-        64
-    )
+    assert dollars(Workload(2**20, 1000, 100), price_table.with_days_stored(ROUND, 32))[
+        "Bigtable: storage"
+    ] == pytest.approx(64)
+
+
+@pytest.mark.parametrize(
+    ("number", "average", "at_end"),
+    [(1, 15, 30), (2, 45, 60), (3, 64 - 4 * 4 / 2 / 30, 64), (4, 64, 64), (None, 64, 64)],
+)
+def test_stored_events_grow_until_the_retention(number: int | None, average: float, at_end: float) -> None:
+    # In the third month they grow from 60 to 64 days within four days.
+    assert cost.days_stored(ROUND, number) == (pytest.approx(average), at_end)
+    assert cost.first_full_month(ROUND) == 4
+    [storage] = [
+        item for item in cost.month(ROUND, Workload(2**20, 1000, 100), number) if item.name == "Bigtable: storage"
+    ]
+    assert storage.dollars == pytest.approx(2 * average)
+
+
+def test_nodes_of_a_month_follow_the_storage_at_its_end() -> None:
+    work = Workload(2**20 * 30 / 64, 2**11 - 24, 100)  # 60 GiB in the end, with a target size of 50
+
+    nodes = {number: cost.month(ROUND, work, number)[5].text[0] for number in (1, 2, 3)}
+
+    assert nodes == {1: "1", 2: "2", 3: "2"}
+
+
+@pytest.mark.parametrize(
+    ("days_stored", "full"), [(1, 2), (30, 2), (31, 3), (60, 3), (61, 4)], ids=lambda value: str(value)
+)
+def test_the_first_full_month_begins_at_the_retention_or_later(days_stored: int, full: int) -> None:
+    prices = price_table.with_days_stored(ROUND, days_stored)
+
+    assert cost.first_full_month(prices) == full
+    assert cost.days_stored(prices, full)[0] == pytest.approx(days_stored)
+    assert cost.days_stored(prices, full - 1)[0] < days_stored
+
+
+def test_dead_letters_and_a_backlog_are_billed_after_their_first_day() -> None:
+    # 2^20 messages of 1,024 bytes are 1 GiB a day. 1 % of them are stored for 30 billed days: 0.3 GiB. After a day of
+    # the outage the billed backlog grows for three days: 4.5 GiB-days, 0.15 GiB-months.
+    work = Workload(2**20, 1024 - 101, 1)
+
+    assert dollars(work)["Pub/Sub: retained"] == pytest.approx((0.3 + 0.15) * 4)
+    short = msgspec.structs.replace(ROUND.assumptions, outage_days=1, dead_letter_days=1)
+    assert dollars(work, msgspec.structs.replace(ROUND, assumptions=short))["Pub/Sub: retained"] == 0
 
 
 def test_log_lines_are_bounded_by_messages_and_by_instances() -> None:
-    # 10 lines an hour: 7,200 a month of 1 KiB.
-    assert dollars(Workload(1e6, 200, 1))["Logging"] == pytest.approx(7_200 / 2**20 * 3)
-    assert dollars(Workload(10, 200, 1))["Logging"] == pytest.approx(300 / 2**20 * 3)
+    # 10 lines an hour: 7,200 a month of 1 KiB. Each message and each day is a logged request of 2 KiB.
+    assert dollars(Workload(1e6, 200, 1))["Logging"] == pytest.approx((7_200 + 2 * 30_000_030) / 2**20 * 3)
+    assert dollars(Workload(10, 200, 1))["Logging"] == pytest.approx((300 + 2 * 330) / 2**20 * 3)
+
+
+def test_request_logs_use_up_the_free_tier() -> None:
+    prices = price_table.load()
+
+    assert dollars(Workload(1e6, 250, 1), prices)["Logging"] == 0  # 28 GiB
+    assert dollars(Workload(1e7, 250, 1), prices)["Logging"] == pytest.approx((283.8 - 50) * 0.5, rel=0.01)
+
+
+def test_the_edition_sets_the_price_of_a_node() -> None:
+    plus = msgspec.structs.replace(ROUND, bigtable=msgspec.structs.replace(ROUND.bigtable, per_node_hour_plus=2))
+
+    for edition, expected in (("enterprise", 720), ("enterprise-plus", 1440)):
+        prices = price_table.with_edition(plus, cast(Edition, edition))
+        assert dollars(Workload(1, 200, 1), prices)["Bigtable: nodes"] == expected
+
+
+def test_an_edition_without_a_price_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"bigtable\.per_node_hour_plus: found none, expected the price of a node"):
+        price_table.with_edition(price_table.load(), "enterprise-plus")
+
+
+def test_prices_that_were_not_looked_up_for_a_year_are_named() -> None:
+    old = msgspec.structs.replace(ROUND.scheduler, looked_up=date(2023, 1, 14))
+    run = msgspec.structs.replace(ROUND.run, looked_up=date(2023, 1, 14))
+
+    assert ROUND.outdated() == ""
+    assert msgspec.structs.replace(ROUND, scheduler=old, run=run).outdated() == "run, scheduler of 2023-01-14"
 
 
 def test_free_tiers_are_deducted_down_to_zero() -> None:
-    prices = cost.load()
+    prices = price_table.load()
 
     parts = {part.name: part.dollars for part in cost.month(prices, Workload(1_000, 250, 100))}
 
@@ -138,7 +218,7 @@ def test_free_tiers_are_deducted_down_to_zero() -> None:
 
 
 def test_batching_saves_most_for_small_events() -> None:
-    prices = cost.load()
+    prices = price_table.load()
     saved = [
         1
         - cost.total(cost.month(prices, Workload(1e8, size, 100)))
@@ -151,10 +231,11 @@ def test_batching_saves_most_for_small_events() -> None:
 
 
 def test_every_price_has_a_source() -> None:
-    prices = cost.load()
+    prices = price_table.load()
 
     for part in (prices.pubsub, prices.run, prices.bigtable, prices.scheduler, prices.logging):
         assert part.source.startswith("https://cloud.google.com/")
+        assert part.looked_up <= prices.date
 
 
 @pytest.mark.parametrize(
@@ -168,9 +249,9 @@ def test_every_price_has_a_source() -> None:
 )
 def test_an_invalid_table_is_rejected_with_its_key(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(cost.PRICES.read_text().replace(*change))
+    file.write_text(price_table.PRICES.read_text().replace(*change))
 
     with pytest.raises(SettingsError, match=r"mine\.toml") as raised:
-        cost.load(file)
+        price_table.load(file)
 
     assert expected in str(raised.value)

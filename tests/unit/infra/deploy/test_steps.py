@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from infra.deploy.config import Alerts, All, Deployment, Function, load
 from infra.deploy.gcloud import Action, Command
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
@@ -13,6 +15,7 @@ from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, pol
 from infra.provision.pubsub import is_eventarc_subscription
 from infra.provision.resources import RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
+from shared.errors import SettingsError
 from shared.runtime.logs import LogEvent
 from tests.support.samples import ROOT
 
@@ -53,7 +56,19 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         runtime = "python312"
         trigger_service_account = "my-trigger"
         build_service_account = "build@other.iam.gserviceaccount.com"
+        vpc_connector = "shared-connector"
+        egress_settings = "private-ranges-only"
+        kms_key = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/shared"
+        docker_repository = "projects/p/locations/l/repositories/shared"
+        labels = { team = "music", stage = "test" }
+        secrets = { SHARED = "shared:latest", TOKEN = "shared-token:1" }
         [ingest]
+        vpc_connector = "my-connector"
+        egress_settings = "all"
+        kms_key = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/mine"
+        docker_repository = "europe-west1-docker.pkg.dev/p/mine"
+        labels = { stage = "live" }
+        secrets = { TOKEN = "projects/other/secrets/token:7" }
         cpu = "2"
         memory = "2Gi"
         concurrency = 80
@@ -71,6 +86,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
     steps = [step.command for step in deploy_steps(TARGET, custom)]
 
     [flags] = [set(each) for each in steps if each[1:4] == ("functions", "deploy", "ingest")]
+    [flags_of_aggregate] = [set(each) for each in steps if each[1:4] == ("functions", "deploy", "aggregate")]
 
     assert {
         "--runtime=python312",
@@ -87,13 +103,54 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         "--ingress-settings=all",
         "--service-account=my-runner@my-project.iam.gserviceaccount.com",
         "--no-allow-unauthenticated",
+        "--vpc-connector=my-connector",
+        "--egress-settings=all",
+        "--kms-key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/mine",
+        "--docker-repository=europe-west1-docker.pkg.dev/p/mine",
+        "--update-labels=team=music,stage=live",
+        "--set-secrets=SHARED=shared:latest,TOKEN=projects/other/secrets/token:7",
     } <= flags
+    assert {
+        "--vpc-connector=shared-connector",
+        "--egress-settings=private-ranges-only",
+        "--kms-key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/shared",
+        "--docker-repository=projects/p/locations/l/repositories/shared",
+        "--update-labels=team=music,stage=test",
+        "--set-secrets=SHARED=shared:latest,TOKEN=shared-token:1",
+    } <= flags_of_aggregate
     assert "A=1" in next(flag for flag in flags if flag.startswith("--set-env-vars="))
     defaults = load()  # every key has another value
     assert [key for key in All.__struct_fields__ if getattr(custom.all, key) == getattr(defaults.all, key)] == []
     assert [
         key for key in Function.__struct_fields__ if getattr(custom.ingest, key) == getattr(defaults.ingest, key)
     ] == []
+
+
+def test_unset_keys_have_no_flags() -> None:
+    words = {word.split("=")[0] for step in COMMANDS for word in step}
+
+    unset = {"vpc-connector", "egress-settings", "kms-key", "docker-repository", "update-labels", "set-secrets"}
+    assert words & {f"--{name}" for name in unset} == set()
+
+
+def test_a_key_in_another_region_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    key = "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k"
+    file.write_text(f'[all]\nkms_key = "{key}"\ndocker_repository = "us-east1-docker.pkg.dev/p/mine"\n')
+
+    with pytest.raises(SettingsError, match=f"kms_key: found '{key}', expected a key in europe-west1"):
+        list(deploy_steps(TARGET, load(file)))
+
+
+def test_the_otlp_exporter_is_set_for_ingest_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[metrics]\notlp = true\n[ingest.environment]\nOTEL_EXPORTER_OTLP_ENDPOINT = "https://c:4318"\n')
+    steps = [" ".join(step.command) for step in deploy_steps(TARGET, load(file))]
+
+    [deployed] = [step for step in steps if "OTEL_METRICS_EXPORTER=otlp" in step]
+    assert "functions deploy ingest" in deployed
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4318" in deployed
+    assert not [each for each in COMMANDS if "OTEL" in " ".join(each)]
 
 
 def test_aggregate_has_one_request_at_a_time() -> None:
@@ -263,6 +320,24 @@ def test_alerts_refer_to_declared_resources_and_metrics() -> None:
         name = f"eventarc-us-central1-{function}-123456-sub-789"
         assert is_eventarc_subscription(name, function, "us-central1")
         assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("rejected", "stored", "fires"),
+    [(1, 0, False), (99, 0, False), (6, 93, False), (6, 94, True), (100, 0, True), (5, 95, False), (50, 950, False)],
+)
+def test_a_share_of_few_events_fires_no_alert(rejected: int, stored: int, fires: bool) -> None:
+    """Evaluate the query of the alert, with the counts in place of its series."""
+    [condition] = json.loads(policies()["share-rejected"].read_text())["conditions"]
+    query = condition["conditionPrometheusQueryLanguage"]["query"]
+    for name, count in (("rejected", rejected), ("stored", stored)):
+        series = f"logging_googleapis_com:user_sluice_{name}_sum"
+        query = query.replace(f'sum(increase({series}{{monitored_resource="cloud_run_revision"}}[1h]))', str(count))
+    # Arithmetic, comparisons and `and` read the same in PromQL and Python; `or vector(0)` replaces a missing series.
+    query = query.replace(" or vector(0)", "")
+
+    assert re.fullmatch(r"[\d ()/+>=.]+ and [\d ()/+>=.]+", query)
+    assert eval(query) is fires
 
 
 def test_catching_up_on_missed_days_fires_no_alert() -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
+from unittest.mock import MagicMock, call
 
 import pytest
 
@@ -93,6 +94,25 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
             **counts,
         },
     ]
+
+
+def test_a_shutdown_logs_the_last_counts_and_then_exports_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder, handlers = MagicMock(), []
+    monkeypatch.setattr(instance.metrics, "recorder", lambda exporter: recorder)
+    monkeypatch.setattr(instance.SHUTDOWN, "install", handlers.append)
+    pipeline = instance.ingest_pipeline()
+    assert pipeline._report is not None
+    pipeline._report(Counter(stored=2))
+    recorder.reset_mock()
+    pipeline._report.__self__._counts.update(stored=3)  # within the interval of a line
+
+    [close] = handlers
+    close()
+
+    assert [each for each in recorder.mock_calls if each != call.__bool__()] == [call(Counter(stored=3)), call.close()]
+    assert [json.loads(line)["stored"] for line in capsys.readouterr().out.splitlines()] == [2, 3]
 
 
 @pytest.mark.parametrize("missing", ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"])

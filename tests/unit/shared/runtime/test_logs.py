@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -162,3 +163,66 @@ def test_every_line_carries_the_labels_of_the_process(
 @pytest.mark.parametrize("traceparent", [None, "", "nonsense", "00-xyz-00f067aa0ba902b7-01", "00-" + "1" * 10_000])
 def test_an_invalid_traceparent_adds_no_fields(traceparent: str | None) -> None:
     assert logs.trace(traceparent) == {}
+
+
+REQUEST, MESSAGE = "00-" + "a" * 32 + "-00f067aa0ba902b7-01", "00-" + "b" * 32 + "-00f067aa0ba902b7-00"
+CLOUD = f"{'c' * 32}/10;o=1"
+OF_REQUEST = {
+    "logging.googleapis.com/trace": f"projects/my-project/traces/{'a' * 32}",
+    "logging.googleapis.com/spanId": "00f067aa0ba902b7",
+    "logging.googleapis.com/trace_sampled": True,
+}
+OF_CLOUD = {
+    "logging.googleapis.com/trace": f"projects/my-project/traces/{'c' * 32}",
+    "logging.googleapis.com/spanId": "000000000000000a",
+    "logging.googleapis.com/trace_sampled": True,
+}
+OF_MESSAGE = {
+    "logging.googleapis.com/trace": f"projects/my-project/traces/{'b' * 32}",
+    "logging.googleapis.com/spanId": "00f067aa0ba902b7",
+    "logging.googleapis.com/trace_sampled": False,
+}
+MESSAGE_TRACE = {"message_trace": f"projects/my-project/traces/{'b' * 32}"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "expected"),
+    [
+        ({"traceparent": REQUEST}, None, OF_REQUEST),
+        ({"traceparent": REQUEST}, MESSAGE, OF_REQUEST | MESSAGE_TRACE),
+        ({"traceparent": REQUEST, "x-cloud-trace-context": CLOUD}, None, OF_REQUEST),
+        ({"traceparent": "nonsense", "x-cloud-trace-context": CLOUD}, None, OF_CLOUD),
+        ({"x-cloud-trace-context": CLOUD}, MESSAGE, OF_CLOUD | MESSAGE_TRACE),
+        ({}, MESSAGE, OF_MESSAGE),
+        ({"traceparent": "nonsense", "x-cloud-trace-context": "/;o=1"}, MESSAGE, OF_MESSAGE),
+        ({"traceparent": "\xff" * 99, "x-cloud-trace-context": "c" * 33}, "nonsense", {}),
+        ({}, None, {}),
+    ],
+)
+def test_a_line_has_the_trace_of_the_request_before_that_of_the_message(
+    headers: dict[str, str], message: str | None, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_project", "my-project")
+
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    assert logs.request_trace(raw, message) == expected
+
+
+@pytest.mark.parametrize("span", ["", "/0", f"/{2**64}"])
+def test_a_trace_without_a_valid_span_has_none(span: str) -> None:
+    fields = logs.request_trace([(b"x-cloud-trace-context", ("c" * 32 + span).encode())], None)
+
+    assert set(fields) == {"logging.googleapis.com/trace", "logging.googleapis.com/trace_sampled"}
+
+
+async def test_fields_of_a_request_are_in_its_own_lines_only(capsys: pytest.CaptureFixture[str]) -> None:
+    async def serve(day: str) -> None:
+        logs.add_to_request({"request": day})
+        await asyncio.sleep(0)
+        logs.info(LogEvent.DAY_AGGREGATED, "hello", day=day)
+
+    await asyncio.gather(asyncio.create_task(serve("a")), asyncio.create_task(serve("b")))
+    logs.info(LogEvent.DAY_AGGREGATED, "hello", day="c")
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["day"], line.get("request")) for line in lines] == [("a", "a"), ("b", "b"), ("c", None)]

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import msgspec
 import pytest
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from shared import errors
 from shared.pubsub.message import Message
@@ -133,6 +134,19 @@ async def test_a_line_is_part_of_the_messages_trace(capsys: pytest.CaptureFixtur
 
     line = json.loads(capsys.readouterr().out)
     assert line["logging.googleapis.com/trace"] == "projects//traces/4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_a_line_is_part_of_the_requests_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its request in Cloud Run's request log has this trace."""
+    of_request = TRACEPARENT.replace("4bf9", "ffff")
+    request = Request({"type": "http", "headers": [(b"traceparent", of_request.encode())]})
+    message = msgspec.structs.replace(MESSAGE, traceparent=TRACEPARENT)
+    with pytest.raises(HTTPException), error_responses(message, request):
+        raise errors.PermanentError("refused")
+
+    line = json.loads(capsys.readouterr().out)
+    assert line["logging.googleapis.com/trace"] == "projects//traces/ffff2f3577b34da6a3ce929d0e0e4736"
+    assert line["message_trace"] == "projects//traces/4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 async def test_an_outage_logs_one_line_a_second(capsys: pytest.CaptureFixture[str]) -> None:
