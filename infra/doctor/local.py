@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 from grpc import StatusCode
-from grpc.aio import AioRpcError
 
 from infra.local import emulators
 from infra.local.stack_file import StackFile
@@ -18,6 +17,7 @@ from infra.provision.google_api import LOGIN
 from infra.provision.resources import RESOURCES
 from shared.bigtable.client import Bigtable
 from shared.bigtable.read_rows import Scan
+from shared.bigtable.transport import CallError
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError, SluiceError
@@ -90,7 +90,7 @@ async def _read_tables(settings: Settings) -> list[CheckResult]:
                 return [*results, CheckResult("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
                 cause = error.__cause__
-                missing = isinstance(cause, AioRpcError) and cause.code() is StatusCode.NOT_FOUND
+                missing = isinstance(cause, CallError) and cause.code is StatusCode.NOT_FOUND
                 remedy = "; `sluice provision` makes it" if missing else ""
                 results.append(CheckResult(f"table {table.name}", ok=False, text=f"{error}{remedy}"))
     finally:

@@ -167,7 +167,7 @@ def test_only_the_findings_of_counted_events_are_returned(findings_first: bool) 
 
     _, findings, _ = _deduplicate([row_of(day.key, cells)])
 
-    assert findings == [b"about new"]
+    assert findings == [(b"new", b"about new")]
 
 
 async def test_adjacent_rows_of_a_user_are_grouped() -> None:
