@@ -25,8 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
+        if item.get_closest_marker("slow"):
+            # Most of their work is in other processes; measuring coverage would triple the time of the rest.
+            item.add_marker(pytest.mark.no_cover)
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
     items.sort(key=_rank)
 
 

@@ -44,6 +44,7 @@ def short_margin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "CLEAR_MARGIN", timedelta(seconds=0.1 + 0.5))
 
 
+@pytest.mark.slow
 async def test_events_arriving_during_repeated_runs_are_all_counted(
     settings: Settings, bigtable: Bigtable, short_margin: None
 ) -> None:

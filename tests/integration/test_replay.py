@@ -215,6 +215,7 @@ def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, s
         yield environment
 
 
+@pytest.mark.slow
 def test_events_rejected_by_a_contract_are_replayed_after_its_correction(
     settings: Settings, strict: Contract, corrected: Contract
 ) -> None:

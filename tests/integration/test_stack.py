@@ -107,6 +107,7 @@ def plain(tmp_path: Path) -> dict[str, str]:
     return {"BIGTABLE_EMULATOR_HOST": "", "PUBSUB_EMULATOR_HOST": "", "TMPDIR": str(tmp_path)}
 
 
+@pytest.mark.slow
 def test_run_shows_its_results_and_leaves_nothing(
     start: Callable[..., Command], plain: dict[str, str], tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_run_shows_its_results_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
+@pytest.mark.slow
 @needs_sparkify
 def test_run_with_the_real_logs(start: Callable[..., Command], plain: dict[str, str], tmp_path: Path) -> None:
     report = tmp_path / "report.json"
@@ -162,6 +164,7 @@ def sluice(environment: dict[str, str], *arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_publishing_twice_into_a_running_stack_changes_nothing(up: dict[str, str]) -> None:
     from shared.config import Settings
 
@@ -190,11 +193,13 @@ def test_publishing_twice_into_a_running_stack_changes_nothing(up: dict[str, str
     ] == ["last"]
 
 
+@pytest.mark.slow
 def test_provisioning_a_running_stack_changes_nothing(up: dict[str, str]) -> None:
     """Its subscriptions keep their shorter backoff than those on Google Cloud."""
     assert sluice(up, "provision") == "no changes\n"
 
 
+@pytest.mark.slow
 def test_doctor_shows_the_counts_of_the_running_stack(up: dict[str, str]) -> None:
     def texts() -> dict[str, str]:
         return {each["what"]: each["text"] for each in json.loads(sluice(up, "doctor", "--json"))}
@@ -214,6 +219,7 @@ def test_doctor_shows_the_counts_of_the_running_stack(up: dict[str, str]) -> Non
     assert now["aggregate"] == "days computed: 0"
 
 
+@pytest.mark.slow
 def test_cbt_sees_the_layout(up: dict[str, str]) -> None:
     sluice(up, "ingest", "--source", "data/sample_events.csv")
     sluice(up, "aggregate", "--date", "2024-01-15")
@@ -246,6 +252,7 @@ def test_a_signal_at_any_moment_leaves_nothing(
     assert command.leftovers() == []
 
 
+@pytest.mark.slow
 def test_a_part_that_ends_is_named_and_ends_the_others(start: Callable[..., Command], plain: dict[str, str]) -> None:
     command = start("up", **plain)
     command.read_until("Ctrl-C")

@@ -247,6 +247,7 @@ def outcome(responses: list[bytes]) -> tuple[list[Any], str]:
     return [(row.key, row.cells) for row in rows], ""
 
 
+@pytest.mark.slow
 @settings(max_examples=1_000)
 @given(
     st.lists(plain_chunks | odd_chunks, min_size=1, max_size=5) | st.lists(plain_chunks, min_size=1), st.integers(1, 5)

@@ -22,6 +22,7 @@ def test_an_input_of_the_corpus_holds(path: Path) -> None:
     check_input(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_the_seeds_of_the_fuzzer_hold() -> None:
     for seed in seeds():
         check_input(seed)
