@@ -1,7 +1,7 @@
-"""What all unit tests share: a log without labels, and how hypothesis behaves.
+"""Fixtures and hypothesis profiles of the unit tests.
 
-It has no time limit an example, since a busy machine isn't a bug.
-`pytest --hypothesis-profile=thorough` looks much further than an everyday run.
+The profiles have no deadline, because a busy machine would exceed it. `pytest --hypothesis-profile=thorough` runs 40
+times as many examples as the default.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ settings.load_profile("sluice")
 
 @pytest.fixture(autouse=True)
 def plain_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process has one log; what a test says of it ends with the test."""
+    """Reset the labels of the process's log for each test, and restore them afterwards."""
     monkeypatch.setattr(logs, "_labels", {})
     monkeypatch.setattr(logs, "_project", "")
