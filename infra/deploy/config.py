@@ -166,9 +166,9 @@ class Deployment(msgspec.Struct, frozen=True):
         self.alerts.check()
         for name, function in self.functions.items():
             function.check(name)
+            self._check_platform(name)
         for name, table in self.tables.items():
             table.check(name)
-            self._check_platform(name)
         self._check_metrics()
         if self.aggregate.trigger_topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"

@@ -68,12 +68,12 @@ class Validator:
     def _validate_one(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT_BYTES:
             return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
-        if json_nesting.has_more_values(raw, MAX_VALUES_PER_EVENT):
-            found = f"over {MAX_VALUES_PER_EVENT} values"
-            return _rejected(raw, "too_large", found, f"at most {MAX_VALUES_PER_EVENT} values")
         if json_nesting.too_deep(raw):
             levels = f"{json_nesting.MAX_NESTING_DEPTH} levels of arrays and objects"
             return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")
+        if json_nesting.has_more_values(raw, MAX_VALUES_PER_EVENT):
+            found = f"over {MAX_VALUES_PER_EVENT} values"
+            return _rejected(raw, "too_large", found, f"at most {MAX_VALUES_PER_EVENT} values")
         try:
             record = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
