@@ -47,6 +47,7 @@ async def longest_hold(pipeline: IngestPipeline, message: Message) -> float:
     return longest
 
 
+@pytest.mark.no_cover  # the tracer would be measured, too
 @pytest.mark.parametrize("case", LONG_CASES, ids=lambda case: case.name)
 async def test_no_message_holds_the_event_loop(case: Case) -> None:
     counts: list[Mapping[str, int]] = []
