@@ -89,7 +89,7 @@ def _count(replay: Replay, verdicts: list[list[Verdict]]) -> None:
 async def _select(
     bigtable: Bigtable, messages: list[PubsubMessage], verdicts: list[list[Verdict]], replay: Replay
 ) -> list[list[bytes] | None]:
-    """Return for each message its events without those of which another body is stored; None if that is all of them."""
+    """Return the events of each message whose cell key has no other body stored; None if that is all of them."""
     accepted = [verdict for of_message in verdicts for verdict in of_message if isinstance(verdict, Accepted)]
     stored = await stored_events(bigtable, accepted)
 

@@ -45,7 +45,7 @@ odd = st.sampled_from([{}, None, "", 5, [], {"k": 1}, {"a": {}}, {"a": {"b": {}}
 
 
 def independent(found: list[Path]) -> list[Path]:
-    """Return the paths of which none is the beginning of another."""
+    """Return paths without those that begin with another one."""
     kept: list[Path] = []
     for path in found:
         if not any(path[: len(each)] == each or each[: len(path)] == path for each in kept):
