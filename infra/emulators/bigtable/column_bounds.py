@@ -55,9 +55,8 @@ def column_bounds(message: Any) -> ColumnBounds:
                 break
         return bounds
     if kind == "column_range_filter":
-        return ColumnBounds(
-            message.column_range_filter.family_name, *half_open(message.column_range_filter, "qualifier")
-        )
+        columns = message.column_range_filter
+        return ColumnBounds(columns.family_name, *half_open(columns, "qualifier"))
     if kind == "family_name_regex_filter" and literal(message.family_name_regex_filter.encode()) is not None:
         return ColumnBounds(message.family_name_regex_filter)
     if kind == "column_qualifier_regex_filter" and literal(message.column_qualifier_regex_filter) is not None:

@@ -29,6 +29,8 @@ def block_all(_row_key: bytes, _cells: list[Cell]) -> list[Cell]:
 
 
 def _row_key_regex(pattern: bytes) -> Filter:
+    if not pattern:
+        raise invalid("row_key_regex_filter: found an empty pattern, expected another, as no row key is empty")
     match = compile_pattern("row_key_regex_filter", pattern)
     return lambda row_key, cells: cells if match(row_key) else []
 
@@ -113,17 +115,17 @@ def _value_bitmask(message: Any) -> Filter:
 
 
 def _cells_per_row_offset(count: int) -> Filter:
-    _require_natural("cells_per_row_offset_filter", count)
+    _require_at_least(0, "cells_per_row_offset_filter", count)
     return lambda _row_key, cells: cells[count:]
 
 
 def _cells_per_row_limit(count: int) -> Filter:
-    _require_natural("cells_per_row_limit_filter", count)
+    _require_at_least(1, "cells_per_row_limit_filter", count)
     return lambda _row_key, cells: cells[:count]
 
 
 def _cells_per_column_limit(count: int) -> Filter:
-    _require_natural("cells_per_column_limit_filter", count)
+    _require_at_least(1, "cells_per_column_limit_filter", count)
     # The cells of a column are neighbours. So a cell is beyond the limit if the cell `count` before has its column.
     return lambda _row_key, cells: [
         *cells[:count],
@@ -131,9 +133,9 @@ def _cells_per_column_limit(count: int) -> Filter:
     ]
 
 
-def _require_natural(field: str, count: int) -> None:
-    if count < 0:
-        raise invalid(f"{field}: found {count}, expected 0 or more")
+def _require_at_least(minimum: int, field: str, count: int) -> None:
+    if count < minimum:
+        raise invalid(f"{field}: found {count}, expected {minimum} or more")
 
 
 def _strip_value(_flag: bool) -> Filter:
