@@ -94,8 +94,9 @@ publish: $(READY) ## publish a file of events to the topic (SOURCE=, CONTRACT=)
 aggregate: $(READY) ## aggregate a day now (DATE=)
 	@$(BIN)/sluice aggregate $(if $(DATE),--date '$(DATE)') $(if $(CONTRACT),--contract '$(CONTRACT)')
 
-protos: $(READY) ## generate the Python classes of shared/bigtable/bigtable.proto
+protos: $(READY) ## generate the Python classes of the .proto files
 	$(BIN)/python -m grpc_tools.protoc -I shared/bigtable --python_out=shared/bigtable --pyi_out=shared/bigtable shared/bigtable/bigtable.proto
+	$(BIN)/python -m grpc_tools.protoc -I infra/emulators/bigtable/admin --python_out=infra/emulators/bigtable/admin --pyi_out=infra/emulators/bigtable/admin infra/emulators/bigtable/admin/admin.proto
 
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(READY) ## pin the newest versions of all dependencies

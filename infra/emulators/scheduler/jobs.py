@@ -10,9 +10,9 @@ import grpc
 from google.cloud.scheduler_v1.types import Job
 from google.protobuf.duration_pb2 import Duration
 
+from infra.emulators.errors import ApiError, invalid
 from infra.emulators.scheduler import retries
 from infra.emulators.scheduler.cron import DEFAULT_ZONE, Cron, CronError
-from infra.emulators.scheduler.errors import ApiError, invalid
 from infra.emulators.scheduler.retries import Retries
 
 # https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#Job

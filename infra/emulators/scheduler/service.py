@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -12,8 +11,9 @@ from google.cloud.scheduler_v1.types import Job
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from infra.emulators import rpc
+from infra.emulators.errors import ApiError, invalid
 from infra.emulators.scheduler.clock import Clock
-from infra.emulators.scheduler.errors import ApiError, invalid
 from infra.emulators.scheduler.jobs import SETTABLE, check_name, check_parent, complete_job
 from infra.emulators.scheduler.runner import Runner
 from infra.emulators.scheduler.store import JobEntry, Store
@@ -31,23 +31,17 @@ class Service:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler for a grpc.aio server; Google's package has no servicer class to derive from."""
-        methods: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-            "ListJobs": (types.ListJobsRequest, self.list_jobs),
-            "GetJob": (types.GetJobRequest, self.get_job),
-            "CreateJob": (types.CreateJobRequest, self.create_job),
-            "UpdateJob": (types.UpdateJobRequest, self.update_job),
-            "DeleteJob": (types.DeleteJobRequest, self.delete_job),
-            "PauseJob": (types.PauseJobRequest, self.pause_job),
-            "ResumeJob": (types.ResumeJobRequest, self.resume_job),
-            "RunJob": (types.RunJobRequest, self.run_job),
+        methods = {
+            "ListJobs": rpc.unary(types.ListJobsRequest, self.list_jobs),
+            "GetJob": rpc.unary(types.GetJobRequest, self.get_job),
+            "CreateJob": rpc.unary(types.CreateJobRequest, self.create_job),
+            "UpdateJob": rpc.unary(types.UpdateJobRequest, self.update_job),
+            "DeleteJob": rpc.unary(types.DeleteJobRequest, self.delete_job),
+            "PauseJob": rpc.unary(types.PauseJobRequest, self.pause_job),
+            "ResumeJob": rpc.unary(types.ResumeJobRequest, self.resume_job),
+            "RunJob": rpc.unary(types.RunJobRequest, self.run_job),
         }
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                _handler(method), request_deserializer=request.deserialize, response_serializer=_serialize
-            )
-            for name, (request, method) in methods.items()
-        }
-        return grpc.method_handlers_generic_handler(_SERVICE, handlers)
+        return rpc.service(_SERVICE, methods)
 
     def close(self) -> None:
         """Cancel the tasks of all jobs."""
@@ -145,19 +139,3 @@ def _mask(changes: Any, requested: Any) -> Any:
     if wrong:
         raise invalid(f"update_mask: found {', '.join(wrong)}, expected fields of a job such as schedule")
     return requested
-
-
-def _handler(method: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-    async def call(request: Any, context: Any) -> Any:
-        try:
-            return method(request)
-        except ApiError as error:
-            await context.abort(error.code, error.text)
-
-    return call
-
-
-def _serialize(message: Any) -> bytes:
-    protobuf = type(message).pb(message) if hasattr(type(message), "pb") else message
-    data: bytes = protobuf.SerializeToString()
-    return data

@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 from google.cloud.scheduler_v1.types import Job
 
+from infra.emulators.errors import ApiError, invalid
 from infra.emulators.scheduler.cron import Cron
-from infra.emulators.scheduler.errors import ApiError, invalid
 from infra.emulators.scheduler.retries import Retries
 
 _MAX_PAGE_SIZE = 500

@@ -1,0 +1,1 @@
+"""An embedded Bigtable: the engine behind the gRPC service."""

@@ -1,0 +1,1 @@
+"""Data calls of the Bigtable emulator: mutations and reads."""

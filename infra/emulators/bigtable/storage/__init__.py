@@ -1,0 +1,1 @@
+"""Storage of the Bigtable emulator: tables, column families and cells in SQLite."""
