@@ -12,6 +12,9 @@ from infra.emulators.errors import ApiError
 
 Unary = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 Stream = Callable[[Any], AsyncIterator[Any]]
+BidirectionalStream = Callable[[AsyncIterator[Any]], AsyncIterator[Any]]
+
+_DETAILS = "grpc-status-details-bin"
 
 
 def unary(request: Any, method: Unary) -> grpc.RpcMethodHandler:
@@ -27,7 +30,7 @@ def unary(request: Any, method: Unary) -> grpc.RpcMethodHandler:
             response = method(message)
             return await response if inspect.isawaitable(response) else response
         except ApiError as error:
-            await context.abort(error.code, error.text)
+            await _abort(context, error)
 
     return grpc.unary_unary_rpc_method_handler(
         call, request_deserializer=_deserializer(request), response_serializer=serialize
@@ -42,9 +45,24 @@ def server_stream(request: Any, method: Stream) -> grpc.RpcMethodHandler:
             async for response in method(message):
                 yield response
         except ApiError as error:
-            await context.abort(error.code, error.text)
+            await _abort(context, error)
 
     return grpc.unary_stream_rpc_method_handler(
+        call, request_deserializer=_deserializer(request), response_serializer=serialize
+    )
+
+
+def bidirectional_stream(request: Any, method: BidirectionalStream) -> grpc.RpcMethodHandler:
+    """Return the handler of a method with a stream of requests and one of responses; else like `unary`."""
+
+    async def call(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        try:
+            async for response in method(messages):
+                yield response
+        except ApiError as error:
+            await _abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(
         call, request_deserializer=_deserializer(request), response_serializer=serialize
     )
 
@@ -61,6 +79,11 @@ def serialize(message: Any) -> bytes:
     protobuf = type(message).pb(message) if hasattr(type(message), "pb") else message
     data: bytes = protobuf.SerializeToString()
     return data
+
+
+async def _abort(context: Any, error: ApiError) -> None:
+    details = ((_DETAILS, error.details),) if error.details is not None else ()
+    await context.abort(error.code, error.text, details)
 
 
 def _deserializer(request: Any) -> Callable[[bytes], Any]:

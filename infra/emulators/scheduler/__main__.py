@@ -13,7 +13,7 @@ import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
 import click
 
-from infra.emulators.scheduler.clock import SystemClock
+from infra.emulators.clock import SystemClock
 from infra.emulators.scheduler.server import publisher, serving
 
 

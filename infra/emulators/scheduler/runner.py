@@ -11,7 +11,7 @@ from typing import Protocol
 from google.api_core import exceptions
 from google.rpc import code_pb2
 
-from infra.emulators.scheduler.clock import Clock
+from infra.emulators.clock import Clock
 from infra.emulators.scheduler.store import JobEntry
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from google.pubsub_v1 import PublisherAsyncClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 from google.pubsub_v1.types import PublishRequest, PubsubMessage
 
-from infra.emulators.scheduler.clock import Clock
+from infra.emulators.clock import Clock
 from infra.emulators.scheduler.runner import Publish, Runner
 from infra.emulators.scheduler.service import Service
 

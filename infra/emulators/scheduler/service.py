@@ -12,8 +12,8 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from infra.emulators import rpc
+from infra.emulators.clock import Clock
 from infra.emulators.errors import ApiError, invalid
-from infra.emulators.scheduler.clock import Clock
 from infra.emulators.scheduler.jobs import SETTABLE, check_name, check_parent, complete_job
 from infra.emulators.scheduler.runner import Runner
 from infra.emulators.scheduler.store import JobEntry, Store

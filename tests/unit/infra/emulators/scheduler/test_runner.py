@@ -12,7 +12,7 @@ from google.cloud.scheduler_v1 import CloudSchedulerAsyncClient, types
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcAsyncIOTransport
 from google.rpc import code_pb2
 
-from infra.emulators.scheduler.clock import SystemClock
+from infra.emulators.clock import SystemClock
 from infra.emulators.scheduler.runner import Runner
 from infra.emulators.scheduler.server import serving
 from infra.emulators.scheduler.service import Service

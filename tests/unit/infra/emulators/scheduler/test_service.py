@@ -14,7 +14,7 @@ from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudS
 from google.cloud.scheduler_v1.types import Job, RetryConfig
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from infra.emulators.scheduler.clock import SystemClock
+from infra.emulators.clock import SystemClock
 from infra.emulators.scheduler.server import serving
 from tests.support.scheduler import NAME, PARENT, Local, job
 

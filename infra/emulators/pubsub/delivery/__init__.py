@@ -1,0 +1,1 @@
+"""Delivery of messages: the queue of a subscription and its consumers."""
