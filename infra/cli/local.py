@@ -1,14 +1,22 @@
-"""Commands that run the pipeline on this machine: run, up."""
+"""Commands that run the pipeline on this machine: run, up, emulators."""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from infra.cli import options
 from shared.config import contract_path
 from shared.contracts.loader import load_contract
+from shared.errors import StackError
+
+if TYPE_CHECKING:
+    from infra.local.emulators import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @click.command()
 @options.source(required=False)
 @options.contract
+@options.engine
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the report to this JSON file.")
-def run(source: str | None, form: str, contract: Path | None, report: Path | None) -> None:
-    """Run the whole pipeline once on Google's emulators and show the results.
+def run(source: str | None, form: str, contract: Path | None, engine: Engine, report: Path | None) -> None:
+    """Run the whole pipeline once on emulators and show the results.
 
     Example: sluice run --source data/sample_events.csv --report report.json
     """
@@ -32,43 +41,45 @@ def run(source: str | None, form: str, contract: Path | None, report: Path | Non
     options.check_writable(report)
     console = options.console()
     with Bar(Console(stderr=True), "starting", None) as bar:
-        run_end_to_end(reader, loaded, console, bar, report)
+        run_end_to_end(reader, loaded, console, bar, report, engine)
+
+
+def _port(part: str, help_text: str) -> Callable[[Any], Any]:
+    return click.option(f"--{part}-port", type=click.IntRange(1, 65535), help=f"{help_text} [any free port]")
 
 
 @click.command()
 @options.contract
-@click.option("--bigtable-port", type=click.IntRange(1, 65535), help="Port of the Bigtable emulator. [any free port]")
-@click.option("--pubsub-port", type=click.IntRange(1, 65535), help="Port of the Pub/Sub emulator. [any free port]")
-@click.option("--scheduler-port", type=click.IntRange(1, 65535), help="Port of the scheduler. [any free port]")
-@click.option("--ingest-port", type=click.IntRange(1, 65535), help="Port of the function `ingest`. [any free port]")
+@options.engine
 @click.option(
-    "--aggregate-port", type=click.IntRange(1, 65535), help="Port of the function `aggregate`. [any free port]"
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps all data of the embedded emulators across restarts. [in memory]",
 )
-def up(
-    contract: Path | None,
-    bigtable_port: int | None,
-    pubsub_port: int | None,
-    scheduler_port: int | None,
-    ingest_port: int | None,
-    aggregate_port: int | None,
-) -> None:
-    """Run the local stack until Ctrl-C: emulators, scheduler, functions, and the relay between them.
+@_port("emulators", "Port of the embedded emulators.")
+@_port("bigtable", "Port of Google's Bigtable emulator.")
+@_port("pubsub", "Port of Google's Pub/Sub emulator.")
+@_port("scheduler", "Port of the scheduler beside Google's emulators.")
+@_port("ingest", "Port of the function `ingest`.")
+@_port("aggregate", "Port of the function `aggregate`.")
+def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | None) -> None:
+    """Run the local stack until Ctrl-C: emulators, both functions, and the delivery between them.
 
-    Example: sluice up --bigtable-port 8086 --pubsub-port 8085
+    Example: sluice up --data my-data --emulators-port 8086
     """
     from infra.cli.live_stats import show_live_stats
+    from infra.local.emulators import ENGINES, PORTS
     from infra.local.stack import Stack
 
     chosen = contract_path(contract)
     load_contract(chosen)
-    ports = {
-        "bigtable": bigtable_port,
-        "pubsub": pubsub_port,
-        "scheduler": scheduler_port,
-        "ingest": ingest_port,
-        "aggregate": aggregate_port,
-    }
-    with Stack(contract=chosen, ports={part: port for part, port in ports.items() if port}) as stack:
+    required = {name.removesuffix("_port"): port for name, port in ports.items() if port}
+    for other in ENGINES:
+        if other != engine and (wrong := [part for part in PORTS[other] if part in required]):
+            raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
+    if data and engine != "embedded":
+        raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
+    with Stack(contract=chosen, ports=required, engine=engine, data=data) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")
@@ -76,4 +87,27 @@ def up(
             stack.wait(show)
 
 
-COMMANDS = (run, up)
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8086, show_default=True, help="Port; 0 for a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps all data across restarts. [in memory]",
+)
+def emulators(port: int, host: str, data: Path | None) -> None:
+    """Serve Bigtable, Pub/Sub and Cloud Scheduler to Google's clients, for any project, until Ctrl-C.
+
+    Prints the variables by which the clients find the server.
+
+    Example: sluice emulators --data my-data
+    """
+    from infra.emulators.server import serve
+
+    try:
+        asyncio.run(serve(click.echo, host=host, port=port, data=data))
+    except (OSError, sqlite3.DatabaseError) as error:
+        raise StackError(str(error)) from None
+
+
+COMMANDS = (run, up, emulators)

@@ -28,6 +28,16 @@ contract = click.option(
 config = click.option(
     "--config", type=click.Path(path_type=Path), help="TOML file that overrides settings of infra/deploy/deploy.toml."
 )
+engine = click.option(
+    "--emulators",
+    "engine",
+    type=click.Choice(["embedded", "google"]),
+    default="embedded",
+    envvar="EMULATORS",
+    show_envvar=True,
+    show_default=True,
+    help="The embedded emulators, or Google's.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 project = click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
 region = click.option("--region", help="Region of the functions and the scheduler job. [$GCP_REGION, or us-central1]")

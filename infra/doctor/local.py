@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from grpc import StatusCode
 
-from infra.local import emulators
+from infra.local import google_emulators
 from infra.local.stack_file import StackFile
 from infra.provision.google_api import LOGIN
 from infra.provision.resources import RESOURCES
@@ -43,9 +43,7 @@ def examine(contract_file: Path, environment: Mapping[str, str] | None = None) -
     """
     results = [
         _check("python", _python),
-        _check("java", lambda: str(emulators.find_java())),
-        _check("bigtable emulator", lambda: str(emulators.find_bigtable())),
-        _check("pubsub emulator", lambda: str(emulators.find_pubsub())),
+        _google_emulators(),
         _check("contract", lambda: _contract(contract_file)),
     ]
     try:
@@ -104,6 +102,16 @@ def _check(what: str, check: Callable[[], str]) -> CheckResult:
         return CheckResult(what, ok=True, text=check())
     except SluiceError as error:
         return CheckResult(what, ok=False, text=str(error))
+
+
+def _google_emulators() -> CheckResult:
+    """Return the programs of Google's emulators; they are optional."""
+    what = "Google's emulators"
+    try:
+        found = google_emulators.find_bigtable(), google_emulators.find_pubsub(), google_emulators.find_java()
+    except SluiceError as error:
+        return CheckResult(what, ok=True, text=f"{error}\nOnly `--emulators google` needs them")
+    return CheckResult(what, ok=True, text=", ".join(map(str, found)))
 
 
 def _python() -> str:

@@ -1,79 +1,65 @@
-"""Find and start Google's emulators of Bigtable and Pub/Sub."""
+"""The emulators of a local stack: the embedded ones, or Google's."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
-from infra.local.supervisor import Child, Supervisor
-from shared.errors import MissingProgramError
+from infra.local import google_emulators
+from infra.local.ports import accepts
+from infra.local.supervisor import Supervisor
+from shared.config import EMULATOR_VARIABLES
 
-_BIGTABLE = """the Bigtable emulator isn't installed. One of these installs it:
-  gcloud components install bigtable
-  apt-get install google-cloud-cli-bigtable-emulator
-  docker run -p 8086:8086 google/cloud-sdk:emulators gcloud beta emulators bigtable start --host-port=0.0.0.0:8086"""
-_PUBSUB = """the Pub/Sub emulator isn't installed. One of these installs it:
-  gcloud components install pubsub-emulator
-  apt-get install google-cloud-cli-pubsub-emulator
-  docker run -p 8085:8085 google/cloud-sdk:emulators gcloud beta emulators pubsub start --host-port=0.0.0.0:8085"""
-_JAVA = """Java isn't installed, which the Pub/Sub emulator needs. This installs it:
-  apt-get install default-jre-headless"""
+Engine = Literal["embedded", "google"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+# The ports that each engine needs: one for all services, or one each.
+PORTS: dict[Engine, tuple[str, ...]] = {"embedded": ("emulators",), "google": ("bigtable", "pubsub", "scheduler")}
 
-# A short-lived server starts faster with only the first compiler tier and the single-threaded collector.
-_JAVA_FLAGS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
+_ROOT = Path(__file__).resolve().parents[2]
 
 
-def find_bigtable() -> Path:
-    """Return the path of the Bigtable emulator; MissingProgramError, with installation commands, if there is none."""
-    found = shutil.which("cbtemulator")
-    if found:
-        return Path(found)
-    for root in _sdk_roots():
-        path = root / "platform" / "bigtable-emulator" / "cbtemulator"
-        if os.access(path, os.X_OK):
-            return path
-    raise MissingProgramError(_BIGTABLE)
+def check_installed(engine: Engine) -> None:
+    """Raise MissingProgramError, with installation commands, if a program of the engine is missing."""
+    if engine == "google":
+        google_emulators.find_bigtable(), google_emulators.find_java(), google_emulators.find_pubsub()
 
 
-def find_pubsub() -> Path:
-    """Return the path of the Pub/Sub emulator jar; MissingProgramError if there is none."""
-    for root in _sdk_roots():
-        jars = sorted((root / "platform" / "pubsub-emulator" / "lib").glob("cloud-pubsub-emulator-*-all.jar"))
-        if jars:
-            return jars[-1]
-    raise MissingProgramError(_PUBSUB)
+def variables(engine: Engine, ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the environment variables by which clients find the emulators."""
+    return {
+        variable: f"127.0.0.1:{ports['emulators' if engine == 'embedded' else service]}"
+        for service, variable in EMULATOR_VARIABLES.items()
+    }
 
 
-def find_java() -> Path:
-    """Return the path of the Java runtime; MissingProgramError if there is none."""
-    home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin") if home else None
-    found = found or shutil.which("java")
-    if not found:
-        raise MissingProgramError(_JAVA)
-    return Path(found)
+def start_embedded(
+    supervisor: Supervisor, port: int, *, data: Path | None, push_limits: Mapping[str, int], stats: Path
+) -> None:
+    """Start the embedded emulators, without waiting until they answer.
+
+    Args:
+        supervisor: ends them.
+        port: the port of all three services.
+        data: the folder that keeps their data; None keeps it in memory.
+        push_limits: the most pushes at once, by the full name of a subscription.
+        stats: the file for the counts of pushes.
+    """
+    options = [f"--port={port}", f"--stats={stats}", *([f"--data={data.resolve()}"] if data else [])]
+    options += [f"--push-limit={name}={limit}" for name, limit in push_limits.items()]
+    supervisor.start("emulators", [sys.executable, "-m", "infra.emulators", *options], env=os.environ, cwd=_ROOT)
 
 
-def start_bigtable(supervisor: Supervisor, port: int) -> Child:
-    """Start the Bigtable emulator, without waiting until it answers."""
-    return supervisor.start("bigtable-emulator", [find_bigtable(), "--host=127.0.0.1", f"--port={port}"])
+def start_google(supervisor: Supervisor, ports: Mapping[str, int]) -> None:
+    """Start Google's emulators of Bigtable and Pub/Sub, without waiting until they answer."""
+    google_emulators.start_bigtable(supervisor, ports["bigtable"])
+    google_emulators.start_pubsub(supervisor, ports["pubsub"])
 
 
-def start_pubsub(supervisor: Supervisor, port: int) -> Child:
-    """Start the Pub/Sub emulator, without waiting until it answers."""
-    return supervisor.start(
-        "pubsub-emulator", [find_java(), *_JAVA_FLAGS, "-jar", find_pubsub(), "--host=127.0.0.1", f"--port={port}"]
-    )
-
-
-def _sdk_roots() -> Iterator[Path]:
-    """Yield candidate folders of the Google Cloud CLI: from the environment, then the target of the `gcloud` link."""
-    for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):  # the CLI sets the latter for its child processes
-        root = os.environ.get(name)
-        if root:
-            yield Path(root)
-    gcloud = shutil.which("gcloud")
-    if gcloud:
-        yield Path(gcloud).resolve().parent.parent
+def wait_until_ready(supervisor: Supervisor, engine: Engine, ports: Mapping[str, int], service: str) -> None:
+    """Wait until a service accepts connections; raises StackError."""
+    port = ports["emulators" if engine == "embedded" else service]
+    supervisor.wait_until(partial(accepts, port), f"the emulator of {service} doesn't answer")

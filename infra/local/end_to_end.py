@@ -20,6 +20,7 @@ from rich.text import Text
 from infra.batch.progress import Bar
 from infra.batch.publish import publish_files
 from infra.batch.report import Report, printable
+from infra.local.emulators import Engine
 from infra.local.stack import Stack
 from infra.sources.files import SourceReader
 from shared.aggregate.fan_out import request_days
@@ -90,7 +91,7 @@ class EndToEndRun:
         """Wait until the function has acknowledged every message: its events are stored or rejected."""
         bar.begin("storing", messages)
         deadline = time.monotonic() + _MAX_WAIT
-        while (done := self._stack.relayed("events-ingest").get("acknowledged", 0)) < messages:
+        while (done := self._stack.deliveries("events-ingest").get("acknowledged", 0)) < messages:
             self._check(deadline, "not every message is stored or rejected")
             bar.update(done, done * self.report.published // messages, messages=done)
             await asyncio.sleep(_POLL)
@@ -159,14 +160,16 @@ class EndToEndRun:
         console.print("time: " + ", ".join(f"{step} {took:.1f} s" for step, took in seconds.items()) + rate)
 
 
-def run_end_to_end(reader: SourceReader, contract: Contract, console: Console, bar: Bar, save: Path | None) -> None:
+def run_end_to_end(
+    reader: SourceReader, contract: Contract, console: Console, bar: Bar, save: Path | None, engine: Engine
+) -> None:
     """Start the local stack, run the pipeline once, stop the stack, and print the results; write them to `save` too.
 
     Raises:
         StackError, MissingProgramError: a part can't be started or doesn't answer.
     """
     started = time.monotonic()
-    with Stack(contract=Path(contract.path)) as stack:
+    with Stack(contract=Path(contract.path), engine=engine) as stack:
         run = EndToEndRun(stack, contract, console)
         seconds_to_start = time.monotonic() - started
         bar.begin("publishing", reader.total_bytes)

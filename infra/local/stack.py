@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: emulators, scheduler, functions, and the relay between them."""
+"""The whole pipeline on one machine: emulators, both functions, and the delivery between them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from typing import Self
 import msgspec
 
 from infra.local import emulators
-from infra.local.ports import accepts, free_ports, require_free
+from infra.local.emulators import PORTS, Engine
+from infra.local.ports import free_ports, require_free
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
-from infra.provision.resources import LOCAL
+from infra.provision.resources import FUNCTIONS, LOCAL, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 
@@ -28,11 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
 # `aggregate` gets one day at a time, like an instance of the deployed function: several days at once would share the
 # memory of this machine.
-FUNCTIONS = {"ingest": "events-ingest", "aggregate": "aggregate-run:1"}
-_PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
+_PUSH_LIMITS = {"aggregate-run": 1}
 
 _ATTEMPTS = 3
-_RELAY_COUNTS = "relay.json"
+_DELIVERIES = "deliveries.json"
 _WATCH_EVERY = 0.5  # seconds
 
 
@@ -45,17 +45,27 @@ class Stack:
     """
 
     def __init__(
-        self, *, contract: Path = DEFAULT_CONTRACT, ports: Mapping[str, int] | None = None, functions: bool = True
+        self,
+        *,
+        contract: Path = DEFAULT_CONTRACT,
+        ports: Mapping[str, int] | None = None,
+        functions: bool = True,
+        engine: Engine = "embedded",
+        data: Path | None = None,
     ) -> None:
         """Prepare a stack.
 
         Args:
             contract: contract file of both functions.
             ports: required ports by part; other parts get free ones.
-            functions: False starts only the emulators and the scheduler.
+            functions: False starts only the emulators.
+            engine: the embedded emulators, or Google's, whose programs must be installed.
+            data: the folder in which the embedded emulators keep their data; None keeps it in memory.
         """
+        self._engine = engine
+        self._data = data
         self._required_ports = dict(ports or {})
-        self._functions = tuple(FUNCTIONS) if functions else ()
+        self._functions = FUNCTIONS if functions else ()
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
@@ -70,8 +80,7 @@ class Stack:
             require_free(part, port)
         if len(set(self._required_ports.values())) < len(self._required_ports):
             raise StackError(f"ports: found {self._required_ports}, expected a different one for each part")
-        # Look for all programs before any of them starts.
-        emulators.find_bigtable(), emulators.find_java(), emulators.find_pubsub()
+        emulators.check_installed(self._engine)
         try:
             self._supervisor.__enter__()
             self._start_on_free_ports()
@@ -103,7 +112,7 @@ class Stack:
 
         Separate from the start of the stack: a short run needs the scheduler last, and needn't wait for its imports.
         """
-        self._supervisor.wait_until(partial(accepts, self.ports["scheduler"]), "the scheduler doesn't answer")
+        emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "scheduler")
         from infra.provision.scheduler import provision_schedule
 
         provision_schedule(self.settings)
@@ -116,10 +125,10 @@ class Stack:
             show(reader.read())
             time.sleep(_WATCH_EVERY)
 
-    def relayed(self, subscription: str) -> dict[str, int]:
-        """Return the counts of the relay for a subscription: delivered, acknowledged, failed, nacked."""
+    def deliveries(self, subscription: str) -> dict[str, int]:
+        """Return the counts of a subscription's messages: delivered, acknowledged, failed."""
         try:
-            text = (self._supervisor.folder / _RELAY_COUNTS).read_bytes()
+            text = (self._supervisor.folder / _DELIVERIES).read_bytes()
         except FileNotFoundError:
             return {}
         counts: dict[str, dict[str, int]] = msgspec.json.decode(text)
@@ -127,17 +136,23 @@ class Stack:
 
     def describe(self) -> str:
         """Return the address and log of each part, and lines to paste into a shell."""
-        logs = {child.name: child.log for child in self._supervisor.children}
-        rows = [
-            ("Bigtable emulator", f"127.0.0.1:{self.ports['bigtable']}", "bigtable-emulator"),
-            ("Pub/Sub emulator", f"127.0.0.1:{self.ports['pubsub']}", "pubsub-emulator"),
-            ("Cloud Scheduler", f"127.0.0.1:{self.ports['scheduler']}", "scheduler"),
-            *((f"function {name}", self.url(name), name) for name in self._functions),
-            *([("relay", "Pub/Sub → functions", "relay")] if self._functions else []),
-        ]
-        lines = [f"{title:<20} {address:<26} {logs[name]}" for title, address, name in rows]
+        titles = {
+            "emulators": "Bigtable, Pub/Sub, Cloud Scheduler",
+            "bigtable-emulator": "Bigtable emulator",
+            "pubsub-emulator": "Pub/Sub emulator",
+            "scheduler": "Cloud Scheduler",
+            **{name: f"function {name}" for name in self._functions},
+        }
+        lines = []
+        for child in self._supervisor.children:
+            if child.name in titles:
+                address = self.url(child.name) if child.name in self._functions else self._address(child.name)
+                lines.append(f"{titles[child.name]:<35} {address:<26} {child.log}")
         exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
         return "\n".join([*lines, "", *exports])
+
+    def _address(self, child: str) -> str:
+        return f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
 
     def _start_on_free_ports(self) -> None:
         """Start all parts; try again if another program takes one of the chosen ports before the part binds it."""
@@ -152,12 +167,10 @@ class Stack:
                     raise
 
     def _choose_ports(self) -> None:
-        required = self._required_ports
-        free = [port for port in free_ports(2 * len(_PARTS)) if port not in required.values()]
-        self.ports = {part: required.get(part, port) for part, port in zip(_PARTS, free, strict=False)}
-        self.environment["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['bigtable']}"
-        self.environment["PUBSUB_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['pubsub']}"
-        self.environment["CLOUD_SCHEDULER_EMULATOR_HOST"] = f"127.0.0.1:{self.ports['scheduler']}"
+        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS)
+        free = [port for port in free_ports(2 * len(parts)) if port not in required.values()]
+        self.ports = {part: required.get(part, port) for part, port in zip(parts, free, strict=False)}
+        self.environment |= emulators.variables(self._engine, self.ports)
 
     def _has_lost_a_port(self) -> bool:
         try:
@@ -170,32 +183,60 @@ class Stack:
 
     def _start(self) -> None:
         supervisor = self._supervisor
-        emulators.start_bigtable(supervisor, self.ports["bigtable"])
-        emulators.start_pubsub(supervisor, self.ports["pubsub"])
+        self._start_emulators()
         for function in self._functions:
             self._start_function(function)
-        # These imports take seconds, during which the servers start.
-        from infra.provision.bigtable import provision_bigtable
-        from infra.provision.pubsub import provision_pubsub
-
-        settings = self.settings
-        supervisor.wait_until(partial(accepts, self.ports["bigtable"]), "the Bigtable emulator doesn't answer")
-        provision_bigtable(settings)
-        supervisor.wait_until(partial(accepts, self.ports["pubsub"]), "the Pub/Sub emulator doesn't answer")
-        provision_pubsub(settings, LOCAL)
-        if self._functions:
+        self._provision()
+        if self._functions and self._engine == "google":
             self._start_relay()
         for function in self._functions:
             # Not `accepts`: gunicorn listens before it has a worker that could answer.
             supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
-        self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
+        if self._engine == "google":
+            self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
+
+    def _start_emulators(self) -> None:
+        if self._engine == "google":
+            emulators.start_google(self._supervisor, self.ports)
+            return
+        limits = {f"projects/{PROJECT}/subscriptions/{name}": limit for name, limit in _PUSH_LIMITS.items()}
+        stats = self._supervisor.folder / _DELIVERIES
+        emulators.start_embedded(
+            self._supervisor, self.ports["emulators"], data=self._data, push_limits=limits, stats=stats
+        )
+
+    def _provision(self) -> None:
+        """Create tables, topics and subscriptions; compare them with what a data folder has."""
+        # These imports take seconds, during which the servers start.
+        from infra.provision.bigtable import provision_bigtable
+        from infra.provision.provisioner import Provisioning
+        from infra.provision.pubsub import provision_pubsub
+
+        settings = self.settings
+        emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "bigtable")
+        if self._data:
+            with Provisioning(settings, self._resources) as provisioning:
+                list(provisioning.apply())
+            return
+        provision_bigtable(settings)
+        emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "pubsub")
+        provision_pubsub(settings, self._resources)
+
+    @property
+    def _push_urls(self) -> dict[str, str]:
+        """The addresses that Pub/Sub pushes to; none with Google's emulator, whose messages the relay pulls."""
+        return {name: self.url(name) for name in self._functions} if self._engine == "embedded" else {}
+
+    @property
+    def _resources(self) -> Resources:
+        return LOCAL.with_push(self._push_urls)
 
     @property
     def _stack_file(self) -> StackFile:
         logs = {child.name: child.log for child in self._supervisor.children if child.name in FUNCTIONS}
-        return StackFile(self.environment, logs, self._supervisor.folder / _RELAY_COUNTS)
+        return StackFile(self.environment, logs, self._supervisor.folder / _DELIVERIES, self._push_urls)
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")
@@ -206,9 +247,13 @@ class Stack:
         self._supervisor.start(function, command, env=environment, cwd=ROOT, wave=1)
 
     def _start_relay(self) -> None:
-        routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
+        routes = []
+        for each in LOCAL.subscriptions:
+            if each.function:
+                limit = f":{_PUSH_LIMITS[each.name]}" if each.name in _PUSH_LIMITS else ""
+                routes.append(f"--route={each.name}{limit}={self.url(each.function)}")
         lease = LOCAL.subscriptions[0].ack_deadline.total_seconds()
-        counts = self._supervisor.folder / _RELAY_COUNTS
+        counts = self._supervisor.folder / _DELIVERIES
         options = ["--project", PROJECT, *routes, f"--lease={lease:.0f}", "--stats", str(counts)]
         self._start_python("relay", "infra.local.relay", *options, wave=2)
 

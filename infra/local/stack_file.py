@@ -23,12 +23,14 @@ class StackFile(msgspec.Struct, frozen=True):
     Attributes:
         environment: the variables by which other programs find the stack.
         logs: log files of its functions, by function.
-        stats: file of the relay's counts.
+        stats: file of the counts of deliveries.
+        push: the address of each function that Pub/Sub pushes to.
     """
 
     environment: dict[str, str]
     logs: dict[str, Path]
     stats: Path
+    push: dict[str, str] = {}
 
     def write(self, folder: Path) -> None:
         """Write the file into the folder of the stack."""
@@ -61,5 +63,6 @@ def local_resources(settings: Settings, retention: Mapping[str, timedelta | None
         retention: the age up to which each of the named tables keeps data; None for all.
     """
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
-    in_stack = stack is not None and stack.environment.get("GCP_PROJECT_ID") == settings.project_id
-    return (LOCAL if in_stack else RESOURCES).with_retention(retention)
+    if stack is None or stack.environment.get("GCP_PROJECT_ID") != settings.project_id:
+        return RESOURCES.with_retention(retention)
+    return LOCAL.with_push(stack.push).with_retention(retention)

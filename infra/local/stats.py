@@ -1,4 +1,4 @@
-"""Counts of a local stack: the sum of what its functions log and what its relay counts."""
+"""Counts of a local stack: the sum of what its functions log, and the counts of its deliveries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StackCounts:
     Attributes:
         events: messages, stored, rejected and duplicate.
         rules: rejected events by rule; an event counts under every rule that it breaks.
-        deliveries: of the relay: delivered, acknowledged, failed, nacked.
+        deliveries: of messages to the functions: delivered, acknowledged, failed.
         days: computed by `aggregate`; a day computed twice counts twice.
         problems: warnings and errors by severity, without summaries.
         last_problem: the latest of these log lines.
@@ -45,7 +45,7 @@ class StackCounts:
             "ingest": f"{self.events['messages']:,} messages: {self.events['stored']:,} events stored{duplicates}, "
             f"{self.events['rejected']:,} rejected" + (f" ({rules})" if rules else ""),
             "aggregate": f"days computed: {self.days:,}",
-            "relay": f"{self.deliveries['delivered']:,} messages delivered, {self.deliveries['failed']:,} failed",
+            "delivery": f"{self.deliveries['delivered']:,} messages delivered, {self.deliveries['failed']:,} failed",
         }
         if self.problems:
             counts = ", ".join(f"{severity} {count:,}" for severity, count in sorted(self.problems.items()))
@@ -71,7 +71,7 @@ class StackCountsReader:
             counts = msgspec.json.decode(self._stats.read_bytes(), type=dict[str, dict[str, int]])
             self._counts.deliveries = sum(map(Counter, counts.values()), Counter())
         except (OSError, msgspec.DecodeError):
-            pass  # the relay has no counts yet
+            pass  # there are no counts yet
         return self._counts
 
     def _new_lines(self, name: str, path: Path) -> list[bytes]:

@@ -73,6 +73,10 @@ class PubSubService:
         self._broker.close()
         self._journal.flush()
 
+    def push_counts(self) -> dict[str, dict[str, int]]:
+        """Return the messages delivered, failed and acknowledged by pushes, by the id of the subscription."""
+        return {name.rpartition("/")[2]: dict(counts) for name, counts in self._pushers.counts.items()}
+
     async def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
         """Publish a message from this process.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,16 @@ class Pushers:
 
     Args:
         limits: the most requests in flight by name of the subscription; MAX_WINDOW for all others.
+
+    Attributes:
+        counts: messages delivered, failed and acknowledged since the start, by name of the subscription.
     """
 
     def __init__(self, broker: Broker, clock: Clock, limits: Mapping[str, int]) -> None:
         self._broker = broker
         self._clock = clock
         self._limits = limits
+        self.counts: dict[str, Counter[str]] = {}
         self._pushers: dict[int, Pusher] = {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -56,7 +61,8 @@ class Pushers:
             self.remove(subscription)
         elif subscription.id not in self._pushers:
             limit = self._limits.get(subscription.config.name, MAX_WINDOW)
-            pusher = Pusher(self._broker, self._clock, subscription, self._session(), limit)
+            counts = self.counts.setdefault(subscription.config.name, Counter())
+            pusher = Pusher(self._broker, self._clock, subscription, self._session(), limit, counts)
             self._pushers[subscription.id] = pusher
 
     def remove(self, subscription: Subscription) -> None:
@@ -86,9 +92,16 @@ class Pusher:
     """Pushes the messages of one subscription, as many at once as the endpoint accepts."""
 
     def __init__(
-        self, broker: Broker, clock: Clock, subscription: Subscription, http: aiohttp.ClientSession, limit: int
+        self,
+        broker: Broker,
+        clock: Clock,
+        subscription: Subscription,
+        http: aiohttp.ClientSession,
+        limit: int,
+        counts: Counter[str],
     ) -> None:
         self._broker = broker
+        self._counts = counts
         self._subscription = subscription
         self._http = http
         self._limit = limit
@@ -150,6 +163,7 @@ class Pusher:
         except asyncio.CancelledError:
             queue.give_back(delivery)
             raise
+        self._counts["delivered" if delivered else "failed"] += 1
         if queue.find(delivery.message.id, serial) is not delivery:
             return  # a seek, or the end of the subscription, settled it
         if not delivered:
@@ -160,6 +174,7 @@ class Pusher:
         self._grow()
         try:
             await self._broker.acknowledge(self._subscription, [delivery])
+            self._counts["acknowledged"] += 1
         except ApiError as error:
             _log.error("%s: %s", self._subscription.config.name, error.text)
 
