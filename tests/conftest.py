@@ -1,7 +1,8 @@
-"""Fixtures of several tiers: Google's emulators, started once a process, and empty instances in them."""
+"""Fixtures of several tiers: emulators, started once a process, and empty instances in them."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -55,8 +56,14 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
-    """Run emulators and scheduler for the whole session; without them tests are skipped, or fail where CI is set."""
-    yield from running_emulators()
+    """Run the embedded emulators for the whole session, or Google's with EMULATORS=google."""
+    yield from running_emulators("google" if os.environ.get("EMULATORS") == "google" else "embedded")
+
+
+@pytest.fixture(scope="session")
+def google_emulators() -> Iterator[Settings]:
+    """Run Google's emulators for the whole session; without them tests are skipped, or fail where CI is set."""
+    yield from running_emulators("google")
 
 
 @pytest.fixture

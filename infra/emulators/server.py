@@ -67,7 +67,7 @@ async def serving(
         port: the port; 0 for a free one.
         data: the folder that keeps all data across restarts; None keeps it in memory.
         push_limits: the most push requests in flight, by the full name of a subscription.
-        stats: a JSON file for the counts of pushes, by the id of the subscription.
+        stats: a JSON file for the counts of pushes, by the full name of the subscription.
 
     Raises:
         OSError: the port is in use, or the folder can't be written.

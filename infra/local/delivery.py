@@ -62,7 +62,12 @@ class RelayLimits:
 
 
 class Relay:
-    """Serves one route. `counts` has the messages delivered, failed, acknowledged, nacked and extended."""
+    """Serves one route.
+
+    Attributes:
+        name: the full name of the subscription.
+        counts: the messages delivered, failed, acknowledged, nacked and extended.
+    """
 
     def __init__(
         self,
@@ -76,7 +81,7 @@ class Relay:
         self._subscriber = subscriber
         self._http = http
         self._route = route
-        self._name = f"projects/{project}/subscriptions/{route.subscription}"
+        self.name = f"projects/{project}/subscriptions/{route.subscription}"
         self._limits = limits
         self._waiting: asyncio.Queue[Any] = asyncio.Queue()
         self._unsettled: dict[str, int] = {}  # bytes by ack id, of messages that are neither acknowledged nor nacked
@@ -127,7 +132,7 @@ class Relay:
                 await self._room.wait()
                 continue
             request = PullRequest(
-                subscription=self._name,
+                subscription=self.name,
                 max_messages=min(_MAX_PULL, self._limits.ahead - self._waiting.qsize()),
                 return_immediately=True,
             )
@@ -162,14 +167,14 @@ class Relay:
         return is_idle and time.monotonic() > max(earliest, self._last_nack + _SEEK_AFTER_NACK)
 
     async def _seek_back(self) -> None:
-        request = SeekRequest(subscription=self._name, time=datetime.now(UTC) - _RETENTION)
+        request = SeekRequest(subscription=self.name, time=datetime.now(UTC) - _RETENTION)
         await self._subscriber.seek(request, retry=None, timeout=_CALL_TIMEOUT)
 
     async def _post_messages(self) -> None:
         """Post one message after the other, until cancelled."""
         while True:
             received = await self._waiting.get()
-            body = push_body(received, self._name)
+            body = push_body(received, self.name)
             try:
                 async with self._http.post(self._route.url, data=body, headers=_HEADERS) as response:
                     await response.read()
@@ -212,7 +217,7 @@ class Relay:
         for start in range(0, len(ack_ids), _MAX_ACK_IDS):
             some = ack_ids[start : start + _MAX_ACK_IDS]
             try:
-                await call(subscription=self._name, ack_ids=some, timeout=_CALL_TIMEOUT, **arguments)
+                await call(subscription=self.name, ack_ids=some, timeout=_CALL_TIMEOUT, **arguments)
                 self.counts[result] += len(some)
             except exceptions.GoogleAPICallError as error:
                 # Pub/Sub redelivers these messages when their lease ends.

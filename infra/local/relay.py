@@ -39,7 +39,7 @@ _CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_reconnect_backof
 async def serve(
     emulator: str, project: str, routes: Sequence[Route], limits: RelayLimits, stats: Path | None = None
 ) -> None:
-    """Serve routes until SIGTERM or SIGINT; write counts by subscription to the JSON file `stats`."""
+    """Serve routes until SIGTERM or SIGINT; write counts by the name of the subscription to the JSON file `stats`."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -50,7 +50,7 @@ async def serve(
     ):
         subscriber = SubscriberAsyncClient(transport=SubscriberGrpcAsyncIOTransport(channel=channel))
         relays = [Relay(subscriber, http, project, route, limits) for route in routes]
-        writer = asyncio.create_task(_write_counts(stats, routes, relays))
+        writer = asyncio.create_task(_write_counts(stats, relays))
         try:
             async with asyncio.TaskGroup() as group:
                 for relay in relays:
@@ -59,11 +59,11 @@ async def serve(
             writer.cancel()
 
 
-async def _write_counts(path: Path | None, routes: Sequence[Route], relays: Sequence[Relay]) -> None:
+async def _write_counts(path: Path | None, relays: Sequence[Relay]) -> None:
     """Write the counts whenever they have changed, until cancelled."""
     written: bytes | None = None
     while path is not None:
-        counts = {route.subscription: relay.counts for route, relay in zip(routes, relays, strict=True)}
+        counts = {relay.name: relay.counts for relay in relays}
         text = msgspec.json.encode(counts)
         if text != written:
             temporary = path.with_suffix(".new")

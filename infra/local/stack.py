@@ -132,7 +132,7 @@ class Stack:
         except FileNotFoundError:
             return {}
         counts: dict[str, dict[str, int]] = msgspec.json.decode(text)
-        return counts.get(subscription, {})
+        return counts.get(f"projects/{PROJECT}/subscriptions/{subscription}", {})
 
     def describe(self) -> str:
         """Return the address and log of each part, and lines to paste into a shell."""

@@ -23,7 +23,7 @@ import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
 import grpc
 
-from infra.local import emulators
+from infra.local import google_emulators as emulators
 from infra.local.ports import accepts
 from infra.local.supervisor import Supervisor
 from shared.bigtable import bigtable_pb2 as pb

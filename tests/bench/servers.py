@@ -12,7 +12,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra.local import emulators
+from infra.local import google_emulators as emulators
 from infra.local.ports import accepts
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable

@@ -1,4 +1,4 @@
-"""Google's emulators and the local scheduler, without the functions."""
+"""The emulators without the functions: the embedded ones, or Google's."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.local.emulators import Engine
 from infra.local.stack import Stack
 from shared.config import Settings
 from shared.errors import MissingProgramError
 
 
-def running_emulators() -> Iterator[Settings]:
-    """Yield the settings that reach them; without the programs the test is skipped, or fails where CI is set."""
+def running_emulators(engine: Engine) -> Iterator[Settings]:
+    """Yield the settings that reach them; without Google's programs the test is skipped, or fails where CI is set."""
     try:
-        with Stack(functions=False) as stack:
+        with Stack(functions=False, engine=engine) as stack:
             stack.make_schedule()
             yield stack.settings
     except MissingProgramError as error:

@@ -74,8 +74,8 @@ class PubSubService:
         self._journal.flush()
 
     def push_counts(self) -> dict[str, dict[str, int]]:
-        """Return the messages delivered, failed and acknowledged by pushes, by the id of the subscription."""
-        return {name.rpartition("/")[2]: dict(counts) for name, counts in self._pushers.counts.items()}
+        """Return the messages delivered, failed and acknowledged by pushes, by the name of the subscription."""
+        return {name: dict(counts) for name, counts in self._pushers.counts.items()}
 
     async def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
         """Publish a message from this process.

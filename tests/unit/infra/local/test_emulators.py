@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import emulators
+from infra.local import google_emulators as emulators
 from shared.errors import MissingProgramError
 
 

@@ -19,7 +19,7 @@ from shared.errors import MissingProgramError, StackError
 def replace_start(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Stack], None]], None]:
     """Return a function that replaces the start of the parts."""
     for name in ("find_bigtable", "find_java", "find_pubsub"):
-        monkeypatch.setattr(f"infra.local.emulators.{name}", lambda: Path("program"))
+        monkeypatch.setattr(f"infra.local.google_emulators.{name}", lambda: Path("program"))
     return lambda start: monkeypatch.setattr(Stack, "_start", start)
 
 
@@ -39,7 +39,7 @@ def test_a_port_that_another_program_takes_meanwhile_is_replaced(
 
         replace_start(start)
         [required] = free_ports(1)
-        with Stack(ports={"ingest": required}) as stack:
+        with Stack(ports={"ingest": required}, engine="google") as stack:
             assert stack.environment["PUBSUB_EMULATOR_HOST"] == f"127.0.0.1:{attempts[1]['pubsub']}"
             assert stack.settings.pubsub_emulator == stack.environment["PUBSUB_EMULATOR_HOST"]
 
@@ -53,7 +53,7 @@ def test_a_required_port_is_given_to_no_other_part(
     ports = free_ports(10)
     monkeypatch.setattr("infra.local.stack.free_ports", lambda count: ports[:count])
     replace_start(lambda stack: None)
-    with Stack(ports={"aggregate": ports[0]}) as stack:
+    with Stack(ports={"aggregate": ports[0]}, engine="google") as stack:
         assert len(set(stack.ports.values())) == 5
         assert stack.ports["aggregate"] == ports[0]
 
@@ -94,14 +94,14 @@ def test_the_error_for_a_missing_emulator_names_the_commands_that_install_it(mon
     for name in ("CLOUDSDK_ROOT", "CLOUDSDK_ROOT_DIR"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(MissingProgramError, match="apt-get install google-cloud-cli-bigtable-emulator"):
-        Stack().__enter__()
+        Stack(engine="google").__enter__()
 
 
 def test_the_exports_survive_a_shell(replace_start: Callable[[Callable[[Stack], None]], None], tmp_path: Path) -> None:
     contract = tmp_path / "my contract's $HOME.toml"
     contract.touch()
     replace_start(lambda stack: None)
-    with Stack(contract=contract, functions=False) as stack:
+    with Stack(contract=contract, functions=False, engine="google") as stack:
         for part in ("bigtable-emulator", "pubsub-emulator", "scheduler"):
             stack._supervisor.start(part, ["sleep", "600"])
         exports = [line for line in stack.describe().splitlines() if line.startswith("export ")]

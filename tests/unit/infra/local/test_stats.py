@@ -41,7 +41,7 @@ def test_without_logs_every_count_is_zero(log: Path) -> None:
     assert counts.lines() == {
         "ingest": "0 messages: 0 events stored, 0 rejected",
         "aggregate": "days computed: 0",
-        "relay": "0 messages delivered, 0 failed",
+        "delivery": "0 messages delivered, 0 failed",
     }
 
 
@@ -58,7 +58,7 @@ def test_summaries_are_added_up(log: Path) -> None:
     assert reader.read().lines() == {
         "ingest": "3 messages: 2,000 events stored, 4 of them duplicates, 3 rejected (null 2, type 2)",
         "aggregate": "days computed: 1",
-        "relay": "4 messages delivered, 2 failed",
+        "delivery": "4 messages delivered, 2 failed",
     }
 
 
