@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from infra.cli.options import engine
+from infra.local.emulators import Engine
 from infra.local.stack import Stack
 from shared.errors import SluiceError
 from tests.faults.scenarios import SCENARIOS, Size, play
@@ -25,16 +27,17 @@ _DEFAULT = Size()
 @click.option("--users", type=click.IntRange(1), default=_DEFAULT.users, show_default=True)
 @click.option("--seconds", type=click.FloatRange(1), default=_DEFAULT.seconds, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-def main(names: tuple[str, ...], events: int, users: int, seconds: float, seed: int) -> None:
+@engine
+def main(names: tuple[str, ...], events: int, users: int, seconds: float, seed: int, engine: Engine) -> None:
     """Play each scenario; print the lost and doubled events, and exit 1 if there are any."""
     size = replace(_DEFAULT, events=events, users=users, seconds=seconds)
     outcomes = []
     try:
-        with Stack(functions=False) as stack, tempfile.TemporaryDirectory() as folder:
+        with Stack(functions=False, engine=engine) as stack, tempfile.TemporaryDirectory() as folder:
             for name in names or _NAMES:
                 unused = uuid.uuid4().hex[:12]
                 settings = replace(stack.settings, project_id=f"project-{unused}", instance_id=f"instance-{unused}")
-                outcomes.append(play(_NAMES[name], settings, size, Path(folder), seed=seed))
+                outcomes.append(play(_NAMES[name], settings, size, Path(folder), engine=engine, seed=seed))
                 click.echo(outcomes[-1].summary())
     except SluiceError as error:
         raise click.ClickException(str(error)) from None

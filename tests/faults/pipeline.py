@@ -1,4 +1,4 @@
-"""Both functions and the relay as processes that a test can kill at any time."""
+"""Both functions and the delivery between them as processes that a test can kill at any time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from datetime import timedelta
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Literal
 
+from infra.local.stack_file import StackFile
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.pubsub import provision_pubsub
@@ -25,8 +27,10 @@ from shared.config import Settings
 from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
-ROUTES = {"ingest": "events-ingest", "aggregate": "aggregate-run"}
-# Seconds until the messages of a killed relay are redelivered; 10 is the least that Pub/Sub accepts.
+# The relay of Google's emulator, emulators of the pipeline's own, or the embedded ones of the test session.
+Delivery = Literal["relay", "emulators", "shared"]
+FUNCTIONS = {"ingest": "events-ingest", "aggregate": "aggregate-run"}
+# Seconds until the messages of a killed client are redelivered; 10 is the least that Pub/Sub accepts.
 _LEASE = 10
 _FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
@@ -34,23 +38,37 @@ _FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 class Pipeline:
     """Runs the processes inside its `with` block. Enter the block in the main thread.
 
+    Messages are delivered by a part `delivery`: the relay if Pub/Sub is Google's emulator, the embedded emulators if
+    the pipeline has its own. Shared embedded emulators deliver without a part.
+
     Attributes:
         peak: the highest memory of an instance of `ingest` among the samples, in MiB.
     """
 
-    def __init__(self, settings: Settings, bigtable: str, *, attempts: int = 100, **variables: str) -> None:
-        """Create tables, topics and subscriptions.
+    def __init__(
+        self,
+        settings: Settings,
+        bigtable: str,
+        *,
+        delivery: Delivery | None = None,
+        attempts: int = 100,
+        **variables: str,
+    ) -> None:
+        """Prepare the processes.
 
         Args:
             settings: of an empty project and an empty instance.
             bigtable: address by which the functions reach Bigtable.
+            delivery: how messages get to the functions; as the emulators of the test session do by default.
             attempts: deliveries of a message before it is dead-lettered.
             variables: more environment for the functions.
         """
         self.settings = settings
         self.peak = 0
         self._supervisor = Supervisor()
-        self._ports = {name: free_port() for name in ROUTES}
+        self._delivery = delivery or ("relay" if os.environ.get("EMULATORS") == "google" else "shared")
+        self._attempts = attempts
+        self._ports = {name: free_port() for name in FUNCTIONS}
         self._environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -60,21 +78,21 @@ class Pipeline:
             "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
             **variables,
         }
-        self._relayed: Counter[str] = Counter()  # counts of relays that have ended
-        self._relays = 0
-        provision_bigtable(settings)
-        backoff = timedelta(milliseconds=100), timedelta(seconds=2)
-        resources = RESOURCES.with_fast_redelivery(
-            backoff=backoff, ack_deadline=timedelta(seconds=_LEASE), attempts=attempts
-        )
-        provision_pubsub(settings, resources)
+        self._ended: Counter[str] = Counter()  # counts of deliveries that have ended
+        self._starts = 0
 
     def __enter__(self) -> Pipeline:
         self._supervisor.__enter__()
         try:
-            for name in (*ROUTES, "relay"):
+            if self._delivery == "emulators":
+                self.start("delivery")
+                self.wait_for("delivery")
+            self._provision()
+            for name in FUNCTIONS:
                 self.start(name)
-            for name in ROUTES:
+            if self._delivery == "relay":
+                self.start("delivery")
+            for name in FUNCTIONS:
                 self.wait_for(name)
         except BaseException:
             self._supervisor.__exit__(*sys.exc_info())
@@ -89,11 +107,9 @@ class Pipeline:
 
     def start(self, name: str) -> None:
         """Start a part, without waiting until it answers."""
-        if name == "relay":
-            self._relays += 1
-            routes = [f"--route={route}={self.url(function)}" for function, route in ROUTES.items()]
-            command = [sys.executable, "-m", "infra.local.relay", "--project", self.settings.project_id, *routes]
-            command += ["--lease", str(_LEASE), "--stats", str(self._stats)]
+        if name == "delivery":
+            self._starts += 1
+            command = self._delivery_command()
         else:
             source = ROOT / "functions" / name / "main.py"
             command = [str(_FRAMEWORK), "--target", name, "--source", str(source), "--host", "127.0.0.1"]
@@ -102,7 +118,7 @@ class Pipeline:
 
     def wait_for(self, name: str) -> None:
         """Wait until a part answers."""
-        ready = self._stats.exists if name == "relay" else partial(self._answers, name)
+        ready = self._stats.exists if name == "delivery" else partial(self._answers, name)
         self._supervisor.wait_until(ready, f"{name} doesn't answer")
 
     def kill(self, name: str) -> None:
@@ -134,9 +150,9 @@ class Pipeline:
         child.process.wait(15)
         self._forget(child)
 
-    def relayed(self, subscription: str = "events-ingest") -> Counter[str]:
-        """Return the counts of all relays, without what a killed one hadn't written to its file."""
-        total = self._relayed if subscription == "events-ingest" else Counter[str]()
+    def deliveries(self, subscription: str = "events-ingest") -> Counter[str]:
+        """Return the counts of all deliveries, without what a killed process hadn't written to its file."""
+        total = self._ended if subscription == "events-ingest" else Counter[str]()
         return total + self._counted(subscription)
 
     def log(self, name: str) -> str:
@@ -173,17 +189,47 @@ class Pipeline:
             done.set()
             sampler.join()
 
+    def _delivery_command(self) -> list[str]:
+        if self._delivery == "emulators":
+            port = str(self.settings.pubsub_emulator).rpartition(":")[2]
+            data = self._supervisor.folder / "data"
+            return [
+                sys.executable,
+                "-m",
+                "infra.emulators",
+                f"--port={port}",
+                f"--data={data}",
+                f"--stats={self._stats}",
+            ]
+        routes = [f"--route={route}={self.url(function)}" for function, route in FUNCTIONS.items()]
+        command = [sys.executable, "-m", "infra.local.relay", "--project", self.settings.project_id, *routes]
+        return [*command, "--lease", str(_LEASE), "--stats", str(self._stats)]
+
+    def _provision(self) -> None:
+        backoff = timedelta(milliseconds=100), timedelta(seconds=2)
+        resources = RESOURCES.with_fast_redelivery(
+            backoff=backoff, ack_deadline=timedelta(seconds=_LEASE), attempts=self._attempts
+        )
+        if self._delivery != "relay":
+            resources = resources.with_push({function: self.url(function) for function in FUNCTIONS})
+        provision_bigtable(self.settings)
+        provision_pubsub(self.settings, resources)
+
     @property
     def _stats(self) -> Path:
-        return self._supervisor.folder / f"relay-{self._relays}.json"
+        if self._delivery == "shared":
+            stack = StackFile.find(str(self.settings.bigtable_emulator))
+            assert stack is not None
+            return stack.stats
+        return self._supervisor.folder / f"deliveries-{self._starts}.json"
 
     def _counted(self, subscription: str) -> Counter[str]:
         counts: Mapping[str, Mapping[str, int]] = json.loads(self._stats.read_text()) if self._stats.exists() else {}
-        return Counter(counts.get(subscription, {}))
+        return Counter(counts.get(f"projects/{self.settings.project_id}/subscriptions/{subscription}", {}))
 
     def _forget(self, child: Child) -> None:
-        if child.name == "relay":
-            self._relayed += self._counted("events-ingest")
+        if child.name == "delivery":
+            self._ended += self._counted("events-ingest")
             self._stats.unlink(missing_ok=True)
         self._supervisor.children.remove(child)
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.types import PubsubMessage
 
+from infra.local.emulators import Engine
 from shared.config import Settings
 from tests.faults import log
-from tests.faults.pipeline import Pipeline
+from tests.faults.pipeline import Delivery, Pipeline
 from tests.faults.proxy import TRANSIENT, Code, FaultProxy, Faults
+from tests.support.processes import free_port
 from tests.support.samples import cells, dump
 
 LINES = {"content-type": "application/x-ndjson"}
 _POLL = 0.2
+_DELIVERIES: dict[Engine, Delivery] = {"embedded": "emulators", "google": "relay"}
 
 
 @dataclass(frozen=True)
@@ -156,16 +159,16 @@ def a_failing_bigtable(injector: Injector) -> None:
     injector.wait_until_injected("response lost", 1)
 
 
-def kills_of_the_relay(injector: Injector) -> None:
-    """SIGKILL to the relay while it has unsettled messages."""
+def kills_of_the_delivery(injector: Injector) -> None:
+    """SIGKILL to the relay or to the embedded emulators while messages are unsettled."""
     for share in (0.2, 0.5, 0.8):
         injector.wait_until_published(share)
-        injector.kill("relay")
+        injector.kill("delivery")
 
 
 def shutdowns_under_load(injector: Injector) -> None:
-    """SIGTERM to the relay and to the function, once during an outage of Bigtable."""
-    for share, name in ((0.2, "ingest"), (0.4, "relay"), (0.6, "ingest")):
+    """SIGTERM to the delivery and to the function, once during an outage of Bigtable."""
+    for share, name in ((0.2, "ingest"), (0.4, "delivery"), (0.6, "ingest")):
         injector.wait_until_published(share)
         injector.terminate(name)
     injector.wait_until_published(0.8)
@@ -184,7 +187,7 @@ def everything(injector: Injector) -> None:
         if step == 0:
             injector.kill("ingest")
         elif step == 1:
-            injector.kill("relay")
+            injector.kill("delivery")
         elif step == 2:
             injector.proxy.reset()
         else:
@@ -195,11 +198,31 @@ def everything(injector: Injector) -> None:
     injector.wait_until_injected("entry failed", 20)
 
 
-SCENARIOS: list[Scenario] = [kills_of_ingest, a_failing_bigtable, kills_of_the_relay, shutdowns_under_load, everything]
+SCENARIOS: list[Scenario] = [
+    kills_of_ingest,
+    a_failing_bigtable,
+    kills_of_the_delivery,
+    shutdowns_under_load,
+    everything,
+]
 
 
-def play(scenario: Scenario, settings: Settings, size: Size, folder: Path, *, seed: int = 0) -> Outcome:
-    """Send a log through a new pipeline, play the scenario, and compare the tables with the log."""
+def play(
+    scenario: Scenario, settings: Settings, size: Size, folder: Path, *, engine: Engine = "embedded", seed: int = 0
+) -> Outcome:
+    """Send a log through a new pipeline, play the scenario, and compare the tables with the log.
+
+    Args:
+        scenario: injects the faults.
+        settings: of an empty project; their emulators are used only if they are Google's.
+        size: the size of the load.
+        folder: for the log.
+        engine: the emulators; embedded ones keep their data on disk, and are killed with the rest.
+        seed: of the load and the faults.
+    """
+    if engine == "embedded":
+        address = f"127.0.0.1:{free_port()}"
+        settings = replace(settings, bigtable_emulator=address, pubsub_emulator=address, scheduler_emulator=address)
     outcome = Outcome(scenario.__name__.replace("_", " "))
     path = folder / f"{scenario.__name__}.jsonl"
     log.write(path, events=size.events, users=size.users, seed=seed)
@@ -208,7 +231,7 @@ def play(scenario: Scenario, settings: Settings, size: Size, folder: Path, *, se
     # Shorter than the lease of a message, so that messages are redelivered and not only calls retried.
     with (
         FaultProxy(str(settings.bigtable_emulator), seed=seed) as proxy,
-        Pipeline(settings, proxy.address, SLUICE_STORE_DEADLINE="6") as pipeline,
+        Pipeline(settings, proxy.address, delivery=_DELIVERIES[engine], SLUICE_STORE_DEADLINE="6") as pipeline,
     ):
         load = _Load(settings, list(log.messages(path, again=0.2, seed=seed)), size.seconds)
         load.start()
@@ -219,15 +242,16 @@ def play(scenario: Scenario, settings: Settings, size: Size, folder: Path, *, se
         proxy.faults = Faults()
         _wait_until(size.max_wait, lambda: _is_complete(settings, expected))
         _aggregate(settings, expected, pipeline, proxy, outcome, size.max_wait)
-        pipeline.stop("relay")
-        relayed = pipeline.relayed()
-        outcome.deliveries = relayed["delivered"] + relayed["failed"]
+        if engine == "google":
+            pipeline.stop("delivery")
+        delivered = pipeline.deliveries()
+        outcome.deliveries = delivered["delivered"] + delivered["failed"]
         outcome.faults += proxy.injected
         outcome.peak = pipeline.peak
-    outcome.seconds = time.monotonic() - began
-    outcome.events, outcome.bad = size.events, len(expected.bad)
-    outcome.published, outcome.messages = load.events, load.published
-    _compare(settings, expected, outcome)
+        outcome.seconds = time.monotonic() - began
+        outcome.events, outcome.bad = size.events, len(expected.bad)
+        outcome.published, outcome.messages = load.events, load.published
+        _compare(settings, expected, outcome)
     return outcome
 
 

@@ -87,7 +87,7 @@ async def test_a_failing_day_delays_no_other_and_is_logged(
     proxy.faults = Faults(refuse=(is_of_first_day, Code.PERMISSION_DENIED))
     await request_days_due(empty_instance)
     await wait_until(lambda: len(days_computed(empty_instance)) == 3)
-    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["failed"] >= 3)
+    await wait_until(lambda: pipeline.deliveries(SUBSCRIPTION)["failed"] >= 3)
 
     assert days_computed(empty_instance) == [f"run#{day:%Y%m%d}" for day in DAYS_DUE[1:]]
     failed = [json.loads(line) for line in pipeline.log("aggregate").splitlines() if '"ERROR"' in line]
@@ -95,7 +95,7 @@ async def test_a_failing_day_delays_no_other_and_is_logged(
 
     proxy.faults = Faults()
     await wait_until(lambda: len(days_computed(empty_instance)) == 4)
-    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
+    await wait_until(lambda: pipeline.deliveries(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
 
     assert all_measures(empty_instance)[b"all#20240115#all"]["total_events"] == [1]
 
@@ -105,11 +105,11 @@ async def test_a_repeated_request_changes_no_measure(
 ) -> None:
     """The late days are computed again: their marks stay for ten minutes after the event."""
     await request_days_due(empty_instance)
-    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
+    await wait_until(lambda: pipeline.deliveries(SUBSCRIPTION)["acknowledged"] == 1 + len(DAYS_DUE))
     first = all_measures(empty_instance)
 
     await request_days_due(empty_instance)
-    await wait_until(lambda: pipeline.relayed(SUBSCRIPTION)["acknowledged"] == 2 * (1 + len(DAYS_DUE)))
+    await wait_until(lambda: pipeline.deliveries(SUBSCRIPTION)["acknowledged"] == 2 * (1 + len(DAYS_DUE)))
 
     assert await state.late_days() == LATE_DAYS
     assert all_measures(empty_instance) == first

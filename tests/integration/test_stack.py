@@ -215,7 +215,7 @@ def test_doctor_shows_the_counts_of_the_running_stack(up: dict[str, str]) -> Non
     assert re.fullmatch(
         r"\d+ messages: [\d,]+ events stored(, [\d,]+ of them duplicates)?, \d+ rejected \(.*null \d.*\)", now["ingest"]
     )
-    assert re.fullmatch(r"\d+ messages delivered, 0 failed", now["relay"])
+    assert re.fullmatch(r"\d+ messages delivered, 0 failed", now["delivery"])
     assert now["aggregate"] == "days computed: 0"
 
 
@@ -302,7 +302,7 @@ def test_the_stack_can_be_described(emulators: Any) -> None:
     stack = Stack(functions=False)
     with stack:
         assert "Bigtable emulator" in stack.describe()
-        assert stack.relayed("events-ingest") == {}
+        assert stack.deliveries("events-ingest") == {}
         stack.check()
 
 
