@@ -240,6 +240,7 @@ def play(
         finally:
             load.join()
         proxy.faults = Faults()
+        pipeline.wait_for("delivery")
         _wait_until(size.max_wait, lambda: _is_complete(settings, expected))
         _aggregate(settings, expected, pipeline, proxy, outcome, size.max_wait)
         if engine == "google":
