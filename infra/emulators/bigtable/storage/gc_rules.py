@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from infra.emulators.errors import invalid
 
-# Whether a rule collects a cell: the number of newer cells in its column, and its age in microseconds. What is collected
-# stays so with more newer cells or a greater age.
+# Whether a rule collects a cell: the number of newer cells in its column, and its age in microseconds. A collected cell
+# stays collected with more newer cells or a greater age.
 Rule = Callable[[int, int], bool]
 
 _Cell = TypeVar("_Cell", bound=tuple[Any, ...])
