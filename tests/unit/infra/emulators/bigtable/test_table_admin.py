@@ -146,15 +146,7 @@ async def test_modifications_apply_together_or_not_at_all(
     valid = [{"id": "c", "create": {}}, {"id": "b", "drop": True}, {"id": "b", "create": {}}]
 
     with pytest.raises(error, match=text):
-        await clients.admin.modify_column_families(
-            name=table,
-            modifications=[
-                {"id": "c", "create": {}},
-                {"id": "b", "drop": True},
-                {"id": "b", "create": {}},
-                modification,
-            ],
-        )
+        await clients.admin.modify_column_families(name=table, modifications=[*valid, modification])
 
     assert sorted((await clients.admin.get_table(name=table)).column_families) == ["a", "b"]
     assert await keys(clients, table) == [b"r"]
