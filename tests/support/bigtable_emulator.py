@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,16 @@ _SERVER_OPTIONS = [("grpc.max_receive_message_length", 256 << 20), ("grpc.so_reu
 async def serving(file: Path | None = None, port: int = 0) -> AsyncIterator[str]:
     """Serve the emulator in this event loop; yields its address."""
     database = open_database(file)
+    try:
+        async with serving_database(database, port) as address:
+            yield address
+    finally:
+        database.close()
+
+
+@asynccontextmanager
+async def serving_database(database: sqlite3.Connection, port: int = 0) -> AsyncIterator[str]:
+    """Serve the emulator over an open database; yields its address."""
     service = BigtableService(database)
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers(service.handlers())
@@ -36,7 +47,6 @@ async def serving(file: Path | None = None, port: int = 0) -> AsyncIterator[str]
     finally:
         await server.stop(grace=None)
         service.close()
-        database.close()
 
 
 class Clients:

@@ -7,7 +7,6 @@ from infra.emulators.errors import invalid
 MAX_ROW_KEY = 4 << 10  # bytes
 MAX_QUALIFIER = 16 << 10  # bytes
 MAX_VALUE = 100 << 20  # bytes
-MAX_ROW = 256 << 20  # bytes
 MAX_MUTATIONS = 100_000  # of a request
 _MILLISECOND = 1000  # microseconds
 

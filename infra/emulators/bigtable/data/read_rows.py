@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from infra.emulators.bigtable.cells import Cell
@@ -51,15 +51,11 @@ async def read_rows(database: sqlite3.Connection, table: Table, request: Any) ->
 
 def _passing_rows(table: Table, stored: Iterable[StoredRow], passing: Filter | None) -> Iterator[Row]:
     """Yield the rows with the cells that aren't collected and that pass the filter; no row without cells."""
-    if passing is None and not table.rules:
-        yield from stored
-        return
     collector = Collector(table.rules, server_time())
     for row_key, stored_cells in stored:
-        cells = [Cell(family, qualifier, timestamp, value) for family, qualifier, timestamp, value, *_ in stored_cells]
-        if table.rules:
-            cells = collector.kept(row_key, cells)
+        kept = collector.kept(row_key, stored_cells)
+        cells: Sequence[tuple[Any, ...]] = kept
         if passing is not None:
-            cells = passing(row_key, cells)
+            cells = passing(row_key, [Cell(cell[0], cell[1], cell[2], cell[3]) for cell in kept])
         if cells:
             yield row_key, cells

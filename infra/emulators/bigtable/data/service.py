@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import grpc
@@ -59,24 +60,25 @@ class DataService:
             execute(self._database, statements)
         return pb.MutateRowResponse()
 
-    async def mutate_rows(self, request: Any) -> AsyncIterator[Any]:
+    async def mutate_rows(self, request: Any) -> AsyncIterator[bytes]:
         """Apply the mutations of several rows; an entry that breaks a rule fails alone."""
         table = self._table(request)
         if not request.entries:
             raise invalid("entries: found none, expected 1 or more")
-        check_mutation_count(sum(len(entry.mutations) for entry in request.entries))
-        response = pb.MutateRowsResponse()
         statements: list[Statement] = []
+        errors: dict[int, ApiError] = {}
+        count = 0
         for index, entry in enumerate(request.entries):
-            status = pb.Status()
+            mutations = entry.mutations
+            count += len(mutations)
             try:
-                statements += translate_mutations(table, entry.row_key, entry.mutations)
+                statements += translate_mutations(table, entry.row_key, mutations)
             except ApiError as error:
-                status.code, status.message = error.code.value[0], error.text
-            response.entries.add(index=index, status=status)
+                errors[index] = error
+        check_mutation_count(count)
         with transaction(self._database):
             execute(self._database, statements)
-        yield response
+        yield _mutate_rows_response(len(request.entries), errors)
 
     def check_and_mutate_row(self, request: Any) -> Any:
         """Apply one of two lists of mutations, depending on whether a filter passes a cell of the row."""
@@ -94,3 +96,22 @@ class DataService:
 
     def _table(self, request: Any) -> Table:
         return self._tables.get(check_table_name(request.table_name, "table_name"))
+
+
+def _mutate_rows_response(entries: int, errors: Mapping[int, ApiError]) -> bytes:
+    """Return the serialized `MutateRowsResponse` of a number of entries, some of them with errors."""
+    if not errors:
+        return _success(entries)
+    response = pb.MutateRowsResponse()
+    for index in range(entries):
+        error = errors.get(index)
+        status = pb.Status(code=error.code.value[0], message=error.text) if error else pb.Status()
+        response.entries.add(index=index, status=status)
+    return bytes(response.SerializeToString())
+
+
+@lru_cache(maxsize=64)
+def _success(entries: int) -> bytes:
+    status = pb.Status()
+    response = pb.MutateRowsResponse(entries=[{"index": index, "status": status} for index in range(entries)])
+    return bytes(response.SerializeToString())

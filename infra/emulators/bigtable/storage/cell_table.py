@@ -132,5 +132,8 @@ def _rest_of_row(cursor: sqlite3.Cursor, row_key: bytes) -> list[StoredCell]:
 
 
 def _rows(cells: list[StoredCell]) -> Iterator[StoredRow]:
+    if cells and cells[0][5] == cells[-1][5]:
+        yield cells[0][5], cells
+        return
     for row_key, row in groupby(cells, _ROW_KEY):
         yield row_key, list(row)

@@ -6,14 +6,19 @@ Bigtable collects within about a week, so its clients can read cells that a rule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from infra.emulators.bigtable.cells import Cell
 from infra.emulators.errors import invalid
 
-# Whether a rule collects a cell: the number of newer cells in its column, and its age in microseconds.
+# Whether a rule collects a cell: the number of newer cells in its column, and its age in microseconds. A collected cell
+# stays collected with more newer cells or a greater age.
 Rule = Callable[[int, int], bool]
+
+_Cell = TypeVar("_Cell", bound=tuple[Any, ...])
+
+_column, _timestamp = itemgetter(0, 1), itemgetter(2)
 
 
 def compile_rule(message: Any) -> Rule | None:
@@ -66,6 +71,14 @@ class Collector:
         rule = self._rules.get(family)
         return rule is not None and rule(self._newer, self._now - timestamp)
 
-    def kept(self, row_key: bytes, cells: Iterable[Cell]) -> list[Cell]:
-        """Return the cells of a row that aren't collected."""
+    def kept(self, row_key: bytes, cells: list[_Cell]) -> list[_Cell]:
+        """Return the cells of a row that aren't collected; the tuples begin with the fields of a `Cell`."""
+        if not self._rules or not cells or not self._may_collect(cells):
+            return cells
         return [cell for cell in cells if not self.collects(row_key, cell[0], cell[1], cell[2])]
+
+    def _may_collect(self, cells: list[_Cell]) -> bool:
+        """Return False if no rule collects even the oldest cell, with as many newer ones as the row has."""
+        oldest = self._now - min(map(_timestamp, cells))
+        newer = 0 if len(set(map(_column, cells))) == len(cells) else len(cells)
+        return any(rule(newer, oldest) for rule in self._rules.values())

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import grpc
@@ -40,6 +41,8 @@ _CODES = {
     sqlite3.SQLITE_NOTADB: grpc.StatusCode.DATA_LOSS,
 }
 
+_SQL, _PARAMETERS = itemgetter(0), itemgetter(1)
+
 # A statement of SQL and its parameters.
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -68,8 +71,8 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 def execute(database: sqlite3.Connection, statements: Iterable[Statement]) -> None:
     """Execute statements in their order, equal ones together."""
-    for sql, group in groupby(statements, lambda statement: statement[0]):
-        database.executemany(sql, [parameters for _, parameters in group])
+    for sql, group in groupby(statements, _SQL):
+        database.executemany(sql, map(_PARAMETERS, group))
 
 
 @contextmanager
