@@ -28,6 +28,7 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a ba
 @_DRY_RUN
 def deploy(
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
@@ -44,7 +45,7 @@ def deploy(
     from infra.deploy.steps import BUILD_FOLDER, deploy_steps, target
 
     chosen = contract_path(contract)
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=chosen)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=chosen)
     deployment = load_deployment(config)
     load_contract(chosen)
     settings = replace(settings, region=region or settings.region)
@@ -69,6 +70,7 @@ def deploy(
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option("--yes-delete-data", is_flag=True, help="Skip the confirmation for the tables.")
 def destroy(
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
@@ -89,7 +91,7 @@ def destroy(
     from infra.doctor.drift import credentials
     from infra.provision.teardown import remove_resources, resource_names
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
     emulated = settings.emulated()
     deployment = load_deployment(config)

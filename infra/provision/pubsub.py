@@ -94,7 +94,7 @@ class PubSub:
         self.subscriber = subscriber
         self.notes: list[str] = []
 
-    def plan(self) -> list[Change]:
+    def plan(self, *, adopt: bool = False) -> list[Change]:
         """Read the existing topics and subscriptions and return the changes they need."""
         changes = plan_topics(
             self._resources.topics, [name for name in self._resources.topics if self._topic_exists(name)]

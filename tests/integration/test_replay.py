@@ -35,6 +35,8 @@ PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 class FakePipeline:
     """Stands in for publisher, relay and function: ingests published messages at once, or drops them."""
 
+    events_topic = "events"
+
     def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
         self.messages: list[PubsubMessage] = []
         self.deliver = True
