@@ -85,10 +85,11 @@ def destroy(
     Example: sluice destroy --project-id my-project --instance-id my-instance --dry-run
     """
     from infra.deploy.config import load as load_deployment
-    from infra.deploy.gcloud import perform, script
+    from infra.deploy.gcloud import perform, query, script
     from infra.deploy.steps import target
     from infra.deploy.teardown import teardown_steps
     from infra.doctor.drift import credentials
+    from infra.doctor.ownership import check_region, require_marks
     from infra.provision.teardown import remove_resources, resource_names
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
@@ -100,12 +101,15 @@ def destroy(
         if planned:
             click.echo(script(planned))
         click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, the existing ones of:")
-        for name in resource_names(tables=tables):
+        for name in resource_names(settings, tables=tables):
             click.echo(f"# {name}")
         return
     # gcloud removes the first half of the resources. Without credentials for the APIs, the other half would stay.
-    if not emulated and not (found := credentials()).ok:
-        raise SettingsError(f"{found.what}: {found.text}")
+    if not emulated:
+        if not (found := credentials()).ok:
+            raise SettingsError(f"{found.what}: {found.text}")
+        check_region(settings, query)
+    require_marks(settings, tables=tables)
     where = f"{settings.project_id} on {'the emulators' if emulated else 'Google Cloud'}"
     if not yes:
         _confirm(f"This removes the pipeline from {where}. Type the project's name to continue", settings.project_id)
