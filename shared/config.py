@@ -93,7 +93,7 @@ class Settings:
         return cls(
             project_id=_identifier("project_id", "GCP_PROJECT_ID", project_id, env),
             instance_id=_identifier("instance_id", "BIGTABLE_INSTANCE", instance_id, env),
-            name=check_name(name if name is not None else env.get("SLUICE_NAME") or DEFAULT_NAME),
+            name=pipeline_name(name, env),
             contract=contract_path(contract, env),
             app_profile=env.get("BIGTABLE_APP_PROFILE", ""),
             bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
@@ -150,6 +150,12 @@ def contract_path(given: Path | str | None = None, environment: Mapping[str, str
     """Return the contract file: `given`, else `SLUICE_CONTRACT`, else the music contract."""
     env = os.environ if environment is None else environment
     return Path(given or env.get("SLUICE_CONTRACT") or DEFAULT_CONTRACT)
+
+
+def pipeline_name(given: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Return the name of the pipeline: `given`, else `SLUICE_NAME`, else sluice; SettingsError if it is invalid."""
+    env = os.environ if environment is None else environment
+    return check_name(given if given is not None else env.get("SLUICE_NAME") or DEFAULT_NAME)
 
 
 def _identifier(name: str, variable: str, given: str | None, env: Mapping[str, str]) -> str:

@@ -63,7 +63,7 @@ def doctor(
         )
         settings = replace(settings, region=region or settings.region)
         require_cloud(settings)
-        deployment = load_deployment(config)
+        deployment = load_deployment(config, settings.name)
         declare = partial(cloud_resources, settings, deployment)
         remedy = f"sluice provision --config {shlex.quote(str(config))}" if config else "sluice provision"
         clients = partial(examine_by_clients, settings, declare, remedy=remedy)

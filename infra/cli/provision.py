@@ -50,7 +50,7 @@ def provision(
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
-    deployment = load_deployment(config)
+    deployment = load_deployment(config, settings.name)
     emulated = settings.emulated()
     resources = local_resources(settings, deployment.retention) if emulated else cloud_resources(settings, deployment)
     with Provisioning(settings, resources, adopt=adopt) as provisioning:

@@ -121,7 +121,7 @@ class Resources:
     jobs: tuple[Job, ...] = ()
 
     def named(self, name: str) -> Resources:
-        """Return a copy with the names and marks of a pipeline's resources.
+        """Return a copy with the names and marks of a pipeline; topics that aren't declared keep their names.
 
         Args:
             name: the name of the pipeline.
@@ -131,7 +131,8 @@ class Resources:
             replace(
                 each,
                 name=spell(each.name),
-                topic=spell(each.topic),
+                topic=spell(each.topic) if each.topic in self.topics else each.topic,
+                function=spell(each.function) if each.function else "",
                 dead_letter=spell(each.dead_letter) if each.dead_letter else None,
             )
             for each in self.subscriptions

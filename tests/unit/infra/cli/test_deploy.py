@@ -16,11 +16,12 @@ from infra.deploy import price_table
 from infra.doctor import drift
 from infra.doctor.local import CheckResult
 
-# Prints a number for every --format option; fails if the command matches the pattern in the file `fails`.
+# Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark. Fails if the command matches the pattern in the file `fails`.
 FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
 case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
+case "$*" in *" AND NOT "*) [ ! -f unowned ] || cat unowned; exit 0 ;; esac
 case "$*" in *--format=*) echo 123 ;; *) echo "OUTPUT" ;; esac
 """
 
@@ -52,6 +53,7 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
         "PUBSUB_EMULATOR_HOST",
         "CLOUD_SCHEDULER_EMULATOR_HOST",
         "SLUICE_CONTRACT",
+        "SLUICE_NAME",
         "GCP_REGION",
     ):
         monkeypatch.delenv(variable, raising=False)
@@ -103,6 +105,28 @@ def test_the_region_option_overrides_the_environment(
     assert "asia-east1" not in sluice(name, "--dry-run", "--region", "europe-west4").out
 
 
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_the_name_prefixes_every_resource_of_the_script(sluice: Sluice, name: str) -> None:
+    out = sluice(name, "--dry-run", "--name", "shop", "--project-id", "p", "--instance-id", "i").out
+
+    assert "shop-ingest" in out
+    assert "sluice-ingest" not in out
+    assert "policy-binding events" not in out
+
+
+def test_deploy_refuses_functions_without_the_mark_before_anything_is_changed(sluice: Sluice) -> None:
+    Path("unowned").write_text("projects/my-project/locations/us-central1/functions/ingest\n")
+
+    done = sluice("deploy")
+
+    assert done.code == 1
+    assert done.err.endswith(
+        "found projects/my-project/locations/us-central1/functions/ingest, expected functions with the mark "
+        "sluice=sluice; `sluice deploy --adopt` takes over unmarked ones\n"
+    )
+    assert [line for line in calls() if line.startswith(("services enable", "projects describe"))] == calls()[:-1]
+
+
 def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
     done = sluice("deploy")
 
@@ -114,7 +138,7 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
     ]
-    assert calls()[-1].startswith("provision --project-id=my-project --instance-id=my-instance ")
+    assert calls()[-1].startswith("provision --name=sluice --project-id=my-project --instance-id=my-instance ")
     assert done.out.endswith(
         "the subscriptions push to the functions\n~ subscription events-ingest\n"
         "deployed; `sluice doctor --cloud` checks the deployment\n"
