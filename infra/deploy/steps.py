@@ -147,7 +147,8 @@ def ownership_steps(target: Target, *, functions: str = "", metrics: str = "", a
     where = {"project": target.project}
     names = "|".join(target.resource(each) for each in FUNCTIONS)
     marked = f" AND labels.{LABEL}:*" if target.adopt else ""
-    unowned = {"filter": f"name~/functions/({names})$ AND NOT labels.{LABEL}={target.name}{marked}"}
+    selected = f'name~"/functions/({names})$"'
+    unowned = {"filter": f"{selected} AND NOT labels.{LABEL}={target.name}{marked}"}
     listing = gcloud("functions", "list", v2=True, regions=target.region, **unowned, format="value(name)", **where)
     yield _ownership_step(target, "functions", listing, functions)
     names = ",".join(alerts.metrics(target.name))

@@ -70,9 +70,9 @@ def _regions_of_functions(settings: Settings, query: Query) -> list[str]:
     selection = {"filter": f"config.name={_FUNCTIONS_API}", "format": "value(config.name)"}
     if not query(gcloud("services", "list", enabled=True, **selection, **where)):
         return []
-    selection = {"filter": f"labels.{marks.LABEL}={settings.name}", "format": "value(name)"}
-    names = query(gcloud("functions", "list", v2=True, **selection, **where)).splitlines()
-    return [name.split("/locations/")[1].split("/")[0] for name in names]
+    # The full name is projects/PROJECT/locations/REGION/functions/FUNCTION.
+    selection = {"filter": f"labels.{marks.LABEL}={settings.name}", "format": "value(name.segment(3))"}
+    return query(gcloud("functions", "list", v2=True, **selection, **where)).split()
 
 
 def _regions_of_jobs(settings: Settings) -> Iterator[str]:

@@ -16,7 +16,8 @@ from infra.deploy import price_table
 from infra.doctor import drift
 from infra.doctor.local import CheckResult
 
-# Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark. Fails if the command matches the pattern in the file `fails`.
+# Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark.
+# Fails if the command matches the pattern in the file `fails`.
 FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi

@@ -403,7 +403,7 @@ def test_the_lists_of_unowned_resources_select_the_names_of_the_pipeline_without
     filters = [word for each in commands_of("shop") for word in each if word.startswith("--filter=") and "NOT" in word]
 
     assert filters == [
-        "--filter=name~/functions/(shop-ingest|shop-aggregate)$ AND NOT labels.sluice=shop",
+        '--filter=name~"/functions/(shop-ingest|shop-aggregate)$" AND NOT labels.sluice=shop',
         '--filter=name=(shop_days_aggregated,shop_rejected,shop_stored) AND NOT description~"[(]sluice=shop[)]"',
         "--filter=email=(" + ",".join(f"shop-{each}@my-project.iam.gserviceaccount.com" for each in ACCOUNT_NAMES) + ")"
         ' AND NOT displayName~"[(]sluice=shop[)]"',

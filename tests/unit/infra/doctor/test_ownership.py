@@ -33,7 +33,7 @@ class Gcloud:
         self.commands.append(tuple(command))
         if "services" in command:
             return "cloudfunctions.googleapis.com" if self.enabled else ""
-        return "\n".join(f"projects/my-project/locations/{each}/functions/shop-ingest" for each in self.regions)
+        return "\n".join(self.regions)
 
 
 @pytest.fixture
