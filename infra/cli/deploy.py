@@ -46,6 +46,7 @@ def deploy(
     from infra.deploy.config import load as load_deployment
     from infra.deploy.gcloud import perform, script
     from infra.deploy.steps import BUILD_FOLDER, deploy_steps, target
+    from infra.doctor.ownership import require_marks
 
     chosen = contract_path(contract)
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=chosen)
@@ -58,7 +59,8 @@ def deploy(
         click.echo(script(planned), nl=False)
         return
     require_cloud(settings)
-    require_credentials()  # the last step needs them, besides those of gcloud
+    require_credentials()  # the next and the last step need them, besides those of gcloud
+    require_marks(settings, tables=True)
     for folder in make_bundles(BUILD_FOLDER, contract=chosen, otlp=deployment.metrics.otlp):
         click.echo(f"bundle {folder}")
     alerts.write_files(BUILD_FOLDER, settings.name)

@@ -1,4 +1,4 @@
-"""Check before a teardown that it removes a pipeline's own resources, and in the region where they are."""
+"""Check before a deployment or a teardown that the resources are the pipeline's own, and where they are."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def require_marks(settings: Settings, *, tables: bool) -> None:
 
 def _refusal(change: Change) -> str:
     remedy = "; `sluice provision --adopt` takes it over" if change.action == "adopt" else ""
-    return f"{change.title}: {change.text}; nothing was removed{remedy}"
+    return f"{change.title}: {change.text}; nothing was changed{remedy}"
 
 
 def check_region(settings: Settings, query: Query) -> None:

@@ -24,6 +24,10 @@ from infra.deploy.gcloud import Command, perform
 from infra.deploy.iam import configured_accounts
 from infra.deploy.steps import Target, deploy_steps, ownership_steps
 from infra.deploy.teardown import teardown_steps
+from infra.doctor import ownership
+from infra.doctor.ownership import check_region
+from shared.config import Settings
+from shared.errors import SettingsError
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
 from tests.support.samples import MUSIC_CONTRACT
 

@@ -168,7 +168,7 @@ def test_nothing_is_deleted_if_a_resource_has_no_mark(destroy: Destroy, settings
     done = destroy("--yes", "--tables", "--yes-delete-data")
 
     assert done.code == 1
-    assert f"{title}: found no mark, expected sluice=sluice; nothing was removed" in done.err
+    assert f"{title}: found no mark, expected sluice=sluice; nothing was changed" in done.err
     assert (existing(settings), jobs(settings)) == (before, ["aggregate-daily"])
     assert destroy("--yes").code == (0 if kind == "table" else 1)
 

@@ -13,8 +13,10 @@ import pytest
 
 from infra.cli.main import main
 from infra.deploy import price_table
-from infra.doctor import drift
+from infra.doctor import drift, ownership
 from infra.doctor.local import CheckResult
+from shared.config import Settings
+from shared.errors import SettingsError
 
 # Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark.
 # Fails if the command matches the pattern in the file `fails`.
@@ -49,6 +51,7 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
     monkeypatch.setenv("GCP_PROJECT_ID", "my-project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "my-instance")
     monkeypatch.setattr(drift, "credentials", lambda: CheckResult("credentials", ok=True, text="valid"))
+    monkeypatch.setattr(ownership, "require_marks", lambda *_, **__: None)
     for variable in (
         "BIGTABLE_EMULATOR_HOST",
         "PUBSUB_EMULATOR_HOST",
@@ -113,6 +116,20 @@ def test_the_name_prefixes_every_resource_of_the_script(sluice: Sluice, name: st
     assert "shop-ingest" in out
     assert "sluice-ingest" not in out
     assert "policy-binding events" not in out
+
+
+def test_deploy_refuses_topics_and_tables_without_the_mark_before_any_step(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: Settings, *, tables: bool) -> None:
+        raise SettingsError(f"table {settings.resource('events')}: found no mark ({tables})")
+
+    monkeypatch.setattr(ownership, "require_marks", refuse)
+
+    done = sluice("deploy", "--name", "shop")
+
+    assert (done.code, done.err) == (1, "sluice: table shop-events: found no mark (True)\n")
+    assert (calls(), Path("build").exists()) == ([], False)
 
 
 def test_deploy_refuses_functions_without_the_mark_before_anything_is_changed(sluice: Sluice) -> None:

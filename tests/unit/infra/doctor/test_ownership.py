@@ -1,4 +1,4 @@
-"""A teardown is refused for resources of others, and in a region without functions and jobs of the pipeline."""
+"""Resources of others are refused, and a teardown in a region without functions and jobs of the pipeline."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_resource_without_the_mark_is_not_removed(monkeypatch: pytest.MonkeyPa
     with pytest.raises(SettingsError) as caught:
         require_marks(SETTINGS, tables=False)
     assert str(caught.value) == (
-        "topic shop-events: found no mark, expected sluice=shop; nothing was removed; "
+        "topic shop-events: found no mark, expected sluice=shop; nothing was changed; "
         "`sluice provision --adopt` takes it over"
     )
 
@@ -131,7 +131,7 @@ def test_a_table_of_another_pipeline_matters_only_if_tables_are_removed(monkeypa
     outcomes(monkeypatch, [Change("refuse", "table", "shop-events", text="found the mark sluice=web")])
 
     require_marks(SETTINGS, tables=False)
-    with pytest.raises(SettingsError, match=r"^table shop-events: found the mark sluice=web; nothing was removed$"):
+    with pytest.raises(SettingsError, match=r"^table shop-events: found the mark sluice=web; nothing was changed$"):
         require_marks(SETTINGS, tables=True)
 
 
