@@ -12,7 +12,7 @@ from shared.runtime.worker_timeout import disable_worker_timeout
 disable_worker_timeout()
 
 
-# `http`, not `cloud_event`: shared/runtime/cloud_events.py reads the CloudEvent of a request at less cost.
+# `http`, not `cloud_event`: Pub/Sub pushes messages as plain JSON.
 @functions_framework.aio.http
 async def aggregate(request: Request) -> Response:
     """Respond 2xx once the requested day is computed and readable, or each of several days is requested."""

@@ -12,7 +12,7 @@ from shared.runtime.worker_timeout import disable_worker_timeout
 disable_worker_timeout()
 
 
-# `http`, not `cloud_event`: shared/runtime/cloud_events.py reads the CloudEvent of a request at less cost.
+# `http`, not `cloud_event`: Pub/Sub pushes messages as plain JSON.
 @functions_framework.aio.http
 async def ingest(request: Request) -> Response:
     """Respond 2xx once Bigtable has acknowledged every event of the message, accepted or rejected."""

@@ -48,12 +48,13 @@ def deploy(
     deployment = load_deployment(config)
     load_contract(chosen)
     settings = replace(settings, region=region or settings.region)
-    planned = list(deploy_steps(target(settings, deployment), deployment))
+    planned = list(deploy_steps(target(settings, deployment, config), deployment))
     if dry_run:
         click.echo(f"# `sluice bundle` creates the bundles of the functions in {BUILD_FOLDER}")
         click.echo(script(planned), nl=False)
         return
     require_cloud(settings)
+    require_credentials()  # the last step needs them, besides those of gcloud
     for folder in make_bundles(BUILD_FOLDER, contract=chosen, otlp=deployment.metrics.otlp):
         click.echo(f"bundle {folder}")
     perform(planned, click.echo)
@@ -86,7 +87,6 @@ def destroy(
     from infra.deploy.gcloud import perform, script
     from infra.deploy.steps import target
     from infra.deploy.teardown import teardown_steps
-    from infra.doctor.drift import credentials
     from infra.provision.teardown import remove_resources, resource_names
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
@@ -102,8 +102,8 @@ def destroy(
             click.echo(f"# {name}")
         return
     # gcloud removes the first half of the resources. Without credentials for the APIs, the other half would stay.
-    if not emulated and not (found := credentials()).ok:
-        raise SettingsError(f"{found.what}: {found.text}")
+    if not emulated:
+        require_credentials()
     where = f"{settings.project_id} on {'the emulators' if emulated else 'Google Cloud'}"
     if not yes:
         _confirm(f"This removes the pipeline from {where}. Type the project's name to continue", settings.project_id)
@@ -194,6 +194,14 @@ def _confirm(question: str, expected: str) -> None:
         ) from None
     if typed.strip() != expected:
         raise SettingsError(f"found {typed!r}, expected {expected!r}; nothing was removed")
+
+
+def require_credentials() -> None:
+    """Raise SettingsError without valid credentials for Google's clients."""
+    from infra.doctor import drift
+
+    if not (found := drift.credentials()).ok:
+        raise SettingsError(f"{found.what}: {found.text}")
 
 
 def require_cloud(settings: Settings) -> None:

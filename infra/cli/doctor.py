@@ -50,19 +50,19 @@ def doctor(
     if in_cloud:
         from infra.cli.deploy import require_cloud
         from infra.deploy.config import load as load_deployment
+        from infra.deploy.declared import cloud_resources
         from infra.deploy.gcloud import query
         from infra.deploy.steps import target
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
-        from infra.provision.resources import RESOURCES
 
         settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
         settings = replace(settings, region=region or settings.region)
         require_cloud(settings)
         deployment = load_deployment(config)
-        resources = RESOURCES.with_retention(deployment.retention)
+        declare = partial(cloud_resources, settings, deployment)
         remedy = f"sluice provision --config {shlex.quote(str(config))}" if config else "sluice provision"
-        clients = partial(examine_by_clients, settings, resources, remedy=remedy)
+        clients = partial(examine_by_clients, settings, declare, remedy=remedy)
         findings = list(examine_cloud(target(settings, deployment), query, clients=clients))
     else:
         from infra.doctor.local import examine

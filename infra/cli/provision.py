@@ -40,12 +40,15 @@ def provision(
     Example: sluice provision --project-id my-project --instance-id my-instance --dry-run
     """
     from infra.deploy.config import load as load_deployment
-    from infra.local.stack_file import declared
+    from infra.deploy.declared import cloud_resources
+    from infra.local.stack_file import local_resources
     from infra.provision.provisioner import Provisioning
 
     settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
-    resources = declared(settings).with_retention(load_deployment(config).retention)
+    deployment = load_deployment(config)
+    emulated = settings.emulated()
+    resources = local_resources(settings, deployment.retention) if emulated else cloud_resources(settings, deployment)
     with Provisioning(settings, resources) as provisioning:
         refused = provisioning.skipped(force=force)
         if dry_run:

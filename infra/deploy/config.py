@@ -12,10 +12,10 @@ from typing import Any, Literal
 import msgspec
 
 from infra.deploy import cloud_run_limits
-from infra.deploy.iam import AGGREGATE, BUILD, INGEST, TRIGGER
+from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
-from infra.provision.resources import RETENTION_TABLES
+from infra.provision.resources import RESOURCES, RETENTION_TABLES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
@@ -32,14 +32,15 @@ _RETENTION = re.compile(r"([1-9]\d{0,4})d")
 # https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 EXPORTER = "OTEL_METRICS_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-_MAX_TIMEOUT_SECONDS = 540  # of an event function, https://cloud.google.com/functions/quotas
+# The timeout of a push, after which Pub/Sub delivers the message again (https://cloud.google.com/pubsub/docs/push).
+_MAX_TIMEOUT_SECONDS = int(max(each.ack_deadline for each in RESOURCES.subscriptions).total_seconds())
 
 
 class All(Platform, forbid_unknown_fields=True, frozen=True):
     """The table `[all]`: settings of both functions."""
 
     runtime: str
-    trigger_service_account: str
+    push_service_account: str
     build_service_account: str
 
     def check(self) -> None:
@@ -47,7 +48,7 @@ class All(Platform, forbid_unknown_fields=True, frozen=True):
         self.check_platform("all")
         if self.runtime not in RUNTIMES:
             raise Problem("all.runtime", self.runtime, f"a runtime that bundles are tested on: {', '.join(RUNTIMES)}")
-        _check_account("all.trigger_service_account", self.trigger_service_account)
+        _check_account("all.push_service_account", self.push_service_account)
         _check_account("all.build_service_account", self.build_service_account)
 
 
@@ -60,8 +61,7 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
     min_instances: int
     max_instances: int
     timeout: int
-    trigger_topic: str
-    retry: bool
+    topic: str
     ingress_settings: Literal["internal-only", "internal-and-gclb", "all"]
     service_account: str
     environment: dict[str, str]
@@ -79,9 +79,9 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
                 expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: each message is a whole day"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         cloud_run_limits.check(name, self.cpu, self.memory, self.concurrency)
-        if not _TOPIC.fullmatch(self.trigger_topic):
+        if not _TOPIC.fullmatch(self.topic):
             expected = "the name of a topic of the project, without a path"
-            raise Problem(f"{name}.trigger_topic", self.trigger_topic, expected)
+            raise Problem(f"{name}.topic", self.topic, expected)
         _check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
             check_variable(f"{name}.environment.{variable}", variable, value)
@@ -152,7 +152,7 @@ class Deployment(msgspec.Struct, frozen=True):
         return {
             INGEST.name: self.ingest.service_account,
             AGGREGATE.name: self.aggregate.service_account,
-            TRIGGER.name: self.all.trigger_service_account,
+            PUSH.name: self.all.push_service_account,
             BUILD.name: self.all.build_service_account,
         }
 
@@ -170,11 +170,11 @@ class Deployment(msgspec.Struct, frozen=True):
         for name, table in self.tables.items():
             table.check(name)
         self._check_metrics()
-        if self.aggregate.trigger_topic != REQUESTS:
+        if self.aggregate.topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
-            raise Problem("aggregate.trigger_topic", self.aggregate.trigger_topic, expected)
-        if self.ingest.trigger_topic == REQUESTS:
-            raise Problem("ingest.trigger_topic", REQUESTS, "a topic other than that of aggregate")
+            raise Problem("aggregate.topic", self.aggregate.topic, expected)
+        if self.ingest.topic == REQUESTS:
+            raise Problem("ingest.topic", REQUESTS, "a topic other than that of aggregate")
 
     def _check_platform(self, name: str) -> None:
         platform = self.platform(name)

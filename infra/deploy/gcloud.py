@@ -1,4 +1,4 @@
-"""Steps of the Google Cloud CLI, either printed as a shell script or run."""
+"""Steps of the Google Cloud CLI and of `sluice`, either printed as a shell script or run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.errors import MissingProgramError, PermanentError
 
@@ -20,10 +21,9 @@ Call = Callable[[Sequence[str], bool], str]
 # An argument may contain ${NAME}, the variable of an earlier lookup.
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)\}")
 # Errors of a fresh project that end by themselves: a new account, role, agent or API isn't known everywhere yet.
-# https://cloud.google.com/iam/docs/access-change-propagation, https://cloud.google.com/eventarc/docs/issues
+# https://cloud.google.com/iam/docs/access-change-propagation
 _PROPAGATION_ERRORS = re.compile(
     r"service account \S+ does not exist"
-    r"|permission denied while using the eventarc service agent"
     r"|iam\.serviceaccounts\.actas'? denied on service account \S+ \(or it may not exist\)"
     r"|missing permission on the build service account"
     r"|if you enabled this api recently, wait a few minutes",
@@ -180,19 +180,20 @@ def _call_with_retries(
 
 
 def run(command: Sequence[str], capture: bool) -> str:
-    """Run a gcloud command; its progress on standard error is shown.
+    """Run a command; its progress on standard error is shown.
 
-    Standard output is returned if `capture` is true, and discarded otherwise: gcloud prints whole policies there.
+    Standard output is returned if `capture` is true. Otherwise that of gcloud is discarded: it prints whole policies.
 
     Raises:
-        MissingProgramError: gcloud isn't installed.
+        MissingProgramError: the program isn't installed.
         CommandError: the command failed.
     """
     shown: list[str] = []
+    uncaptured = subprocess.DEVNULL if command[0] == "gcloud" else None
     with tempfile.TemporaryFile("w+") as output:
         with subprocess.Popen(  # noqa: S603 - our own commands
             _resolved(command),
-            stdout=output if capture else subprocess.DEVNULL,
+            stdout=output if capture else uncaptured,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
@@ -205,7 +206,7 @@ def run(command: Sequence[str], capture: bool) -> str:
         captured = output.read()
     if process.returncode:
         raise CommandError(
-            f"{shlex.join(command)}: gcloud ended with exit code {process.returncode}; its error is shown above. "
+            f"{shlex.join(command)}: {command[0]} ended with exit code {process.returncode}; its error is shown above. "
             "`sluice doctor --cloud` finds what is missing. It is safe to run the same command again",
             "".join(shown),
         )
@@ -223,8 +224,8 @@ def query(command: Sequence[str]) -> str:
 
 
 def _resolved(command: Sequence[str]) -> list[str]:
-    """Return the command with the path of its program; raises MissingProgramError."""
-    program = shutil.which(command[0])
+    """Return the command with the path of its program, which may be beside this Python; raises MissingProgramError."""
+    program = shutil.which(command[0]) or shutil.which(command[0], path=Path(sys.executable).parent)
     if program is None:
         raise MissingProgramError(_MISSING)
     return [program, *command[1:]]

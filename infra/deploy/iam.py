@@ -87,9 +87,9 @@ class Grant:
 
 
 INGEST, AGGREGATE = Account("sluice-ingest", "runs ingest"), Account("sluice-aggregate", "runs aggregate")
-TRIGGER = Account("sluice-trigger", "calls both functions, for Eventarc")
+PUSH = Account("sluice-push", "calls both functions, for Pub/Sub")
 BUILD = Account("sluice-build", "builds the functions' images")
-ACCOUNTS = (INGEST, AGGREGATE, TRIGGER, BUILD)
+ACCOUNTS = (INGEST, AGGREGATE, PUSH, BUILD)
 
 _USER, _READER = "roles/bigtable.user", "roles/bigtable.reader"
 _PUBLISHER = "roles/pubsub.publisher"
@@ -103,25 +103,17 @@ GRANTS = (
     Grant(AGGREGATE.name, _USER, "table", "aggregates", "write the aggregates of a day"),
     Grant(AGGREGATE.name, _USER, "table", "state", "store the valid run of a day and delete marks of late days"),
     Grant(AGGREGATE.name, _PUBLISHER, "topic", "aggregate-requests", "request each of several days separately"),
-    Grant(TRIGGER.name, "roles/run.invoker", "service", "ingest", "call the function", function="ingest"),
-    Grant(TRIGGER.name, "roles/run.invoker", "service", "aggregate", "call the function", function="aggregate"),
-    Grant(TRIGGER.name, "roles/eventarc.eventReceiver", "project", "", "receive events"),
+    Grant(PUSH.name, "roles/run.invoker", "service", "ingest", "call the function", function="ingest"),
+    Grant(PUSH.name, "roles/run.invoker", "service", "aggregate", "call the function", function="aggregate"),
     # The roles of a build, https://cloud.google.com/functions/docs/securing/build-custom-sa
     Grant(BUILD.name, "roles/logging.logWriter", "project", "", "write the build log"),
     Grant(BUILD.name, "roles/artifactregistry.writer", "project", "", "store the image"),
     Grant(BUILD.name, "roles/storage.objectViewer", "project", "", "read the uploaded source"),
     # Google grants this role with the service agent, but an older project or one with a changed policy may lack it. No
-    # delivery is authenticated then (https://cloud.google.com/eventarc/standard/docs/functions/roles-permissions).
-    Grant(PUBSUB_AGENT, "roles/pubsub.serviceAgent", "project", "", "sign the tokens of deliveries"),
+    # push is authenticated then (https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions).
+    Grant(PUBSUB_AGENT, "roles/pubsub.serviceAgent", "project", "", "sign the tokens of pushes"),
     Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "publish dead letters"),
-    Grant(
-        PUBSUB_AGENT,
-        "roles/pubsub.subscriber",
-        "subscription",
-        "${INGEST_SUBSCRIPTION}",
-        "acknowledge dead letters of ingest",
-        function="ingest",
-    ),
+    Grant(PUBSUB_AGENT, "roles/pubsub.subscriber", "subscription", "events-ingest", "acknowledge dead letters"),
 )
 
 

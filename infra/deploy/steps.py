@@ -1,9 +1,8 @@
-"""The steps of `sluice deploy`: APIs, accounts, roles, functions, subscriptions, metrics and alerts."""
+"""The steps of `sluice deploy`: APIs, accounts, roles, functions, metrics, alerts and the addresses of pushes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,14 +14,12 @@ from infra.deploy.iam import (
     BUILD,
     GRANTS,
     PUBSUB_AGENT,
-    TRIGGER,
     Account,
     Grant,
     address,
     configured_accounts,
     configured_grants,
 )
-from infra.provision.resources import RESOURCES, Subscription
 from shared.config import Settings
 
 ALERTS = Path(__file__).parent / "alerts"
@@ -36,16 +33,12 @@ APIS = (
     "cloudfunctions",
     "cloudresourcemanager",
     "cloudscheduler",
-    "eventarc",
     "iam",
     "logging",
     "monitoring",
     "pubsub",
     "run",
 )
-
-# The declared properties of the subscription that Eventarc creates for each function.
-SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
 
 # The share of a function's timeout that a day may take; the rest is for the error response and its log line.
 _DAY_DEADLINE_SHARE = 0.95
@@ -58,6 +51,7 @@ class Target(msgspec.Struct, frozen=True):
         region: the region of the functions.
         contract: the file name of the contract in the bundle.
         build: the folder of the bundles.
+        config: the file that overrides the defaults of the deployment, if any.
         accounts: the accounts to create.
         grants: the roles of all accounts.
     """
@@ -67,18 +61,20 @@ class Target(msgspec.Struct, frozen=True):
     region: str
     contract: str
     build: Path
+    config: Path | None = None
     accounts: tuple[Account, ...] = ACCOUNTS
     grants: tuple[Grant, ...] = GRANTS
 
 
-def target(settings: Settings, deployment: Deployment) -> Target:
-    """Return the destination of a deployment."""
+def target(settings: Settings, deployment: Deployment, config: Path | None = None) -> Target:
+    """Return the destination of a deployment, which was read from a file if `config` is given."""
     return Target(
         project=settings.project_id,
         instance=settings.instance_id,
         region=settings.region,
         contract=settings.contract.name,
         build=BUILD_FOLDER,
+        config=config,
         accounts=configured_accounts(deployment.accounts),
         grants=configured_grants(deployment.accounts),
     )
@@ -103,10 +99,10 @@ def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
     yield from role_steps(target, "")
     for name, function in deployment.functions.items():
         yield _function_step(target, deployment, name, function)
-        yield from _subscription_steps(target, name)
         yield from role_steps(target, name)
     yield from _metric_steps(target)
     yield from _policy_steps(target, deployment.alerts.notification_channels)
+    yield _push_step(target)
 
 
 def api_names() -> list[str]:
@@ -123,30 +119,6 @@ def role_steps(target: Target, function: str) -> Iterator[Step]:
                 f"roles: {grant.role} for {owner}, to {grant.purpose}",
                 grant.grant_command(target.project, target.instance, target.region),
             )
-
-
-def find_subscription(target: Target, function: str, *, required: bool) -> Iterator[Lookup]:
-    """Return the steps that look up Eventarc's subscription, into a variable such as `INGEST_SUBSCRIPTION`."""
-    title, name = f"the subscription that Eventarc made for {function}", function.upper()
-    error = f"{function} has no Eventarc trigger; deploy it first" if required else ""
-    where = {"region": target.region, "project": target.project}
-    yield Lookup(
-        title,
-        f"{name}_TRIGGER",
-        gcloud("functions", "describe", function, gen2=True, **where, format="value(eventTrigger.trigger)"),
-        error=error,
-    )
-    yield Lookup(
-        title,
-        f"{name}_SUBSCRIPTION",
-        gcloud(
-            *("eventarc", "triggers", "describe", f"${{{name}_TRIGGER}}"),
-            location=target.region,
-            project=target.project,
-            format="value(transport.pubsub.subscription)",
-        ),
-        error=error,
-    )
 
 
 def find_account(target: Target, account: Account) -> Command:
@@ -177,38 +149,6 @@ def _account_steps(target: Target, account: Account) -> Iterator[Step]:
     yield Action(title, account.create_command(target.project), if_empty="ACCOUNT")
 
 
-def _subscription_steps(target: Target, function: str) -> Iterator[Step]:
-    """Return the steps that set the declared properties on Eventarc's subscription: see docs/deploy.md."""
-    yield from find_subscription(target, function, required=True)
-    yield Action(
-        f"properties of the subscription of {function}: Eventarc sets a short deadline and one day of retention",
-        gcloud(
-            *("pubsub", "subscriptions", "update", f"${{{function.upper()}_SUBSCRIPTION}}"),
-            project=target.project,
-            **_subscription_flags(target, SUBSCRIPTIONS[function]),
-        ),
-    )
-
-
-def _subscription_flags(target: Target, wanted: Subscription) -> dict[str, str | int | bool]:
-    """Return a declared subscription as flags of `gcloud pubsub subscriptions update`."""
-    flags: dict[str, str | int | bool] = {
-        "ack_deadline": int(wanted.ack_deadline.total_seconds()),
-        "message_retention_duration": _seconds(wanted.retention),
-        "min_retry_delay": _seconds(wanted.minimum_backoff),
-        "max_retry_delay": _seconds(wanted.maximum_backoff),
-        "expiration_period": _seconds(wanted.expires_after) if wanted.expires_after else "never",
-    }
-    if wanted.dead_letter:
-        flags["dead_letter_topic"] = f"projects/{target.project}/topics/{wanted.dead_letter}"
-        flags["max_delivery_attempts"] = wanted.attempts
-    return flags
-
-
-def _seconds(duration: timedelta) -> str:
-    return f"{int(duration.total_seconds())}s"
-
-
 def _function_step(target: Target, deployment: Deployment, name: str, function: Function) -> Action:
     environment = {
         "GCP_PROJECT_ID": target.project,
@@ -220,7 +160,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         environment["SLUICE_CPU"] = function.cpu
         environment["SLUICE_DAY_DEADLINE"] = f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"
     environment |= function.environment
-    trigger, build = (address(deployment.accounts[each.name], target.project) for each in (TRIGGER, BUILD))
+    build = address(deployment.accounts[BUILD.name], target.project)
     return Action(
         f"the function {name}",
         gcloud(
@@ -231,9 +171,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             runtime=deployment.all.runtime,
             source=str(target.build / name),
             entry_point=name,
-            trigger_topic=function.trigger_topic,
-            trigger_location=target.region,  # `find_subscription` looks it up there
-            retry=function.retry,
+            trigger_http=True,
             cpu=function.cpu,
             memory=function.memory,
             concurrency=function.concurrency,
@@ -241,7 +179,6 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             max_instances=function.max_instances,
             timeout=f"{function.timeout}s",
             service_account=address(function.service_account, target.project),
-            trigger_service_account=trigger,
             build_service_account=f"projects/{target.project}/serviceAccounts/{build}",
             set_env_vars=pairs(environment),
             ingress_settings=function.ingress_settings,
@@ -250,6 +187,13 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             quiet=True,
         ),
     )
+
+
+def _push_step(target: Target) -> Action:
+    """Return the step that sets the addresses of the functions in their subscriptions."""
+    command = ["sluice", "provision", f"--project-id={target.project}", f"--instance-id={target.instance}"]
+    command += [f"--region={target.region}", *([f"--config={target.config}"] if target.config else [])]
+    return Action("the subscriptions push to the functions", tuple(command))
 
 
 def _metric_steps(target: Target) -> Iterator[Step]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from infra.deploy.gcloud import Action, Lookup, Step, gcloud
 from infra.deploy.iam import PUBSUB_AGENT
-from infra.deploy.steps import SUBSCRIPTIONS, Target, find_account, find_policy, metrics, policies
+from infra.deploy.steps import Target, find_account, find_policy, metrics, policies
+from infra.provision.resources import FUNCTIONS
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
 _REMAINING_KINDS = ("project", "table", "topic")
@@ -20,8 +21,8 @@ def teardown_steps(target: Target) -> Iterator[Step]:
     """Return all steps in order; they skip what doesn't exist."""
     where = {"project": target.project}
     yield _find_api(target, "cloudfunctions")
-    for function in SUBSCRIPTIONS:
-        title = f"the function {function}, with its trigger and subscription"
+    for function in FUNCTIONS:
+        title = f"the function {function}"
         selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
         listing = gcloud("functions", "list", v2=True, regions=target.region, **selection, **where)
         yield Lookup(title, "FUNCTION", listing, if_set="CLOUDFUNCTIONS")
@@ -59,8 +60,8 @@ def _find_api(target: Target, api: str) -> Lookup:
 def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step]:
     """Return the steps that revoke the roles of an account on the project, tables and topics.
 
-    Their policies would otherwise keep bindings of a deleted account. Roles on a service or a subscription end with the
-    function.
+    Their policies would otherwise keep bindings of a deleted account. Roles on a service end with the function, and
+    roles on a subscription with the subscription.
 
     Args:
         target: the project.

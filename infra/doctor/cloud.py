@@ -6,12 +6,12 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from infra.deploy.gcloud import Command, gcloud
 from infra.deploy.iam import Grant
-from infra.deploy.steps import APIS, SUBSCRIPTIONS, Target, find_policy, find_subscription, metrics, policies
+from infra.deploy.steps import APIS, Target, find_policy, metrics, policies
 from infra.doctor.local import CheckResult
+from infra.provision.resources import FUNCTIONS
 from shared.errors import MissingProgramError, SluiceError
 
 Query = Callable[[Sequence[str]], str]
@@ -53,7 +53,7 @@ def examine(
         lambda: _check_accounts(target, query),
         lambda: _check_alerts(target, query),
         *(lambda each=each: _check_grants(target, query, number.text, each) for each in _grants_by_resource(target)),
-        *(lambda name=name: _check_function(target, query, number.text, name) for name in SUBSCRIPTIONS),
+        *(lambda name=name: [_check_function(target, query, name)] for name in FUNCTIONS),
         clients,
     ]
     with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
@@ -129,11 +129,10 @@ def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
 
 
 def _grants_by_resource(target: Target) -> list[list[Grant]]:
-    """Return the grants grouped by resource, without those on subscriptions: `_check_function` checks them."""
+    """Return the grants grouped by resource."""
     groups: dict[tuple[str, str], list[Grant]] = {}
     for grant in target.grants:
-        if grant.kind != "subscription":
-            groups.setdefault((grant.kind, grant.resource), []).append(grant)
+        groups.setdefault((grant.kind, grant.resource), []).append(grant)
     return list(groups.values())
 
 
@@ -157,29 +156,13 @@ def _check_grants(target: Target, query: Query, number: str, grants: list[Grant]
         yield CheckResult(what, ok=True, text=f"{len(grants)} of {len(grants)}")
 
 
-def _check_function(target: Target, query: Query, number: str, name: str) -> Iterator[CheckResult]:
-    """Check a function, the subscription that Eventarc created for it, and the grants on that subscription."""
+def _check_function(target: Target, query: Query, name: str) -> CheckResult:
     where = {"region": target.region, "project": target.project}
     describe = gcloud("functions", "describe", name, gen2=True, **where, format="value(state)")
-    state = _check_output(query, f"function {name}", describe, "sluice deploy")
-    if state.text != "ACTIVE":
-        text = f"found {state.text}, expected ACTIVE; `sluice deploy`" if state.ok else state.text
-        yield CheckResult(state.what, ok=False, text=text)
-        return
-    yield state
-    variables: dict[str, str] = {"NUMBER": number}
-    what = f"subscription of {name}"
-    try:
-        for step in find_subscription(target, name, required=False):
-            variables[step.variable] = query(_substitute(step.command, variables))
-    except SluiceError as error:
-        yield CheckResult(what, ok=False, text=f"{error}; `sluice deploy`")
-        return
-    subscription = variables[f"{name.upper()}_SUBSCRIPTION"].rsplit("/", 1)[-1]
-    yield CheckResult(what, ok=bool(subscription), text=subscription or "found none; `sluice deploy`")
-    for grant in target.grants:
-        if subscription and grant.kind == "subscription" and grant.function == name:
-            yield from _check_grants(target, query, number, [replace(grant, resource=subscription)])
+    result = _check_output(query, f"function {name}", describe, "sluice deploy")
+    if result.ok and result.text != "ACTIVE":
+        return CheckResult(result.what, ok=False, text=f"found {result.text}, expected ACTIVE; `sluice deploy`")
+    return result
 
 
 def _substitute(command: Command, variables: dict[str, str]) -> Command:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import google.auth
 from google.auth.exceptions import GoogleAuthError
@@ -20,17 +20,22 @@ _REMEDY = "sluice provision"
 _SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 
-def examine(settings: Settings, resources: Resources = RESOURCES, *, remedy: str = _REMEDY) -> Iterator[CheckResult]:
+def examine(settings: Settings, declare: Callable[[], Resources], *, remedy: str = _REMEDY) -> Iterator[CheckResult]:
     """Check a project on Google Cloud; stops at missing credentials, which are separate from those of gcloud.
 
     Args:
         settings: of the project.
-        resources: the declared resources.
+        declare: returns the declared resources; raises SluiceError if it can't find the addresses of the functions.
         remedy: the command that makes the resources as declared.
     """
     valid = credentials()
     yield valid
     if not valid.ok:
+        return
+    try:
+        resources = declare()
+    except SluiceError as error:
+        yield CheckResult("addresses of the functions", ok=False, text=str(error))
         return
     results = list(find_drift(settings, resources, remedy=remedy))
     yield from results

@@ -1,4 +1,4 @@
-"""Deliver the messages of one subscription to a function: pull, post as CloudEvents, acknowledge or nack."""
+"""Deliver the messages of one subscription to a function: pull, post as a push, acknowledge or nack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
 
-from infra.local.eventarc import cloud_event
+from infra.local.push_body import push_body
 
 _CALL_TIMEOUT = 30.0
 # Seconds for posts in flight at the end; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.
@@ -33,6 +33,7 @@ _SEEK_AFTER_NACK = 10.0
 _RETENTION = timedelta(days=7)
 # Messages in one pull, the most that Pub/Sub returns.
 _MAX_PULL = 1_000
+_HEADERS = {"content-type": "application/json"}
 _MAX_ACK_IDS = 2_500  # in a request, as in Google's own client; a request is limited to 512 KB
 
 
@@ -41,13 +42,11 @@ class Route:
     """A subscription and the function that gets its messages.
 
     Attributes:
-        topic: the topic of the subscription.
         url: address of the function.
         outstanding: most messages posted at once; None uses that of RelayLimits.
     """
 
     subscription: str
-    topic: str
     url: str
     outstanding: int | None = None
 
@@ -78,7 +77,6 @@ class Relay:
         self._http = http
         self._route = route
         self._name = f"projects/{project}/subscriptions/{route.subscription}"
-        self._source = f"//pubsub.googleapis.com/projects/{project}/topics/{route.topic}"
         self._limits = limits
         self._waiting: asyncio.Queue[Any] = asyncio.Queue()
         self._unsettled: dict[str, int] = {}  # bytes by ack id, of messages that are neither acknowledged nor nacked
@@ -171,9 +169,9 @@ class Relay:
         """Post one message after the other, until cancelled."""
         while True:
             received = await self._waiting.get()
-            headers, body = cloud_event(received, self._name, self._source)
+            body = push_body(received, self._name)
             try:
-                async with self._http.post(self._route.url, data=body, headers=headers) as response:
+                async with self._http.post(self._route.url, data=body, headers=_HEADERS) as response:
                     await response.read()
                     delivered = 200 <= response.status < 300
             except (aiohttp.ClientError, TimeoutError, OSError):

@@ -1,6 +1,9 @@
-"""Relay messages as Eventarc does: pull them, post CloudEvents to functions, acknowledge those answered 2xx.
+"""Relay messages as Pub/Sub pushes them: pull, post to functions, acknowledge those answered 2xx.
 
-python -m infra.local.relay --project my-project --route events-ingest:events=http://127.0.0.1:8080/
+Google's emulator (0.8.20) pushes one or two messages of a subscription at once. With 50 ms a message it delivered 2,188
+of 3,000 messages in 60 s; the relay posts 64 at once.
+
+python -m infra.local.relay --project my-project --route events-ingest=http://127.0.0.1:8080/
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 
 from infra.local.delivery import Relay, RelayLimits, Route
 
-# Longer than the 540 s of an event function (https://cloud.google.com/functions/docs/configuring/timeout).
+# The longest timeout of a push, its ack deadline (https://cloud.google.com/pubsub/docs/push).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
 # Shorter than the 2 s after which gunicorn closes an idle connection: a post at the moment of the close fails.
 _KEEP_ALIVE = 1.0
@@ -71,14 +74,14 @@ async def _write_counts(path: Path | None, routes: Sequence[Route], relays: Sequ
 
 
 class _RouteType(click.ParamType[Route]):
-    name = "SUBSCRIPTION:TOPIC[:OUTSTANDING]=URL"
+    name = "SUBSCRIPTION[:OUTSTANDING]=URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Route:
-        found = re.fullmatch(r"([^:=]+):([^:=]+)(?::([1-9]\d{0,2}))?=(http.+)", value)
+        found = re.fullmatch(r"([^:=]+)(?::([1-9]\d{0,2}))?=(http.+)", value)
         if not found:
-            self.fail(f"found {value!r}, expected for example events-ingest:events=http://127.0.0.1:8080/", param, ctx)
-        subscription, topic, outstanding, url = found.groups()
-        return Route(subscription, topic, url, int(outstanding) if outstanding else None)
+            self.fail(f"found {value!r}, expected for example events-ingest=http://127.0.0.1:8080/", param, ctx)
+        subscription, outstanding, url = found.groups()
+        return Route(subscription, url, int(outstanding) if outstanding else None)
 
 
 @click.command()
@@ -90,7 +93,7 @@ class _RouteType(click.ParamType[Route]):
 @click.option("--lease", type=click.IntRange(10, 600), default=RelayLimits().lease, show_default=True)
 @click.option("--stats", type=click.Path(path_type=Path), help="JSON file for the counts, by subscription.")
 def main(emulator: str | None, project: str, routes: tuple[Route, ...], stats: Path | None, **limits: int) -> None:
-    """Deliver the messages of subscriptions to functions as CloudEvents, as Eventarc does."""
+    """Deliver the messages of subscriptions to functions, as Pub/Sub pushes them."""
     if not emulator:
         raise click.UsageError("PUBSUB_EMULATOR_HOST (or --emulator): found nothing, expected host:port")
     asyncio.run(serve(emulator, project, routes, RelayLimits(**limits), stats))

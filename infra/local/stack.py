@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
 # `aggregate` gets one day at a time, like an instance of the deployed function: several days at once would share the
 # memory of this machine.
-FUNCTIONS = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests:1"}
+FUNCTIONS = {"ingest": "events-ingest", "aggregate": "aggregate-run:1"}
 _PARTS = ("bigtable", "pubsub", "scheduler", *FUNCTIONS)
 
 _ATTEMPTS = 3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -51,8 +53,13 @@ class StackFile(msgspec.Struct, frozen=True):
         return None
 
 
-def declared(settings: Settings) -> Resources:
-    """Return the declared resources of a project: the local stack's, which redeliver sooner, or those of the cloud."""
+def local_resources(settings: Settings, retention: Mapping[str, timedelta | None]) -> Resources:
+    """Return the declared resources on emulators; those of a running local stack redeliver sooner.
+
+    Args:
+        settings: of the project on the emulators.
+        retention: the age up to which each of the named tables keeps data; None for all.
+    """
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
-    local = stack is not None and stack.environment.get("GCP_PROJECT_ID") == settings.project_id
-    return LOCAL if local else RESOURCES
+    in_stack = stack is not None and stack.environment.get("GCP_PROJECT_ID") == settings.project_id
+    return (LOCAL if in_stack else RESOURCES).with_retention(retention)

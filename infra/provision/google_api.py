@@ -66,6 +66,11 @@ SCHEDULER = Api(
     "roles/cloudscheduler.admin",
     "gcloud projects add-iam-policy-binding {project}",
 )
+FUNCTIONS = Api(
+    "cloudfunctions.googleapis.com",
+    "roles/cloudfunctions.viewer",
+    "gcloud projects add-iam-policy-binding {project}",
+)
 
 
 class Caller:

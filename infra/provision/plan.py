@@ -25,6 +25,7 @@ _SUBSCRIPTION_LABELS = {
     "attempts": "delivery attempts",
     "exactly_once": "exactly-once delivery",
     "push_endpoint": "push endpoint",
+    "push_account": "push account",
 }
 _JOB_LABELS = {field.name: field.name.replace("_", " ") for field in fields(Job) if field.name != "name"}
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import grpc
 from google.pubsub_v1 import PublisherClient, SubscriberClient
@@ -24,7 +22,7 @@ from google.pubsub_v1.types import (
 from google.pubsub_v1.types import Subscription as Message
 
 from infra.provision.google_api import PUBSUB, Caller, translate_errors
-from infra.provision.plan import FIXED, Change, plan_subscription, plan_topics
+from infra.provision.plan import Change, plan_subscription, plan_topics
 from infra.provision.resources import RESOURCES, Resources, Subscription
 from shared.config import Settings
 
@@ -41,6 +39,7 @@ _FIELDS = {
     "attempts": "dead_letter_policy",
     "exactly_once": "enable_exactly_once_delivery",
     "push_endpoint": "push_config",
+    "push_account": "push_config",
 }
 
 
@@ -86,7 +85,6 @@ class PubSub:
         self, settings: Settings, resources: Resources, publisher: PublisherClient, subscriber: SubscriberClient
     ) -> None:
         self._project = f"projects/{settings.project_id}"
-        self._region = settings.region
         self._emulated = settings.pubsub_emulator is not None
         self._resources = resources
         self._caller = Caller(settings, PUBSUB)
@@ -99,18 +97,15 @@ class PubSub:
         changes = plan_topics(
             self._resources.topics, [name for name in self._resources.topics if self._topic_exists(name)]
         )
-        existing = [] if self._emulated else self._caller.call("subscriptions", self._list, project=self._project)
-        for wanted in self._resources.subscriptions:
-            if wanted.function is None or self._emulated:
-                changes += plan_subscription(self._within_emulator_limits(wanted), self._subscription(wanted.name))
-            else:
-                changes += self._plan_trigger(wanted, map(self._from_message, existing))
+        for declared in self._resources.subscriptions:
+            existing = self._subscription(declared.name)
+            changes += plan_subscription(self._adapted(declared, existing), existing)
         return changes
 
     def plan_creation(self) -> list[Change]:
-        """Return the changes that create all subscriptions except those that Eventarc creates."""
-        declared = [each for each in self._resources.subscriptions if each.function is None or self._emulated]
-        return [change for each in declared for change in plan_subscription(self._within_emulator_limits(each), None)]
+        """Return the changes that create all subscriptions."""
+        declared = self._resources.subscriptions
+        return [change for each in declared for change in plan_subscription(self._adapted(each, None), None)]
 
     def create(self, change: Change) -> bool:
         """Create a topic or a subscription; returns False if it exists."""
@@ -148,15 +143,32 @@ class PubSub:
         )
         if wanted.push_endpoint:
             message.push_config = PushConfig(push_endpoint=wanted.push_endpoint)
+            if wanted.push_account:
+                token = PushConfig.OidcToken(service_account_email=wanted.push_account, audience=wanted.push_endpoint)
+                message.push_config.oidc_token = token
         if wanted.dead_letter:
             message.dead_letter_policy = DeadLetterPolicy(
                 dead_letter_topic=f"{self._project}/topics/{wanted.dead_letter}", max_delivery_attempts=wanted.attempts
             )
         return message
 
-    def _within_emulator_limits(self, wanted: Subscription) -> Subscription:
-        """Return the subscription with a retention that the emulator accepts; otherwise it would always differ."""
-        return replace(wanted, retention=min(wanted.retention, _EMULATOR_MAX_RETENTION)) if self._emulated else wanted
+    def _adapted(self, declared: Subscription, existing: Subscription | None) -> Subscription:
+        """Return the declared subscription, adapted to the emulator or to a function that isn't deployed.
+
+        The emulator refuses a longer retention, which would always differ. On Google Cloud, an existing subscription
+        keeps its endpoint while its function isn't found; another region may have been given by mistake.
+        """
+        if self._emulated:
+            return replace(declared, retention=min(declared.retention, _EMULATOR_MAX_RETENTION))
+        if not declared.function or declared.push_endpoint:
+            return declared
+        endpoint = existing.push_endpoint if existing else ""
+        effect = f"it keeps pushing to {endpoint}" if endpoint else "it keeps the messages until then"
+        self.notes.append(
+            f"subscription {declared.name}: there is no function {declared.function}, and {effect}; `sluice deploy` "
+            "deploys the function and sets its address here"
+        )
+        return replace(declared, push_endpoint=endpoint, push_account=existing.push_account) if existing else declared
 
     def _topic_exists(self, name: str) -> bool:
         get = partial(self.publisher.get_topic, topic=f"{self._project}/topics/{name}")
@@ -191,42 +203,12 @@ class PubSub:
             ordered=message.enable_message_ordering,
             exactly_once=message.enable_exactly_once_delivery,
             push_endpoint=message.push_config.push_endpoint,
+            push_account=message.push_config.oidc_token.service_account_email,
         )
-
-    def _list(self, **arguments: Any) -> list[Message]:
-        return list(self.subscriber.list_subscriptions(**arguments))  # the pager reads all pages
 
     def _local(self, name: str, kind: str) -> str:
         """Return a resource name of this project without the project; other names unchanged."""
         return name.removeprefix(f"{self._project}/{kind}/")
-
-    def _plan_trigger(self, wanted: Subscription, existing: Iterable[Subscription]) -> list[Change]:
-        """Return the changes of the subscription that Eventarc created for a function.
-
-        Eventarc sets an ack deadline of 10 s and a retention of one day.
-        """
-        triggers = [
-            each for each in existing if is_eventarc_subscription(each.name, str(wanted.function), self._region)
-        ]
-        if not triggers:
-            self.notes.append(
-                f"subscription of function {wanted.function}: Eventarc creates it when the function is deployed; "
-                "run `sluice provision` again after that"
-            )
-        changes = []
-        for found in triggers:
-            # Eventarc owns the endpoint and the fixed attributes: provisioning couldn't recreate its subscription.
-            fixed = {key: getattr(found, key) for key in (*FIXED, "push_endpoint")}
-            changes += plan_subscription(replace(wanted, name=found.name, **fixed), found)
-        return changes
-
-
-def is_eventarc_subscription(subscription: str, function: str, region: str) -> bool:
-    """Return whether Eventarc created it for a function, such as `eventarc-us-central1-ingest-123456-sub-789`.
-
-    The topic doesn't matter: a function's name is unique in a project and region.
-    """
-    return re.fullmatch(rf"eventarc-{re.escape(region)}-{re.escape(function)}-\d+-sub-\d+", subscription) is not None
 
 
 def _short_name(name: str) -> str:

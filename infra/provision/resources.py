@@ -14,8 +14,7 @@ class Subscription:
     """A Pub/Sub subscription.
 
     Attributes:
-        function: the function that it triggers. On Google Cloud, Eventarc creates this subscription under a name of its
-            own; the declared one exists on emulators only. Deadlines, retries and dead letters apply to both.
+        function: the function that receives its messages; "" for none.
         retention: how long Pub/Sub keeps an unacknowledged message.
         expires_after: how long Pub/Sub keeps an inactive subscription; None means without limit. The default of Pub/Sub
             is 31 days, which would delete the subscription of a pipeline that is idle for a month.
@@ -23,13 +22,15 @@ class Subscription:
         filter: the expression that selects messages; all by default.
         ordered: deliver messages with an ordering key in order. Not needed: cell keys don't depend on the order.
         exactly_once: exactly-once delivery. It works for pulls only, and it costs throughput.
-        push_endpoint: the URL that Pub/Sub pushes messages to; no push by default.
+        push_endpoint: the URL that Pub/Sub pushes messages to, the address of the function; "" keeps the messages.
+        push_account: the address of the service account whose OIDC token authenticates a push; "" sends no token. The
+            audience of the token is the endpoint.
     """
 
     name: str
     topic: str
-    function: str | None = None
-    ack_deadline: timedelta = timedelta(seconds=600)  # the maximum; our own deadlines end well before it
+    function: str = ""
+    ack_deadline: timedelta = timedelta(seconds=600)  # the maximum, and the timeout of a push; our deadlines end before
     retention: timedelta = timedelta(days=7)  # the default; long enough for an outage over a weekend
     minimum_backoff: timedelta = timedelta(seconds=10)
     maximum_backoff: timedelta = timedelta(seconds=600)  # the maximum
@@ -41,6 +42,7 @@ class Subscription:
     ordered: bool = False
     exactly_once: bool = False
     push_endpoint: str = ""
+    push_account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,26 @@ class Resources:
         )
         return replace(self, subscriptions=subscriptions)
 
+    def with_topic(self, function: str, topic: str) -> Resources:
+        """Return a copy in which a function receives the messages of another topic, which isn't declared here."""
+        subscriptions = tuple(
+            replace(each, topic=topic) if each.function == function else each for each in self.subscriptions
+        )
+        return replace(self, subscriptions=subscriptions)
+
+    def with_push(self, urls: Mapping[str, str], account: str = "") -> Resources:
+        """Return a copy whose subscriptions push to their functions.
+
+        Args:
+            urls: the address of each function; the subscription of any other function keeps its messages.
+            account: the service account that authenticates; "" sends no token.
+        """
+        subscriptions = tuple(
+            replace(each, push_endpoint=urls[each.function], push_account=account) if each.function in urls else each
+            for each in self.subscriptions
+        )
+        return replace(self, subscriptions=subscriptions)
+
     def with_retention(self, ages: Mapping[str, timedelta | None]) -> Resources:
         """Return a copy whose tables keep data up to the given ages.
 
@@ -176,6 +198,9 @@ RESOURCES = Resources(
         ),
     ),
 )
+
+# The functions that messages are pushed to.
+FUNCTIONS = tuple(each.function for each in RESOURCES.subscriptions if each.function)
 
 # The tables whose retention is the user's.
 RETENTION_TABLES = tuple(table.name for table in RESOURCES.tables if table.any_age)

@@ -25,8 +25,8 @@ FIRST_PUBLISHED = "sluice-first-published"
 # Google's publisher clients set this attribute (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
 TRACEPARENT = "googclient_traceparent"
 
-# Eventarc accepts 512 KB, base64 included (https://cloud.google.com/eventarc/quotas). Base64 makes 4 bytes of 3;
-# attributes and the other fields of the message take the rest. `shared.pubsub.packing` enforces it.
+# Bytes of a message that this project publishes; `shared.pubsub.packing` enforces it. Pub/Sub carries 10 MB
+# (https://cloud.google.com/pubsub/quotas#resource_limits), but an instance of 512 MiB receives 64 messages at once.
 MAX_PACKED_BYTES = 256 * 1024
 # Unpacked bytes of a message. Gzip reduces JSON logs to about a tenth.
 MAX_UNPACKED_BYTES = 4 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Packs events into messages of a size that an Eventarc trigger accepts, for everything that publishes events."""
+"""Packs events into messages of a bounded size, for everything that publishes events."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def write_csv(path: Path, count: int, **options: Any) -> Path:
 
 
 def posts(events: Iterable[bytes], *, packed: int = 1) -> Iterator[bytes]:
-    """Yield the request bodies of Eventarc for messages of `packed` events, as `sluice publish` packs them."""
+    """Yield the bodies of pushes of messages with `packed` events, as `sluice publish` packs them."""
     events = iter(events)
     attributes = {CONTENT_TYPE: LINES} if packed > 1 else {}
     number = 0

@@ -24,7 +24,7 @@ from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from tests.support import interpreters
 from tests.support.processes import free_port
-from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump, lines, music_event
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event, push
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -81,7 +81,7 @@ def running(function: str, bundle: Path, environment: Path, settings: Settings) 
 
 
 def post(url: str, data: bytes) -> int:
-    headers, body = cloud_event(data)
+    headers, body = push(data)
     deadline = time.monotonic() + 60
     while True:
         try:

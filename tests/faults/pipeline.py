@@ -25,7 +25,7 @@ from shared.config import Settings
 from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
-ROUTES = {"ingest": "events-ingest:events", "aggregate": "aggregate-run:aggregate-requests"}
+ROUTES = {"ingest": "events-ingest", "aggregate": "aggregate-run"}
 # Seconds until the messages of a killed relay are redelivered; 10 is the least that Pub/Sub accepts.
 _LEASE = 10
 _FRAMEWORK = Path(sys.executable).parent / "functions-framework"

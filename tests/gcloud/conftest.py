@@ -19,10 +19,6 @@ HERE = Path(__file__).parent
 VARIABLES = {
     "NUMBER": "123456789012",
     "POLICY": "projects/my-project/alertPolicies/1234567890",
-    "INGEST_TRIGGER": "projects/my-project/locations/us-central1/triggers/ingest-123456",
-    "AGGREGATE_TRIGGER": "projects/my-project/locations/us-central1/triggers/aggregate-123456",
-    "INGEST_SUBSCRIPTION": "projects/my-project/subscriptions/eventarc-us-central1-ingest-123456-sub-123",
-    "AGGREGATE_SUBSCRIPTION": "projects/my-project/subscriptions/eventarc-us-central1-aggregate-123456-sub-123",
 }
 
 ParseErrors = Callable[[Iterable[Command]], list[str]]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from infra.deploy.config import Alerts, load
+from infra.cli.provision import provision
+from infra.deploy.config import DEFAULTS, Alerts, load
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
 from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps
@@ -110,8 +111,17 @@ def commands_of_the_docs() -> list[Command]:
     return [tuple(shlex.split(line)) for line in lines]
 
 
+def test_sluice_accepts_its_own_step() -> None:
+    [step] = {step.command for step in all_steps() if step.command[0] != "gcloud"}
+    command = [*step, f"--config={DEFAULTS}"]
+
+    assert step[:2] == ("sluice", "provision")
+    provision.make_context("provision", list(command[2:]))
+
+
 def test_gcloud_accepts_every_command(parse_errors: ParseErrors) -> None:
-    commands = [*(step.command for step in all_steps()), *commands_of_the_doctor(), *commands_of_the_docs()]
+    steps = [step.command for step in all_steps() if step.command[0] == "gcloud"]
+    commands = [*steps, *commands_of_the_doctor(), *commands_of_the_docs()]
 
     errors = zip(commands, parse_errors(commands), strict=True)
     rejected = {shlex.join(command): error for command, error in errors if error}

@@ -18,7 +18,6 @@ from infra.deploy.config import load
 from infra.deploy.gcloud import Command, perform
 from infra.deploy.steps import Target, deploy_steps, metrics, policies
 from infra.deploy.teardown import teardown_steps
-from tests.gcloud.conftest import VARIABLES
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
 from tests.support.samples import MUSIC_CONTRACT
 
@@ -71,13 +70,7 @@ def test_deploy_requests_functions_with_the_configured_properties(
     run(aggregate)
 
     created = cloud.functions[f"{PARENT}/functions/ingest"]
-    assert created["eventTrigger"] == {
-        "eventType": "google.cloud.pubsub.topic.v1.messagePublished",
-        "pubsubTopic": "projects/my-project/topics/events",
-        "retryPolicy": "RETRY_POLICY_RETRY",
-        "serviceAccountEmail": "sluice-trigger@my-project.iam.gserviceaccount.com",
-        "triggerRegion": "us-central1",
-    }
+    assert "eventTrigger" not in created  # an HTTP function
     service = created["serviceConfig"]
     assert service["ingressSettings"] == "ALLOW_INTERNAL_ONLY"
     assert service["serviceAccountEmail"] == "sluice-ingest@my-project.iam.gserviceaccount.com"
@@ -91,14 +84,14 @@ def test_deploy_requests_functions_with_the_configured_properties(
     other = cloud.functions[f"{PARENT}/functions/aggregate"]
     assert other["serviceConfig"]["maxInstanceRequestConcurrency"] == 1
     assert other["serviceConfig"]["timeoutSeconds"] == 540
-    assert other["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/aggregate-requests"
+    assert "eventTrigger" not in other
     assert not [each for each in cloud.requests if "allUsers" in json.dumps(each.body, default=str)]
 
 
 def test_deploy_requests_the_values_of_a_custom_file(run: Gcloud, cloud: FakeCloud, tmp_path: Path) -> None:
     file = tmp_path / "custom.toml"
     file.write_text(
-        "[ingest]\nretry = false\ntrigger_topic = 'orders'\ningress_settings = 'all'\ncpu = '4'\nmemory = '2Gi'\n"
+        "[ingest]\ningress_settings = 'all'\ncpu = '4'\nmemory = '2Gi'\n"
         "service_account = 'runner@other.iam.gserviceaccount.com'\n"
         "vpc_connector = 'my-connector'\negress_settings = 'all'\n"
         "kms_key = 'projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k'\n"
@@ -113,8 +106,6 @@ def test_deploy_requests_the_values_of_a_custom_file(run: Gcloud, cloud: FakeClo
     run(next(step.command for step in steps if step.command[1:3] == ("functions", "deploy")))
 
     created = cloud.functions["projects/my-project/locations/europe-west1/functions/ingest"]
-    assert created["eventTrigger"]["retryPolicy"] == "RETRY_POLICY_DO_NOT_RETRY"
-    assert created["eventTrigger"]["pubsubTopic"] == "projects/my-project/topics/orders"
     service = created["serviceConfig"]
     assert service["ingressSettings"] == "ALLOW_ALL"
     assert service["serviceAccountEmail"] == "runner@other.iam.gserviceaccount.com"
@@ -158,38 +149,6 @@ def test_the_role_of_an_account_on_a_remaining_table_is_revoked(run: Gcloud, clo
     [path] = [each.path.split("?")[0] for each in cloud.requests if each.path.split("?")[0].endswith("setIamPolicy")]
     assert path == "/v2/projects/my-project/instances/my-instance/tables/events:setIamPolicy"
     assert cloud.posted(":setIamPolicy")["policy"]["bindings"] == [binding]
-
-
-def test_the_subscription_of_ingest_gets_the_declared_properties(
-    run: Gcloud, cloud: FakeCloud, commands: list[Command]
-) -> None:
-    subscription = VARIABLES["INGEST_SUBSCRIPTION"]
-    [update] = [each for each in commands if "${INGEST_SUBSCRIPTION}" in each and "update" in each]
-    cloud.requests.clear()
-
-    run(tuple(word.replace("${INGEST_SUBSCRIPTION}", subscription) for word in update))
-
-    [request] = [each for each in cloud.requests if each.method == "PATCH"]
-    assert request.path.startswith(f"/v1/{subscription}")
-    assert request.body["subscription"] == {
-        "name": subscription,
-        "ackDeadlineSeconds": 600,
-        "messageRetentionDuration": "604800s",
-        "expirationPolicy": {},
-        "retryPolicy": {"minimumBackoff": "10s", "maximumBackoff": "600s"},
-        "deadLetterPolicy": {
-            "deadLetterTopic": "projects/my-project/topics/events-dead-letter",
-            "maxDeliveryAttempts": 100,
-        },
-    }
-    # Fields outside the mask keep Eventarc's values: the push endpoint and its identity.
-    assert sorted(request.body["updateMask"].split(",")) == [
-        "ackDeadlineSeconds",
-        "deadLetterPolicy",
-        "expirationPolicy",
-        "messageRetentionDuration",
-        "retryPolicy",
-    ]
 
 
 @pytest.mark.parametrize("name", sorted(metrics()))

@@ -1,4 +1,4 @@
-"""The functions under `functions-framework`, called with CloudEvents as Eventarc sends them."""
+"""The functions under `functions-framework`, called as Pub/Sub pushes messages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from google.pubsub_v1.types import PubsubMessage
 
+from infra.provision.bigtable import provision_bigtable
 from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES
 from shared.config import Settings
+from shared.pubsub.publisher import Publisher
 from tests.integration.conftest import requests
 from tests.support.processes import free_port
-from tests.support.samples import MUSIC_CONTRACT, ROOT, cells, cloud_event, dump, lines, music_event
+from tests.support.samples import MUSIC_CONTRACT, ROOT, cells, dump, lines, music_event, push
 
 FRAMEWORK = Path(sys.executable).parent / "functions-framework"
 
@@ -65,7 +69,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def post(http: aiohttp.ClientSession, url: str, data: bytes, **kwargs: Any) -> tuple[int, str]:
-    headers, body = cloud_event(data, **kwargs)
+    headers, body = push(data, **kwargs)
     for _ in range(600):
         try:
             async with http.post(url, headers=headers, data=body) as response:
@@ -206,7 +210,24 @@ async def test_an_invalid_contract_is_a_500_that_names_the_key(
     )
 
 
-async def test_a_post_without_a_cloud_event_is_a_400(
+async def test_a_push_of_googles_emulator_is_stored(
+    empty_instance: Settings, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """Without the relay: the emulator itself pushes to the address that provisioning declares."""
+    settings = empty_instance
+    provision_bigtable(settings)
+    published = [lines([music_event(number)]) for number in range(20)]
+    with running("ingest", settings, tmp_path / "log") as url:
+        assert (await post(http, url, lines([music_event(20)])))[0] == 200  # a push to no server is delayed
+        provision_pubsub(settings, RESOURCES.with_push({"ingest": url}, "sluice-push@p.iam.gserviceaccount.com"))
+        async with Publisher(settings) as publisher:
+            await publisher.publish("events", [PubsubMessage(data=data) for data in published])
+        async with asyncio.timeout(60):
+            while len(list(cells(dump(settings, "events"), "e"))) < len(published) + 1:  # noqa: ASYNC110 - in a process
+                await asyncio.sleep(0.05)
+
+
+async def test_a_post_without_a_message_is_a_400(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     with running("ingest", settings, tmp_path / "log") as url:
@@ -222,7 +243,7 @@ async def test_lines_of_aggregate_have_the_trace_of_their_request(
     with running("aggregate", settings, log) as url:
         assert (await post(http, url, b'{"date": "2024-01-14"}'))[0] == 200
         for day, trace in (("15", "a" * 32), ("16", "b" * 32)):
-            headers, body = cloud_event(b'{"date": "2024-01-%s"}' % day.encode())
+            headers, body = push(b'{"date": "2024-01-%s"}' % day.encode())
             headers |= {"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
             async with http.post(url, headers=headers, data=body) as response:
                 assert response.status == 200

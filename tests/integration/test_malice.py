@@ -66,7 +66,7 @@ async def test_every_hostile_envelope_is_stored_or_rejected(pipeline: Pipeline, 
     assert {json.loads(line)["event"] for line in logged.splitlines()} == {"ingest_summary"}
 
 
-async def test_an_invalid_cloud_event_is_a_400_and_valid_ones_are_processed(
+async def test_an_invalid_request_is_a_400_and_valid_ones_are_processed(
     pipeline: Pipeline, http: aiohttp.ClientSession
 ) -> None:
     url = pipeline.url("ingest")
@@ -74,6 +74,9 @@ async def test_an_invalid_cloud_event_is_a_400_and_valid_ones_are_processed(
     for wrong, data in [
         ({}, b"hello"),
         ({"content-type": "application/json"}, b"{}"),
+        ({"content-type": "application/json"}, b"[" * 100_000),
+        ({"content-type": "application/json"}, b'{"message": []}'),
+        ({"content-type": "application/json"}, b'["message"]'),
         ({"content-type": "application/json"}, SECRET.encode()),
         ({"content-type": "application/cloudevents+json"}, b"{"),
         ({"content-type": "application/cloudevents+json"}, b"[" * 100_000),

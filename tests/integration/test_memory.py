@@ -17,7 +17,7 @@ from shared.config import Settings
 from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_PACKED_BYTES
 from tests.faults.pipeline import Pipeline
 from tests.support.hostile import MEMORY_HEAVY, content_of
-from tests.support.samples import ROOT, cells, cloud_event, dump, music_event
+from tests.support.samples import ROOT, cells, dump, music_event, push
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_largest_messages_at_full_concurrency_fit(kind: str, empty_instance: Settings) -> None:
-    messages = [cloud_event(KINDS[kind](number), message_id=str(number)) for number in range(12)]
+    messages = [push(KINDS[kind](number), message_id=str(number)) for number in range(12)]
     with Pipeline(empty_instance, str(empty_instance.bigtable_emulator)) as pipeline, pipeline.sampling():
         connector = aiohttp.TCPConnector(limit=POSTS, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:

@@ -78,7 +78,7 @@ def test_python_writes_and_reads(emulators: Settings) -> None:
 
 
 def test_a_local_function_stores_the_posted_event(settings: Settings, tmp_path: Path) -> None:
-    """The posted request is a CloudEvent as Eventarc sends it."""
+    """The posted request is a push of Pub/Sub."""
     port = free_port()
     env = environment(settings, PORT=str(port))
     with local_function(env, port, tmp_path / "log"):

@@ -77,19 +77,11 @@ def message(data: bytes, *, message_id: str = "1", published: datetime | None = 
     return Message(data, message_id, published or datetime.now(UTC))
 
 
-def cloud_event(
+def push(
     data: bytes, *, message_id: str = "1", attributes: dict[str, str] | None = None, published: str | None = None
 ) -> tuple[dict[str, str], bytes]:
-    """Return the headers and the body of the CloudEvent in which Eventarc delivers a Pub/Sub message."""
+    """Return the headers and the body of the request in which Pub/Sub pushes a message."""
     published = published or datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    headers = {
-        "ce-id": message_id,
-        "ce-source": "//pubsub.googleapis.com/projects/p/topics/events",
-        "ce-specversion": "1.0",
-        "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
-        "ce-time": published,
-        "content-type": "application/json",
-    }
     body = {
         "message": {
             "data": base64.b64encode(data).decode(),
@@ -99,7 +91,28 @@ def cloud_event(
         },
         "subscription": "projects/p/subscriptions/events-ingest",
     }
-    return headers, json.dumps(body).encode()
+    return {"content-type": "application/json"}, json.dumps(body).encode()
+
+
+def cloud_event(data: bytes, *, published: str | None = None, **options: Any) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of a binary CloudEvent, as Eventarc delivers it; options as those of `push`."""
+    published = published or datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    headers, body = push(data, published=published, **options)
+    headers |= {
+        "ce-id": options.get("message_id", "1"),
+        "ce-source": "//pubsub.googleapis.com/projects/p/topics/events",
+        "ce-specversion": "1.0",
+        "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        "ce-time": published,
+    }
+    return headers, body
+
+
+def structured_event(data: bytes, **options: Any) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of a structured CloudEvent; options as those of `push`."""
+    headers, body = cloud_event(data, **options)
+    event = {name.removeprefix("ce-"): value for name, value in headers.items() if name.startswith("ce-")}
+    return {"content-type": "application/cloudevents+json"}, json.dumps(event | {"data": json.loads(body)}).encode()
 
 
 def sparkify_records(folder: Path = SPARKIFY) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from shared.ingest.pipeline import IngestPipeline, validate_message
 from shared.pubsub.message import Message
 from shared.runtime import instance, logs, responses
 from shared.validation.results import Accepted, Rejected, Verdict
-from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event
+from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event, push, structured_event
 
 MAINS = {name: ROOT / "functions" / name / "main.py" for name in ("ingest", "aggregate")}
 PAYLOAD = ROOT / "tests" / "data" / "pubsub_message.json"
@@ -173,8 +173,22 @@ async def test_a_message_is_validated_and_stored(framework: Callable[[str], Any]
     assert (published, source) == (datetime(2024, 1, 15, 12, 0, tzinfo=UTC), "77")
 
 
-async def test_a_message_of_eventarc_is_stored(framework: Callable[[str], Any], pipeline: FakeIngestPipeline) -> None:
-    headers, _ = cloud_event(b"", message_id="ce")
+@pytest.mark.parametrize("form", [push, cloud_event, structured_event])
+async def test_a_push_and_both_forms_of_a_cloud_event_are_stored(
+    framework: Callable[[str], Any], pipeline: FakeIngestPipeline, form: Callable[..., tuple[dict[str, str], bytes]]
+) -> None:
+    headers, body = form(lines([music_event(1)]), message_id="77", published="2024-01-15T12:00:00Z")
+
+    response = await post(framework("ingest"), headers, body)
+
+    assert response == (200, "OK")
+    (((verdict,), published, source),) = pipeline.processed
+    assert isinstance(verdict, Accepted)
+    assert (published, source) == (datetime(2024, 1, 15, 12, 0, tzinfo=UTC), "77")
+
+
+async def test_a_push_of_google_cloud_is_stored(framework: Callable[[str], Any], pipeline: FakeIngestPipeline) -> None:
+    headers, _ = push(b"")
 
     response = await post(framework("ingest"), headers, PAYLOAD.read_bytes())
 
@@ -322,20 +336,22 @@ async def test_an_impossible_request_is_logged_and_acknowledged(
     assert json.loads(capsys.readouterr().out)["severity"] == "ERROR"
 
 
-# Not a CloudEvent
+# Neither a push nor a CloudEvent
 
 
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
-        ({"content-type": "application/json"}, b'{"message": {"data": "e30="}}'),  # a push of the emulator
+        ({"content-type": "application/json"}, b'{"message": "e30="}'),
+        ({"content-type": "application/json"}, b'{"data": "e30="}'),
+        ({"content-type": "application/cloudevents+json"}, b'{"message": {"data": "e30="}}'),
         ({"content-type": "application/json", "ce-id": "1", "ce-specversion": "1.0"}, b"{}"),
         ({"content-type": "text/plain"}, b"hello"),
         ({}, b""),
     ],
 )
 @pytest.mark.parametrize("name", MAINS)
-async def test_a_request_that_is_no_cloud_event_is_refused_before_the_pipeline(
+async def test_a_request_without_a_message_is_refused_before_the_pipeline(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, name: str, headers: dict[str, str], body: bytes
 ) -> None:
     monkeypatch.setattr(instance, "ingest_pipeline", None)

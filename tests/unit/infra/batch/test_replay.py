@@ -1,4 +1,4 @@
-"""Replays publish only messages that an Eventarc trigger accepts, and report the events that fit into none."""
+"""Replays publish only messages within the limit, and report the events that fit into none."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import pytest
 
 from infra.cli.main import main
 from infra.deploy import price_table
+from infra.doctor import drift
 from infra.doctor.local import CheckResult
 
 # Prints a number for every --format option; fails if the command matches the pattern in the file `fails`.
@@ -20,7 +21,7 @@ FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
 case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
-case "$*" in *--format=*) echo 123 ;; *) echo "a whole policy" ;; esac
+case "$*" in *--format=*) echo 123 ;; *) echo "OUTPUT" ;; esac
 """
 
 
@@ -37,13 +38,15 @@ Sluice = Callable[..., Result]
 def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sluice:
     """Run the command in an empty folder, with a project in the environment and the fake gcloud on the path."""
     (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "gcloud"
-    fake.write_text(FAKE)
-    fake.chmod(0o755)
+    for name, output in (("gcloud", "a whole policy"), ("sluice", "~ subscription events-ingest")):
+        fake = tmp_path / "bin" / name
+        fake.write_text(FAKE.replace("OUTPUT", output))
+        fake.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setenv("GCP_PROJECT_ID", "my-project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "my-instance")
+    monkeypatch.setattr(drift, "credentials", lambda: CheckResult("credentials", ok=True, text="valid"))
     for variable in (
         "BIGTABLE_EMULATOR_HOST",
         "PUBSUB_EMULATOR_HOST",
@@ -111,7 +114,11 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
     ]
-    assert done.out.endswith("deployed; `sluice doctor --cloud` checks the deployment\n")
+    assert calls()[-1].startswith("provision --project-id=my-project --instance-id=my-instance ")
+    assert done.out.endswith(
+        "the subscriptions push to the functions\n~ subscription events-ingest\n"
+        "deployed; `sluice doctor --cloud` checks the deployment\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["deploy", "bundle"])
@@ -124,6 +131,16 @@ def test_the_configuration_adds_the_otlp_exporter_to_the_bundle(sluice: Sluice, 
         assert sluice(name, *config).code == 0
         requirements = Path("build/ingest/requirements.txt").read_text()
         assert ("opentelemetry-exporter-otlp-proto-http==" in requirements) is expected
+
+
+def test_deploy_without_credentials_for_the_subscriptions_changes_nothing(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "credentials", lambda: CheckResult("credentials", ok=False, text="none; `log in`"))
+
+    done = sluice("deploy")
+
+    assert (done.code, done.err, calls()) == (1, "sluice: credentials: none; `log in`\n", [])
 
 
 def test_deploy_stops_at_the_step_where_gcloud_fails(sluice: Sluice) -> None:

@@ -62,24 +62,24 @@ def test_the_retention_of_each_table_is_the_users(tmp_path: Path) -> None:
 def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     existing = "runner@other.iam.gserviceaccount.com"
-    file.write_text(f'[ingest]\nservice_account = "{existing}"\n[all]\ntrigger_service_account = "my-trigger"\n')
+    file.write_text(f'[ingest]\nservice_account = "{existing}"\n[all]\npush_service_account = "my-push"\n')
 
     accounts = load(file).accounts
 
     assert {account.name for account in configured_accounts(accounts)} == {
         "sluice-aggregate",
-        "my-trigger",
+        "my-push",
         "sluice-build",
     }
     assert len(configured_grants(accounts)) == len(GRANTS)
     pairs = [(old, new) for old, new in zip(GRANTS, configured_grants(accounts), strict=True) if old != new]
     assert {(old.account, new.account) for old, new in pairs} == {
         ("sluice-ingest", existing),
-        ("sluice-trigger", "my-trigger"),
+        ("sluice-push", "my-push"),
     }
     assert {new.member("p") for _, new in pairs} == {
         f"serviceAccount:{existing}",
-        "serviceAccount:my-trigger@p.iam.gserviceaccount.com",
+        "serviceAccount:my-push@p.iam.gserviceaccount.com",
     }
     assert (configured_accounts(load().accounts), configured_grants(load().accounts)) == (ACCOUNTS, GRANTS)
 
@@ -102,20 +102,19 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
         ("[ingest]\ncpu = '0.5'", "ingest.cpu: found '0.5', expected 1 or more: less than one CPU allows one"),
         ("[ingest]\ncpu = '4'", "ingest.memory: found '512Mi', expected 2Gi to 16Gi, since cpu is 4"),
         ("[aggregate]\ncpu = '0.4'", "aggregate.memory: found '1Gi', expected 128Mi to 512Mi, since cpu is 0.4"),
-        ("[ingest]\nretry = 'yes'", "ingest.retry: found 'yes', expected true or false"),
         (
             "[ingest]\ningress_settings = 'internal'",
             "ingest.ingress_settings: found 'internal', expected 'internal-only' or 'internal-and-gclb' or 'all'",
         ),
-        ("[ingest]\ntrigger_topic = 'a'", "ingest.trigger_topic: found 'a', expected the name of a topic"),
-        ("[ingest]\ntrigger_topic = 'projects/p/topics/t'", "ingest.trigger_topic: found 'projects/p/topics/t'"),
+        ("[ingest]\ntopic = 'a'", "ingest.topic: found 'a', expected the name of a topic"),
+        ("[ingest]\ntopic = 'projects/p/topics/t'", "ingest.topic: found 'projects/p/topics/t'"),
         (
-            "[aggregate]\ntrigger_topic = 'mine'",
-            "aggregate.trigger_topic: found 'mine', expected aggregate-requests, the topic of the daily job",
+            "[aggregate]\ntopic = 'mine'",
+            "aggregate.topic: found 'mine', expected aggregate-requests, the topic of the daily job",
         ),
         (
-            "[ingest]\ntrigger_topic = 'aggregate-requests'",
-            "ingest.trigger_topic: found 'aggregate-requests', expected a topic other than that of aggregate",
+            "[ingest]\ntopic = 'aggregate-requests'",
+            "ingest.topic: found 'aggregate-requests', expected a topic other than that of aggregate",
         ),
         ("[ingest]\nservice_account = 'me@example.com'", "ingest.service_account: found 'me@example.com', expected a"),
         ("[all]\nbuild_service_account = 'Build'", "all.build_service_account: found 'Build', expected a name"),
@@ -123,7 +122,7 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
         ("[ingest]\nconcurrency = 0", "ingest.concurrency: found 0, expected 1 to 1000"),
         ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1: each message is a whole day"),
         ("[ingest]\nmin_instances = 5\nmax_instances = 4", "ingest.max_instances: found 4, expected 5 to 1000"),
-        ("[aggregate]\ntimeout = 3600", "aggregate.timeout: found 3600, expected 1 to 540"),
+        ("[aggregate]\ntimeout = 3600", "aggregate.timeout: found 3600, expected 1 to 600"),
         (
             "[all]\nruntime = 'python310'",
             "all.runtime: found 'python310', expected a runtime that bundles are tested on",

@@ -37,15 +37,15 @@ def run_steps(steps: list[Step], answer: str) -> list[list[str]]:
 @pytest.mark.parametrize("answer", ["projects/my-project/things/a b'c", ""])
 @pytest.mark.parametrize("name", ["deploy", "destroy"])
 def test_the_printed_script_runs_the_same_commands(tmp_path: Path, name: str, answer: str) -> None:
-    """Runs the script with bash and a fake gcloud that records its arguments."""
+    """Runs the script with bash, and fakes of gcloud and sluice that record their arguments."""
     steps = list(deploy_steps(TARGET, load()) if name == "deploy" else teardown_steps(TARGET))
     if not answer:  # keep only lookups that may return nothing, and steps that use them
         steps = [step for step in steps if not (isinstance(step, Lookup) and step.error)]
         defined = {step.variable for step in steps if isinstance(step, Lookup)}
         steps = [step for step in steps if not _variables(step) - defined]
-    fake = tmp_path / "gcloud"
-    fake.write_text(FAKE)
-    fake.chmod(0o755)
+    for fake in (tmp_path / "gcloud", tmp_path / "sluice"):
+        fake.write_text(FAKE)
+        fake.chmod(0o755)
     calls = tmp_path / "calls"
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CALLS": str(calls), "ANSWER": answer}
 
@@ -168,7 +168,6 @@ AGENT = "service-123@gcp-sa-pubsub.iam.gserviceaccount.com"
     "error",
     [
         f"ERROR: (gcloud.x.add-iam-policy-binding) INVALID_ARGUMENT: Service account {AGENT} does not exist.",
-        'Invalid resource state for "": Permission denied while using the Eventarc Service Agent. If you recently ...',
         "Permission 'iam.serviceaccounts.actAs' denied on service account a@p.example (or it may not exist).",
         "Could not build the function due to a missing permission on the build service account.",
         "PERMISSION_DENIED: ... If you enabled this API recently, wait a few minutes for the action to propagate ...",

@@ -6,20 +6,21 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from infra.deploy.config import Alerts, All, Deployment, Function, load
 from infra.deploy.gcloud import Action, Command
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
-from infra.deploy.steps import SUBSCRIPTIONS, Target, deploy_steps, metrics, policies, role_steps
-from infra.provision.pubsub import is_eventarc_subscription
-from infra.provision.resources import RESOURCES
+from infra.deploy.steps import Target, deploy_steps, metrics, policies, role_steps
+from infra.provision.resources import FUNCTIONS, RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
 from shared.errors import SettingsError
 from shared.runtime.logs import LogEvent
 from tests.support.samples import ROOT
 
 TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
+SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
 COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
 
 
@@ -28,7 +29,7 @@ def command(*words: str) -> Command:
     return match
 
 
-def test_ingest_is_deployed_for_its_trigger_only() -> None:
+def test_ingest_is_deployed_for_pushes_only() -> None:
     flags = set(command("functions", "deploy", "ingest"))
 
     assert {
@@ -37,12 +38,10 @@ def test_ingest_is_deployed_for_its_trigger_only() -> None:
         "--runtime=python313",
         "--source=build/ingest",
         "--entry-point=ingest",
-        "--trigger-topic=events",
-        "--retry",
+        "--trigger-http",
         "--no-allow-unauthenticated",
         "--ingress-settings=internal-only",
         "--service-account=sluice-ingest@my-project.iam.gserviceaccount.com",
-        "--trigger-service-account=sluice-trigger@my-project.iam.gserviceaccount.com",
         "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
         "SLUICE_CONTRACT=shared/contracts/music.toml",
     } <= flags
@@ -54,7 +53,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         """
         [all]
         runtime = "python312"
-        trigger_service_account = "my-trigger"
+        push_service_account = "my-push"
         build_service_account = "build@other.iam.gserviceaccount.com"
         vpc_connector = "shared-connector"
         egress_settings = "private-ranges-only"
@@ -75,8 +74,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         min_instances = 1
         max_instances = 20
         timeout = 90
-        trigger_topic = "orders"
-        retry = false
+        topic = "orders"
         ingress_settings = "all"
         service_account = "my-runner"
         environment = { A = "1" }
@@ -90,7 +88,6 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
 
     assert {
         "--runtime=python312",
-        "--trigger-service-account=my-trigger@my-project.iam.gserviceaccount.com",
         "--build-service-account=projects/my-project/serviceAccounts/build@other.iam.gserviceaccount.com",
         "--cpu=2",
         "--memory=2Gi",
@@ -98,8 +95,6 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         "--min-instances=1",
         "--max-instances=20",
         "--timeout=90s",
-        "--trigger-topic=orders",
-        "--no-retry",
         "--ingress-settings=all",
         "--service-account=my-runner@my-project.iam.gserviceaccount.com",
         "--no-allow-unauthenticated",
@@ -156,7 +151,7 @@ def test_the_otlp_exporter_is_set_for_ingest_alone(tmp_path: Path) -> None:
 def test_aggregate_has_one_request_at_a_time() -> None:
     flags = set(command("functions", "deploy", "aggregate"))
 
-    assert {"--concurrency=1", "--timeout=540s", "--trigger-topic=aggregate-requests", "--retry"} <= flags
+    assert {"--concurrency=1", "--timeout=540s", "--trigger-http"} <= flags
 
 
 def test_the_day_deadline_is_shorter_than_the_request_timeout() -> None:
@@ -182,24 +177,22 @@ def test_aggregate_gets_its_declared_cpu(tmp_path: Path) -> None:
     assert "SLUICE_CPU=2" in variables(load(file))
 
 
-def test_the_subscription_of_ingest_is_updated_as_declared() -> None:
-    flags = set(command("pubsub", "subscriptions", "update", "${INGEST_SUBSCRIPTION}"))
+def test_the_functions_get_their_pushes_last(tmp_path: Path) -> None:
+    assert COMMANDS[-1] == (
+        "sluice",
+        "provision",
+        "--project-id=my-project",
+        "--instance-id=my-instance",
+        "--region=europe-west1",
+    )
+    file = tmp_path / "mine.toml"
+    *_, last = deploy_steps(msgspec.structs.replace(TARGET, config=file), load())
+    assert last.command == (*COMMANDS[-1], f"--config={file}")
 
-    assert {
-        "--ack-deadline=600",
-        "--message-retention-duration=604800s",
-        "--min-retry-delay=10s",
-        "--max-retry-delay=600s",
-        "--dead-letter-topic=projects/my-project/topics/events-dead-letter",
-        "--max-delivery-attempts=100",
-    } <= flags
 
-
-def test_the_subscription_of_aggregate_has_no_dead_letters() -> None:
-    flags = " ".join(command("pubsub", "subscriptions", "update", "${AGGREGATE_SUBSCRIPTION}"))
-
-    assert "--ack-deadline=600" in flags
-    assert "dead-letter" not in flags
+def test_no_function_has_a_trigger_of_eventarc() -> None:
+    """Its subscription would be undeclared: 10 s for an acknowledgement, one day of retention, no dead letters."""
+    assert not [word for each in COMMANDS for word in each if "eventarc" in word or "--trigger-topic" in word]
 
 
 def test_roles_on_resources_of_a_function_are_granted_after_its_deployment() -> None:
@@ -234,12 +227,12 @@ def test_only_aggregate_may_publish_and_only_to_its_own_topic() -> None:
     ]
 
 
-def test_declared_topics_trigger_the_functions() -> None:
+def test_declared_topics_are_those_of_the_default_file() -> None:
     """`sluice provision` creates the topics of the default file."""
     functions = load().functions
 
     assert {name: each.topic for name, each in SUBSCRIPTIONS.items()} == {
-        name: function.trigger_topic for name, function in functions.items()
+        name: function.topic for name, function in functions.items()
     }
 
 
@@ -247,9 +240,7 @@ def test_the_docs_list_every_role() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     lines = ["| account | role | on | in order to |", "| --- | --- | --- | --- |"]
     for grant in GRANTS:
-        on = {"": "the project", "${INGEST_SUBSCRIPTION}": "the subscription of `ingest`"}.get(
-            grant.resource, f"{grant.kind} `{grant.resource}`"
-        )
+        on = f"{grant.kind} `{grant.resource}`" if grant.resource else "the project"
         account = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else f"`{grant.account}`"
         lines.append(f"| {account} | `{grant.role}` | {on} | {grant.purpose} |")
 
@@ -315,11 +306,8 @@ def test_alerts_refer_to_declared_resources_and_metrics() -> None:
     assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(metrics())
     [subscription] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
     assert f'subscription_id = \\"{subscription}\\"' in text
-    patterns = re.findall(r'full_match\(\\"(.*?)\\"\)', text)
-    for function in SUBSCRIPTIONS:
-        name = f"eventarc-us-central1-{function}-123456-sub-789"
-        assert is_eventarc_subscription(name, function, "us-central1")
-        assert len([pattern for pattern in patterns if re.fullmatch(pattern, name)]) == 1
+    for each in SUBSCRIPTIONS.values():
+        assert text.count(f'subscription_id = \\"{each.name}\\"') == 1
 
 
 @pytest.mark.parametrize(
@@ -357,6 +345,6 @@ def test_metrics_match_logged_events_and_fields() -> None:
         metric = json.loads(path.read_text())
         form = r'resource\.type="cloud_run_revision".*labels\.service_name="(\w+)" AND jsonPayload\.event="(\w+)"'
         [(function, event)] = re.findall(form, metric["filter"])
-        assert function in SUBSCRIPTIONS
+        assert function in FUNCTIONS
         assert event in set(LogEvent)
         assert set(re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", ""))) <= logged[event]

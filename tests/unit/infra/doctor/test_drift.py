@@ -12,7 +12,7 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError
 from infra.doctor import drift
 from infra.doctor.local import CheckResult, readable_tables
 from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table
-from infra.provision.resources import RESOURCES, GcRule, Job, Subscription, Table
+from infra.provision.resources import RESOURCES, GcRule, Job, Resources, Subscription, Table
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
 
@@ -58,8 +58,12 @@ def _fields(thing: Any) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in type(thing).__dataclass_fields__}
 
 
-def problems(settings: Settings = SETTINGS, **options: Any) -> list[str]:
-    return [f"{result.what}: {result.text}" for result in drift.examine(settings, **options) if not result.ok]
+def examine(**options: Any) -> list[CheckResult]:
+    return list(drift.examine(SETTINGS, lambda: RESOURCES, **options))
+
+
+def problems(**options: Any) -> list[str]:
+    return [f"{result.what}: {result.text}" for result in examine(**options) if not result.ok]
 
 
 @pytest.mark.parametrize(
@@ -111,9 +115,18 @@ def test_a_note_of_the_comparison_is_no_problem(compared: dict[str, Any]) -> Non
     compared["family r of table rejected"] = "keeps 60 days, which stays"
 
     assert problems() == []
-    assert CheckResult("family r of table rejected", ok=True, text="keeps 60 days, which stays") in drift.examine(
-        SETTINGS
-    )
+    assert CheckResult("family r of table rejected", ok=True, text="keeps 60 days, which stays") in examine()
+
+
+def test_functions_that_cant_be_read_are_a_problem(compared: dict[str, Any]) -> None:
+    def declare() -> Resources:
+        raise SettingsError("function ingest: the permission that roles/cloudfunctions.viewer gives is missing")
+
+    results = list(drift.examine(SETTINGS, declare))
+
+    assert [result.ok for result in results] == [True, False]
+    assert results[-1].what == "addresses of the functions"
+    assert "roles/cloudfunctions.viewer" in results[-1].text
 
 
 def test_other_services_are_checked_after_an_error(compared: dict[str, Any]) -> None:
@@ -126,7 +139,7 @@ def test_other_services_are_checked_after_an_error(compared: dict[str, Any]) -> 
 def test_a_missing_table_is_reported_once(compared: dict[str, Any]) -> None:
     compared["tables"] = changed("table", families=None)
 
-    assert [result.what for result in drift.examine(SETTINGS)] == [
+    assert [result.what for result in examine()] == [
         "application-default credentials",
         "table rejected",
         "table events",
@@ -155,9 +168,7 @@ def test_checks_stop_without_valid_credentials(
 
     monkeypatch.setattr("google.auth.default", default)
 
-    assert list(drift.examine(SETTINGS)) == [
-        CheckResult("application-default credentials", ok=False, text=f"{text}; `{LOGIN}`")
-    ]
+    assert examine() == [CheckResult("application-default credentials", ok=False, text=f"{text}; `{LOGIN}`")]
 
 
 def test_reading_tables_without_credentials_names_the_login_command(monkeypatch: pytest.MonkeyPatch) -> None:

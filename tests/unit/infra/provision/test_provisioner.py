@@ -9,7 +9,7 @@ from google.cloud.bigtable_admin_v2.types import GcRule
 
 from infra.deploy.iam import ACCOUNTS, GRANTS
 from infra.provision.bigtable import gc_rule, table_message
-from infra.provision.pubsub import PubSub, is_eventarc_subscription
+from infra.provision.pubsub import PubSub
 from infra.provision.resources import LOCAL, RESOURCES, Subscription, Table
 from infra.provision.resources import GcRule as Rule
 from infra.provision.scheduler_client import job_message
@@ -153,19 +153,3 @@ def test_roles_refer_to_declared_accounts_and_resources() -> None:
     assert [grant for grant in GRANTS if grant.resource not in names.get(grant.kind, {grant.resource})] == []
     # Least privilege: Bigtable roles are granted per table.
     assert {grant.kind for grant in GRANTS if grant.role.startswith("roles/bigtable")} == {"table"}
-
-
-@pytest.mark.parametrize(
-    ("subscription", "expected"),
-    [
-        ("eventarc-us-central1-ingest-123456-sub-789", True),
-        ("eventarc-us-central1-ingest-1-sub-0", True),
-        ("eventarc-europe-west1-ingest-123456-sub-789", False),
-        ("eventarc-us-central1-aggregate-123456-sub-789", False),
-        ("eventarc-us-central1-my-ingest-123456-sub-789", False),
-        ("ingest", False),
-        ("events-ingest", False),
-    ],
-)
-def test_eventarcs_subscription_is_recognized_by_its_name(subscription: str, expected: bool) -> None:
-    assert is_eventarc_subscription(subscription, "ingest", "us-central1") is expected

@@ -1,24 +1,27 @@
-"""On Google Cloud, Eventarc creates the subscriptions of the functions."""
+"""Subscriptions on Google Cloud: they push to the deployed functions, and differences are changed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.pubsub_v1.types import ExpirationPolicy, PushConfig, RetryPolicy, Subscription, UpdateSubscriptionRequest
+from google.pubsub_v1.types import ExpirationPolicy, Subscription, UpdateSubscriptionRequest
 
 from infra.provision.plan import Change
 from infra.provision.pubsub import PubSub
-from infra.provision.resources import RESOURCES
+from infra.provision.resources import RESOURCES, Resources
 from shared.config import Settings
 
-TRIGGER = "eventarc-us-central1-ingest-123456-sub-789"
+URLS = {"ingest": "https://ingest-x-uc.a.run.app", "aggregate": "https://aggregate-x-uc.a.run.app"}
+ACCOUNT = "sluice-push@p.iam.gserviceaccount.com"
+DEPLOYED = RESOURCES.with_push(URLS, ACCOUNT)
 
 
 class Cloud:
-    """A fake Pub/Sub with subscriptions, which records updates."""
+    """A fake Pub/Sub with subscriptions, which records updates and creations."""
 
     def __init__(self, *subscriptions: Subscription) -> None:
         self.subscriptions = {each.name: each for each in subscriptions}
@@ -30,115 +33,136 @@ class Cloud:
             raise exceptions.NotFound("Resource not found")
         return topic
 
-    def list_subscriptions(self, *, project: str, **_: Any) -> list[Subscription]:
-        assert project == "projects/p"
-        return list(self.subscriptions.values())
-
     def get_subscription(self, *, subscription: str, **_: Any) -> Subscription:
         if subscription not in self.subscriptions:
             raise exceptions.NotFound("Resource not found")
         return self.subscriptions[subscription]
 
+    def create_subscription(self, *, request: Subscription, **_: Any) -> None:
+        self.subscriptions[request.name] = request
+
     def update_subscription(self, *, request: UpdateSubscriptionRequest, **_: Any) -> None:
         self.updates.append(request)
+        self.subscriptions[request.subscription.name] = request.subscription
 
 
-def eventarc(**different: Any) -> Subscription:
-    """Return a subscription as Eventarc creates it."""
-    return Subscription(
-        {
-            "name": f"projects/p/subscriptions/{TRIGGER}",
-            "topic": "projects/p/topics/events",
-            "push_config": PushConfig(push_endpoint="https://ingest.a.run.app?__GCP_CloudEventsMode=CE_PUBSUB_BINDING"),
-            "ack_deadline_seconds": 10,
-            "message_retention_duration": timedelta(days=1),
-            "retry_policy": RetryPolicy(minimum_backoff=timedelta(seconds=10), maximum_backoff=timedelta(seconds=600)),
-            "expiration_policy": ExpirationPolicy(),
-            **different,
-        }
-    )
+def connected(cloud: Cloud, resources: Resources = DEPLOYED) -> PubSub:
+    return PubSub(Settings("p", "i"), resources, cloud, cloud)
 
 
-def connected(cloud: Cloud) -> PubSub:
-    return PubSub(Settings("p", "i"), RESOURCES, cloud, cloud)
-
-
-def trigger_lines(changes: list[Change]) -> list[str]:
-    return [change.line() for change in changes if change.name != "events-dead-letter-keep"]
-
-
-def test_eventarcs_subscription_gets_the_declared_properties() -> None:
-    cloud = Cloud(eventarc())
-    pubsub = connected(cloud)
-
-    changes = pubsub.plan()
-    assert trigger_lines(changes) == [
-        f"~ subscription {TRIGGER}: ack deadline: 10 s → 600 s, dead-letter topic: none → events-dead-letter, "
-        "delivery attempts: 0 → 100",
-        f"~ subscription {TRIGGER}: retention: 1 day → 7 days",
-    ]
-
-    for change in changes[:2]:
+def provisioned(resources: Resources = DEPLOYED) -> Cloud:
+    """Return a cloud in which all resources are as declared."""
+    cloud = Cloud()
+    pubsub = connected(cloud, resources)
+    for change in pubsub.plan():
         pubsub.apply(change)
-    masks = [list(update.update_mask.paths) for update in cloud.updates]
-    assert masks == [["ack_deadline_seconds", "dead_letter_policy"], ["message_retention_duration"]]
-    # Eventarc owns the endpoint, which isn't in the mask.
-    assert {update.subscription.name for update in cloud.updates} == {f"projects/p/subscriptions/{TRIGGER}"}
+    return cloud
 
 
-@pytest.mark.parametrize(
-    "different", [{"filter": "attributes.a"}, {"enable_message_ordering": True}, {"detached": True}]
-)
-def test_eventarcs_subscription_is_never_recreated(different: dict[str, Any]) -> None:
-    """The new subscription would have no trigger."""
-    assert {change.action for change in connected(Cloud(eventarc(**different))).plan()} == {"change", "create"}
+def name(subscription: str) -> str:
+    return f"projects/p/subscriptions/{subscription}"
 
 
-def test_a_function_that_isnt_deployed_has_no_subscription_yet() -> None:
-    pubsub = connected(Cloud())
+def lines(changes: list[Change]) -> list[str]:
+    return [change.line() for change in changes]
 
-    assert trigger_lines(pubsub.plan()) == []
-    assert [note.split(":")[0] for note in pubsub.notes] == [
-        "subscription of function ingest",
-        "subscription of function aggregate",
+
+def test_subscriptions_push_to_the_functions_with_an_identity() -> None:
+    cloud = provisioned()
+
+    config = cloud.subscriptions[name("events-ingest")].push_config
+    assert config.push_endpoint == URLS["ingest"]
+    assert (config.oidc_token.service_account_email, config.oidc_token.audience) == (ACCOUNT, URLS["ingest"])
+    assert cloud.subscriptions[name("aggregate-run")].push_config.push_endpoint == URLS["aggregate"]
+    assert not cloud.subscriptions[name("events-dead-letter-keep")].push_config.push_endpoint
+    assert connected(cloud).plan() == []
+
+
+def test_messages_wait_until_the_functions_are_deployed() -> None:
+    cloud = provisioned(RESOURCES)
+    waiting = cloud.subscriptions[name("events-ingest")]
+    assert not waiting.push_config.push_endpoint
+    assert waiting.message_retention_duration == timedelta(days=7)
+
+    pubsub = connected(cloud)
+    changes = pubsub.plan()
+
+    assert lines(changes) == [
+        f"~ subscription events-ingest: push endpoint: none → {URLS['ingest']}, push account: none → {ACCOUNT}",
+        f"~ subscription aggregate-run: push endpoint: none → {URLS['aggregate']}, push account: none → {ACCOUNT}",
+    ]
+    pubsub.apply(changes[0])
+    [update] = cloud.updates
+    assert list(update.update_mask.paths) == ["push_config"]
+    assert lines(connected(cloud).plan()) == lines(changes)[1:]
+
+
+def test_a_note_says_which_function_is_missing() -> None:
+    pubsub = connected(Cloud(), RESOURCES.with_push({"ingest": URLS["ingest"]}))
+    pubsub.plan()
+
+    assert pubsub.notes == [
+        "subscription aggregate-run: there is no function aggregate, and it keeps the messages until then; "
+        "`sluice deploy` deploys the function and sets its address here"
     ]
 
 
-def test_subscriptions_of_functions_are_not_created_on_google_cloud() -> None:
-    assert [change.name for change in connected(Cloud()).plan_creation()] == ["events-dead-letter-keep"]
+def test_a_function_that_isnt_found_keeps_its_pushes() -> None:
+    """Another region given by mistake must not stop the deliveries."""
+    pubsub = connected(provisioned(), RESOURCES)
+
+    assert pubsub.plan() == []
+    assert [note.split(";")[0] for note in pubsub.notes] == [
+        f"subscription events-ingest: there is no function ingest, and it keeps pushing to {URLS['ingest']}",
+        f"subscription aggregate-run: there is no function aggregate, and it keeps pushing to {URLS['aggregate']}",
+    ]
 
 
-@pytest.mark.parametrize("name", ["undeclared", "eventarc-europe-west1-ingest-123456-sub-789"])
-def test_undeclared_subscriptions_are_ignored(name: str) -> None:
-    other = eventarc(name=f"projects/p/subscriptions/{name}")
+def test_other_identities_and_addresses_are_drift() -> None:
+    cloud = provisioned()
+    config = cloud.subscriptions[name("events-ingest")].push_config
+    config.push_endpoint, config.oidc_token.service_account_email = "https://other", "me@p.iam.gserviceaccount.com"
 
-    assert trigger_lines(connected(Cloud(other)).plan()) == []
-
-
-def test_eventarcs_subscription_of_another_topic_is_updated_too() -> None:
-    [attempts, retention] = trigger_lines(connected(Cloud(eventarc(topic="projects/p/topics/orders"))).plan())
-
-    assert attempts.startswith(f"~ subscription {TRIGGER}: ack deadline: 10 s → 600 s, dead-letter topic")
-    assert retention == f"~ subscription {TRIGGER}: retention: 1 day → 7 days"
+    assert lines(connected(cloud).plan()) == [
+        f"~ subscription events-ingest: push endpoint: https://other → {URLS['ingest']}, "
+        f"push account: me@p.iam.gserviceaccount.com → {ACCOUNT}"
+    ]
 
 
 @pytest.mark.parametrize(
-    ("different", "text"),
+    ("different", "expected"),
     [
+        ({"ack_deadline_seconds": 10}, "~ subscription events-ingest: ack deadline: 10 s → 600 s"),
+        ({"dead_letter_policy": None}, "~ subscription events-ingest: dead-letter topic: none → events-dead-letter, "),
+        ({"message_retention_duration": timedelta(days=1)}, "~ subscription events-ingest: retention: 1 day → 7 days"),
         ({"expiration_policy": ExpirationPolicy(ttl=timedelta(days=31))}, "expires after: 31 days → none"),
         ({"expiration_policy": None}, "expires after: 31 days → none"),
-        ({"detached": True}, "topic: (detached) → events-dead-letter; refused"),
+        ({"detached": True}, "topic: (detached) → events; refused without --force"),
+        ({"topic": "projects/p/topics/orders"}, "topic: orders → events; refused without --force"),
+        ({"filter": "attributes.a"}, "filter: attributes.a → none; refused without --force"),
     ],
 )
-def test_expiration_and_detachment_are_compared_on_google_cloud(different: dict[str, Any], text: str) -> None:
-    kept = eventarc(
-        name="projects/p/subscriptions/events-dead-letter-keep",
-        topic="projects/p/topics/events-dead-letter",
-        ack_deadline_seconds=600,
-        message_retention_duration=timedelta(days=31),
-        push_config=None,
-        **different,
-    )
+def test_differences_on_google_cloud(different: dict[str, Any], expected: str) -> None:
+    cloud = provisioned()
+    for field, value in different.items():
+        setattr(cloud.subscriptions[name("events-ingest")], field, value)
 
-    [change] = connected(Cloud(kept)).plan()
-    assert text in change.line()
+    [line] = lines(connected(cloud).plan())
+    assert expected in line
+
+
+def test_ingest_may_receive_another_topic() -> None:
+    cloud = provisioned(DEPLOYED.with_topic("ingest", "orders"))
+
+    assert cloud.subscriptions[name("events-ingest")].topic == "projects/p/topics/orders"
+    assert cloud.subscriptions[name("aggregate-run")].topic == "projects/p/topics/aggregate-requests"
+
+
+def test_an_emulator_compares_the_declared_address() -> None:
+    """There, a subscription without an endpoint is pulled."""
+    cloud = provisioned()
+    settings = replace(Settings("p", "i"), pubsub_emulator="localhost:1", bigtable_emulator="localhost:2")
+    pubsub = PubSub(settings, RESOURCES, cloud, cloud)
+
+    assert f"push endpoint: {URLS['ingest']} → none" in " ".join(lines(pubsub.plan()))
+    assert pubsub.notes == []

@@ -60,10 +60,10 @@ def is_now(moment: datetime) -> bool:
     return abs(datetime.now(UTC) - moment) < timedelta(minutes=1)
 
 
-# Messages of Eventarc
+# Messages of Google Cloud
 
 
-def test_a_message_of_eventarc_is_received() -> None:
+def test_a_message_of_google_cloud_is_received() -> None:
     sent = json.loads((DATA / "pubsub_message.json").read_text("utf-8"))
 
     received = receive(sent, {"id": "ce", "time": "2001-01-01T00:00:00Z"})

@@ -1,4 +1,4 @@
-"""Requests: their bodies are read completely, and those that are no CloudEvents are refused."""
+"""Requests: their bodies are read completely, and those without a message are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from shared.runtime.cloud_events import receive
-from tests.support.samples import cloud_event
+from tests.support.samples import cloud_event, push
 
 
 def request(headers: dict[str, str], *pieces: dict[str, Any]) -> Request:
@@ -59,8 +59,34 @@ async def test_structured_mode_is_read() -> None:
     assert (message.data, message.message_id) == (b"hello", "1")
 
 
-async def test_a_request_that_is_no_cloud_event_is_refused() -> None:
-    with pytest.raises(HTTPException) as caught:
-        await receive(request({"content-type": "application/json"}, piece(BODY)))
+async def test_a_push_is_read() -> None:
+    headers, body = push(b"hello", message_id="88")
+
+    message = await receive(request(headers, piece(body)))
+
+    assert (message.data, message.message_id) == (b"hello", "88")
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json; charset=utf-8"}])
+async def test_an_unusual_push_is_read(headers: dict[str, str]) -> None:
+    """Without a message id, as a command line may send it."""
+    message = await receive(request(headers, piece(b'{"message": {"data": "aGVsbG8="}}')))
+
+    assert (message.data, message.message_id) == (b"hello", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"hello", "a body that isn't JSON"),
+        (b"\xff", "a body that isn't JSON"),
+        (b"[" * 100_000, "a body that isn't JSON"),
+        (b"[]", "a body without an object `message`"),
+        (b'{"message": "x"}', "a body without an object `message`"),
+    ],
+)
+async def test_a_request_without_a_message_is_refused(body: bytes, found: str) -> None:
+    with pytest.raises(HTTPException, match=f"found {found}.*, expected a push of Pub/Sub or a CloudEvent") as caught:
+        await receive(request({"content-type": "application/json"}, piece(body)))
 
     assert caught.value.status_code == 400

@@ -1,4 +1,4 @@
-"""The CloudEvent that Eventarc makes of a Pub/Sub message. Pure."""
+"""The body of a Pub/Sub push (https://cloud.google.com/pubsub/docs/push#receive_push). Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 
 
-def cloud_event(received: Any, subscription: str, source: str) -> tuple[dict[str, str], bytes]:
-    """Return headers and body of a CloudEvent in binary mode.
+def push_body(received: Any, subscription: str) -> bytes:
+    """Return the JSON that Pub/Sub pushes for a message.
 
     Args:
         received: a protobuf `ReceivedMessage`.
-        subscription: full name of the subscription of the message.
-        source: `ce-source`, which names the topic.
+        subscription: the full name of its subscription.
     """
     message = received.message
     published = message.publish_time.ToJsonString()
@@ -31,12 +30,4 @@ def cloud_event(received: Any, subscription: str, source: str) -> tuple[dict[str
     body: dict[str, Any] = {"message": content, "subscription": subscription}
     if received.delivery_attempt:
         body["deliveryAttempt"] = received.delivery_attempt
-    headers = {
-        "ce-id": message.message_id,
-        "ce-source": source,
-        "ce-specversion": "1.0",
-        "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
-        "ce-time": published,
-        "content-type": "application/json",
-    }
-    return headers, msgspec.json.encode(body)
+    return msgspec.json.encode(body)
