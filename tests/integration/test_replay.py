@@ -282,7 +282,7 @@ def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, s
             wave=1,
         )
         supervisor.wait_until(lambda: accepts(port), "the function doesn't answer")
-        route = f"--route=events-ingest:events=http://127.0.0.1:{port}/"
+        route = f"--route=events-ingest=http://127.0.0.1:{port}/"
         relay = [sys.executable, "-m", "infra.local.relay", "--project", settings.project_id, route]
         supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
         yield environment
