@@ -327,12 +327,15 @@ def test_a_cost_estimate_shows_the_growth_to_the_retention(sluice: Sluice) -> No
 
 def test_an_edition_needs_its_price(sluice: Sluice) -> None:
     command = ("cost", "--events-per-day", "9", "--bytes", "9", "--edition", "enterprise-plus")
-    done = sluice(*command)
+    table = price_table.PRICES.read_text()
+    Path("without.toml").write_text(table.replace("per_node_hour_plus = 0.85", ""))
+    Path("mine.toml").write_text(table.replace("per_node_hour_plus = 0.85", "per_node_hour_plus = 2"))
+
+    done = sluice(*command, "--prices", "without.toml")
 
     assert done.code == 1
     assert "bigtable.per_node_hour_plus: found none" in done.err
-    table = price_table.PRICES.read_text()
-    Path("mine.toml").write_text(table.replace("# per_node_hour_plus = ...", "per_node_hour_plus = 2"))
+    assert "620.92  1, always on" in sluice(*command).out
     assert "1,461.00  1, always on" in sluice(*command, "--prices", "mine.toml").out
 
 
