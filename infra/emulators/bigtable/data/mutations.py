@@ -25,6 +25,7 @@ from infra.emulators.bigtable.storage.cell_table import (
     DELETE_ROW,
     SET_CELL,
 )
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import Statement
 from infra.emulators.errors import ApiError, invalid
@@ -62,7 +63,9 @@ def translate_mutations(table: Table, row_key: bytes, mutations: Iterable[Any]) 
                 check_qualifier(qualifier)
                 check_timestamp(micros)
                 check_value(value)
-            statements.append((SET_CELL, (table_id, row_key, family, qualifier, -micros, value)))
+            statements.append(
+                (SET_CELL, (table_id, row_key, family, qualifier, -micros, encode_content(micros, value)))
+            )
         elif kind is None:
             raise invalid("mutation: found none, expected set_cell or another one")
         else:

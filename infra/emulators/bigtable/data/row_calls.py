@@ -15,6 +15,7 @@ from infra.emulators.bigtable.data.mutations import check_family, translate_muta
 from infra.emulators.bigtable.filters import compile_filter
 from infra.emulators.bigtable.limits import check_mutation_count, check_qualifier, check_row_key, check_value
 from infra.emulators.bigtable.storage.cell_table import SET_CELL, read_row
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.gc_rules import Collector
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import execute, transaction
@@ -60,7 +61,15 @@ def read_modify_write(database: sqlite3.Connection, table: Table, request: Any) 
             column = (rule.family_name, rule.column_qualifier)
             newest[column] = written[column] = _apply(rule, newest.get(column))
         parameters = [
-            (table.id, row_key, cell.family, cell.qualifier, -cell.timestamp, cell.value) for cell in written.values()
+            (
+                table.id,
+                row_key,
+                cell.family,
+                cell.qualifier,
+                -cell.timestamp,
+                encode_content(cell.timestamp, cell.value),
+            )
+            for cell in written.values()
         ]
         database.executemany(SET_CELL, parameters)
     return row_message(row_key, in_order(list(written.values())))

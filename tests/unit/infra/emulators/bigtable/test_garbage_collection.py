@@ -15,6 +15,7 @@ from infra.emulators.bigtable.admin.admin_pb2 import GcRule, Table
 from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.storage import sweep as sweeping
 from infra.emulators.bigtable.storage.cell_table import SET_CELL, read_row
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.gc_rules import Collector, compile_rule
 from infra.emulators.bigtable.storage.tables import Tables
 from infra.emulators.bigtable.storage.transactions import create_schema
@@ -166,7 +167,10 @@ async def test_a_sweep_deletes_collected_cells(database: sqlite3.Connection, mon
     tables = Tables(database)
     table = tables.create(message, [])
     cells = [
-        (table.id, key, family, b"q", -micros, b"v") for key in (b"1", b"2") for family in "ab" for micros in range(5)
+        (table.id, key, family, b"q", -micros, encode_content(micros, b"v"))
+        for key in (b"1", b"2")
+        for family in "ab"
+        for micros in range(5)
     ]
     database.executemany(SET_CELL, cells)
 
