@@ -10,13 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import grpc
-
 from infra.emulators.bigtable.limits import check_qualifier, check_timestamp
 from infra.emulators.bigtable.storage.contents import decode_value, encode_content
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import Statement
-from infra.emulators.errors import ApiError, invalid
+from infra.emulators.errors import invalid
 
 INTEGER_BYTES = 8
 
@@ -65,8 +63,7 @@ def merge_to_cell(table: Table, row_key: bytes, mutation: Any) -> Statement:
 
 def _merge(table: Table, row_key: bytes, mutation: Any, state: bytes) -> Statement:
     family = mutation.family_name
-    if family not in table.families:
-        raise ApiError(grpc.StatusCode.NOT_FOUND, f"column family: found {family!r}, expected {sorted(table.families)}")
+    table.require_family(family)
     aggregator = table.families[family]
     if aggregator not in _AGGREGATORS:
         found = aggregator or "no aggregate type"

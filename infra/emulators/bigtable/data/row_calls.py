@@ -11,7 +11,7 @@ import grpc
 from infra.emulators.bigtable.cells import Cell, in_order
 from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.data.aggregates import INTEGER_BYTES, add_integers, to_bytes
-from infra.emulators.bigtable.data.mutations import check_family, translate_mutations
+from infra.emulators.bigtable.data.mutations import translate_mutations
 from infra.emulators.bigtable.filters import compile_filter
 from infra.emulators.bigtable.limits import check_mutation_count, check_qualifier, check_row_key, check_value
 from infra.emulators.bigtable.storage.cell_table import SET_CELL, read_row
@@ -50,7 +50,7 @@ def read_modify_write(database: sqlite3.Connection, table: Table, request: Any) 
         raise invalid("rules: found none, expected 1 or more")
     check_mutation_count(len(request.rules))
     for rule in request.rules:
-        check_family(table, rule.family_name)
+        table.require_family(rule.family_name)
         check_qualifier(rule.column_qualifier)
     with transaction(database):
         newest: dict[tuple[str, bytes], Cell] = {}
