@@ -14,7 +14,7 @@ from shared.bigtable.bigtable_pb2 import Answer, BytesValue, FlatChunk
 
 # Bytes of a value in one chunk; a longer value is split. Also about the bytes of a response.
 MAX_CHUNK = 1 << 20
-_MAX_CHUNKS = 1000
+_MAX_CHUNKS = 2000
 
 # A row key, and cells: tuples of family, qualifier, timestamp in microseconds, content, and more.
 Row = tuple[bytes, Sequence[tuple[Any, ...]]]

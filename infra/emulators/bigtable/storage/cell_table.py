@@ -27,13 +27,13 @@ DELETE_BETWEEN = f"{DELETE_FROM} AND reversed_micros > ?"
 DELETE_CELL = f"{DELETE_COLUMN} AND reversed_micros = ?"
 
 # A slice ends after this many cells, bytes of contents, or ranges. No row is cut, so the last one can exceed them.
-_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 1000, 1 << 20, 1000
+_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 2000, 1 << 20, 1000
 _FETCH_CELLS = 250
 
 _SELECT = "SELECT family, qualifier, -reversed_micros, content, row_key FROM bigtable_cells WHERE table_id = ?"
 _ORDER = " ORDER BY row_key, family, qualifier, reversed_micros"
 _REVERSED = " ORDER BY row_key DESC, family, qualifier, reversed_micros"
-_ROW_KEY = itemgetter(4)
+_CONTENT, _ROW_KEY = itemgetter(3), itemgetter(4)
 _ROW_SIZES = (
     "SELECT row_key, SUM(LENGTH(row_key) + LENGTH(qualifier) + LENGTH(content)) FROM bigtable_cells"
     " WHERE table_id = ? AND row_key > ? GROUP BY row_key ORDER BY row_key LIMIT ?"
@@ -76,7 +76,7 @@ def read_slice(
         cursor = _select(database, table_id, keys, columns, descending=descending)
         while fetched := cursor.fetchmany(_FETCH_CELLS):
             cells += fetched
-            size += sum([len(cell[3]) for cell in fetched])
+            size += sum(map(len, map(_CONTENT, fetched)))
             if len(cells) >= _SLICE_CELLS or size >= _SLICE_BYTES:
                 cells += _rest_of_row(cursor, cells[-1][4])
                 last = cells[-1][4]
