@@ -157,7 +157,7 @@ def failing_endpoint() -> Iterator[tuple[str, SimpleQueue[str]]]:
 def test_a_restarted_stack_delivers_kept_messages_to_its_new_functions_alone(tmp_path: Path) -> None:
     with failing_endpoint() as (old_endpoint, requests):
         with (
-            Stack(functions=False, data=tmp_path) as stack,
+            Stack(functions=(), data=tmp_path) as stack,
             grpc.insecure_channel(str(stack.settings.pubsub_emulator)) as channel,
         ):
             prefix = f"projects/{stack.settings.project_id}"
