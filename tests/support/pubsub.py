@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -75,13 +76,13 @@ def data(received: list[ReceivedMessage]) -> list[str]:
 
 @asynccontextmanager
 async def serving(
-    database: sqlite3.Connection | None = None,
+    database: sqlite3.Connection | Path | None = None,
     clock: Clock | None = None,
     limits: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Local]:
-    """Serve on a free port inside an `async with` block; the database is in memory by default."""
+    """Serve on a free port inside an `async with` block, by default with a database in memory."""
     clock = clock or ManualClock(NOON)
-    connection = database or open_database()
+    connection = database if isinstance(database, sqlite3.Connection) else open_database(database)
     service = PubSubService(connection, clock, limits)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers(service.handlers())
@@ -96,5 +97,5 @@ async def serving(
     finally:
         await server.stop(grace=None)
         await service.close()
-        if database is None:
+        if connection is not database:
             connection.close()
