@@ -150,5 +150,4 @@ TestQueue = QueueMachine.TestCase
 TestBackoff = BackoffMachine.TestCase
 TestOrdered = OrderedMachine.TestCase
 TestOrderedBackoff = OrderedBackoffMachine.TestCase
-for _case in (TestQueue, TestBackoff, TestOrdered, TestOrderedBackoff):
-    _case.settings = _SETTINGS
+TestQueue.settings = TestBackoff.settings = TestOrdered.settings = TestOrderedBackoff.settings = _SETTINGS
