@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from tests.support.emulators import running_emulators
+from tests.support.emulators import engine, running_emulators
 
 # Workers take tests in this order after the slow ones, so that the last ones to end are short.
 _TIERS = ("bundle", "gcloud", "integration", "unit")
@@ -57,7 +56,7 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 @pytest.fixture(scope="session")
 def emulators() -> Iterator[Settings]:
     """Run the embedded emulators for the whole session, or Google's with EMULATORS=google."""
-    yield from running_emulators("google" if os.environ.get("EMULATORS") == "google" else "embedded")
+    yield from running_emulators(engine())
 
 
 @pytest.fixture(scope="session")

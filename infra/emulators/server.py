@@ -19,7 +19,6 @@ from infra.emulators.bigtable.service import BigtableService
 from infra.emulators.clock import SystemClock
 from infra.emulators.database import open_database
 from infra.emulators.pubsub.service import PubSubService
-from infra.emulators.scheduler.runner import Runner
 from infra.emulators.scheduler.service import Service
 from shared.config import EMULATOR_VARIABLES
 
@@ -77,22 +76,23 @@ async def serving(
             stack.enter_context(_locked(data))
         databases = {
             name: stack.enter_context(closing(open_database(data / f"{name}.sqlite" if data else None)))
-            for name in ("bigtable", "pubsub")
+            for name in ("bigtable", "pubsub", "scheduler")
         }
         clock = SystemClock()
         bigtable = BigtableService(databases["bigtable"])
         stack.callback(bigtable.close)
         pubsub = PubSubService(databases["pubsub"], clock, push_limits)
-        scheduler = Service(Runner(pubsub.publish, clock), clock)
+        scheduler = Service(pubsub.publish, clock, databases["scheduler"])
         server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((*bigtable.handlers(), *pubsub.handlers(), scheduler.handler()))
+        server.add_generic_rpc_handlers((*bigtable.handlers(), *pubsub.handlers(), *scheduler.handlers()))
         try:
             bound = server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise OSError(f"port {port}: {error}") from None
         await pubsub.start()
         stack.push_async_callback(pubsub.close)
-        stack.callback(scheduler.close)
+        scheduler.start()
+        stack.push_async_callback(scheduler.close)
         await server.start()
         stack.push_async_callback(server.stop, _GRACE)
         if stats is not None:

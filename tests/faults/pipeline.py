@@ -24,6 +24,7 @@ from infra.provision.bigtable import provision_bigtable
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
+from tests.support.emulators import engine
 from tests.support.processes import free_port
 from tests.support.samples import ROOT
 
@@ -66,7 +67,7 @@ class Pipeline:
         self.settings = settings
         self.peak = 0
         self._supervisor = Supervisor()
-        self._delivery = delivery or ("relay" if os.environ.get("EMULATORS") == "google" else "shared")
+        self._delivery = delivery or ("relay" if engine() == "google" else "shared")
         self._attempts = attempts
         self._ports = {name: free_port() for name in FUNCTIONS}
         self._environment = {

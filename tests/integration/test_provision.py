@@ -28,7 +28,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError, StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
-from tests.support.emulators import running_emulators
+from tests.support.emulators import engine, running_emulators
 from tests.support.processes import free_port
 from tests.support.provisioning import provision
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
@@ -45,7 +45,7 @@ def emulators() -> Iterator[Settings]:
 
     Rejected events of 2024 that other tests write would be deleted within a second.
     """
-    yield from running_emulators()
+    yield from running_emulators(engine())
 
 
 @pytest.fixture

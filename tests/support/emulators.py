@@ -13,6 +13,11 @@ from shared.config import Settings
 from shared.errors import MissingProgramError
 
 
+def engine() -> Engine:
+    """Return the emulators that tests use: Google's with EMULATORS=google, else the embedded ones."""
+    return "google" if os.environ.get("EMULATORS") == "google" else "embedded"
+
+
 def running_emulators(engine: Engine) -> Iterator[Settings]:
     """Yield the settings that reach them; without Google's programs the test is skipped, or fails where CI is set."""
     try:

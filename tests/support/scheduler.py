@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.api_core import exceptions
+import grpc
 from google.cloud.scheduler_v1.types import Job
 
+from infra.emulators.errors import ApiError
 from tests.support.clock import ManualClock
 
 PARENT = "projects/p/locations/europe-west3"
@@ -57,4 +58,4 @@ def job(name: str = NAME, **changes: Any) -> Job:
 
 def unavailable(count: int) -> list[Exception]:
     """Return errors like those of an unreachable topic."""
-    return [exceptions.ServiceUnavailable("the topic is unreachable") for _ in range(count)]
+    return [ApiError(grpc.StatusCode.UNAVAILABLE, "the topic is unreachable") for _ in range(count)]

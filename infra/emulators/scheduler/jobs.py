@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-from google.cloud.scheduler_v1.types import Job
 from google.protobuf.duration_pb2 import Duration
 
 from infra.emulators.errors import ApiError, invalid
+from infra.emulators.protos.scheduler_pb2 import Job
 from infra.emulators.scheduler import retries
 from infra.emulators.scheduler.cron import DEFAULT_ZONE, Cron, CronError
+from infra.emulators.scheduler.http_targets import complete_http_target
 from infra.emulators.scheduler.retries import Retries
 
 # https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#Job
@@ -21,6 +22,8 @@ _NAME = re.compile(rf"({_PARENT.pattern})/jobs/([A-Za-z0-9_-]{{1,500}})")
 _TOPIC = re.compile(r"projects/([A-Za-z0-9.:-]+)/topics/([A-Za-z][A-Za-z0-9._~+%-]{2,254})")
 _MAX_DESCRIPTION_CHARS = 500
 _MAX_JOB_BYTES = 1024 * 1024
+_ATTEMPT_DEADLINE = (timedelta(seconds=15), timedelta(minutes=30))
+_DEFAULT_ATTEMPT_DEADLINE = timedelta(minutes=3)
 # The fields that a caller may set; all others are output only.
 SETTABLE = (
     "description",
@@ -59,12 +62,12 @@ def complete_job(job: Any) -> tuple[Any, Cron, Retries]:
     Raises:
         ApiError: the job is invalid, or the emulator doesn't support it.
     """
-    complete = Job.pb(Job())
+    complete = Job()
     for field in SETTABLE:
         if field in ("description", "schedule", "time_zone"):
             setattr(complete, field, getattr(job, field))
         elif job.HasField(field):
-            getattr(complete, field).CopyFrom(getattr(job, field))
+            complete.MergeFrom(Job(**{field: getattr(job, field)}))
     complete.name = check_name(job.name)
     if len(complete.description) > _MAX_DESCRIPTION_CHARS:
         raise invalid(
@@ -84,9 +87,14 @@ def complete_job(job: Any) -> tuple[Any, Cron, Retries]:
 def _check_target(job: Any) -> None:
     target = job.WhichOneof("target")
     if target is None:
-        raise invalid("target: found none, expected a pubsub_target")
-    if target != "pubsub_target":
-        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, f"found an {target}, expected a pubsub_target")
+        raise invalid("target: found none, expected a pubsub_target or an http_target")
+    if target == "app_engine_http_target":
+        text = f"found an {target}, expected a pubsub_target or an http_target"
+        raise ApiError(grpc.StatusCode.UNIMPLEMENTED, text)
+    if target == "http_target":
+        complete_http_target(job.http_target)
+        _complete_attempt_deadline(job)
+        return
     topic = _TOPIC.fullmatch(job.pubsub_target.topic_name)
     if topic is None:
         raise invalid(f"topic_name: found {job.pubsub_target.topic_name!r}, expected projects/PROJECT_ID/topics/TOPIC")
@@ -95,6 +103,15 @@ def _check_target(job: Any) -> None:
         raise invalid(f"topic_name: found a topic of project {topic[1]}, expected one of the job's project, {project}")
     if not job.pubsub_target.data and not job.pubsub_target.attributes:
         raise invalid("pubsub_target: found neither data nor attributes, expected at least one of them")
+
+
+def _complete_attempt_deadline(job: Any) -> None:
+    if not job.HasField("attempt_deadline"):
+        job.attempt_deadline.FromTimedelta(_DEFAULT_ATTEMPT_DEADLINE)
+    deadline = _duration(job.attempt_deadline, "attempt_deadline")
+    least, most = _ATTEMPT_DEADLINE
+    if not least <= deadline <= most:
+        raise invalid(f"attempt_deadline: found {deadline}, expected {least} to {most}")
 
 
 def _retries(job: Any) -> Retries:

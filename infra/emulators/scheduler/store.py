@@ -1,19 +1,20 @@
-"""The jobs, in memory."""
+"""The jobs, in memory and in the database."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import grpc
-from google.cloud.scheduler_v1.types import Job
 
 from infra.emulators.errors import ApiError, invalid
+from infra.emulators.protos.scheduler_pb2 import Job
 from infra.emulators.scheduler.cron import Cron
 from infra.emulators.scheduler.retries import Retries
 
@@ -47,19 +48,36 @@ class JobEntry:
 
     def view(self) -> Job:
         """Return a copy of the job for a response."""
-        copy = Job.pb(Job())
+        copy = Job()
         copy.CopyFrom(self.job)
         times = [moment for moment in (self.due, self.retry_at) if moment is not None]
         if times:
             copy.schedule_time.FromDatetime(min(times))
-        return Job.wrap(copy)
+        return copy
 
 
 class Store:
-    """The jobs by their names."""
+    """The jobs by their names; each change is in the database before its method returns."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: sqlite3.Connection) -> None:
         self._entries: dict[str, JobEntry] = {}
+        self._database = database
+        database.execute("CREATE TABLE IF NOT EXISTS scheduler_jobs (name TEXT PRIMARY KEY, job BLOB NOT NULL)")
+
+    def stored(self) -> Iterator[Job]:
+        """Yield the jobs of the database, which an earlier process may have stored."""
+        for (data,) in self._database.execute("SELECT job FROM scheduler_jobs ORDER BY name").fetchall():
+            yield Job.FromString(data)
+
+    def restore(self, entry: JobEntry) -> None:
+        """Add a job of the database."""
+        self._entries[entry.job.name] = entry
+
+    def save(self, entry: JobEntry) -> None:
+        """Store the job as it is now, unless it was deleted; raises ApiError if the database can't be written."""
+        name = entry.job.name
+        if self._entries.get(name) is entry:
+            self._write("INSERT OR REPLACE INTO scheduler_jobs VALUES (?, ?)", name, entry.job.SerializeToString())
 
     def __iter__(self) -> Iterator[JobEntry]:
         return iter(list(self._entries.values()))
@@ -69,6 +87,7 @@ class Store:
         name = entry.job.name
         if name in self._entries:
             raise ApiError(grpc.StatusCode.ALREADY_EXISTS, f"Job {name} already exists.")
+        self._write("INSERT INTO scheduler_jobs VALUES (?, ?)", name, entry.job.SerializeToString())
         self._entries[name] = entry
 
     def get(self, name: str) -> JobEntry:
@@ -81,6 +100,7 @@ class Store:
     def remove(self, name: str) -> JobEntry:
         """Delete a job and return it; raises ApiError with NOT_FOUND if it doesn't exist."""
         entry = self.get(name)
+        self._write("DELETE FROM scheduler_jobs WHERE name = ?", name)
         del self._entries[name]
         return entry
 
@@ -93,6 +113,13 @@ class Store:
         page = names[: min(size or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE)]
         more = len(names) > len(page)
         return [self._entries[name] for name in page], _encode(page[-1]) if more else ""
+
+    def _write(self, statement: str, *parameters: Any) -> None:
+        try:
+            self._database.execute(statement, parameters)
+        except sqlite3.Error as error:
+            text = f"the database can't be written: {error}; nothing was stored"
+            raise ApiError(grpc.StatusCode.UNAVAILABLE, text) from None
 
 
 def _encode(name: str) -> str:

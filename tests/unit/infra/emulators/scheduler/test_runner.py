@@ -7,19 +7,26 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import grpc
-from google.api_core import exceptions
-from google.cloud.scheduler_v1 import CloudSchedulerAsyncClient, types
+from google.cloud.scheduler_v1 import CloudSchedulerAsyncClient
 from google.cloud.scheduler_v1.services.cloud_scheduler.transports import CloudSchedulerGrpcAsyncIOTransport
+from google.cloud.scheduler_v1.types import Job
 from google.rpc import code_pb2
 
 from infra.emulators.clock import SystemClock
-from infra.emulators.scheduler.runner import Runner
+from infra.emulators.database import open_database
+from infra.emulators.errors import ApiError
+from infra.emulators.protos import scheduler_pb2
 from infra.emulators.scheduler.server import serving
 from infra.emulators.scheduler.service import Service
 from tests.support.clock import ManualClock
 from tests.support.scheduler import NAME, PARENT, Local, job, unavailable
 
 RETRY = {"retry_count": 3, "min_backoff_duration": timedelta(seconds=10)}
+
+
+def own(given: Job) -> scheduler_pb2.Job:
+    """Return Google's message as one of the emulator."""
+    return scheduler_pb2.Job.FromString(Job.serialize(given))
 
 
 async def test_a_job_publishes_its_message_when_it_is_due(local: Local) -> None:
@@ -97,7 +104,7 @@ async def test_the_next_scheduled_time_replaces_retries(local: Local) -> None:
 
 async def test_a_job_continues_after_any_error(local: Local) -> None:
     await local.create()
-    local.failures = [RuntimeError("a bug"), exceptions.NotFound("no such topic")]
+    local.failures = [RuntimeError("a bug"), ApiError(grpc.StatusCode.NOT_FOUND, "no such topic")]
 
     await local.clock.advance(hours=14)
     assert (await local.get()).status.code == code_pb2.INTERNAL
@@ -164,15 +171,17 @@ async def test_a_running_attempt_has_no_status(local: Local) -> None:
     statuses = []
 
     async def record_status(topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        statuses.append("status" in service.get_job(types.GetJobRequest(name=NAME)))
+        statuses.append(service.get_job(scheduler_pb2.GetJobRequest(name=NAME)).HasField("status"))
 
-    service = Service(Runner(record_status, local.clock), local.clock)
-    service.create_job(types.CreateJobRequest(parent=PARENT, job=job()))
+    database = open_database()
+    service = Service(record_status, local.clock, database)
+    service.create_job(scheduler_pb2.CreateJobRequest(parent=PARENT, job=own(job())))
     await local.clock.advance(days=2)
 
     assert statuses == [False, False]
-    assert "status" in service.get_job(types.GetJobRequest(name=NAME))
-    service.close()
+    assert service.get_job(scheduler_pb2.GetJobRequest(name=NAME)).HasField("status")
+    await service.close()
+    database.close()
 
 
 async def test_a_resumed_job_skips_missed_times(local: Local) -> None:
@@ -211,8 +220,9 @@ async def test_scheduled_executions_of_a_job_never_overlap(local: Local) -> None
         await released.wait()
         parallel -= 1
 
-    service = Service(Runner(slow, local.clock), local.clock)
-    service.create_job(types.CreateJobRequest(parent=PARENT, job=job(schedule="* * * * *")))
+    database = open_database()
+    service = Service(slow, local.clock, database)
+    service.create_job(scheduler_pb2.CreateJobRequest(parent=PARENT, job=own(job(schedule="* * * * *"))))
     local.clock.skip(minutes=1)
     await local.clock.wake()
     local.clock.skip(seconds=90)
@@ -224,7 +234,8 @@ async def test_scheduled_executions_of_a_job_never_overlap(local: Local) -> None
     assert before_release == ["12:01:00"]
     assert times == ["12:01:00", "12:02:30"]
     assert max_parallel == 1
-    service.close()
+    await service.close()
+    database.close()
 
 
 async def test_the_system_clock_sleeps_until_the_moment() -> None:
