@@ -103,7 +103,9 @@ async def bigtable(settings: Settings) -> AsyncIterator[Bigtable]:
 
 
 def _with_tables(settings: Settings) -> Settings:
+    """Create the tables; `rejected` keeps events of any day, since many tests publish events of 2024."""
     from infra.provision.bigtable import provision_bigtable
+    from infra.provision.resources import RESOURCES
 
-    provision_bigtable(settings)
+    provision_bigtable(settings, RESOURCES.with_retention({"rejected": None}))
     return settings

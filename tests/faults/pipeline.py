@@ -213,7 +213,7 @@ class Pipeline:
         )
         if self._delivery != "relay":
             resources = resources.with_push({function: self.url(function) for function in FUNCTIONS})
-        provision_bigtable(self.settings)
+        provision_bigtable(self.settings, resources.with_retention({"rejected": None}))  # events are of 2024
         provision_pubsub(self.settings, resources)
 
     @property
