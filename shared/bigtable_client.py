@@ -38,19 +38,27 @@ class BigTableClient:
     """
 
     def __init__(
-        self, project_id: str | None = None, instance_id: str | None = None, *, settings: Settings | None = None
+        self,
+        project_id: str | None = None,
+        instance_id: str | None = None,
+        *,
+        name: str | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """Prepare a client; the first call connects.
 
         Args:
             project_id: Google Cloud project; `GCP_PROJECT_ID` by default.
             instance_id: Bigtable instance; `BIGTABLE_INSTANCE` by default.
+            name: the pipeline; `SLUICE_NAME` by default, else sluice.
             settings: all settings, instead of those of the environment.
 
         Raises:
             SettingsError, ContractError: a setting or the contract is missing or invalid.
         """
-        self._settings = settings or Settings.from_environment(project_id=project_id, instance_id=instance_id)
+        self._settings = settings or Settings.from_environment(
+            project_id=project_id, instance_id=instance_id, name=name
+        )
         self._contract = load_contract(self._settings.contract)
         self._validator = Validator(self._contract.of_canonical_events())
         self._bigtable = Bigtable(self._settings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from shared.errors import SettingsError
+from shared.names import DEFAULT_NAME, check_name, resource_name
 
 _Default = TypeVar("_Default", float, None)
 
@@ -29,6 +30,7 @@ class Settings:
     Attributes:
         project_id: Google Cloud project, `GCP_PROJECT_ID`.
         instance_id: Bigtable instance, `BIGTABLE_INSTANCE`.
+        name: name of the pipeline, `SLUICE_NAME`; sluice by default. It prefixes all resources: see `resource`.
         contract: path of the contract file, `SLUICE_CONTRACT`; the music contract by default.
         app_profile: Bigtable app profile, `BIGTABLE_APP_PROFILE`; empty for the instance's default profile. Reads
             through another profile may be stale: see `shared.tables.state.MAX_STALENESS`.
@@ -53,6 +55,7 @@ class Settings:
     project_id: str
     instance_id: str
     contract: Path = DEFAULT_CONTRACT
+    name: str = DEFAULT_NAME
     app_profile: str = ""
     bigtable_emulator: str | None = None
     pubsub_emulator: str | None = None
@@ -71,6 +74,7 @@ class Settings:
         *,
         project_id: str | None = None,
         instance_id: str | None = None,
+        name: str | None = None,
         contract: Path | str | None = None,
     ) -> Settings:
         """Read the settings; an argument overrides its variable.
@@ -79,6 +83,7 @@ class Settings:
             environment: the variables; those of the process by default.
             project_id: overrides `GCP_PROJECT_ID`.
             instance_id: overrides `BIGTABLE_INSTANCE`.
+            name: overrides `SLUICE_NAME`.
             contract: overrides `SLUICE_CONTRACT`.
 
         Raises:
@@ -88,6 +93,7 @@ class Settings:
         return cls(
             project_id=_identifier("project_id", "GCP_PROJECT_ID", project_id, env),
             instance_id=_identifier("instance_id", "BIGTABLE_INSTANCE", instance_id, env),
+            name=pipeline_name(name, env),
             contract=contract_path(contract, env),
             app_profile=env.get("BIGTABLE_APP_PROFILE", ""),
             bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
@@ -100,6 +106,14 @@ class Settings:
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
         )
+
+    def resource(self, resource: str) -> str:
+        """Return the name of a topic, subscription, table, job or function of this pipeline.
+
+        >>> Settings("p", "i", name="shop").resource("events")
+        'shop-events'
+        """
+        return resource_name(self.name, resource)
 
     @property
     def emulators(self) -> dict[Service, str]:
@@ -136,6 +150,12 @@ def contract_path(given: Path | str | None = None, environment: Mapping[str, str
     """Return the contract file: `given`, else `SLUICE_CONTRACT`, else the music contract."""
     env = os.environ if environment is None else environment
     return Path(given or env.get("SLUICE_CONTRACT") or DEFAULT_CONTRACT)
+
+
+def pipeline_name(given: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Return the name of the pipeline: `given`, else `SLUICE_NAME`, else sluice; SettingsError if it is invalid."""
+    env = os.environ if environment is None else environment
+    return check_name(given if given is not None else env.get("SLUICE_NAME") or DEFAULT_NAME)
 
 
 def _identifier(name: str, variable: str, given: str | None, env: Mapping[str, str]) -> str:

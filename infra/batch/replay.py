@@ -213,10 +213,10 @@ def messages_of(events: Iterable[tuple[bytes, str]]) -> tuple[list[PubsubMessage
 
 
 async def publish_again(publisher: Publisher, messages: Iterable[PubsubMessage]) -> int:
-    """Publish messages to the topic `events` and return their number."""
+    """Publish messages to the topic of events and return their number."""
     count = 0
     for of_call, messages_of_call in calls((message, 1) for message in messages):
-        await publisher.publish("events", of_call)
+        await publisher.publish(publisher.events_topic, of_call)
         count += messages_of_call
     return count
 

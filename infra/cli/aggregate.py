@@ -32,6 +32,7 @@ def trigger_aggregate(
     day: date | None,
     first: date | None,
     last: date | None,
+    name: str | None,
     project_id: str | None,
     region: str | None,
     as_json: bool,
@@ -45,25 +46,26 @@ def trigger_aggregate(
     from infra.provision.scheduler_client import JOB, TOPIC, run_job
     from shared.aggregate.fan_out import request_days
 
-    settings = Settings.from_environment(project_id=project_id, instance_id="unused")
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id="unused")
     settings = replace(settings, region=region or settings.region)
     settings.emulated("pubsub", "scheduler")
+    job, topic = settings.resource(JOB), settings.resource(TOPIC)
     if day is first is last is None:
         published = run_job(settings)
         if as_json:
-            options.print_json({"job": JOB, "published": published})
+            options.print_json({"job": job, "published": published})
         else:
-            result = f"it has published its request to {TOPIC}" if published else "its result is not known yet"
-            click.echo(f"job {JOB} was run: {result}, for yesterday, late days and missed days")
+            result = f"it has published its request to {topic}" if published else "its result is not known yet"
+            click.echo(f"job {job} was run: {result}, for yesterday, late days and missed days")
         return
     days = options.day_span(day, first, last)
     asyncio.run(request_days(settings, days))
     if as_json:
-        options.print_json({"topic": TOPIC, "days": days})
+        options.print_json({"topic": topic, "days": days})
     elif len(days) == 1:
-        click.echo(f"{days[0]} was requested by a message to {TOPIC}")
+        click.echo(f"{days[0]} was requested by a message to {topic}")
     else:
-        click.echo(f"{days[0]} to {days[-1]} were requested by {len(days)} messages to {TOPIC}")
+        click.echo(f"{days[0]} to {days[-1]} were requested by {len(days)} messages to {topic}")
 
 
 @click.command()
@@ -76,6 +78,7 @@ def aggregate(
     first: date | None,
     last: date | None,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     as_json: bool,
@@ -87,7 +90,7 @@ def aggregate(
     from shared.aggregate.pipeline import AggregatePipeline
     from shared.bigtable.client import Bigtable
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
     days = options.day_span(day, first, last)
 

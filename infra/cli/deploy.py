@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import options
-from shared.config import EMULATOR_VARIABLES, Settings, contract_path
+from shared.config import EMULATOR_VARIABLES, Settings, contract_path, pipeline_name
 from shared.contracts.loader import load_contract
 from shared.errors import SettingsError
 
@@ -26,37 +26,44 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a ba
 @options.region
 @options.config
 @_DRY_RUN
+@click.option("--adopt", is_flag=True, help="Take over existing functions, metrics and accounts without a mark.")
 def deploy(
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
     config: Path | None,
     dry_run: bool,
+    adopt: bool,
 ) -> None:
     """Bundle and deploy both functions with gcloud, with their service accounts, roles, subscriptions and alerts.
 
     Example: sluice deploy --project-id my-project --instance-id my-instance --dry-run
     """
+    from infra.deploy import alerts
     from infra.deploy.bundle import make_bundles
     from infra.deploy.config import load as load_deployment
     from infra.deploy.gcloud import perform, script
     from infra.deploy.steps import BUILD_FOLDER, deploy_steps, target
+    from infra.doctor.ownership import require_marks
 
     chosen = contract_path(contract)
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=chosen)
-    deployment = load_deployment(config)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=chosen)
+    deployment = load_deployment(config, settings.name)
     load_contract(chosen)
     settings = replace(settings, region=region or settings.region)
-    planned = list(deploy_steps(target(settings, deployment, config), deployment))
+    planned = list(deploy_steps(target(settings, deployment, config, adopt=adopt), deployment))
     if dry_run:
-        click.echo(f"# `sluice bundle` creates the bundles of the functions in {BUILD_FOLDER}")
+        click.echo(f"# `sluice bundle` creates the bundles of the functions and the alerts in {BUILD_FOLDER}")
         click.echo(script(planned), nl=False)
         return
     require_cloud(settings)
-    require_credentials()  # the last step needs them, besides those of gcloud
+    require_credentials()  # the next and the last step need them, besides those of gcloud
+    require_marks(settings, tables=True)
     for folder in make_bundles(BUILD_FOLDER, contract=chosen, otlp=deployment.metrics.otlp):
         click.echo(f"bundle {folder}")
+    alerts.write_files(BUILD_FOLDER, settings.name)
     perform(planned, click.echo)
     click.echo("deployed; `sluice doctor --cloud` checks the deployment")
 
@@ -70,6 +77,7 @@ def deploy(
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option("--yes-delete-data", is_flag=True, help="Skip the confirmation for the tables.")
 def destroy(
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
@@ -84,26 +92,29 @@ def destroy(
     Example: sluice destroy --project-id my-project --instance-id my-instance --dry-run
     """
     from infra.deploy.config import load as load_deployment
-    from infra.deploy.gcloud import perform, script
+    from infra.deploy.gcloud import perform, query, script
     from infra.deploy.steps import target
     from infra.deploy.teardown import teardown_steps
+    from infra.doctor.ownership import check_region, require_marks
     from infra.provision.teardown import remove_resources, resource_names
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
     settings = replace(settings, region=region or settings.region)
     emulated = settings.emulated()
-    deployment = load_deployment(config)
+    deployment = load_deployment(config, settings.name)
     planned = [] if emulated else list(teardown_steps(target(settings, deployment)))
     if dry_run:
         if planned:
             click.echo(script(planned))
         click.echo("# then, through the APIs of Scheduler, Pub/Sub and Bigtable, the existing ones of:")
-        for name in resource_names(tables=tables):
-            click.echo(f"# {name}")
+        for each in resource_names(settings, tables=tables):
+            click.echo(f"# {each}")
         return
     # gcloud removes the first half of the resources. Without credentials for the APIs, the other half would stay.
     if not emulated:
         require_credentials()
+        check_region(settings, query)
+    require_marks(settings, tables=tables)
     where = f"{settings.project_id} on {'the emulators' if emulated else 'Google Cloud'}"
     if not yes:
         _confirm(f"This removes the pipeline from {where}. Type the project's name to continue", settings.project_id)
@@ -213,15 +224,17 @@ def require_cloud(settings: Settings) -> None:
 
 @click.command()
 @options.contract
+@options.name
 @options.config
 @click.option(
     "--build", type=click.Path(path_type=Path), default=Path("build"), show_default=True, help="Output folder."
 )
-def bundle(contract: Path | None, config: Path | None, build: Path) -> None:
-    """Create the folders to deploy: each function with its copy of shared/ and its pinned requirements.
+def bundle(contract: Path | None, name: str | None, config: Path | None, build: Path) -> None:
+    """Create the folders to deploy: each function with its copy of shared/ and its pinned requirements, and the alerts.
 
     Example: sluice bundle
     """
+    from infra.deploy import alerts
     from infra.deploy.bundle import digest, make_bundles
     from infra.deploy.config import load as load_deployment
 
@@ -229,6 +242,7 @@ def bundle(contract: Path | None, config: Path | None, build: Path) -> None:
     load_contract(chosen)
     for folder in make_bundles(build, contract=chosen, otlp=load_deployment(config).metrics.otlp):
         click.echo(f"{folder}  sha256 {digest(folder)}")
+    click.echo(alerts.write_files(build, pipeline_name(name)))
     click.echo(f"deploy with SLUICE_CONTRACT=shared/contracts/{chosen.name}")
 
 

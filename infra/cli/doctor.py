@@ -29,6 +29,7 @@ _DEADLINE = 10.0
 @options.as_json
 def doctor(
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
@@ -43,9 +44,10 @@ def doctor(
 
     Example: sluice doctor
     """
-    if not in_cloud and (project_id or instance_id or region or config):
+    if not in_cloud and (name or project_id or instance_id or region or config):
         raise click.UsageError(
-            "found --project-id, --instance-id, --region or --config without --cloud, expected --cloud with them"
+            "found --name, --project-id, --instance-id, --region or --config without --cloud, "
+            "expected --cloud with them"
         )
     if in_cloud:
         from infra.cli.deploy import require_cloud
@@ -56,10 +58,12 @@ def doctor(
         from infra.doctor.cloud import examine as examine_cloud
         from infra.doctor.drift import examine as examine_by_clients
 
-        settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+        settings = Settings.from_environment(
+            name=name, project_id=project_id, instance_id=instance_id, contract=contract
+        )
         settings = replace(settings, region=region or settings.region)
         require_cloud(settings)
-        deployment = load_deployment(config)
+        deployment = load_deployment(config, settings.name)
         declare = partial(cloud_resources, settings, deployment)
         remedy = f"sluice provision --config {shlex.quote(str(config))}" if config else "sluice provision"
         clients = partial(examine_by_clients, settings, declare, remedy=remedy)
@@ -81,7 +85,7 @@ def doctor(
 @click.option(
     "--event", type=click.Path(path_type=Path), help="File with one valid event. [generated from the contract]"
 )
-@click.option("--topic", default="events", show_default=True, help="Topic that the function ingest receives.")
+@click.option("--topic", help="Topic that the function ingest receives. [that of the pipeline, events]")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -95,9 +99,10 @@ def doctor(
 @options.as_json
 def smoke(
     event: Path | None,
-    topic: str,
+    topic: str | None,
     timeout: float,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     region: str | None,
@@ -115,16 +120,19 @@ def smoke(
     from shared.bigtable.client import Bigtable
     from shared.pubsub.publisher import Publisher
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     settings = replace(settings, store_deadline=_DEADLINE)
     made = make_event(load_contract(settings.contract), now(), read_template(event) if event else None)
+    destination = topic or settings.resource("events")
     next_steps = _next_steps(settings, region or settings.region)
 
     async def run() -> SmokeResult:
         bigtable = Bigtable(settings)
         try:
             async with Publisher(settings) as publisher:
-                return await smoke_test(bigtable, publisher, made, topic=topic, timeout=timeout, next_steps=next_steps)
+                return await smoke_test(
+                    bigtable, publisher, made, topic=destination, timeout=timeout, next_steps=next_steps
+                )
         finally:
             await bigtable.close()
 
@@ -143,7 +151,8 @@ def _next_steps(settings: Settings, region: str) -> str:
     """Return what shows why an event wasn't stored."""
     if settings.emulated("bigtable", "pubsub"):
         return "see the log of ingest, `sluice rejected` and `sluice doctor`"
-    log = f"gcloud functions logs read ingest --gen2 --region={region} --project={settings.project_id}"
+    function = settings.resource("ingest")
+    log = f"gcloud functions logs read {function} --gen2 --region={region} --project={settings.project_id}"
     return f"see the function's log (`{log}`), `sluice rejected` and `sluice doctor --cloud`"
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @options.source()
 @options.contract
 @options.project
-@click.option("--topic", default="events", show_default=True, help="Topic to publish to.")
+@click.option("--topic", help="Topic to publish to. [that of the pipeline, events]")
 @options.batch_size()
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Maximum number of events per second.")
 @options.as_json
@@ -33,8 +33,9 @@ def publish(
     source: str,
     form: str,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
-    topic: str,
+    topic: str | None,
     batch_size: int,
     rate: float | None,
     as_json: bool,
@@ -46,7 +47,8 @@ def publish(
     from infra.batch.publish import publish_files
     from shared.pubsub.publisher import Publisher
 
-    settings = Settings.from_environment(project_id=project_id, instance_id="unused", contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id="unused", contract=contract)
+    destination = topic or settings.resource("events")
     reader = options.open_source(source, form, load_contract(settings.contract))
     started = time.monotonic()
 
@@ -54,7 +56,7 @@ def publish(
         async with Publisher(settings) as publisher:
             with _progress_bar("publishing", reader) as progress:
                 return await publish_files(
-                    reader, publisher, topic, batch_size=batch_size, rate=rate, progress=progress
+                    reader, publisher, destination, batch_size=batch_size, rate=rate, progress=progress
                 )
 
     report, messages = asyncio.run(run())
@@ -63,7 +65,7 @@ def publish(
         options.print_json({"published": report.published, "messages": messages, "unreadable": report.unreadable_count})
         return
     click.echo(
-        f"{report.published:,} events published to {topic} in {messages:,} messages "
+        f"{report.published:,} events published to {destination} in {messages:,} messages "
         f"({report.published / seconds:,.0f} events/s)"
     )
     for text in report.unreadable:
@@ -83,6 +85,7 @@ def ingest(
     source: str,
     form: str,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     batch_size: int,
@@ -96,7 +99,7 @@ def ingest(
     from infra.batch.load import load_files
     from shared.bigtable.client import Bigtable
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
     reader = options.open_source(source, form, loaded)
 

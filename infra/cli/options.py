@@ -39,7 +39,7 @@ engine = click.option(
     help="The embedded emulators, or Google's.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-project = click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")
+name = click.option("--name", help="Name of the pipeline, which prefixes its resources. [$SLUICE_NAME, or sluice]")
 region = click.option("--region", help="Region of the functions and the scheduler job. [$GCP_REGION, or us-central1]")
 
 
@@ -107,8 +107,13 @@ def source(required: bool = True) -> Callable[[F], F]:
     return add
 
 
+def project(function: F) -> F:
+    """Add the options `--name` and `--project-id`."""
+    return name(click.option("--project-id", help="Google Cloud project. [$GCP_PROJECT_ID]")(function))
+
+
 def instance(function: F) -> F:
-    """Add the options `--project-id` and `--instance-id`."""
+    """Add the options `--name`, `--project-id` and `--instance-id`."""
     function = click.option("--instance-id", help="Bigtable instance. [$BIGTABLE_INSTANCE]")(function)
     return project(function)
 

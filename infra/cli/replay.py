@@ -44,6 +44,7 @@ def rejected(
     rule: str | None,
     limit: int | None,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     dry_run: bool,
@@ -58,7 +59,7 @@ def rejected(
     from shared.bigtable.client import Bigtable
     from shared.pubsub.publisher import Publisher
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
 
     async def run() -> Replay:
@@ -91,6 +92,7 @@ def rejected(
 def dead_letters(
     limit: int | None,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     dry_run: bool,
@@ -106,13 +108,14 @@ def dead_letters(
     from shared.bigtable.client import Bigtable
     from shared.pubsub.publisher import Publisher
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
+    kept = settings.resource("events-dead-letter-keep")
 
     async def run() -> Replay:
         bigtable = Bigtable(settings)
         try:
-            async with Publisher(settings) as publisher, Subscriber(settings, "events-dead-letter-keep") as subscriber:
+            async with Publisher(settings) as publisher, Subscriber(settings, kept) as subscriber:
                 return await replay_dead_letters(
                     subscriber, publisher, bigtable, loaded, limit=limit, dry_run=dry_run, overwrite=overwrite
                 )

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _DEADLINE = 10.0
 
 
-def _client(project_id: str | None, instance_id: str | None, contract: Path | None) -> BigTableClient:
+def _client(name: str | None, project_id: str | None, instance_id: str | None, contract: Path | None) -> BigTableClient:
     from shared.bigtable_client import BigTableClient
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id, contract=contract)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     return BigTableClient(settings=replace(settings, store_deadline=_DEADLINE))
 
 
@@ -46,6 +46,7 @@ def events(
     end: datetime | None,
     limit: int,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     as_json: bool,
@@ -56,7 +57,7 @@ def events(
     """
     if start and end and end < start:
         raise click.UsageError(f"found --end {end} before --start {start}, expected it after")
-    with _client(project_id, instance_id, contract) as client:
+    with _client(name, project_id, instance_id, contract) as client:
         found = client.get_user_events(user, start, end, limit)
     if as_json:
         options.print_json(found)
@@ -82,6 +83,7 @@ def aggregates(
     first: date | None,
     last: date | None,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     as_json: bool,
@@ -91,7 +93,7 @@ def aggregates(
     Example: sluice aggregates all all --date 2024-01-15
     """
     days = options.day_span(day, first, last)
-    with _client(project_id, instance_id, contract) as client:
+    with _client(name, project_id, instance_id, contract) as client:
         found = {each: measures for each in days if (measures := client.get_daily_aggregates(dimension, value, each))}
     if as_json:
         options.print_json({each.isoformat(): measures for each, measures in found.items()})
@@ -116,6 +118,7 @@ def top(
     day: date,
     limit: int,
     contract: Path | None,
+    name: str | None,
     project_id: str | None,
     instance_id: str | None,
     as_json: bool,
@@ -125,7 +128,7 @@ def top(
     Example: sluice top song plays --date 2024-01-15
     """
     loaded = load_contract(contract_path(contract))
-    with _client(project_id, instance_id, contract) as client:
+    with _client(name, project_id, instance_id, contract) as client:
         found = client.get_top(dimension, measure, day, limit)
     if as_json:
         options.print_json([{"value": value, **measures} for value, measures in found])
@@ -149,7 +152,13 @@ def top(
 @options.instance
 @options.as_json
 def rejected(
-    day: date | None, rule: str | None, limit: int, project_id: str | None, instance_id: str | None, as_json: bool
+    day: date | None,
+    rule: str | None,
+    limit: int,
+    name: str | None,
+    project_id: str | None,
+    instance_id: str | None,
+    as_json: bool,
 ) -> None:
     """Show rejected events with all their findings.
 
@@ -158,7 +167,7 @@ def rejected(
     from shared.bigtable.client import Bigtable
     from shared.tables.rejected import RejectedTable
 
-    settings = Settings.from_environment(project_id=project_id, instance_id=instance_id)
+    settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
     settings = replace(settings, store_deadline=_DEADLINE)
     published_on = day or datetime.now(UTC).date()
 

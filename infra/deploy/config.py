@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from infra.deploy import cloud_run_limits
 from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH
@@ -18,6 +19,7 @@ from infra.deploy.runtimes import SUPPORTED
 from infra.provision.resources import RESOURCES, RETENTION_TABLES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
+from shared.names import DEFAULT_NAME
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
 
 DEFAULTS = Path(__file__).parent / "deploy.toml"
@@ -156,6 +158,23 @@ class Deployment(msgspec.Struct, frozen=True):
             BUILD.name: self.all.build_service_account,
         }
 
+    def named(self, name: str) -> Deployment:
+        """Return a copy in which the name of the pipeline replaces {name} in the names of accounts."""
+
+        def fill(account: str) -> str:
+            return account.replace("{name}", name)
+
+        return structs.replace(
+            self,
+            all=structs.replace(
+                self.all,
+                push_service_account=fill(self.all.push_service_account),
+                build_service_account=fill(self.all.build_service_account),
+            ),
+            ingest=structs.replace(self.ingest, service_account=fill(self.ingest.service_account)),
+            aggregate=structs.replace(self.aggregate, service_account=fill(self.aggregate.service_account)),
+        )
+
     def platform(self, name: str) -> Platform:
         """Return the keys of `[all]`, overridden by those of a function."""
         return self.all.overridden(self.functions[name])
@@ -199,15 +218,15 @@ class Deployment(msgspec.Struct, frozen=True):
             raise Problem("metrics.otlp", True, expected)
 
 
-def load(path: Path | None = None) -> Deployment:
-    """Read the defaults, overridden by a file if given.
+def load(path: Path | None = None, name: str = DEFAULT_NAME) -> Deployment:
+    """Read the defaults, overridden by a file if given, for the pipeline of a name.
 
     Raises:
         SettingsError: names the file, the key, what was found and what was expected.
     """
     defaults = _parse(DEFAULTS)
     try:
-        return _convert(_merge(defaults, _parse(path)) if path else defaults)
+        return _convert(_merge(defaults, _parse(path)) if path else defaults, name)
     except Problem as problem:
         raise SettingsError(f"{path or DEFAULTS}: {problem}") from None
 
@@ -230,7 +249,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
     return merged
 
 
-def _convert(document: dict[str, Any]) -> Deployment:
+def _convert(document: dict[str, Any], name: str) -> Deployment:
     only_keys(document, {"all", "ingest", "aggregate", "alerts", "tables", "metrics"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
@@ -241,6 +260,7 @@ def _convert(document: dict[str, Any]) -> Deployment:
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),
     )
+    deployment = deployment.named(name)
     deployment.check()
     return deployment
 

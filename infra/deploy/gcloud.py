@@ -45,6 +45,7 @@ class Lookup:
         title: the printed line.
         variable: the name of the variable for later steps.
         error: the error text for empty output; "" where the output may be empty.
+        refusal: the error text for any output, which lists what must not exist; "" where there may be output.
         if_set: run only if this variable isn't empty; otherwise the result is empty.
     """
 
@@ -53,6 +54,7 @@ class Lookup:
     command: Command
     error: str = ""
     if_set: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,14 @@ def script(steps: Iterable[Step]) -> str:
             title = step.title
         line = " ".join(_quoted(word) for word in step.command)
         match step:
-            case Lookup(variable=name, error=error, if_set=condition):
+            case Lookup(variable=name, error=error, if_set=condition, refusal=refusal):
                 lines += (
                     [f"{name}=", f'[ -z "${condition}" ] || {name}=$({line})'] if condition else [f"{name}=$({line})"]
                 )
                 if error:
                     lines.append(f'[ -n "${name}" ] || {{ echo {shlex.quote(error)} >&2; exit 1; }}')
+                if refusal:
+                    lines.append(f'[ -z "${name}" ] || {{ echo found "${name}", {shlex.quote(refusal)} >&2; exit 1; }}')
             case Action(if_set=name) if name:
                 lines.append(f'[ -z "${name}" ] || {line}')
             case Action(if_empty=name) if name:
@@ -142,7 +146,7 @@ def perform(
 
     Raises:
         MissingProgramError: gcloud isn't installed.
-        PermanentError: a command failed, or a required lookup returned nothing.
+        PermanentError: a command failed, a required lookup returned nothing, or a lookup found what must not exist.
     """
     variables: dict[str, str] = {}
     call = call or run
@@ -163,6 +167,8 @@ def perform(
             variables[step.variable] = output.strip()
             if step.error and not variables[step.variable]:
                 raise PermanentError(f"{shlex.join(command)}: found nothing; {step.error}")
+            if step.refusal and variables[step.variable]:
+                raise PermanentError(f"found {' '.join(variables[step.variable].split())}, {step.refusal}")
 
 
 def _call_with_retries(

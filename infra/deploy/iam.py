@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from infra.deploy.gcloud import Command, gcloud
+from infra.provision import marks
+from shared.names import DEFAULT_NAME, account_name, resource_name
 
 Kind = Literal["project", "table", "topic", "subscription", "service"]
 
@@ -21,10 +23,12 @@ class Account:
     Attributes:
         name: its name in the project.
         task: what it does, as a verb phrase.
+        owner: the name of the pipeline.
     """
 
     name: str
     task: str
+    owner: str = DEFAULT_NAME
 
     def email(self, project: str) -> str:
         """Return its address."""
@@ -33,7 +37,16 @@ class Account:
     def create_command(self, project: str) -> Command:
         """Return the command that creates the account."""
         words = ("iam", "service-accounts", "create", self.name)
-        return gcloud(*words, display_name=f"Sluice: {self.task}", project=project)
+        return gcloud(*words, display_name=self._display_name, project=project)
+
+    def adopt_command(self, project: str) -> Command:
+        """Return the command that gives an existing account the pipeline's mark."""
+        words = ("iam", "service-accounts", "update", self.email(project))
+        return gcloud(*words, display_name=self._display_name, project=project)
+
+    @property
+    def _display_name(self) -> str:
+        return marks.marked_text(f"Sluice: {self.task}", self.owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +99,10 @@ class Grant:
                 return gcloud("pubsub", f"{self.kind}s", verb, self.resource, **flags, project=project)
 
 
-INGEST, AGGREGATE = Account("sluice-ingest", "runs ingest"), Account("sluice-aggregate", "runs aggregate")
-PUSH = Account("sluice-push", "calls both functions, for Pub/Sub")
-BUILD = Account("sluice-build", "builds the functions' images")
+INGEST = Account(account_name(DEFAULT_NAME, "ingest"), "runs ingest")
+AGGREGATE = Account(account_name(DEFAULT_NAME, "aggregate"), "runs aggregate")
+PUSH = Account(account_name(DEFAULT_NAME, "push"), "calls both functions, for Pub/Sub")
+BUILD = Account(account_name(DEFAULT_NAME, "build"), "builds the functions' images")
 ACCOUNTS = (INGEST, AGGREGATE, PUSH, BUILD)
 
 _USER, _READER = "roles/bigtable.user", "roles/bigtable.reader"
@@ -122,16 +136,24 @@ def address(account: str, project: str) -> str:
     return account if "@" in account else f"{account}@{project}.iam.gserviceaccount.com"
 
 
-def configured_accounts(replacements: Mapping[str, str]) -> tuple[Account, ...]:
+def configured_accounts(replacements: Mapping[str, str], name: str = DEFAULT_NAME) -> tuple[Account, ...]:
     """Return the accounts that a deployment creates.
 
     Args:
         replacements: the configured account for each of our account names. One given by its address exists already.
+        name: the name of the pipeline.
     """
     tasks = {replacements.get(account.name, account.name): account.task for account in ACCOUNTS}
-    return tuple(Account(name, task) for name, task in tasks.items() if "@" not in name)
+    return tuple(Account(account, task, name) for account, task in tasks.items() if "@" not in account)
 
 
-def configured_grants(replacements: Mapping[str, str]) -> tuple[Grant, ...]:
-    """Return all grants, with our accounts replaced by the configured ones."""
-    return tuple(replace(grant, account=replacements.get(grant.account, grant.account)) for grant in GRANTS)
+def configured_grants(replacements: Mapping[str, str], name: str = DEFAULT_NAME) -> tuple[Grant, ...]:
+    """Return all grants, with our accounts replaced by the configured ones, on the resources of a pipeline."""
+    return tuple(
+        replace(
+            grant,
+            account=replacements.get(grant.account, grant.account),
+            resource=resource_name(name, grant.resource) if grant.resource else "",
+        )
+        for grant in GRANTS
+    )

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from infra.deploy.gcloud import pairs
+from infra.provision.marks import LABEL
 from shared.errors import SettingsError
 from shared.toml_tables import Problem
 
@@ -16,6 +17,7 @@ _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _RESERVED_VARIABLES = (
     "GCP_PROJECT_ID",
     "BIGTABLE_INSTANCE",
+    "SLUICE_NAME",
     "SLUICE_CONTRACT",
     "SLUICE_CPU",
     "SLUICE_DAY_DEADLINE",
@@ -55,6 +57,8 @@ class Platform(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
             value = getattr(self, key)
             if value and not pattern.fullmatch(value):
                 raise Problem(f"{table}.{key}", value, expected)
+        if LABEL in self.labels:
+            raise Problem(f"{table}.labels.{LABEL}", self.labels[LABEL], "another label: --name sets this one")
         for label, value in self.labels.items():
             if not _LABEL.fullmatch(label) or not _LABEL_VALUE.fullmatch(value):
                 expected = "up to 63 of a-z, 0-9, _ and -, in a name that begins with a letter, and in its value"

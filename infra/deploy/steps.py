@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.deploy import alerts
 from infra.deploy.config import EXPORTER, Deployment, Function
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud, pairs
 from infra.deploy.iam import (
@@ -20,9 +21,11 @@ from infra.deploy.iam import (
     configured_accounts,
     configured_grants,
 )
+from infra.provision.marks import LABEL
+from infra.provision.resources import FUNCTIONS
 from shared.config import Settings
+from shared.names import DEFAULT_NAME, resource_name
 
-ALERTS = Path(__file__).parent / "alerts"
 BUILD_FOLDER = Path("build")
 
 APIS = (
@@ -54,6 +57,8 @@ class Target(msgspec.Struct, frozen=True):
         config: the file that overrides the defaults of the deployment, if any.
         accounts: the accounts to create.
         grants: the roles of all accounts.
+        name: the name of the pipeline.
+        adopt: whether to take over functions, accounts and metrics without a mark.
     """
 
     project: str
@@ -64,9 +69,15 @@ class Target(msgspec.Struct, frozen=True):
     config: Path | None = None
     accounts: tuple[Account, ...] = ACCOUNTS
     grants: tuple[Grant, ...] = GRANTS
+    name: str = DEFAULT_NAME
+    adopt: bool = False
+
+    def resource(self, resource: str) -> str:
+        """Return the name of a resource of the pipeline."""
+        return resource_name(self.name, resource)
 
 
-def target(settings: Settings, deployment: Deployment, config: Path | None = None) -> Target:
+def target(settings: Settings, deployment: Deployment, config: Path | None = None, *, adopt: bool = False) -> Target:
     """Return the destination of a deployment, which was read from a file if `config` is given."""
     return Target(
         project=settings.project_id,
@@ -75,8 +86,10 @@ def target(settings: Settings, deployment: Deployment, config: Path | None = Non
         contract=settings.contract.name,
         build=BUILD_FOLDER,
         config=config,
-        accounts=configured_accounts(deployment.accounts),
-        grants=configured_grants(deployment.accounts),
+        accounts=configured_accounts(deployment.accounts, settings.name),
+        grants=configured_grants(deployment.accounts, settings.name),
+        name=settings.name,
+        adopt=adopt,
     )
 
 
@@ -89,6 +102,7 @@ def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
         gcloud("projects", "describe", target.project, format="value(projectNumber)"),
         error=f"the project {target.project} doesn't exist, or this account can't see it",
     )
+    yield from ownership_steps(target)
     # In a new project Pub/Sub's service agent doesn't exist until it is requested.
     yield Action(
         "Pub/Sub's service agent, which moves dead letters",
@@ -121,6 +135,46 @@ def role_steps(target: Target, function: str) -> Iterator[Step]:
             )
 
 
+def ownership_steps(target: Target, *, functions: str = "", metrics: str = "", accounts: str = "") -> Iterator[Lookup]:
+    """Return the steps that refuse functions, metrics and accounts without the mark of the pipeline.
+
+    Args:
+        target: the destination. With `adopt`, only resources with the mark of another pipeline are refused.
+        functions: the variable that says whether the API of functions is enabled; "" if it is.
+        metrics: likewise for metrics.
+        accounts: likewise for accounts.
+    """
+    where = {"project": target.project}
+    names = "|".join(target.resource(each) for each in FUNCTIONS)
+    marked = f" AND labels.{LABEL}:*" if target.adopt else ""
+    selected = f'name~"/functions/({names})$"'
+    unowned = {"filter": f"{selected} AND NOT labels.{LABEL}={target.name}{marked}"}
+    listing = gcloud("functions", "list", v2=True, regions=target.region, **unowned, format="value(name)", **where)
+    yield _ownership_step(target, "functions", listing, functions)
+    names = ",".join(alerts.metrics(target.name))
+    listing = gcloud("logging", "metrics", "list", **_without_phrase(target, f"name=({names})", "description"), **where)
+    yield _ownership_step(target, "metrics", listing, metrics)
+    if emails := ",".join(account.email(target.project) for account in target.accounts):
+        selection = _without_phrase(target, f"email=({emails})", "displayName")
+        listing = gcloud("iam", "service-accounts", "list", **selection, **where)
+        yield _ownership_step(target, "accounts", listing, accounts)
+
+
+def _without_phrase(target: Target, selected: str, key: str) -> dict[str, str]:
+    """Return the flags that list the selected resources whose text lacks the pipeline's mark."""
+    own = f'{key}~"[(]{LABEL}={target.name}[)]"'
+    marked = f' AND {key}~"[(]{LABEL}="' if target.adopt else ""
+    return {"filter": f"{selected} AND NOT {own}{marked}", "format": f"value({selected.split('=')[0]})"}
+
+
+def _ownership_step(target: Target, kind: str, listing: Command, condition: str) -> Lookup:
+    expected = f"expected {kind} with the mark {LABEL}={target.name}; "
+    refusal = "they belong to another pipeline" if target.adopt else "`sluice deploy --adopt` takes over unmarked ones"
+    return Lookup(
+        f"whether the {kind} are the pipeline's", "UNOWNED", listing, if_set=condition, refusal=expected + refusal
+    )
+
+
 def find_account(target: Target, account: Account) -> Command:
     """Return the command that looks up an account."""
     selection = {"filter": f"email={account.email(target.project)}", "format": "value(email)"}
@@ -128,25 +182,18 @@ def find_account(target: Target, account: Account) -> Command:
 
 
 def find_policy(target: Target, key: str) -> Command:
-    """Return the command that looks up an alerting policy by its label, since its name may be changed."""
-    selection = {"filter": f"userLabels.sluice={key}", "format": "value(name)"}
+    """Return the command that looks up an alerting policy by its labels, since its name may be changed."""
+    labels = f"userLabels.{LABEL}={target.name} AND userLabels.alert={key}"
+    selection = {"filter": labels, "format": "value(name)"}
     return gcloud("alpha", "monitoring", "policies", "list", **selection, project=target.project)
-
-
-def metrics() -> dict[str, Path]:
-    """Return the files of the log-based metrics by their names."""
-    return {path.stem: path for path in sorted((ALERTS / "metrics").glob("*.json"))}
-
-
-def policies() -> dict[str, Path]:
-    """Return the files of the alerting policies by the value of their label `sluice`."""
-    return {path.stem: path for path in sorted(ALERTS.glob("*.json"))}
 
 
 def _account_steps(target: Target, account: Account) -> Iterator[Step]:
     title = f"accounts: {account.name} {account.task}"
     yield Lookup(title, "ACCOUNT", find_account(target, account))
     yield Action(title, account.create_command(target.project), if_empty="ACCOUNT")
+    if target.adopt:
+        yield Action(title, account.adopt_command(target.project), if_set="ACCOUNT")
 
 
 def _function_step(target: Target, deployment: Deployment, name: str, function: Function) -> Action:
@@ -154,6 +201,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         "GCP_PROJECT_ID": target.project,
         "BIGTABLE_INSTANCE": target.instance,
         "SLUICE_CONTRACT": f"shared/contracts/{target.contract}",
+        **({"SLUICE_NAME": target.name} if target.name != DEFAULT_NAME else {}),
         **({EXPORTER: "otlp"} if name == "ingest" and deployment.metrics.otlp else {}),
     }
     if name == "aggregate":
@@ -161,10 +209,12 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         environment["SLUICE_DAY_DEADLINE"] = f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"
     environment |= function.environment
     build = address(deployment.accounts[BUILD.name], target.project)
+    platform = deployment.platform(name)
+    labels = {"update_labels": pairs({**platform.labels, LABEL: target.name})}
     return Action(
-        f"the function {name}",
+        f"the function {target.resource(name)}",
         gcloud(
-            *("functions", "deploy", name),
+            *("functions", "deploy", target.resource(name)),
             gen2=True,
             project=target.project,
             region=target.region,
@@ -183,7 +233,7 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
             set_env_vars=pairs(environment),
             ingress_settings=function.ingress_settings,
             allow_unauthenticated=False,
-            **deployment.platform(name).flags(target.region),
+            **(platform.flags(target.region) | labels),
             quiet=True,
         ),
     )
@@ -191,13 +241,15 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
 
 def _push_step(target: Target) -> Action:
     """Return the step that sets the addresses of the functions in their subscriptions."""
-    command = ["sluice", "provision", f"--project-id={target.project}", f"--instance-id={target.instance}"]
-    command += [f"--region={target.region}", *([f"--config={target.config}"] if target.config else [])]
+    command = ["sluice", "provision", f"--name={target.name}", f"--project-id={target.project}"]
+    command += [f"--instance-id={target.instance}", f"--region={target.region}"]
+    command += [f"--config={target.config}"] if target.config else []
     return Action("the subscriptions push to the functions", tuple(command))
 
 
 def _metric_steps(target: Target) -> Iterator[Step]:
-    for name, path in metrics().items():
+    for name in alerts.metrics(target.name):
+        path = alerts.metric_file(target.build, name)
         title = f"metrics: {name}, from log lines"
         selection = {"filter": f"name={name}", "format": "value(name)", "project": target.project}
         yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection))
@@ -212,7 +264,7 @@ def _policy_steps(target: Target, channels: list[str]) -> Iterator[Step]:
     Replacing it from its file would undo manual changes.
     """
     channel_list = ",".join(channels)
-    for key, path in policies().items():
+    for key in alerts.policies(target.name):
         title = f"alerts: {key}"
         yield Lookup(title, "POLICY", find_policy(target, key))
         if channels:
@@ -221,7 +273,7 @@ def _policy_steps(target: Target, channels: list[str]) -> Iterator[Step]:
             yield Action(title, command, if_set="POLICY")
         create = gcloud(
             *("alpha", "monitoring", "policies", "create"),
-            policy_from_file=str(path),
+            policy_from_file=str(alerts.policy_file(target.build, key)),
             **({"notification_channels": channel_list} if channels else {}),
             project=target.project,
         )

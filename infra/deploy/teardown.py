@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from infra.deploy import alerts
 from infra.deploy.gcloud import Action, Lookup, Step, gcloud
 from infra.deploy.iam import PUBSUB_AGENT
-from infra.deploy.steps import Target, find_account, find_policy, metrics, policies
+from infra.deploy.steps import Target, find_account, find_policy, ownership_steps
 from infra.provision.resources import FUNCTIONS
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
@@ -20,26 +21,25 @@ _REMAINING_KINDS = ("project", "table", "topic")
 def teardown_steps(target: Target) -> Iterator[Step]:
     """Return all steps in order; they skip what doesn't exist."""
     where = {"project": target.project}
-    yield _find_api(target, "cloudfunctions")
-    for function in FUNCTIONS:
+    for api in ("cloudfunctions", "monitoring", "logging", "iam"):
+        yield _find_api(target, api)
+    yield from ownership_steps(target, functions="CLOUDFUNCTIONS", metrics="LOGGING", accounts="IAM")
+    for function in map(target.resource, FUNCTIONS):
         title = f"the function {function}"
         selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
         listing = gcloud("functions", "list", v2=True, regions=target.region, **selection, **where)
         yield Lookup(title, "FUNCTION", listing, if_set="CLOUDFUNCTIONS")
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
         yield Action(title, delete, if_set="FUNCTION")
-    yield _find_api(target, "monitoring")
-    for key in policies():
+    for key in alerts.policies(target.name):
         yield Lookup(f"the alert {key}", "POLICY", find_policy(target, key), if_set="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
         yield Action(f"the alert {key}", delete, if_set="POLICY")
-    yield _find_api(target, "logging")
-    for name in metrics():
+    for name in alerts.metrics(target.name):
         title = f"the metric {name}"
         selection = {"filter": f"name={name}", "format": "value(name)"}
         yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection, **where), if_set="LOGGING")
         yield Action(title, gcloud("logging", "metrics", "delete", name, **where, quiet=True), if_set="METRIC")
-    yield _find_api(target, "iam")
     for account in target.accounts:
         yield Lookup(f"the roles of {account.name}", "ACCOUNT", find_account(target, account), if_set="IAM")
         yield from _revoke_steps(target, account.name, "ACCOUNT")

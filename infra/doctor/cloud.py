@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from infra.deploy import alerts
 from infra.deploy.gcloud import Command, gcloud
 from infra.deploy.iam import Grant
-from infra.deploy.steps import APIS, Target, find_policy, metrics, policies
+from infra.deploy.steps import APIS, Target, find_policy
 from infra.doctor.local import CheckResult
 from infra.provision.resources import FUNCTIONS
 from shared.errors import MissingProgramError, SluiceError
@@ -53,7 +54,7 @@ def examine(
         lambda: _check_accounts(target, query),
         lambda: _check_alerts(target, query),
         *(lambda each=each: _check_grants(target, query, number.text, each) for each in _grants_by_resource(target)),
-        *(lambda name=name: [_check_function(target, query, name)] for name in FUNCTIONS),
+        *(lambda name=name: [_check_function(target, query, name)] for name in map(target.resource, FUNCTIONS)),
         clients,
     ]
     with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
@@ -122,8 +123,8 @@ def _check_accounts(target: Target, query: Query) -> Iterator[CheckResult]:
 
 def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
-    yield from _check_list(query, "metrics", listing, dict.fromkeys(metrics(), "sluice deploy"))
-    for key in policies():
+    yield from _check_list(query, "metrics", listing, dict.fromkeys(alerts.metrics(target.name), "sluice deploy"))
+    for key in alerts.policies(target.name):
         result = _check_output(query, f"alert {key}", find_policy(target, key), "sluice deploy")
         yield CheckResult(result.what, ok=True, text="exists") if result.ok else result
 

@@ -69,5 +69,11 @@ def find_drift(settings: Settings, resources: Resources = RESOURCES, *, remedy: 
 
 def _result(change: Change, remedy: str) -> CheckResult:
     text = "missing" if change.action == "create" else change.text
-    command = f"`{remedy} --force`, and {change.loses}" if change.loses else f"`{remedy}`"
+    match change.action:
+        case "refuse":
+            return CheckResult(change.title, ok=False, text=f"{text}; {change.refusal()}")
+        case "adopt":
+            command = f"`{remedy} --adopt` takes it over"
+        case _:
+            command = f"`{remedy} --force`, and {change.loses}" if change.loses else f"`{remedy}`"
     return CheckResult(change.title, ok=False, text=f"{text}; {command}")

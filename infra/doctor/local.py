@@ -80,17 +80,18 @@ async def _read_tables(settings: Settings) -> list[CheckResult]:
     results = []
     try:
         for table in RESOURCES.tables:
+            what = f"table {settings.resource(table.name)}"
             try:
                 async for _ in bigtable.read(table.name, Scan.prefix(b"doctor#", limit=1)):
                     break
-                results.append(CheckResult(f"table {table.name}", ok=True, text="can be read"))
+                results.append(CheckResult(what, ok=True, text="can be read"))
             except SettingsError as error:  # no credentials, which fails every table alike
                 return [*results, CheckResult("tables", ok=False, text=f"{error}; `{LOGIN}`")]
             except SluiceError as error:
                 cause = error.__cause__
                 missing = isinstance(cause, CallError) and cause.code is StatusCode.NOT_FOUND
                 remedy = "; `sluice provision` makes it" if missing else ""
-                results.append(CheckResult(f"table {table.name}", ok=False, text=f"{error}{remedy}"))
+                results.append(CheckResult(what, ok=False, text=f"{error}{remedy}"))
     finally:
         await bigtable.close()
     return results

@@ -24,6 +24,7 @@ from infra.local.supervisor import Supervisor
 from infra.provision.resources import FUNCTIONS, LOCAL, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
+from shared.names import DEFAULT_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
@@ -71,6 +72,7 @@ class Stack:
         self.environment: dict[str, str] = {
             "GCP_PROJECT_ID": PROJECT,
             "BIGTABLE_INSTANCE": INSTANCE,
+            "SLUICE_NAME": DEFAULT_NAME,  # overrides another name in the environment
             "SLUICE_CONTRACT": str(contract.resolve()),
             "GCP_REGION": REGION,
         }

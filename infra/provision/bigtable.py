@@ -13,12 +13,14 @@ from google.cloud.bigtable_admin_v2.types import ColumnFamily, CreateTableReques
 from google.cloud.bigtable_admin_v2.types import GcRule as GcRuleMessage
 from google.cloud.bigtable_admin_v2.types import Table as TableMessage
 
+from infra.provision import marks
 from infra.provision.google_api import BIGTABLE, Caller, translate_errors
-from infra.provision.plan import Change, kept_ages, plan_table
+from infra.provision.plan import Change, kept_ages, plan_owned, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
 
 _Modification = ModifyColumnFamiliesRequest.Modification
+_MARK_RULE = GcRule(versions=1)  # of the column family that marks a table, which never has cells
 
 
 def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
@@ -31,7 +33,7 @@ def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> 
         StoreUnavailableError: the service doesn't answer.
     """
     with open_bigtable(settings, resources) as tables:
-        changes = [change for table in resources.tables for change in plan_table(table, None)]
+        changes = [change for table in tables.resources.tables for change in plan_table(table, None)]
         return [f"{change.title} {change.text}" for change in changes if tables.create(change)]
 
 
@@ -53,23 +55,31 @@ class Tables:
     """The tables of an instance.
 
     Attributes:
+        resources: the declared resources, under the names of the pipeline.
         notes: the GC rules that `plan` accepted with another age than declared.
         admin: Google's client.
     """
 
     def __init__(self, settings: Settings, resources: Resources, admin: BigtableTableAdminClient) -> None:
         self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
-        self._resources = resources
+        self._owner = settings.name
+        self.resources = resources.named(settings.name)
         self._caller = Caller(settings, BIGTABLE)
         self.admin = admin
         self.notes: list[str] = []
 
-    def plan(self) -> list[Change]:
-        """Read the existing tables and return the changes they need."""
+    def plan(self, *, adopt: bool = False) -> list[Change]:
+        """Read the existing tables and return the changes they need; `adopt` marks unmarked ones."""
         changes = []
-        for table in self._resources.tables:
+        for table in self.resources.tables:
             existing = self._families(table.name)
-            changes += plan_table(table, existing)
+            if existing is None:
+                changes += plan_table(table, None)
+                continue
+            found = marks.owner_in_families(existing)
+            existing.pop(table.mark, None)
+            planned = plan_table(table, existing)
+            changes += plan_owned("table", table.name, planned, owner=self._owner, found=found, adopt=adopt)
             self.notes += kept_ages(table, existing)
         return changes
 
@@ -80,6 +90,10 @@ class Tables:
 
     def apply(self, change: Change) -> None:
         """Apply a change."""
+        if change.action == "adopt":
+            mark = _Modification(id=marks.family(self._owner), create=ColumnFamily(gc_rule=_rule_message(_MARK_RULE)))
+            self._modify(change, mark)
+            return
         if change.kind == "table":
             self.create(change)
             return
@@ -93,6 +107,9 @@ class Tables:
                 if change.action == "create"
                 else _Modification(id=family, update=column, update_mask={"paths": ["gc_rule"]})
             )
+        self._modify(change, modification)
+
+    def _modify(self, change: Change, modification: ModifyColumnFamiliesRequest.Modification) -> None:
         request = ModifyColumnFamiliesRequest(
             name=f"{self._instance}/tables/{change.name}",
             modifications=[modification],
@@ -128,7 +145,8 @@ def gc_rule(rule: GcRuleMessage) -> GcRule:
 
 def table_message(instance: str, wanted: Table) -> CreateTableRequest:
     """Return the request that creates a table in an instance."""
-    families = {name: ColumnFamily(gc_rule=_rule_message(rule)) for name, rule in wanted.families.items()}
+    rules = {**wanted.families, wanted.mark: _MARK_RULE} if wanted.mark else wanted.families
+    families = {name: ColumnFamily(gc_rule=_rule_message(rule)) for name, rule in rules.items()}
     return CreateTableRequest(
         parent=instance,
         table_id=wanted.name,

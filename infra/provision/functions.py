@@ -29,7 +29,7 @@ def function_urls(
 
     Args:
         settings: the project and the region.
-        functions: the names of the functions.
+        functions: the declared names of the functions.
         session: an HTTP session with credentials; by default one with the application-default credentials.
         address: the address of the Cloud Functions API.
 
@@ -44,9 +44,10 @@ def function_urls(
         session = AuthorizedSession(credentials)
     urls = {}
     for name in functions:
-        url = f"{address}/v2/projects/{settings.project_id}/locations/{settings.region}/functions/{name}"
+        title, location = settings.resource(name), f"projects/{settings.project_id}/locations/{settings.region}"
+        url = f"{address}/v2/{location}/functions/{title}"
         try:
-            found = caller.find(f"function {name}", _get, session=session, url=url)
+            found = caller.find(f"function {title}", _get, session=session, url=url)
         except ApiDisabledError:
             return {}
         if found and (uri := found.get("serviceConfig", {}).get("uri")):

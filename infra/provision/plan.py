@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
 
+from infra.provision.marks import LABEL
 from infra.provision.resources import GcRule, Job, Subscription, Table
 
 Kind = Literal["topic", "subscription", "table", "family", "job"]
-Action = Literal["create", "change", "replace", "drop"]
-_SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "drop": "-"}
+Action = Literal["create", "change", "replace", "drop", "adopt", "refuse"]
+_SIGNS: dict[Action, str] = {"create": "+", "change": "~", "replace": "±", "drop": "-", "adopt": "~", "refuse": "!"}
 
 # Attributes that Pub/Sub can't update. https://cloud.google.com/pubsub/docs/create-subscription
 FIXED = ("topic", "filter", "ordered")
@@ -35,6 +36,7 @@ class Change:
     """One change of one resource.
 
     Attributes:
+        action: what is done. `adopt` marks a resource that has no mark; `refuse` stands for one of another pipeline.
         kind: the kind of the resource.
         name: the name of the resource; for a family, the name of its table.
         wanted: the declared resource; None for a family to drop.
@@ -56,12 +58,20 @@ class Change:
         """The kind and name of the resource, such as `family e of table events`."""
         return f"family {self.keys[0]} of table {self.name}" if self.kind == "family" else f"{self.kind} {self.name}"
 
-    def line(self, *, force: bool = False) -> str:
+    def refusal(self, *, force: bool = False, adopt: bool = False) -> str:
+        """Return why the change isn't made; "" if it is made."""
+        if self.action == "refuse":
+            return "refused: it belongs to another pipeline"
+        if self.action == "adopt" and not adopt:
+            return "refused without --adopt: it may belong to other software"
+        return f"refused without --force: {self.loses}" if self.loses and not force else ""
+
+    def line(self, *, force: bool = False, adopt: bool = False) -> str:
         """Return the line of a diff: + create, ~ change, ± recreate, - drop, ! refuse."""
-        refused = bool(self.loses) and not force
-        words = [f"{'!' if refused else _SIGNS[self.action]} {self.title}"]
+        refusal = self.refusal(force=force, adopt=adopt)
+        words = [f"{'!' if refusal else _SIGNS[self.action]} {self.title}"]
         words += [f": {self.text}"] if self.text else []
-        words += [f"; refused without --force: {self.loses}"] if refused else []
+        words += [f"; {refusal}"] if refusal else []
         return "".join(words)
 
 
@@ -71,6 +81,27 @@ class ExistingJob:
 
     job: Job
     state: str = "ENABLED"
+
+
+def plan_owned(
+    kind: Kind, name: str, changes: Sequence[Change], *, owner: str, found: str | None, adopt: bool
+) -> list[Change]:
+    """Return the changes of an existing resource that its mark allows.
+
+    Args:
+        kind: the kind of the resource.
+        name: the name of the resource.
+        changes: the changes that make the resource as declared.
+        owner: the pipeline.
+        found: the pipeline whose mark the resource has; None without a mark.
+        adopt: whether to mark an unmarked resource, and to change it then.
+    """
+    if found == owner:
+        return list(changes)
+    if found is not None:
+        return [Change("refuse", kind, name, text=f"found the mark {LABEL}={found}, expected {LABEL}={owner}")]
+    marking = Change("adopt", kind, name, text=f"found no mark, expected {LABEL}={owner}")
+    return [marking, *changes] if adopt else [marking]
 
 
 def plan_topics(wanted: Collection[str], existing: Collection[str]) -> list[Change]:

@@ -18,7 +18,7 @@ from shared.errors import SluiceError
 class _Service(Protocol):
     notes: list[str]
 
-    def plan(self) -> list[Change]: ...
+    def plan(self, *, adopt: bool = False) -> list[Change]: ...
     def apply(self, change: Change) -> None: ...
 
 
@@ -30,15 +30,21 @@ class Provisioning:
         notes: what was not compared or not changed, and why.
     """
 
-    def __init__(self, settings: Settings, resources: Resources = RESOURCES) -> None:
+    def __init__(self, settings: Settings, resources: Resources = RESOURCES, *, adopt: bool = False) -> None:
         """Check the settings; nothing connects before the `with` block.
+
+        Args:
+            settings: the project, the instance and the name of the pipeline.
+            resources: the declared resources.
+            adopt: mark existing resources without a mark, and change them. Without it, they are refused.
 
         Raises:
             SettingsError: the settings mix emulators and Google's services.
         """
         reason = _reason_to_skip_jobs(settings)
-        self.notes = [f"job {job.name}: {reason}" for job in resources.jobs if reason]
+        self.notes = [f"job {job.name}: {reason}" for job in resources.named(settings.name).jobs if reason]
         self.changes: list[Change] = []
+        self._adopt = adopt
         self._connections = list(_connections(settings, resources).values())
         self._services: dict[str, _Service] = {}
         self._stack = ExitStack()
@@ -47,7 +53,7 @@ class Provisioning:
         with ExitStack() as stack:
             services = [stack.enter_context(connection) for connection in self._connections]
             for service in services:
-                changes = service.plan()
+                changes = service.plan(adopt=self._adopt)
                 self.changes += changes
                 self.notes += service.notes
                 self._services.update({change.title: service for change in changes})
@@ -70,13 +76,13 @@ class Provisioning:
             StoreUnavailableError: a service doesn't answer.
         """
         for change in self.changes:
-            if force or not change.loses:
+            if not change.refusal(force=force, adopt=self._adopt):
                 self._services[change.title].apply(change)
                 yield change
 
     def skipped(self, *, force: bool = False) -> Sequence[Change]:
-        """Return the changes that `apply` skips because they lose data."""
-        return [] if force else [change for change in self.changes if change.loses]
+        """Return the changes that `apply` skips, because they lose data or the resource lacks the mark."""
+        return [change for change in self.changes if change.refusal(force=force, adopt=self._adopt)]
 
 
 def compare(

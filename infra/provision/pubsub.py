@@ -17,12 +17,15 @@ from google.pubsub_v1.types import (
     ExpirationPolicy,
     PushConfig,
     RetryPolicy,
+    Topic,
     UpdateSubscriptionRequest,
+    UpdateTopicRequest,
 )
 from google.pubsub_v1.types import Subscription as Message
 
 from infra.provision.google_api import PUBSUB, Caller, translate_errors
-from infra.provision.plan import Change, plan_subscription, plan_topics
+from infra.provision.marks import LABEL
+from infra.provision.plan import Change, Kind, plan_owned, plan_subscription, plan_topics
 from infra.provision.resources import RESOURCES, Resources, Subscription
 from shared.config import Settings
 
@@ -53,7 +56,7 @@ def provision_pubsub(settings: Settings, resources: Resources = RESOURCES) -> li
         StoreUnavailableError: the service doesn't answer.
     """
     with open_pubsub(settings, resources) as pubsub:
-        changes = [*plan_topics(resources.topics, ()), *pubsub.plan_creation()]
+        changes = [*plan_topics(pubsub.resources.topics, ()), *pubsub.plan_creation()]
         return [f"{change.title} {change.text}".rstrip() for change in changes if pubsub.create(change)]
 
 
@@ -76,6 +79,7 @@ class PubSub:
     """The topics and subscriptions of a project.
 
     Attributes:
+        resources: the declared resources, under the names of the pipeline.
         notes: what `plan` skipped, and why.
         publisher: Google's client for topics.
         subscriber: Google's client for subscriptions.
@@ -86,37 +90,51 @@ class PubSub:
     ) -> None:
         self._project = f"projects/{settings.project_id}"
         self._emulated = settings.pubsub_emulator is not None
-        self._resources = resources
+        self._owner = settings.name
+        self.resources = resources.named(settings.name)
         self._caller = Caller(settings, PUBSUB)
         self.publisher = publisher
         self.subscriber = subscriber
         self.notes: list[str] = []
 
-    def plan(self) -> list[Change]:
-        """Read the existing topics and subscriptions and return the changes they need."""
-        changes = plan_topics(
-            self._resources.topics, [name for name in self._resources.topics if self._topic_exists(name)]
-        )
-        for declared in self._resources.subscriptions:
-            existing = self._subscription(declared.name)
-            changes += plan_subscription(self._adapted(declared, existing), existing)
+    def plan(self, *, adopt: bool = False) -> list[Change]:
+        """Read the existing topics and subscriptions and return the changes they need; `adopt` marks unmarked ones."""
+        changes = []
+        for name in self.resources.topics:
+            topic = self._topic(name)
+            changes += self._owned("topic", name, topic, plan_topics((name,), (name,) if topic else ()), adopt=adopt)
+        for declared in self.resources.subscriptions:
+            message = self._subscription(declared.name)
+            existing = self._from_message(message) if message else None
+            planned = plan_subscription(self._adapted(declared, existing), existing)
+            changes += self._owned("subscription", declared.name, message, planned, adopt=adopt)
         return changes
+
+    def _owned(
+        self, kind: Kind, name: str, message: Topic | Message | None, planned: list[Change], *, adopt: bool
+    ) -> list[Change]:
+        if message is None:
+            return planned
+        return plan_owned(kind, name, planned, owner=self._owner, found=message.labels.get(LABEL), adopt=adopt)
 
     def plan_creation(self) -> list[Change]:
         """Return the changes that create all subscriptions."""
-        declared = self._resources.subscriptions
+        declared = self.resources.subscriptions
         return [change for each in declared for change in plan_subscription(self._adapted(each, None), None)]
 
     def create(self, change: Change) -> bool:
         """Create a topic or a subscription; returns False if it exists."""
         if change.kind == "topic":
-            name = f"{self._project}/topics/{change.name}"
-            return self._caller.create(change.title, self.publisher.create_topic, name=name)
+            topic = Topic(name=f"{self._project}/topics/{change.name}", labels={LABEL: self._owner})
+            return self._caller.create(change.title, self.publisher.create_topic, request=topic)
         request = self.subscription_message(_declared_subscription(change))
         return self._caller.create(change.title, self.subscriber.create_subscription, request=request)
 
     def apply(self, change: Change) -> None:
         """Apply a change."""
+        if change.action == "adopt":
+            self._adopt(change)
+            return
         if change.action == "change":
             wanted = self.subscription_message(_declared_subscription(change))
             mask = {"paths": sorted({_FIELDS[key] for key in change.keys})}
@@ -128,11 +146,25 @@ class PubSub:
             self._caller.delete(change.title, self.subscriber.delete_subscription, subscription=name)
         self.create(change)
 
+    def _adopt(self, change: Change) -> None:
+        """Add the pipeline's label to a topic or a subscription."""
+        mask = {"paths": ["labels"]}
+        if change.kind == "topic":
+            if topic := self._topic(change.name):
+                topic.labels[LABEL] = self._owner
+                update = UpdateTopicRequest(topic=topic, update_mask=mask)
+                self._caller.call(change.title, self.publisher.update_topic, request=update)
+        elif subscription := self._subscription(change.name):
+            subscription.labels[LABEL] = self._owner
+            request = UpdateSubscriptionRequest(subscription=subscription, update_mask=mask)
+            self._caller.call(change.title, self.subscriber.update_subscription, request=request)
+
     def subscription_message(self, wanted: Subscription) -> Message:
         """Convert a declared subscription to Pub/Sub's message."""
         message = Message(
             name=f"{self._project}/subscriptions/{wanted.name}",
             topic=f"{self._project}/topics/{wanted.topic}",
+            labels={LABEL: self._owner},
             ack_deadline_seconds=int(wanted.ack_deadline.total_seconds()),
             message_retention_duration=wanted.retention,
             retry_policy=RetryPolicy(minimum_backoff=wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff),
@@ -170,14 +202,13 @@ class PubSub:
         )
         return replace(declared, push_endpoint=endpoint, push_account=existing.push_account) if existing else declared
 
-    def _topic_exists(self, name: str) -> bool:
+    def _topic(self, name: str) -> Topic | None:
         get = partial(self.publisher.get_topic, topic=f"{self._project}/topics/{name}")
-        return self._caller.find(f"topic {name}", get) is not None
+        return self._caller.find(f"topic {name}", get)
 
-    def _subscription(self, name: str) -> Subscription | None:
+    def _subscription(self, name: str) -> Message | None:
         get = partial(self.subscriber.get_subscription, subscription=f"{self._project}/subscriptions/{name}")
-        message = self._caller.find(f"subscription {name}", get)
-        return None if message is None else self._from_message(message)
+        return self._caller.find(f"subscription {name}", get)
 
     def _from_message(self, message: Message) -> Subscription:
         policy, retry = message.dead_letter_policy, message.retry_policy

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 
+from infra.provision import marks
+from shared.names import resource_name
 from shared.row_keys import split_keys
 
 
@@ -53,12 +56,14 @@ class Table:
 
     Attributes:
         any_age: accept an existing GC rule that differs from the declared one only in its age.
+        mark: the empty column family that marks the table as the pipeline's: see `infra.provision.marks`.
     """
 
     name: str
     families: Mapping[str, GcRule]
     splits: list[bytes] = field(default_factory=list)
     any_age: bool = False
+    mark: str = ""
 
     def with_age(self, age: timedelta | None) -> Table:
         """Return a copy that keeps cells up to an age, or without limit for None, and accepts no other age."""
@@ -114,6 +119,35 @@ class Resources:
     subscriptions: tuple[Subscription, ...]
     tables: tuple[Table, ...]
     jobs: tuple[Job, ...] = ()
+
+    def named(self, name: str) -> Resources:
+        """Return a copy with the names and marks of a pipeline; topics that aren't declared keep their names.
+
+        Args:
+            name: the name of the pipeline.
+        """
+        spell = partial(resource_name, name)
+        subscriptions = (
+            replace(
+                each,
+                name=spell(each.name),
+                topic=spell(each.topic) if each.topic in self.topics else each.topic,
+                function=spell(each.function) if each.function else "",
+                dead_letter=spell(each.dead_letter) if each.dead_letter else None,
+            )
+            for each in self.subscriptions
+        )
+        tables = (replace(each, name=spell(each.name), mark=marks.family(name)) for each in self.tables)
+        jobs = (
+            replace(
+                each,
+                name=spell(each.name),
+                topic=spell(each.topic),
+                description=marks.marked_text(each.description, name),
+            )
+            for each in self.jobs
+        )
+        return Resources(tuple(map(spell, self.topics)), tuple(subscriptions), tuple(tables), tuple(jobs))
 
     def with_fast_redelivery(
         self, *, backoff: tuple[timedelta, timedelta], ack_deadline: timedelta, attempts: int | None = None

@@ -10,8 +10,9 @@ from functools import partial
 from google.cloud.scheduler_v1 import CloudSchedulerClient
 from google.cloud.scheduler_v1.types import UpdateJobRequest
 
+from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, Caller
-from infra.provision.plan import Change, ExistingJob, plan_job
+from infra.provision.plan import Change, ExistingJob, plan_job, plan_owned
 from infra.provision.resources import RESOURCES, Job, Resources
 from infra.provision.scheduler_client import job_message, location, scheduler_client
 from shared.config import Settings
@@ -39,7 +40,7 @@ def provision_schedule(settings: Settings, resources: Resources = RESOURCES) -> 
         StoreUnavailableError: the scheduler doesn't answer.
     """
     with open_schedule(settings, resources) as schedule:
-        changes = [change for job in resources.jobs for change in plan_job(job, None)]
+        changes = [change for job in schedule.resources.jobs for change in plan_job(job, None)]
         return [f"{change.title} {change.text}" for change in changes if schedule.create(change)]
 
 
@@ -54,20 +55,31 @@ class Schedule:
     """The jobs of a project in one region.
 
     Attributes:
+        resources: the declared resources, under the names of the pipeline.
         notes: what `plan` skipped, and why.
         client: Google's client.
     """
 
     def __init__(self, settings: Settings, resources: Resources, client: CloudSchedulerClient) -> None:
         self._settings = settings
-        self._resources = resources
+        self.resources = resources.named(settings.name)
         self._caller = Caller(settings, SCHEDULER)
         self.client = client
         self.notes: list[str] = []
 
-    def plan(self) -> list[Change]:
-        """Read the existing jobs and return the changes they need."""
-        return [change for job in self._resources.jobs for change in plan_job(job, self._job(job.name))]
+    def plan(self, *, adopt: bool = False) -> list[Change]:
+        """Read the existing jobs and return the changes they need; `adopt` marks unmarked ones."""
+        changes = []
+        for job in self.resources.jobs:
+            existing = self._job(job.name)
+            planned = plan_job(job, existing)
+            if existing is None:
+                changes += planned
+                continue
+            found = marks.owner_in_text(existing.job.description)
+            owner = self._settings.name
+            changes += plan_owned("job", job.name, planned, owner=owner, found=found, adopt=adopt)
+        return changes
 
     def create(self, change: Change) -> bool:
         """Create a job; returns False if it exists."""
@@ -76,6 +88,8 @@ class Schedule:
 
     def apply(self, change: Change) -> None:
         """Apply a change."""
+        if change.action == "adopt":
+            return  # the description has the mark, and its change comes next
         if change.action == "create":
             self.create(change)
             return

@@ -76,7 +76,7 @@ def job_message(settings: Settings, wanted: DeclaredJob) -> Job:
 
 
 def run_job(settings: Settings, job: str = JOB) -> bool:
-    """Run a job now, regardless of its schedule.
+    """Run a declared job now, regardless of its schedule.
 
     Returns:
         Whether the job published its message; False if its status is still unknown after ten seconds.
@@ -85,7 +85,7 @@ def run_job(settings: Settings, job: str = JOB) -> bool:
         SettingsError: the job doesn't exist, the caller lacks permission, or the job can't publish.
         StoreUnavailableError: the scheduler doesn't answer.
     """
-    name = f"{location(settings)}/jobs/{job}"
+    name = f"{location(settings)}/jobs/{settings.resource(job)}"
     with scheduler_client(settings) as client, translate_errors(f"job {name}", settings, SCHEDULER):
         try:
             before = client.get_job(name=name, **_CALL).last_attempt_time

@@ -13,23 +13,25 @@ from infra.provision.scheduler_client import location
 from shared.config import Settings
 
 
-def resource_names(resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
+def resource_names(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
     """Return the resources that `remove_resources` would delete, in that order."""
+    named = resources.named(settings.name)
     return [
-        *(f"job {job.name}" for job in resources.jobs),
-        *(f"subscription {each.name}" for each in resources.subscriptions),
-        *(f"topic {topic}" for topic in resources.topics),
-        *((f"table {table.name} with all its data" for table in resources.tables) if tables else ()),
+        *(f"job {job.name}" for job in named.jobs),
+        *(f"subscription {each.name}" for each in named.subscriptions),
+        *(f"topic {topic}" for topic in named.topics),
+        *((f"table {table.name} with all its data" for table in named.tables) if tables else ()),
     ]
 
 
 def remove_resources(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
     """Delete the declared resources that exist; returns a line for each one deleted.
 
-    An API that isn't enabled has no resources. It is skipped with a line that says so.
+    The caller has checked that they are the pipeline's: see `infra.doctor.ownership.require_marks`. An API that isn't
+    enabled has no resources. It is skipped with a line that says so.
 
     Args:
-        settings: the project and the instance.
+        settings: the project, the instance and the name of the pipeline.
         resources: the resources to delete.
         tables: also delete the tables and their data.
 
@@ -53,7 +55,7 @@ def _delete_jobs(settings: Settings, resources: Resources) -> Iterator[tuple[str
     """Delete each job; yields its title and whether it existed."""
     with open_schedule(settings, resources) as schedule:
         caller = Caller(settings, SCHEDULER)
-        for job in resources.jobs:
+        for job in resources.named(settings.name).jobs:
             title, name = f"job {job.name}", f"{location(settings)}/jobs/{job.name}"
             yield title, caller.delete(title, schedule.client.delete_job, name=name)
 
@@ -61,13 +63,14 @@ def _delete_jobs(settings: Settings, resources: Resources) -> Iterator[tuple[str
 def _delete_topics(settings: Settings, resources: Resources) -> Iterator[tuple[str, bool]]:
     """Delete each subscription and topic; yields its title and whether it existed."""
     project = f"projects/{settings.project_id}"
+    named = resources.named(settings.name)
     with open_pubsub(settings, resources) as pubsub:
         caller = Caller(settings, PUBSUB)
         # Deleting a topic leaves its subscriptions and their messages.
-        for subscription in resources.subscriptions:
+        for subscription in named.subscriptions:
             title, name = f"subscription {subscription.name}", f"{project}/subscriptions/{subscription.name}"
             yield title, caller.delete(title, pubsub.subscriber.delete_subscription, subscription=name)
-        for topic in resources.topics:
+        for topic in named.topics:
             title, name = f"topic {topic}", f"{project}/topics/{topic}"
             yield title, caller.delete(title, pubsub.publisher.delete_topic, topic=name)
 
@@ -77,6 +80,6 @@ def _delete_tables(settings: Settings, resources: Resources) -> Iterator[tuple[s
     instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
     with open_bigtable(settings, resources) as bigtable:
         caller = Caller(settings, BIGTABLE)
-        for table in resources.tables:
+        for table in resources.named(settings.name).tables:
             title, name = f"table {table.name}", f"{instance}/tables/{table.name}"
             yield title, caller.delete(title, bigtable.admin.delete_table, name=name)

@@ -17,7 +17,8 @@ async def request_days(settings: Settings, days: Sequence[date]) -> None:
 
     An event function may run for 540 s, which is enough for one day, and a failing day delays no other.
     """
+    topic = settings.resource(day_requests.TOPIC)
     messages = [PubsubMessage(data=day_requests.request_for(day)) for day in days]
     async with Publisher(settings) as publisher:
         for start in range(0, len(messages), MAX_MESSAGES_PER_CALL):
-            await publisher.publish(day_requests.TOPIC, messages[start : start + MAX_MESSAGES_PER_CALL])
+            await publisher.publish(topic, messages[start : start + MAX_MESSAGES_PER_CALL])

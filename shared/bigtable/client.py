@@ -59,7 +59,9 @@ class Bigtable:
         batcher = self._batchers.get(table)
         if batcher is None:
             batcher = self._batchers[table] = Batcher(
-                self._send(self._name(table)), f"table {table}", deadline=self._settings.store_deadline
+                self._send(self._name(table)),
+                f"table {self._settings.resource(table)}",
+                deadline=self._settings.store_deadline,
             )
         return batcher
 
@@ -94,7 +96,7 @@ class Bigtable:
             self._transport = None
 
     def _name(self, table: str) -> str:
-        return f"{self._instance}/tables/{table}"
+        return f"{self._instance}/tables/{self._settings.resource(table)}"
 
     def _send(self, table: str) -> Send:
         async def send(entries: Sequence[Entry], timeout: float) -> list[Exception | None]:

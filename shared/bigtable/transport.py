@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -98,6 +99,7 @@ class _Connection:
     """A channel with the calls in progress on it.
 
     Attributes:
+        idle: set while no call is in progress.
         last_byte: time of the last response, or of the first call after a pause.
         dead: whether a probe found it dead.
     """
@@ -109,6 +111,7 @@ class _Connection:
         self.read_rows = channel.unary_stream(f"{_SERVICE}ReadRows")
         self.ping_and_warm = channel.unary_unary(f"{_SERVICE}PingAndWarm")
         self.calls: set[Call] = set()
+        self.idle = asyncio.Event()
         self.last_byte = 0.0
         self.probe: asyncio.Task[None] | None = None
         self.dead = False
@@ -117,11 +120,14 @@ class _Connection:
         """Register a call."""
         if not self.calls:
             self.last_byte = self.clock()
+            self.idle.clear()
         self.calls.add(call)
 
     def finish(self, call: Call) -> None:
         """Remove a call."""
         self.calls.discard(call)
+        if not self.calls:
+            self.idle.set()
 
     def is_silent(self) -> bool:
         """Return whether calls wait, and no byte has arrived for a while."""
@@ -202,8 +208,12 @@ class Transport:
         self._run(self._close(connection))
 
     async def _close(self, connection: _Connection) -> None:
-        await connection.channel.close(None if connection.dead else _REPLACED_GRACE_SECONDS)
+        # The channel stays open while calls are in progress: gRPC refuses probes on a channel that it is closing.
+        if connection.calls:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(connection.idle.wait(), _REPLACED_GRACE_SECONDS)
         self._connections.discard(connection)
+        await connection.channel.close()
 
     def _tick(self) -> None:
         now = self._loop.time()
@@ -224,8 +234,9 @@ class Transport:
             if error.code() in _NO_RESPONSE and connection.last_byte == before:
                 connection.dead = True
                 self._replace(connection)
-        connection.last_byte = max(connection.last_byte, self._loop.time())
-        connection.probe = None
+        finally:
+            connection.last_byte = max(connection.last_byte, self._loop.time())
+            connection.probe = None
 
     def _run(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = self._loop.create_task(work)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from shared.bigtable.client import Bigtable
@@ -20,14 +21,16 @@ from shared.tables.events import EventsTable
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable
 from shared.validation.results import Accepted, Finding, Rejected, Verdict, rules_broken
-from shared.validation.validator import Validator
+from shared.validation.validator import MAX_FAST_BYTES, Validator
 
 Report = Callable[[Mapping[str, int]], None]
 
-# Events and bytes of a large message that are validated and stored at once.
+# Events and bytes of a large message that take the fast path, and are stored, at once.
 _CHUNK_EVENTS, _CHUNK_BYTES = 500, 128 * 1024
+# Bytes of events that are validated one by one in one turn of the event loop, each with this overhead.
+_SLICE_BYTES, _SLICE_OVERHEAD = 32 * 1024, 256
 # Plain bytes of a message that is unpacked in the event loop.
-_MAX_INLINE_BYTES = 64 * 1024
+_MAX_INLINE_BYTES = 48 * 1024
 # Approximate bytes of an event and of a finding as Python objects, without their text.
 _EVENT_OVERHEAD, _FINDING_OVERHEAD = 64, 512
 
@@ -61,6 +64,8 @@ class IngestPipeline:
         self._duplicates = DuplicateDetector()
         self._flow_control = FlowControl(max_wait=bigtable.store_deadline)
         self._micro_batch = MicroBatch(self._validator, self._events)
+        # One thread: a decoded event may take thirty times its bytes, so two of them together could exceed the memory.
+        self._large_events = ThreadPoolExecutor(1, "large-events")
 
     async def process(self, message: Message) -> None:
         """Unpack a message, validate its events and store them.
@@ -92,12 +97,33 @@ class IngestPipeline:
         unpacked = sum(map(len, events)) + len(events) * _EVENT_OVERHEAD
         self._flow_control.resize(reservation, unpacked - reservation.size)
         for chunk in _chunks(events):
-            verdicts = self._validator.validate_all(chunk, message.published)
+            verdicts = await self._validate(chunk, message.published)
             findings = _FINDING_OVERHEAD * sum([len(each.findings) for each in verdicts if type(each) is Rejected])
             self._flow_control.resize(reservation, findings)
             self._count(await self._store(verdicts, message.published, message.message_id))
             self._flow_control.resize(reservation, -findings)
         self._count({"messages": 1})
+
+    async def _validate(self, events: list[bytes], published: datetime) -> list[Verdict]:
+        """Validate events like `validate_all`; the event loop serves other requests meanwhile."""
+        accepted = self._validator.accept_all(events, [published] * len(events))
+        verdicts: list[Verdict] = []
+        size = 0
+        for raw, verdict in zip(events, accepted, strict=True):
+            if verdict is not None:
+                verdicts.append(verdict)
+            elif len(raw) > MAX_FAST_BYTES:
+                work = asyncio.get_running_loop().run_in_executor(
+                    self._large_events, self._validator.validate, raw, published
+                )
+                verdicts.append(await work)
+            else:
+                verdicts.append(self._validator.validate(raw, published))
+                size += len(raw) + _SLICE_OVERHEAD
+                if size >= _SLICE_BYTES:
+                    await asyncio.sleep(0)
+                    size = 0
+        return verdicts
 
     async def _process_small(self, message: Message) -> dict[str, int]:
         if not self._state.layout_verified:

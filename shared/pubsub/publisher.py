@@ -27,10 +27,15 @@ _RETRY = AsyncRetry(initial=0.1, maximum=5.0)  # retries the errors that Google 
 
 
 class Publisher:
-    """Publishes to the topics of one project; use it as an async context manager."""
+    """Publishes to the topics of one project; use it as an async context manager.
+
+    Attributes:
+        events_topic: the topic of the pipeline's events.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._project = settings.project_id
+        self.events_topic = settings.resource("events")
         if settings.pubsub_emulator:
             channel = grpc.aio.insecure_channel(settings.pubsub_emulator)
             self._client = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))

@@ -11,7 +11,7 @@ A hundred events validated together take two fifths of the time that they take o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import datetime
 from itertools import compress, repeat
@@ -186,12 +186,18 @@ class FastPath:
         # Calling Accepted(...) per event costs twice as much.
         return list(map(tuple.__new__, repeat(Accepted), zip(cell_keys, values, [()] * len(values), strict=True)))
 
-    def learn(self, names: Iterable[str]) -> None:
-        """Add the names of an accepted event's unknown fields to the types, so that later events can have them."""
+    def learn(self, names: Set[str]) -> None:
+        """Add the names of an accepted event's unknown fields to the types, so that later events can have them.
+
+        An event with more unknown fields than the types may gain teaches none.
+        """
         if not (self._allows_unknown and self._supported):
             return
-        new = {name for name in names if name not in self._known and _UNESCAPED_NAME(name)}
-        if new and len(self._learned) + len(new) <= MAX_LEARNED_FIELDS:
+        unknown = names - self._known
+        if len(self._learned) + len(unknown) > MAX_LEARNED_FIELDS:
+            return
+        new = {name for name in unknown if _UNESCAPED_NAME(name)}
+        if new:
             self._learned |= new
             self._known |= new
             self._prepare()

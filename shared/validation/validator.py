@@ -19,10 +19,10 @@ from shared.validation.transform import Transform
 # Decoded empty arrays take thirty times the bytes of their JSON, and they must fit an instance of 256 MiB. An event of
 # more than 256 KiB reaches a function only as gzip.
 MAX_EVENT_BYTES = 1024 * 1024
-# Values of an event. More of them would hold the event loop for over 100 ms, as a full megabyte of empty arrays does.
+# Values of an event. More of them would take over 100 ms, as a full megabyte of empty arrays does.
 MAX_VALUES_PER_EVENT = 50_000
 # Bytes of an event that takes the fast path. It has fewer values, since each takes two bytes or more.
-_MAX_FAST_BYTES = MAX_VALUES_PER_EVENT
+MAX_FAST_BYTES = MAX_VALUES_PER_EVENT
 # Events that take the fast path together. For a single event the checks take less time.
 _MIN_FAST_BATCH = 2
 
@@ -44,28 +44,11 @@ class Validator:
         self._encode = msgspec.json.Encoder().encode
 
     def validate(self, raw: bytes, published: datetime) -> Verdict:
-        """Return the verdict on one event, like `validate_all`."""
-        return self.validate_all((raw,), published)[0]
+        """Return the verdict on one event, like `validate_all`.
 
-    def validate_all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
-        """Return the verdict on each event.
-
-        Args:
-            raws: the bytes of each event, as received.
-            published: first publish time, one for all events or one for each.
+        Any thread may call this for an event of more than `MAX_FAST_BYTES`: it uses and changes no state of the fast
+        path, and all else that it uses never changes.
         """
-        times = [published] * len(raws) if isinstance(published, datetime) else published
-        if len(raws) < _MIN_FAST_BATCH:
-            return list(map(self._validate_one, raws, times))
-        accepted = self._fast_path(raws, times, _MAX_FAST_BYTES)
-        if all(accepted):
-            return cast("list[Verdict]", accepted)
-        return [
-            self._validate_one(raw, time) if verdict is None else verdict
-            for raw, time, verdict in zip(raws, times, accepted, strict=True)
-        ]
-
-    def _validate_one(self, raw: bytes, published: datetime) -> Verdict:
         if len(raw) > MAX_EVENT_BYTES:
             return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
         if json_nesting.too_deep(raw):
@@ -81,9 +64,36 @@ class Validator:
         if type(record) is not dict:
             return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
         verdict = self.validate_record(record, published, raw)
-        if isinstance(verdict, Accepted):
-            self._fast_path.learn(record)
+        if isinstance(verdict, Accepted) and len(raw) <= MAX_FAST_BYTES:
+            self._fast_path.learn(record.keys())
         return verdict
+
+    def validate_all(self, raws: Sequence[bytes], published: datetime | Sequence[datetime]) -> list[Verdict]:
+        """Return the verdict on each event.
+
+        Args:
+            raws: the bytes of each event, as received.
+            published: first publish time, one for all events or one for each.
+        """
+        times = [published] * len(raws) if isinstance(published, datetime) else published
+        accepted = self.accept_all(raws, times)
+        if all(accepted):
+            return cast("list[Verdict]", accepted)
+        return [
+            self.validate(raw, time) if verdict is None else verdict
+            for raw, time, verdict in zip(raws, times, accepted, strict=True)
+        ]
+
+    def accept_all(self, raws: Sequence[bytes], times: Sequence[datetime]) -> list[Accepted | None]:
+        """Return the verdict on each event that is certainly valid, None for the others.
+
+        Args:
+            raws: the bytes of each event.
+            times: first publish time of each event.
+        """
+        if len(raws) < _MIN_FAST_BATCH:
+            return [None] * len(raws)
+        return self._fast_path(raws, times, MAX_FAST_BYTES)
 
     def validate_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:
         """Return the verdict on a decoded event; a `Rejected` verdict keeps `raw`."""

@@ -20,6 +20,7 @@ APIS = (
     "run",
     "pubsub",
     "bigtableadmin",
+    "iam",
 )
 
 # Google grants this role to its service agent.
@@ -38,6 +39,8 @@ class FakeCloud:
     """The recorded requests and the created functions.
 
     Attributes:
+        accounts: the listed service accounts.
+        metrics: the listed metrics.
         enabled: the listed APIs; requests to other APIs succeed as well.
         policy: the IAM policy of every resource.
     """
@@ -46,6 +49,8 @@ class FakeCloud:
         self.url = url
         self.requests: list[Request] = []
         self.functions: dict[str, Any] = {}
+        self.accounts: list[Any] = []
+        self.metrics: list[Any] = []
         self.enabled: list[str] = []
         self.policy = {"bindings": [{"role": "roles/pubsub.serviceAgent", "members": [PUBSUB_AGENT]}]}
 
@@ -62,6 +67,8 @@ class FakeCloud:
             created = request.body | {"state": "ACTIVE", "environment": "GEN_2"}
             self.functions[created["name"]] = created
             return 200, {"name": f"{created['name']}/operations/1"}
+        if request.method == "GET" and (listed := self._listed(path.rsplit("/", 1)[-1])) is not None:
+            return 200, listed
         if "/operations/" in path:
             return 200, {"name": name, "done": True, "metadata": {"stages": [{"name": "BUILD", "state": "COMPLETE"}]}}
         if path.endswith(":getIamPolicy"):
@@ -75,6 +82,14 @@ class FakeCloud:
         if request.method == "GET" and "/projects/" in path:
             return 200, {"projectId": "my-project", "projectNumber": "123456789012"}
         return 200, request.body if isinstance(request.body, dict) else {}
+
+    def _listed(self, collection: str) -> Any:
+        """Return the response that lists a collection; None for another path."""
+        return {
+            "functions": {"functions": list(self.functions.values())},
+            "serviceAccounts": {"accounts": self.accounts},
+            "metrics": {"metrics": self.metrics},
+        }.get(collection)
 
     def posted(self, ending: str) -> Any:
         """Return the body of the only POST request to a path with this ending."""

@@ -10,12 +10,15 @@ import pytest
 from msgspec import structs
 
 from infra.cli.provision import provision
+from infra.deploy.alerts import write_files
 from infra.deploy.config import DEFAULTS, Alerts, load
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
 from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps
+from infra.deploy.steps import target as named_target
 from infra.deploy.teardown import teardown_steps
 from infra.doctor.cloud import examine
+from shared.config import Settings
 from tests.gcloud.conftest import ParseErrors
 from tests.support.samples import ROOT
 from tests.unit.infra.doctor.test_cloud import Project
@@ -61,8 +64,16 @@ INVALID = [
 ]
 
 
-def all_steps() -> list[Step]:
+def all_steps(build: Path) -> list[Step]:
+    """Return the steps of several deployments and teardowns; gcloud reads the files of the alerts in `build`."""
+    write_files(build, "sluice")
+    write_files(build, "shop")
+    target = structs.replace(TARGET, build=build)
     defaults = load()
+    settings = Settings("my-project", "my-instance", name="shop")
+    named, adopted = (
+        structs.replace(named_target(settings, load(None, "shop"), adopt=each), build=build) for each in (False, True)
+    )
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
     with_channels = type(defaults)(defaults.all, defaults.ingest, defaults.aggregate, channels)
     external = configured_grants(
@@ -74,11 +85,14 @@ def all_steps() -> list[Step]:
     }
     external_target = structs.replace(TARGET, accounts=(), grants=external)
     return [
-        *deploy_steps(TARGET, load()),
-        *deploy_steps(TARGET, with_channels),
-        *deploy_steps(TARGET, structs.replace(defaults, all=structs.replace(defaults.all, **PLATFORM))),
-        *deploy_steps(TARGET, structs.replace(defaults, ingest=structs.replace(defaults.ingest, **full_names))),
+        *deploy_steps(target, load()),
+        *deploy_steps(target, with_channels),
+        *deploy_steps(target, structs.replace(defaults, all=structs.replace(defaults.all, **PLATFORM))),
+        *deploy_steps(target, structs.replace(defaults, ingest=structs.replace(defaults.ingest, **full_names))),
+        *deploy_steps(named, load(None, "shop")),
+        *deploy_steps(adopted, load(None, "shop")),
         *teardown_steps(TARGET),
+        *teardown_steps(named),
         *teardown_steps(external_target),
     ]
 
@@ -111,16 +125,17 @@ def commands_of_the_docs() -> list[Command]:
     return [tuple(shlex.split(line)) for line in lines]
 
 
-def test_sluice_accepts_its_own_step() -> None:
-    [step] = {step.command for step in all_steps() if step.command[0] != "gcloud"}
-    command = [*step, f"--config={DEFAULTS}"]
+def test_sluice_accepts_its_own_steps(tmp_path: Path) -> None:
+    steps = {step.command for step in all_steps(tmp_path) if step.command[0] != "gcloud"}
 
-    assert step[:2] == ("sluice", "provision")
-    provision.make_context("provision", list(command[2:]))
+    assert len(steps) == 2  # of the default pipeline and of the named one
+    for step in steps:
+        assert step[:2] == ("sluice", "provision")
+        provision.make_context("provision", [*step[2:], f"--config={DEFAULTS}"])
 
 
-def test_gcloud_accepts_every_command(parse_errors: ParseErrors) -> None:
-    steps = [step.command for step in all_steps() if step.command[0] == "gcloud"]
+def test_gcloud_accepts_every_command(parse_errors: ParseErrors, tmp_path: Path) -> None:
+    steps = [step.command for step in all_steps(tmp_path) if step.command[0] == "gcloud"]
     commands = [*steps, *commands_of_the_doctor(), *commands_of_the_docs()]
 
     errors = zip(commands, parse_errors(commands), strict=True)

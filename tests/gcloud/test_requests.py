@@ -9,15 +9,25 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from infra.deploy.alerts import metrics, policies, write_files
 from infra.deploy.bundle import make_bundles
 from infra.deploy.config import load
 from infra.deploy.gcloud import Command, perform
-from infra.deploy.steps import Target, deploy_steps, metrics, policies
+from infra.deploy.iam import configured_accounts
+from infra.deploy.steps import Target, deploy_steps, ownership_steps
 from infra.deploy.teardown import teardown_steps
+from infra.doctor import ownership
+from infra.doctor.ownership import check_region
+from shared.config import Settings
+from shared.errors import SettingsError
 from tests.gcloud.fake_cloud import APIS, FakeCloud, fake_cloud
 from tests.support.samples import MUSIC_CONTRACT
 
@@ -57,6 +67,7 @@ def run(sdk: Path, isolated: dict[str, str], cloud: FakeCloud, tmp_path_factory:
 def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
     build = tmp_path_factory.mktemp("build")
     make_bundles(build, contract=MUSIC_CONTRACT)
+    write_files(build, "sluice")
     target = Target("my-project", "my-instance", "us-central1", "music.toml", build)
     return [step.command for step in deploy_steps(target, load())]
 
@@ -72,6 +83,7 @@ def test_deploy_requests_functions_with_the_configured_properties(
     created = cloud.functions[f"{PARENT}/functions/ingest"]
     assert "eventTrigger" not in created  # an HTTP function
     service = created["serviceConfig"]
+    assert created["labels"]["sluice"] == "sluice"
     assert service["ingressSettings"] == "ALLOW_INTERNAL_ONLY"
     assert service["serviceAccountEmail"] == "sluice-ingest@my-project.iam.gserviceaccount.com"
     assert (service["availableCpu"], service["availableMemory"]) == ("1", "512Mi")
@@ -151,7 +163,7 @@ def test_the_role_of_an_account_on_a_remaining_table_is_revoked(run: Gcloud, clo
     assert cloud.posted(":setIamPolicy")["policy"]["bindings"] == [binding]
 
 
-@pytest.mark.parametrize("name", sorted(metrics()))
+@pytest.mark.parametrize("name", sorted(metrics("sluice")))
 def test_metrics_are_created_from_their_files(
     run: Gcloud, cloud: FakeCloud, commands: list[Command], name: str
 ) -> None:
@@ -160,18 +172,103 @@ def test_metrics_are_created_from_their_files(
 
     run(create)
 
-    assert cloud.posted("/metrics") == json.loads(metrics()[name].read_text())
+    assert cloud.posted("/metrics") == metrics("sluice")[name]
 
 
-@pytest.mark.parametrize("key", sorted(policies()))
+@pytest.mark.parametrize("key", sorted(policies("sluice")))
 def test_policies_are_created_from_their_files(
     run: Gcloud, cloud: FakeCloud, commands: list[Command], key: str
 ) -> None:
     """gcloud rejects unknown fields of a policy."""
-    path = policies()[key]
-    [create] = [each for each in commands if "policies" in each and f"--policy-from-file={path}" in each]
+    [create] = [each for each in commands if "policies" in each and any(f"/{key}.json" in word for word in each)]
     cloud.requests.clear()
 
     run(create)
 
-    assert cloud.posted("/alertPolicies") == json.loads(path.read_text())
+    assert cloud.posted("/alertPolicies") == policies("sluice")[key]
+
+
+def shop_target(*, adopt: bool) -> Target:
+    accounts = configured_accounts({"sluice-ingest": "shop-ingest", "sluice-aggregate": "shop-aggregate"}, "shop")
+    return Target(
+        "my-project", "my-instance", "us-central1", "music.toml", Path("build"), None, accounts, (), "shop", adopt
+    )
+
+
+@pytest.fixture
+def unowned(run: Gcloud, cloud: FakeCloud, request: pytest.FixtureRequest) -> Iterator[list[set[str]]]:
+    """The functions, metrics and accounts that are refused in a cloud with marked, unmarked and others' resources."""
+    previous, cloud.functions = cloud.functions, {}
+    address = "@my-project.iam.gserviceaccount.com"
+    for function, labels in (
+        ("shop-ingest", {"sluice": request.param}),
+        ("shop-aggregate", {}),
+        ("ingest", {"sluice": "sluice"}),
+    ):
+        full = f"{PARENT}/functions/{function}"
+        cloud.functions[full] = {
+            "name": full,
+            "labels": {each: value for each, value in labels.items() if value},
+            "environment": "GEN_2",
+            "state": "ACTIVE",
+        }
+    mark = f" (sluice={request.param})" if request.param else ""
+    cloud.metrics = [
+        {"name": "shop_stored", "description": f"Stored{mark}"},
+        {"name": "shop_rejected", "description": "Rejected (sluice=shop)"},
+        {"name": "sluice_stored", "description": "Stored (sluice=sluice)"},
+    ]
+    cloud.accounts = [
+        {"name": f"projects/-/serviceAccounts/{name}{address}", "email": f"{name}{address}", "displayName": text}
+        for name, text in (
+            ("shop-ingest", f"Sluice: runs ingest{mark}"),
+            ("shop-aggregate", "Sluice: runs aggregate (sluice=shop)"),
+            ("sluice-ingest", "Sluice: runs ingest (sluice=sluice)"),
+        )
+    ]
+    adopt = request.node.callspec.params["adopt"]
+    outputs = [run(step.command) for step in ownership_steps(shop_target(adopt=adopt))]
+    yield [{line.rsplit("/", 1)[-1].split("@")[0] for line in output.split()} for output in outputs]
+    cloud.functions, cloud.metrics, cloud.accounts = previous, [], []
+
+
+@pytest.mark.parametrize(
+    ("unowned", "adopt", "refused"),
+    [
+        ("shop", False, [{"shop-aggregate"}, set(), set()]),
+        ("", False, [{"shop-ingest", "shop-aggregate"}, {"shop_stored"}, {"shop-ingest"}]),
+        ("shop-2", False, [{"shop-ingest", "shop-aggregate"}, {"shop_stored"}, {"shop-ingest"}]),
+        ("shop", True, [set(), set(), set()]),
+        ("", True, [set(), set(), set()]),
+        ("shop-2", True, [{"shop-ingest"}, {"shop_stored"}, {"shop-ingest"}]),
+    ],
+    indirect=["unowned"],
+)
+def test_gcloud_lists_the_resources_under_the_names_of_a_pipeline_without_its_mark(
+    unowned: list[set[str]], adopt: bool, refused: list[set[str]]
+) -> None:
+    assert unowned == refused
+
+
+def test_the_region_of_functions_is_found_by_their_label(
+    run: Gcloud, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def without_jobs(_: Settings) -> Iterator[Any]:
+        yield SimpleNamespace(list_locations=lambda *_, **__: SimpleNamespace(locations=[], next_page_token=""))
+
+    monkeypatch.setattr(ownership, "scheduler_client", without_jobs)
+    monkeypatch.setattr(cloud, "enabled", ["cloudfunctions.googleapis.com"])
+    names = {
+        "shop": "projects/my-project/locations/europe-west1/functions/shop-ingest",
+        "sluice": f"{PARENT}/functions/ingest",
+    }
+    functions = {
+        name: {"name": name, "labels": {"sluice": owner}, "environment": "GEN_2"} for owner, name in names.items()
+    }
+    monkeypatch.setattr(cloud, "functions", functions)
+    settings = Settings("my-project", "my-instance", name="shop", region="us-central1")
+
+    with pytest.raises(SettingsError, match="found us-central1, expected europe-west1:"):
+        check_region(settings, lambda command: run(tuple(command)))
+    check_region(replace(settings, region="europe-west1"), lambda command: run(tuple(command)))

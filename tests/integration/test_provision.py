@@ -33,7 +33,7 @@ from tests.support.processes import free_port
 from tests.support.provisioning import provision
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
-(JOB,) = RESOURCES.jobs
+(JOB,) = RESOURCES.named("sluice").jobs
 # As with a file that names the retention of `rejected`.
 NAMED = RESOURCES.with_retention({"rejected": timedelta(days=30)})
 Modification = ModifyColumnFamiliesRequest.Modification
@@ -136,9 +136,9 @@ def test_tables_and_subscriptions_are_as_declared(provisioned: Settings, pubsub:
         table: _table(tables, provisioned, table).column_families for table in ("events", "rejected", "aggregates")
     }
     assert {table: sorted(each) for table, each in families.items()} == {
-        "events": ["e", "f"],
-        "rejected": ["r"],
-        "aggregates": ["a"],
+        "events": ["e", "f", "sluice-sluice"],
+        "rejected": ["r", "sluice-sluice"],
+        "aggregates": ["a", "sluice-sluice"],
     }
     assert families["events"]["e"].gc_rule.max_num_versions == 1
     assert families["rejected"]["r"].gc_rule.max_age == timedelta(days=30)
@@ -394,7 +394,11 @@ def test_the_file_sets_the_retention_of_the_tables_that_it_names(
     [
         ("schedule", {"schedule": "0 4 * * *"}, "schedule: 0 4 * * * → 0 1 * * *"),
         ("time_zone", {"time_zone": "Europe/Berlin"}, "time zone: Europe/Berlin → Etc/UTC"),
-        ("description", {"description": "mine"}, f"description: mine → {JOB.description}"),
+        (
+            "description",
+            {"description": "mine (sluice=sluice)"},
+            f"description: mine (sluice=sluice) → {JOB.description}",
+        ),
         ("retry_config", {"retry_config": {"retry_count": 1, "max_doublings": 3}}, "retries: 1 → 5, doublings: 3 → 5"),
         (
             "pubsub_target",
@@ -439,7 +443,25 @@ def test_other_changes_are_applied_after_a_refusal(provisioned: Settings, tables
     tables.admin.modify_column_families(name=name, modifications=modifications)
 
     assert applied(provisioned) == ["+ family f of table events: keeps 1 version"]
-    assert sorted(_table(tables, provisioned, "events").column_families) == ["e", "f", "mine"]
+    assert sorted(_table(tables, provisioned, "events").column_families) == ["e", "f", "mine", "sluice-sluice"]
+
+
+def test_an_unmarked_table_is_changed_only_with_adopt(provisioned: Settings, tables: Tables) -> None:
+    name = _table(tables, provisioned, "events").name
+    modifications = [Modification(id="sluice-sluice", drop=True), Modification(id="f", drop=True)]
+    tables.admin.modify_column_families(name=name, modifications=modifications)
+    unmarked = "table events: found no mark, expected sluice=sluice"
+
+    refused = run_provision(provisioned)
+    assert (refused.exit_code, refused.stdout) == (
+        1,
+        f"! {unmarked}; refused without --adopt: it may belong to other software\n",
+    )
+    assert sorted(_table(tables, provisioned, "events").column_families) == ["e"]
+    adopted = run_provision(provisioned, "--adopt")
+    assert (adopted.exit_code, adopted.stdout) == (0, f"~ {unmarked}\n+ family f of table events: keeps 1 version\n")
+    assert sorted(_table(tables, provisioned, "events").column_families) == ["e", "f", "sluice-sluice"]
+    assert planned(provisioned) == []
 
 
 def test_the_doctor_reports_manual_changes(

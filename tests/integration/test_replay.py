@@ -35,6 +35,8 @@ PUBLISHED = datetime(2024, 1, 15, 12, tzinfo=UTC)
 class FakePipeline:
     """Stands in for publisher, relay and function: ingests published messages at once, or drops them."""
 
+    events_topic = "events"
+
     def __init__(self, bigtable: Bigtable, contract: Contract) -> None:
         self.messages: list[PubsubMessage] = []
         self.deliver = True
@@ -282,7 +284,7 @@ def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, s
             wave=1,
         )
         supervisor.wait_until(lambda: accepts(port), "the function doesn't answer")
-        route = f"--route=events-ingest:events=http://127.0.0.1:{port}/"
+        route = f"--route=events-ingest=http://127.0.0.1:{port}/"
         relay = [sys.executable, "-m", "infra.local.relay", "--project", settings.project_id, route]
         supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
         yield environment

@@ -16,6 +16,8 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from infra.cli.main import main
+from infra.provision.bigtable import open_bigtable, table_message
+from infra.provision.pubsub import open_pubsub
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler_client import location, scheduler_client
 from shared.config import Settings
@@ -155,6 +157,40 @@ def test_a_dry_run_deletes_nothing(destroy: Destroy, settings: Settings) -> None
     assert "# subscription events-ingest\n" in done.out
     assert "# table events with all its data\n" in done.out
     assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
+
+
+@pytest.mark.parametrize("kind", ["topic", "job", "table"])
+def test_nothing_is_deleted_if_a_resource_has_no_mark(destroy: Destroy, settings: Settings, kind: str) -> None:
+    title = _remove_mark(settings, kind)
+    before = existing(settings)
+
+    done = destroy("--yes", "--tables", "--yes-delete-data")
+
+    assert done.code == 1
+    assert f"{title}: found no mark, expected sluice=sluice; nothing was changed" in done.err
+    assert (existing(settings), jobs(settings)) == (before, ["aggregate-daily"])
+    assert destroy("--yes").code == (0 if kind == "table" else 1)
+
+
+def _remove_mark(settings: Settings, kind: str) -> str:
+    """Give a resource no mark, and return its title."""
+    if kind == "job":
+        with scheduler_client(settings) as client:
+            name = f"{location(settings)}/jobs/aggregate-daily"
+            client.update_job(job={"name": name, "description": "mine"}, update_mask={"paths": ["description"]})
+        return "job aggregate-daily"
+    if kind == "table":
+        with open_bigtable(settings, RESOURCES) as tables:
+            # A change of a family would make the emulator collect garbage in the tables of all tests.
+            instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
+            tables.admin.delete_table(name=f"{instance}/tables/events")
+            tables.admin.create_table(request=table_message(instance, RESOURCES.tables[0]))
+        return "table events"
+    with open_pubsub(settings, RESOURCES) as pubsub:  # the emulator can't change labels
+        name = f"projects/{settings.project_id}/topics/aggregate-requests"
+        pubsub.publisher.delete_topic(topic=name)
+        pubsub.publisher.create_topic(name=name)
+    return "topic aggregate-requests"
 
 
 def test_settings_that_mix_emulators_and_google_cloud_delete_nothing(

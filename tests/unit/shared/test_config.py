@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.provision.resources import RESOURCES
 from shared.config import DEFAULT_CONTRACT, Settings, contract_path
 from shared.errors import SettingsError
+from shared.names import account_name, resource_name
 
 ENVIRONMENT = {"GCP_PROJECT_ID": "project", "BIGTABLE_INSTANCE": "instance"}
 
@@ -20,6 +22,7 @@ def test_two_variables_are_sufficient() -> None:
 def test_every_setting_has_a_variable() -> None:
     environment = {
         **ENVIRONMENT,
+        "SLUICE_NAME": "shop",
         "SLUICE_CONTRACT": "a/b.toml",
         "BIGTABLE_APP_PROFILE": "batch",
         "BIGTABLE_EMULATOR_HOST": "localhost:1",
@@ -35,6 +38,7 @@ def test_every_setting_has_a_variable() -> None:
     assert Settings.from_environment(environment) == Settings(
         project_id="project",
         instance_id="instance",
+        name="shop",
         contract=Path("a/b.toml"),
         app_profile="batch",
         bigtable_emulator="localhost:1",
@@ -51,7 +55,16 @@ def test_every_setting_has_a_variable() -> None:
 def test_empty_variables_give_defaults() -> None:
     emulators = ["BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_SCHEDULER_EMULATOR_HOST"]
     empty = dict.fromkeys(
-        ["SLUICE_CONTRACT", "GCP_REGION", "SLUICE_STORE_DEADLINE", "SLUICE_DAY_DEADLINE", "SLUICE_CPU", *emulators], ""
+        [
+            "SLUICE_NAME",
+            "SLUICE_CONTRACT",
+            "GCP_REGION",
+            "SLUICE_STORE_DEADLINE",
+            "SLUICE_DAY_DEADLINE",
+            "SLUICE_CPU",
+            *emulators,
+        ],
+        "",
     )
 
     assert Settings.from_environment({**ENVIRONMENT, **empty}) == Settings("project", "instance")
@@ -107,3 +120,33 @@ def test_invalid_numbers_are_refused(variable: str, maximum: str, value: str) ->
 
 def test_lookback_days_are_rounded_up() -> None:
     assert Settings.from_environment({**ENVIRONMENT, "SLUICE_LOOKBACK_DAYS": "0.5"}).lookback_days == 1
+
+
+def test_a_name_prefixes_every_resource_of_a_pipeline_but_the_default_one() -> None:
+    assert Settings("p", "i").resource("events") == "events"
+    assert Settings("p", "i", name="shop").resource("events") == "shop-events"
+
+
+def test_the_name_of_an_argument_overrides_the_variable() -> None:
+    environment = {**ENVIRONMENT, "SLUICE_NAME": "shop"}
+
+    assert Settings.from_environment(environment).name == "shop"
+    assert Settings.from_environment(environment, name="web").name == "web"
+
+
+@pytest.mark.parametrize("name", ["a", "shop", "shop-2", "x" * 20])
+def test_the_longest_names_of_resources_are_within_the_limits(name: str) -> None:
+    assert Settings.from_environment(ENVIRONMENT, name=name).name == name
+    assert all(6 <= len(account_name(name, account)) <= 30 for account in ("aggregate", "build"))
+    assert max(len(resource_name(name, table.name)) for table in RESOURCES.tables) <= 50
+    assert len(resource_name(name, "aggregate")) <= 63
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Shop", "2shop", "shop-", "-shop", "a_b", "shop/x", " shop", "shop\n", "google", "x" * 21]
+)
+def test_invalid_names_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment(ENVIRONMENT, name=name)
+
+    assert str(caught.value).startswith(f"SLUICE_NAME (or --name): found {name!r}, expected up to 20 of a-z, 0-9 and -")

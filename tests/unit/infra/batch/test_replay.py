@@ -36,6 +36,8 @@ INCOMPRESSIBLE = event("incompressible", os.urandom(MAX_PACKED_BYTES).hex())
 class FakePublisher:
     """Records the messages of each call."""
 
+    events_topic = "events"
+
     def __init__(self) -> None:
         self.calls: list[list[PubsubMessage]] = []
 

@@ -13,14 +13,18 @@ import pytest
 
 from infra.cli.main import main
 from infra.deploy import price_table
-from infra.doctor import drift
+from infra.doctor import drift, ownership
 from infra.doctor.local import CheckResult
+from shared.config import Settings
+from shared.errors import SettingsError
 
-# Prints a number for every --format option; fails if the command matches the pattern in the file `fails`.
+# Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark.
+# Fails if the command matches the pattern in the file `fails`.
 FAKE = """#!/bin/sh
 printf '%s\\n' "$*" >>calls
 if [ -f fails ] && echo "$*" | grep -q "$(cat fails)"; then echo "ERROR: (gcloud) denied" >&2; exit 1; fi
 case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
+case "$*" in *" AND NOT "*) [ ! -f unowned ] || cat unowned; exit 0 ;; esac
 case "$*" in *--format=*) echo 123 ;; *) echo "OUTPUT" ;; esac
 """
 
@@ -47,11 +51,13 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
     monkeypatch.setenv("GCP_PROJECT_ID", "my-project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "my-instance")
     monkeypatch.setattr(drift, "credentials", lambda: CheckResult("credentials", ok=True, text="valid"))
+    monkeypatch.setattr(ownership, "require_marks", lambda *_, **__: None)
     for variable in (
         "BIGTABLE_EMULATOR_HOST",
         "PUBSUB_EMULATOR_HOST",
         "CLOUD_SCHEDULER_EMULATOR_HOST",
         "SLUICE_CONTRACT",
+        "SLUICE_NAME",
         "GCP_REGION",
     ):
         monkeypatch.delenv(variable, raising=False)
@@ -103,6 +109,42 @@ def test_the_region_option_overrides_the_environment(
     assert "asia-east1" not in sluice(name, "--dry-run", "--region", "europe-west4").out
 
 
+@pytest.mark.parametrize("name", ["deploy", "destroy"])
+def test_the_name_prefixes_every_resource_of_the_script(sluice: Sluice, name: str) -> None:
+    out = sluice(name, "--dry-run", "--name", "shop", "--project-id", "p", "--instance-id", "i").out
+
+    assert "shop-ingest" in out
+    assert "sluice-ingest" not in out
+    assert "policy-binding events" not in out
+
+
+def test_deploy_refuses_topics_and_tables_without_the_mark_before_any_step(
+    sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: Settings, *, tables: bool) -> None:
+        raise SettingsError(f"table {settings.resource('events')}: found no mark ({tables})")
+
+    monkeypatch.setattr(ownership, "require_marks", refuse)
+
+    done = sluice("deploy", "--name", "shop")
+
+    assert (done.code, done.err) == (1, "sluice: table shop-events: found no mark (True)\n")
+    assert (calls(), Path("build").exists()) == ([], False)
+
+
+def test_deploy_refuses_functions_without_the_mark_before_anything_is_changed(sluice: Sluice) -> None:
+    Path("unowned").write_text("projects/my-project/locations/us-central1/functions/ingest\n")
+
+    done = sluice("deploy")
+
+    assert done.code == 1
+    assert done.err.endswith(
+        "found projects/my-project/locations/us-central1/functions/ingest, expected functions with the mark "
+        "sluice=sluice; `sluice deploy --adopt` takes over unmarked ones\n"
+    )
+    assert [line for line in calls() if line.startswith(("services enable", "projects describe"))] == calls()[:-1]
+
+
 def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
     done = sluice("deploy")
 
@@ -114,7 +156,7 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
     ]
-    assert calls()[-1].startswith("provision --project-id=my-project --instance-id=my-instance ")
+    assert calls()[-1].startswith("provision --name=sluice --project-id=my-project --instance-id=my-instance ")
     assert done.out.endswith(
         "the subscriptions push to the functions\n~ subscription events-ingest\n"
         "deployed; `sluice doctor --cloud` checks the deployment\n"
@@ -285,12 +327,15 @@ def test_a_cost_estimate_shows_the_growth_to_the_retention(sluice: Sluice) -> No
 
 def test_an_edition_needs_its_price(sluice: Sluice) -> None:
     command = ("cost", "--events-per-day", "9", "--bytes", "9", "--edition", "enterprise-plus")
-    done = sluice(*command)
+    table = price_table.PRICES.read_text()
+    Path("without.toml").write_text(table.replace("per_node_hour_plus = 0.85", ""))
+    Path("mine.toml").write_text(table.replace("per_node_hour_plus = 0.85", "per_node_hour_plus = 2"))
+
+    done = sluice(*command, "--prices", "without.toml")
 
     assert done.code == 1
     assert "bigtable.per_node_hour_plus: found none" in done.err
-    table = price_table.PRICES.read_text()
-    Path("mine.toml").write_text(table.replace("# per_node_hour_plus = ...", "per_node_hour_plus = 2"))
+    assert "620.92  1, always on" in sluice(*command).out
     assert "1,461.00  1, always on" in sluice(*command, "--prices", "mine.toml").out
 
 

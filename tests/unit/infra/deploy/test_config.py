@@ -84,9 +84,31 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
     assert (configured_accounts(load().accounts), configured_grants(load().accounts)) == (ACCOUNTS, GRANTS)
 
 
+def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[all]\npush_service_account = 'team-{name}-push'\nbuild_service_account = 'my-build'\n")
+
+    accounts = load(file, "shop").accounts
+
+    assert [account.name for account in configured_accounts(accounts, "shop")] == [
+        "shop-ingest",
+        "shop-aggregate",
+        "team-shop-push",
+        "my-build",
+    ]
+    resources = {(grant.kind, grant.resource) for grant in configured_grants(accounts, "shop")}
+    assert {resource for kind, resource in resources if kind == "project"} == {""}
+    assert all(resource.startswith("shop-") for kind, resource in resources if kind != "project")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("[ingest.labels]\nsluice = 'a'", "ingest.labels.sluice: found 'a', expected another label"),
+        (
+            "[ingest.environment]\nSLUICE_NAME = 'a'",
+            "ingest.environment.SLUICE_NAME: found 'a', expected",
+        ),
         ("[ingest]\nmemroy = '1Gi'", "ingest.memroy: found '1Gi', expected only the keys cpu, memory, concurrency"),
         (
             "[functions]\ncpu = '1'",

@@ -15,11 +15,11 @@ from infra.deploy.teardown import teardown_steps
 from shared.errors import MissingProgramError, PermanentError
 
 TARGET = Target("my-project", "my-instance", "us-central1", "it's mine.toml", Path("build dir"))
-# Records its arguments; prints $ANSWER for a lookup.
+# Records its arguments; prints $ANSWER for a lookup, and nothing for one of what must not exist.
 FAKE = """#!/bin/sh
 printf '%s\\037' "$@" >>"$CALLS"
 printf '\\n' >>"$CALLS"
-case "$*" in *--format*) [ -z "$ANSWER" ] || printf '%s\\n' "$ANSWER" ;; esac
+case "$*" in *" AND NOT "*) ;; *--format*) [ -z "$ANSWER" ] || printf '%s\\n' "$ANSWER" ;; esac
 """
 
 
@@ -28,7 +28,7 @@ def run_steps(steps: list[Step], answer: str) -> list[list[str]]:
 
     def call(command: Sequence[str], capture: bool) -> str:
         calls.append(list(command[1:]))
-        return f"{answer}\n" if capture else ""
+        return f"{answer}\n" if capture and " AND NOT " not in " ".join(command) else ""
 
     perform(steps, lambda line: None, call)
     return calls
@@ -199,3 +199,31 @@ def test_other_errors_are_not_retried() -> None:
         call.perform([])
 
     assert (call.calls, call.waits) == (1, [])
+
+
+@pytest.mark.parametrize("found", ["", "projects/p/functions/a"])
+def test_a_lookup_of_what_must_not_exist_ends_the_steps_if_it_finds_any(tmp_path: Path, found: str) -> None:
+    steps: list[Step] = [
+        Lookup("check", "UNOWNED", gcloud("list"), refusal="expected functions with the mark sluice=shop"),
+        Action("delete", gcloud("delete")),
+    ]
+    fake = tmp_path / "gcloud"
+    fake.write_text('#!/bin/sh\necho "$1" >>"$CALLS"\n[ "$1" != list ] || printf "%s" "$FOUND"\n')
+    fake.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CALLS": str(tmp_path / "calls"), "FOUND": found}
+    performed: list[str] = []
+
+    def call(command: Sequence[str], capture: bool) -> str:
+        performed.append(command[1])
+        return found if capture else ""
+
+    done = subprocess.run(["bash"], input=script(steps), text=True, env=environment, check=False, capture_output=True)
+    if found:
+        expected = "found projects/p/functions/a, expected functions with the mark sluice=shop"
+        assert (done.returncode, done.stderr.strip()) == (1, expected)
+        with pytest.raises(PermanentError, match=expected):
+            perform(steps, lambda line: None, call)
+    else:
+        assert done.returncode == 0
+        perform(steps, lambda line: None, call)
+    assert (tmp_path / "calls").read_text().split() == performed == (["list"] if found else ["list", "delete"])

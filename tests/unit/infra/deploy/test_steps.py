@@ -9,18 +9,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.deploy.alerts import metrics, policies, write_files
 from infra.deploy.config import Alerts, All, Deployment, Function, load
-from infra.deploy.gcloud import Action, Command
+from infra.deploy.gcloud import Action, Command, Lookup
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
-from infra.deploy.steps import Target, deploy_steps, metrics, policies, role_steps
+from infra.deploy.steps import Target, deploy_steps, role_steps, target
 from infra.provision.resources import FUNCTIONS, RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
+from shared.config import Settings
 from shared.errors import SettingsError
+from shared.names import resource_name
 from shared.runtime.logs import LogEvent
-from tests.support.samples import ROOT
+from tests.support.samples import MUSIC_CONTRACT, ROOT
 
 TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
+ACCOUNT_NAMES = ("ingest", "aggregate", "push", "build")
 COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
 
 
@@ -102,7 +106,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         "--egress-settings=all",
         "--kms-key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/mine",
         "--docker-repository=europe-west1-docker.pkg.dev/p/mine",
-        "--update-labels=team=music,stage=live",
+        "--update-labels=team=music,stage=live,sluice=sluice",
         "--set-secrets=SHARED=shared:latest,TOKEN=projects/other/secrets/token:7",
     } <= flags
     assert {
@@ -110,7 +114,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
         "--egress-settings=private-ranges-only",
         "--kms-key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/shared",
         "--docker-repository=projects/p/locations/l/repositories/shared",
-        "--update-labels=team=music,stage=test",
+        "--update-labels=team=music,stage=test,sluice=sluice",
         "--set-secrets=SHARED=shared:latest,TOKEN=shared-token:1",
     } <= flags_of_aggregate
     assert "A=1" in next(flag for flag in flags if flag.startswith("--set-env-vars="))
@@ -124,7 +128,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
 def test_unset_keys_have_no_flags() -> None:
     words = {word.split("=")[0] for step in COMMANDS for word in step}
 
-    unset = {"vpc-connector", "egress-settings", "kms-key", "docker-repository", "update-labels", "set-secrets"}
+    unset = {"vpc-connector", "egress-settings", "kms-key", "docker-repository", "set-secrets"}
     assert words & {f"--{name}" for name in unset} == set()
 
 
@@ -181,6 +185,7 @@ def test_the_functions_get_their_pushes_last(tmp_path: Path) -> None:
     assert COMMANDS[-1] == (
         "sluice",
         "provision",
+        "--name=sluice",
         "--project-id=my-project",
         "--instance-id=my-instance",
         "--region=europe-west1",
@@ -256,7 +261,7 @@ def test_an_existing_policy_keeps_manual_changes() -> None:
     steps = list(deploy_steps(TARGET, custom))
 
     updates = [step for step in steps if "update" in step.command and "policies" in step.command]
-    assert len(updates) == len(policies())
+    assert len(updates) == len(policies("sluice"))
     assert all(isinstance(step, Action) and step.if_set == "POLICY" for step in updates)
     assert {step.command[-2:] for step in updates} == {
         ("--set-notification-channels=projects/p/notificationChannels/7", "--project=my-project")
@@ -265,24 +270,23 @@ def test_an_existing_policy_keeps_manual_changes() -> None:
 
 
 def test_every_alert_has_its_label() -> None:
-    assert set(policies()) == {
+    assert set(policies("sluice")) == {
         "oldest-unacknowledged",
         "dead-letters",
         "share-rejected",
         "day-not-aggregated",
         "day-keeps-failing",
     }
-    for key, path in policies().items():
-        policy = json.loads(path.read_text())
-        assert policy["userLabels"] == {"sluice": key}
-        assert policy["displayName"].startswith("Sluice: ")
+    for key, policy in policies("sluice").items():
+        assert policy["userLabels"] == {"sluice": "sluice", "alert": key}
+        assert policy["displayName"].startswith("sluice: ")
         assert len(policy["documentation"]["content"]) > 100
         assert len(policy["conditions"]) == 1  # a query condition can't be combined with others
 
 
 def test_alerts_by_query_are_created_before_their_metrics_have_data() -> None:
     """Monitoring refuses a query of a metric without data, unless the condition disables the check."""
-    conditions = [json.loads(path.read_text())["conditions"][0] for path in policies().values()]
+    conditions = [policy["conditions"][0] for policy in policies("sluice").values()]
     kind = "conditionPrometheusQueryLanguage"
     queries = [condition[kind] for condition in conditions if kind in condition]
 
@@ -301,9 +305,9 @@ def test_the_service_agent_may_sign_tokens_before_the_functions_are_deployed() -
 
 
 def test_alerts_refer_to_declared_resources_and_metrics() -> None:
-    text = "".join(path.read_text() for path in policies().values())
+    text = json.dumps(policies("sluice"))
 
-    assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)", text)) == set(metrics())
+    assert set(re.findall(r"user_(sluice_[a-z]+(?:_aggregated)?)(?:_sum)?\{", text)) == set(metrics("sluice"))
     [subscription] = [each.name for each in RESOURCES.subscriptions if each.topic == "events-dead-letter"]
     assert f'subscription_id = \\"{subscription}\\"' in text
     for each in SUBSCRIPTIONS.values():
@@ -316,7 +320,7 @@ def test_alerts_refer_to_declared_resources_and_metrics() -> None:
 )
 def test_a_share_of_few_events_fires_no_alert(rejected: int, stored: int, fires: bool) -> None:
     """Evaluate the query of the alert, with the counts in place of its series."""
-    [condition] = json.loads(policies()["share-rejected"].read_text())["conditions"]
+    [condition] = policies("sluice")["share-rejected"]["conditions"]
     query = condition["conditionPrometheusQueryLanguage"]["query"]
     for name, count in (("rejected", rejected), ("stored", stored)):
         series = f"logging_googleapis_com:user_sluice_{name}_sum"
@@ -330,7 +334,7 @@ def test_a_share_of_few_events_fires_no_alert(rejected: int, stored: int, fires:
 
 def test_catching_up_on_missed_days_fires_no_alert() -> None:
     """The maximum time of all missed days, plus the maximum backoff of a redelivery."""
-    [condition] = json.loads(policies()["day-keeps-failing"].read_text())["conditions"]
+    [condition] = policies("sluice")["day-keeps-failing"]["conditions"]
     function, subscription = load().aggregate, SUBSCRIPTIONS["aggregate"]
     busy = (MAX_MISSED_DAYS + 1) * function.timeout / function.max_instances
 
@@ -341,10 +345,108 @@ def test_catching_up_on_missed_days_fires_no_alert() -> None:
 def test_metrics_match_logged_events_and_fields() -> None:
     logged = {"ingest_summary": {"stored", "rejected"}, "day_aggregated": set(Summary.__struct_fields__)}
 
-    for path in metrics().values():
-        metric = json.loads(path.read_text())
+    for metric in metrics("sluice").values():
         form = r'resource\.type="cloud_run_revision".*labels\.service_name="(\w+)" AND jsonPayload\.event="(\w+)"'
         [(function, event)] = re.findall(form, metric["filter"])
         assert function in FUNCTIONS
         assert event in set(LogEvent)
         assert set(re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", ""))) <= logged[event]
+
+
+def commands_of(name: str, *, adopt: bool = False, config: Path | None = None) -> list[Command]:
+    """Return the commands that deploy a pipeline."""
+    deployment = load(config, name)
+    settings = Settings("my-project", "my-instance", MUSIC_CONTRACT, name)
+    return [step.command for step in deploy_steps(target(settings, deployment, adopt=adopt), deployment)]
+
+
+def test_a_named_pipeline_shares_no_resource_with_the_default_one() -> None:
+    def changed(commands: list[Command]) -> set[Command]:
+        """Return the commands that change something, except those of the project and of files, which differ."""
+        ignored = {"services", "projects", "policies", "list", "describe"}
+        return {each for each in commands if not ignored & set(each)}
+
+    named, default = changed(commands_of("shop")), changed(commands_of("sluice"))
+
+    assert len(named) == len(default)
+    assert named & default == set()
+    text = "\n".join(" ".join(each) for each in named)
+    assert "functions deploy shop-ingest " in text
+    assert "tables add-iam-policy-binding shop-events " in text
+    assert "service-accounts create shop-ingest --display-name=Sluice: runs ingest (sluice=shop)" in text
+    assert "subscriptions add-iam-policy-binding shop-events-ingest " in text
+    assert "logging metrics create shop_stored " in text
+    assert "sluice provision --name=shop " in text
+
+
+def test_functions_have_the_label_and_the_name_of_their_pipeline() -> None:
+    [function] = [each for each in commands_of("shop") if each[1:4] == ("functions", "deploy", "shop-aggregate")]
+
+    assert {"--update-labels=sluice=shop", "--entry-point=aggregate", "--source=build/aggregate"} <= set(function)
+    [variables] = [word for word in function if word.startswith("--set-env-vars")]
+    assert "SLUICE_NAME=shop" in variables
+    assert "SLUICE_NAME" not in " ".join(command("functions", "deploy", "aggregate"))
+    assert "--update-labels=sluice=sluice" in command("functions", "deploy", "ingest")
+
+
+def test_resources_without_the_mark_are_refused_before_anything_is_changed() -> None:
+    steps = list(deploy_steps(TARGET, load()))
+    refusals = [number for number, step in enumerate(steps) if isinstance(step, Lookup) and step.refusal]
+    [enabled] = [number for number, step in enumerate(steps) if "enable" in step.command]
+    changes = [number for number, step in enumerate(steps) if isinstance(step, Action) and number != enabled]
+
+    assert len(refusals) == 3
+    assert enabled < min(refusals) < max(refusals) < min(changes)
+
+
+def test_the_lists_of_unowned_resources_select_the_names_of_the_pipeline_without_its_mark() -> None:
+    filters = [word for each in commands_of("shop") for word in each if word.startswith("--filter=") and "NOT" in word]
+
+    assert filters == [
+        '--filter=name~"/functions/(shop-ingest|shop-aggregate)$" AND NOT labels.sluice=shop',
+        '--filter=name=(shop_days_aggregated,shop_rejected,shop_stored) AND NOT description~"[(]sluice=shop[)]"',
+        "--filter=email=(" + ",".join(f"shop-{each}@my-project.iam.gserviceaccount.com" for each in ACCOUNT_NAMES) + ")"
+        ' AND NOT displayName~"[(]sluice=shop[)]"',
+    ]
+
+
+def test_adopt_refuses_only_resources_of_other_pipelines_and_marks_accounts() -> None:
+    commands = commands_of("shop", adopt=True)
+    filters = [word for each in commands for word in each if word.startswith("--filter=") and "NOT" in word]
+
+    assert [each.rpartition(" AND ")[2] for each in filters] == [
+        "labels.sluice:*",
+        'description~"[(]sluice="',
+        'displayName~"[(]sluice="',
+    ]
+    updates = [each for each in commands if each[1:4] == ("iam", "service-accounts", "update")]
+    assert len(updates) == len(ACCOUNTS)
+    assert all(any(word.endswith("(sluice=shop)") for word in each) for each in updates)
+
+
+@pytest.mark.parametrize("name", ["sluice", "shop-eu"])
+def test_alerts_and_metrics_are_those_of_the_pipeline(name: str) -> None:
+    text = json.dumps([policies(name), metrics(name)])
+    resources = RESOURCES.named(name)
+
+    assert "$" not in text
+    found = set(re.findall(r'subscription_id = \\"(.*?)\\"', text))
+    assert found == {each.name for each in resources.subscriptions}
+    services = set(re.findall(r'service_name=\\"(.*?)\\"', text))
+    assert services == {resource_name(name, each) for each in FUNCTIONS}
+    assert {each["userLabels"]["sluice"] for each in policies(name).values()} == {name}
+    assert all(each["description"].endswith(f"(sluice={name})") for each in metrics(name).values())
+    assert set(re.findall(r"user_(\w+?)(?:_sum)?\{", text)) == set(metrics(name))
+
+
+def test_the_files_of_alerts_and_metrics_are_written_for_gcloud(tmp_path: Path) -> None:
+    folder = write_files(tmp_path, "shop")
+
+    files = {path.relative_to(folder).as_posix(): json.loads(path.read_text()) for path in folder.rglob("*.json")}
+    assert files == {
+        **{f"{key}.json": policy for key, policy in policies("shop").items()},
+        **{f"metrics/{metric}.json": content for metric, content in metrics("shop").items()},
+    }
+    steps = deploy_steps(msgspec.structs.replace(TARGET, name="shop", build=tmp_path), load(None, "shop"))
+    used = [word.partition("=")[2] for step in steps for word in step.command if "-file=" in word]
+    assert {Path(path) for path in used} == set(folder.rglob("*.json"))

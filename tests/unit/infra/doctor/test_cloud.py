@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.deploy.alerts import metrics
 from infra.deploy.iam import ACCOUNTS, GRANTS
-from infra.deploy.steps import APIS, Target, metrics
+from infra.deploy.steps import APIS, Target
 from infra.doctor.cloud import examine
 from infra.doctor.local import CheckResult
 from shared.errors import MissingProgramError, PermanentError
@@ -55,7 +56,7 @@ class Project:
             case "iam", _:
                 return "\n".join(account.email("my-project") for account in ACCOUNTS)
             case "logging", _:
-                return "\n".join(metrics())
+                return "\n".join(metrics("sluice"))
             case "alpha", _:
                 return "projects/my-project/alertPolicies/7"
             case "functions", _:
@@ -106,7 +107,7 @@ def test_a_complete_project_has_no_problems(project: Project) -> None:
             "accounts: sluice-build@my-project.iam.gserviceaccount.com is missing; `gcloud iam",
         ),
         ("metrics list", "", "metrics: sluice_stored is missing; `sluice deploy`"),
-        ("userLabels.sluice=dead-letters", "", "alert dead-letters: found none; `sluice deploy`"),
+        ("userLabels.alert=dead-letters", "", "alert dead-letters: found none; `sluice deploy`"),
         ("describe ingest --gen2", PermanentError("ERROR: 404"), "function ingest: ERROR: 404; `sluice deploy`"),
         ("describe aggregate --gen2", "FAILED", "function aggregate: found FAILED, expected ACTIVE; `sluice deploy`"),
         (

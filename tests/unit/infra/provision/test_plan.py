@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from infra.provision.plan import Change, ExistingJob, kept_ages, plan_job, plan_subscription, plan_table, plan_topics
+from infra.provision.plan import (
+    Change,
+    ExistingJob,
+    kept_ages,
+    plan_job,
+    plan_owned,
+    plan_subscription,
+    plan_table,
+    plan_topics,
+)
 from infra.provision.resources import RESOURCES, RETENTION_TABLES, GcRule, Job, Subscription, Table
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
@@ -226,3 +235,57 @@ def test_a_job_that_is_not_enabled_is_enabled(state: str, key: str) -> None:
 
     assert change.keys == ("retries", key)
     assert change.line() == f"~ job daily: retries: 1 → 5, state: {state.lower()} → enabled"
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_marked_resource_is_changed(adopt: bool) -> None:
+    changes = [Change("change", "topic", "a")]
+
+    assert plan_owned("topic", "a", changes, owner="shop", found="shop", adopt=adopt) == changes
+
+
+def test_an_unmarked_resource_is_changed_only_after_its_adoption() -> None:
+    changes = [Change("change", "topic", "a", text="b")]
+    refused = plan_owned("topic", "a", changes, owner="shop", found=None, adopt=False)
+    adopted = plan_owned("topic", "a", changes, owner="shop", found=None, adopt=True)
+
+    assert lines(refused) == [
+        "! topic a: found no mark, expected sluice=shop; refused without --adopt: it may belong to other software"
+    ]
+    assert [change.line(adopt=True) for change in adopted] == [
+        "~ topic a: found no mark, expected sluice=shop",
+        "~ topic a: b",
+    ]
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_a_resource_of_another_pipeline_is_refused(adopt: bool) -> None:
+    [change] = plan_owned("topic", "a", [Change("change", "topic", "a")], owner="shop", found="web", adopt=adopt)
+
+    assert change.line(adopt=adopt, force=True) == (
+        "! topic a: found the mark sluice=web, expected sluice=shop; refused: it belongs to another pipeline"
+    )
+
+
+def test_a_named_copy_has_the_names_and_marks_of_the_pipeline() -> None:
+    named = RESOURCES.named("shop")
+
+    assert named.topics == ("shop-events", "shop-events-dead-letter", "shop-aggregate-requests")
+    assert {(each.name, each.topic, each.dead_letter) for each in named.subscriptions} == {
+        ("shop-events-ingest", "shop-events", "shop-events-dead-letter"),
+        ("shop-events-dead-letter-keep", "shop-events-dead-letter", None),
+        ("shop-aggregate-run", "shop-aggregate-requests", None),
+    }
+    assert [(each.name, each.mark) for each in named.tables] == [
+        (f"shop-{name}", "sluice-shop") for name in ("events", "rejected", "aggregates", "state")
+    ]
+    [job] = named.jobs
+    assert (job.name, job.topic) == ("shop-aggregate-daily", "shop-aggregate-requests")
+    assert job.description.endswith("(sluice=shop)")
+
+
+def test_the_default_pipeline_has_the_declared_names() -> None:
+    named = RESOURCES.named("sluice")
+
+    assert (named.topics, named.subscriptions) == (RESOURCES.topics, RESOURCES.subscriptions)
+    assert [each.name for each in named.tables] == [each.name for each in RESOURCES.tables]

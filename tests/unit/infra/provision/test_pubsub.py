@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from google.pubsub_v1.types import ExpirationPolicy, Subscription, UpdateSubscriptionRequest
+from google.pubsub_v1.types import ExpirationPolicy, Subscription, Topic, UpdateSubscriptionRequest, UpdateTopicRequest
 
 from infra.provision.plan import Change
 from infra.provision.pubsub import PubSub
@@ -25,13 +25,18 @@ class Cloud:
 
     def __init__(self, *subscriptions: Subscription) -> None:
         self.subscriptions = {each.name: each for each in subscriptions}
-        self.topics = {f"projects/p/topics/{name}" for name in RESOURCES.topics}
+        names = [f"projects/p/topics/{name}" for name in RESOURCES.topics]
+        self.topics = {name: Topic(name=name, labels={"sluice": "sluice"}) for name in names}
         self.updates: list[UpdateSubscriptionRequest] = []
 
-    def get_topic(self, *, topic: str, **_: Any) -> str:
+    def get_topic(self, *, topic: str, **_: Any) -> Topic:
         if topic not in self.topics:
             raise exceptions.NotFound("Resource not found")
-        return topic
+        return self.topics[topic]
+
+    def update_topic(self, *, request: UpdateTopicRequest, **_: Any) -> None:
+        assert list(request.update_mask.paths) == ["labels"]
+        self.topics[request.topic.name] = request.topic
 
     def get_subscription(self, *, subscription: str, **_: Any) -> Subscription:
         if subscription not in self.subscriptions:
@@ -166,3 +171,54 @@ def test_an_emulator_compares_the_declared_address() -> None:
 
     assert f"push endpoint: {URLS['ingest']} → none" in " ".join(lines(pubsub.plan()))
     assert pubsub.notes == []
+
+
+def test_topics_and_subscriptions_without_the_label_are_refused() -> None:
+    cloud = provisioned()
+    del cloud.topics["projects/p/topics/events"].labels["sluice"]
+    keeping = cloud.subscriptions[name("events-dead-letter-keep")]
+    keeping.labels = {"team": "music"}
+    keeping.ack_deadline_seconds = 10
+
+    changes = connected(cloud).plan()
+
+    refusal = "found no mark, expected sluice=sluice; refused without --adopt: it may belong to other software"
+    assert lines(changes) == [f"! topic events: {refusal}", f"! subscription events-dead-letter-keep: {refusal}"]
+
+
+def test_adopted_topics_and_subscriptions_get_the_label_and_keep_others() -> None:
+    cloud = provisioned()
+    cloud.topics["projects/p/topics/events"].labels = {"team": "music"}
+    cloud.subscriptions[name("events-dead-letter-keep")].labels = {"team": "music"}
+    pubsub = connected(cloud)
+
+    for change in pubsub.plan(adopt=True):
+        pubsub.apply(change)
+
+    labels = {"team": "music", "sluice": "sluice"}
+    assert cloud.topics["projects/p/topics/events"].labels == labels
+    assert cloud.subscriptions[name("events-dead-letter-keep")].labels == labels
+    assert [list(each.update_mask.paths) for each in cloud.updates] == [["labels"]]
+    assert connected(cloud).plan() == []
+
+
+def test_an_adopted_subscription_is_changed_after_it_has_the_label() -> None:
+    cloud = provisioned()
+    waiting = cloud.subscriptions[name("events-dead-letter-keep")]
+    waiting.labels, waiting.ack_deadline_seconds = {}, 10
+
+    assert [change.line(adopt=True) for change in connected(cloud).plan(adopt=True)] == [
+        "~ subscription events-dead-letter-keep: found no mark, expected sluice=sluice",
+        "~ subscription events-dead-letter-keep: ack deadline: 10 s → 600 s",
+    ]
+
+
+def test_a_topic_of_another_pipeline_is_refused_even_with_adopt() -> None:
+    cloud = provisioned()
+    cloud.topics["projects/p/topics/events"].labels = {"sluice": "shop"}
+
+    [change] = connected(cloud).plan(adopt=True)
+
+    assert change.line(adopt=True) == (
+        "! topic events: found the mark sluice=shop, expected sluice=sluice; refused: it belongs to another pipeline"
+    )

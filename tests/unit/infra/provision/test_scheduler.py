@@ -14,7 +14,7 @@ from infra.provision.scheduler_client import job_message
 from shared.config import Settings
 
 SETTINGS = Settings("p", "i", region="europe-west1")
-(DECLARED,) = RESOURCES.jobs
+(DECLARED,) = RESOURCES.named(SETTINGS.name).jobs
 NAME = "projects/p/locations/europe-west1/jobs/aggregate-daily"
 
 
@@ -41,13 +41,14 @@ class Cloud:
         self.calls.append(("resume", name))
 
 
-def plan_and_apply(job: Job | None) -> tuple[list[str], list[Any]]:
+def plan_and_apply(job: Job | None, *, adopt: bool = False) -> tuple[list[str], list[Any]]:
     cloud = Cloud(job)
     schedule = Schedule(SETTINGS, RESOURCES, cloud)
-    changes = schedule.plan()
+    changes = schedule.plan(adopt=adopt)
     for change in changes:
-        schedule.apply(change)
-    return [change.line() for change in changes], cloud.calls
+        if not change.refusal(adopt=adopt):
+            schedule.apply(change)
+    return [change.line(adopt=adopt) for change in changes], cloud.calls
 
 
 def altered(**different: Any) -> Job:
@@ -96,3 +97,29 @@ def test_a_paused_job_with_another_schedule_is_updated_and_resumed() -> None:
     job = altered(schedule="@daily", state=Job.State.PAUSED)
 
     assert plan_and_apply(job)[1] == [("update", ["schedule"], True), ("resume", NAME)]
+
+
+def test_a_job_without_the_mark_is_refused() -> None:
+    lines, calls = plan_and_apply(altered(description="mine", schedule="0 4 * * *"))
+
+    refusal = "refused without --adopt: it may belong to other software"
+    assert lines == [f"! job aggregate-daily: found no mark, expected sluice=sluice; {refusal}"]
+    assert calls == []
+
+
+def test_an_adopted_job_gets_the_mark_and_the_declared_properties() -> None:
+    lines, calls = plan_and_apply(altered(description="mine", schedule="0 4 * * *"), adopt=True)
+
+    assert lines == [
+        "~ job aggregate-daily: found no mark, expected sluice=sluice",
+        f"~ job aggregate-daily: schedule: 0 4 * * * → 0 1 * * *, description: mine → {DECLARED.description}",
+    ]
+    assert calls == [("update", ["description", "schedule"], True)]
+
+
+def test_a_job_of_another_pipeline_is_refused_even_with_adopt() -> None:
+    lines, calls = plan_and_apply(altered(description="Daily (sluice=other)"), adopt=True)
+
+    belongs = "refused: it belongs to another pipeline"
+    assert lines == [f"! job aggregate-daily: found the mark sluice=other, expected sluice=sluice; {belongs}"]
+    assert calls == []

@@ -28,6 +28,7 @@ class Server(grpc.GenericRpcHandler):
         self.delay = 0.0
         self.pings = 0
         self.writes = 0
+        self.called = asyncio.Event()
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         if details.method.endswith("PingAndWarm"):
@@ -40,6 +41,7 @@ class Server(grpc.GenericRpcHandler):
 
     async def _mutate_rows(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
         self.writes += 1
+        self.called.set()
         await asyncio.sleep(self.delay)
         response = MutateRowsResponse()
         for index in range(len(MutateRowsRequest.FromString(request).entries)):
@@ -127,6 +129,66 @@ async def test_after_a_freeze_the_connection_is_replaced_before_use(
         await transport.close()
 
     assert proxy.accepted == 2
+
+
+async def test_a_call_on_a_replaced_connection_fails_when_that_connection_is_dead(
+    proxy: SilentProxy, server: tuple[Server, int]
+) -> None:
+    server[0].delay = 60.0
+    transport = Transport(proxy.address, INSTANCE)
+    try:
+        waiting = asyncio.create_task(call(transport))
+        await server[0].called.wait()
+        proxy.silence()
+        transport._last_tick -= 60  # as after a minute without CPU
+
+        async with asyncio.timeout(3):
+            with pytest.raises(CallError, match="the connection is dead"):
+                await waiting
+    finally:
+        await transport.close()
+
+
+async def test_a_call_on_a_replaced_connection_goes_on_when_its_server_is_slow(
+    proxy: SilentProxy, server: tuple[Server, int]
+) -> None:
+    server[0].delay = 2.0
+    transport = Transport(proxy.address, INSTANCE)
+    try:
+        waiting = asyncio.create_task(call(transport))
+        await server[0].called.wait()
+        replaced = transport._connection
+        transport._last_tick -= 60
+
+        await waiting
+
+        assert transport._connection is not replaced
+        assert server[0].pings >= 1
+        await asyncio.gather(*transport._background)
+        assert replaced not in transport._connections
+    finally:
+        await transport.close()
+
+
+async def test_a_cancelled_probe_is_repeated(proxy: SilentProxy) -> None:
+    transport = Transport(proxy.address, INSTANCE)
+    try:
+        await call(transport)
+        connection = transport._connection
+        ping_and_warm = connection.ping_and_warm
+
+        async def cancelled_once(*_arguments: Any, **_options: Any) -> None:
+            connection.ping_and_warm = ping_and_warm
+            raise asyncio.CancelledError
+
+        connection.ping_and_warm = cancelled_once
+        proxy.silence()
+
+        async with asyncio.timeout(4):
+            with pytest.raises(CallError, match="the connection is dead"):
+                await call(transport)
+    finally:
+        await transport.close()
 
 
 async def test_a_cancelled_caller_is_cancelled(proxy: SilentProxy, server: tuple[Server, int]) -> None:

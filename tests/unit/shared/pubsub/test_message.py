@@ -6,6 +6,7 @@ import base64
 import gzip
 import itertools
 import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,35 @@ def test_gzip_may_have_several_members_and_padding() -> None:
     data = gzip.compress(b'{"a":1}\n', mtime=0) + b"\0\0" + gzip.compress(b'{"a":2}\n', mtime=0) + b"\0\0\0"
 
     assert unpack(message(data)) == [b'{"a":1}', b'{"a":2}']
+
+
+def test_gzip_of_many_members_is_read_in_time_linear_in_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    decompressobj = zlib.decompressobj
+    read = 0
+
+    class Member:
+        """A member that counts the bytes it is given: zlib copies those that it leaves unused."""
+
+        def __init__(self, wbits: int) -> None:
+            self._member = decompressobj(wbits=wbits)
+
+        def decompress(self, data: bytes, limit: int) -> bytes:
+            nonlocal read
+            read += len(data)
+            return self._member.decompress(data, limit)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._member, name)
+
+    def bytes_read(members: int) -> int:
+        nonlocal read
+        read = 0
+        assert unpack(message(gzip.compress(b"", mtime=0) * members)) == [b""]
+        return read
+
+    monkeypatch.setattr(zlib, "decompressobj", Member)
+
+    assert 1.9 < bytes_read(10_000) / bytes_read(5_000) < 2.1
 
 
 def test_an_unknown_encoding_is_read_as_plain() -> None:

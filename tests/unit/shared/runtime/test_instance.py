@@ -48,6 +48,15 @@ def test_the_environment_sets_the_deadline_of_a_day(monkeypatch: pytest.MonkeyPa
     assert instance.aggregate_pipeline()._deadline == 513
 
 
+@pytest.mark.parametrize(("declared", "cpu"), [("1", 1.0), ("", None)])
+def test_the_environment_sets_the_cpu_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, declared: str, cpu: float | None
+) -> None:
+    monkeypatch.setenv("SLUICE_CPU", declared)
+
+    assert instance.aggregate_pipeline()._cpu == cpu
+
+
 def test_an_invalid_setting_fails_each_time_until_it_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
     for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
