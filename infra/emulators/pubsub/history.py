@@ -125,7 +125,7 @@ class History:
             delivery = each.queue.find(row[0])
             if delivery is not None:
                 return delivery.message
-        return Message.restore(*row)
+        return Message(*row)
 
     def _remove(self, numbers: Iterable[int]) -> None:
         unused = list(numbers)
