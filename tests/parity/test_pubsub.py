@@ -119,7 +119,6 @@ async def test_filters_select_messages(local: Local) -> None:
         assert await local.pull(f"{NAME}-{number}") == []
 
 
-@pytest.mark.google_differs("no message comes to the subscription of the dead letter topic")
 async def test_a_dead_letter_has_its_attributes(local: Local) -> None:
     await local.subscribe(f"{NAME}-dead", topic=DEAD_LETTERS)
     await local.subscribe(dead_letter_policy={"dead_letter_topic": DEAD_LETTERS, "max_delivery_attempts": 5})
@@ -128,6 +127,7 @@ async def test_a_dead_letter_has_its_attributes(local: Local) -> None:
         (received,) = await take(local, 1)
         assert received.delivery_attempt == attempt
         await local.nack(received)
+    assert await quiet(local)  # Google's emulator forwards a message when it is pulled again
     (dead,) = await take(local, 1, f"{NAME}-dead")
     attributes = dict(dead.message.attributes)
     assert attributes.pop("CloudPubSubDeadLetterSourceTopicPublishTime", "").startswith("20")
@@ -137,7 +137,6 @@ async def test_a_dead_letter_has_its_attributes(local: Local) -> None:
         "CloudPubSubDeadLetterSourceSubscription": "events-ingest",
         "CloudPubSubDeadLetterSourceSubscriptionProject": "p",
     }
-    assert await quiet(local)
 
 
 async def test_seek_to_a_time_brings_acknowledged_messages_again(local: Local) -> None:

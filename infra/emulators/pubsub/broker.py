@@ -81,7 +81,7 @@ class Broker:
             if acknowledged:
                 settled.add((message, subscription))
         for row in self.journal.rows("SELECT * FROM pubsub_messages ORDER BY id"):
-            restored = Message.restore(*row)
+            restored = Message(*row)
             for each in self.state.subscriptions.values():
                 key = (restored.id, each.id)
                 if key not in settled and each.wants(restored) and each.queue.add(restored, failures.get(key, 0)):

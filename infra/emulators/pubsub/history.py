@@ -73,20 +73,20 @@ class History:
         wanted = list(self._journal.rows(query, snapshot.topic, snapshot.last, snapshot.id))
         await self._reset(subscription, wanted, 0)
 
-    async def create_snapshot(self, request: pb.CreateSnapshotRequest, subscription: Subscription) -> pb.Snapshot:
+    def create_snapshot(self, request: pb.CreateSnapshotRequest, subscription: Subscription) -> pb.Snapshot:
         """Store which messages of a subscription are unacknowledged now."""
         now = self._broker.now()
         oldest = min((message.published / 1e6 for message in subscription.queue), default=now)
         config = pb.Snapshot(name=request.name, topic=subscription.config.topic, labels=request.labels)
         config.expire_time.FromMicroseconds(int((oldest + SNAPSHOT_SECONDS) * 1e6))
         snapshot = Snapshot(self._broker.next_id(), subscription.topic, self._broker.last_id, config)
-        self._state.snapshots[request.name] = snapshot
         data = config.SerializeToString()
         insert = "INSERT INTO pubsub_snapshots VALUES (?, ?, ?, ?)"
         self._journal.write(insert, snapshot.id, snapshot.topic, snapshot.last, data)
         for message in subscription.queue:
             self._journal.write("INSERT INTO pubsub_snapshot_messages VALUES (?, ?)", snapshot.id, message.id)
-        await self._journal.committed()
+        self._journal.commit()
+        self._state.snapshots[request.name] = snapshot
         self._alarm.set(now + _INTERVAL)
         return config
 
@@ -125,7 +125,7 @@ class History:
             delivery = each.queue.find(row[0])
             if delivery is not None:
                 return delivery.message
-        return Message.restore(*row)
+        return Message(*row)
 
     def _remove(self, numbers: Iterable[int]) -> None:
         unused = list(numbers)

@@ -61,30 +61,45 @@ class Journal:
             self._committed = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._committed)
 
+    def commit(self) -> None:
+        """Commit all writes so far now.
+
+        Raises:
+            ApiError: none of this turn is, for example because the disk is full.
+        """
+        error = self._store()
+        if error is not None:
+            raise error
+
     def flush(self) -> None:
-        """Commit now; an error goes to the callers of `committed`."""
+        """Commit all writes so far now; an error goes to the callers of `committed` only."""
+        self._store()
+
+    def _store(self) -> ApiError | None:
         writes, self._writes = self._writes, []
         committed, self._committed = self._committed, None
         if not writes:
-            return
+            return None
         try:
-            self._commit(writes)
-        except sqlite3.Error as error:
-            _log.error("%d statements weren't stored: %s", len(writes), error)
+            self._transact(writes)
+        except sqlite3.Error as failure:
+            _log.error("%d statements weren't stored: %s", len(writes), failure)
+            text = f"the database can't be written: {failure}; nothing was stored"
+            error = ApiError(grpc.StatusCode.UNAVAILABLE, text)
             if committed is not None:
-                text = f"the database can't be written: {error}; nothing was stored"
-                committed.set_exception(ApiError(grpc.StatusCode.UNAVAILABLE, text))
+                committed.set_exception(error)
                 committed.exception()  # the callers may be gone
-            return
+            return error
         if committed is not None:
             committed.set_result(None)
+        return None
 
     def rows(self, query: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, after all writes so far."""
         self.flush()
         yield from self._database.execute(query, parameters)
 
-    def _commit(self, writes: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def _transact(self, writes: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._database.execute("BEGIN IMMEDIATE")
         try:
             for statement, group in groupby(writes, key=itemgetter(0)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.emulators.errors import invalid
@@ -29,20 +29,28 @@ class Message:
         holders: number of subscriptions that haven't acknowledged it.
     """
 
-    __slots__ = ("attributes", "content", "holders", "id", "ordering_key", "published", "topic")
+    __slots__ = ("_parsed", "content", "holders", "id", "published", "topic")
 
-    def __init__(self, number: int, topic: int, published: int, content: Any) -> None:
-        """Make the message; `content` is a PubsubMessage."""
-        self.id, self.topic, self.published = number, topic, published
-        self.attributes: dict[str, str] = dict(content.attributes)
-        self.ordering_key: str = content.ordering_key
-        self.content: bytes = content.SerializeToString()
+    def __init__(self, number: int, topic: int, published: int, content: bytes) -> None:
+        self.id, self.topic, self.published, self.content = number, topic, published, content
         self.holders = 0
+        self._parsed: Any = None  # most messages are never parsed: they are stored and given as they are
 
-    @classmethod
-    def restore(cls, number: int, topic: int, published: int, content: bytes) -> Message:
-        """Return a message from its row of the database."""
-        return cls(number, topic, published, PubsubMessage.FromString(content))
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """The attributes."""
+        attributes: Mapping[str, str] = self._parse().attributes
+        return attributes
+
+    @property
+    def ordering_key(self) -> str:
+        """The ordering key, "" for none."""
+        return str(self._parse().ordering_key)
+
+    def _parse(self) -> Any:
+        if self._parsed is None:
+            self._parsed = PubsubMessage.FromString(self.content)
+        return self._parsed
 
 
 def stamp(content: Any, number: int, topic: int, published: int) -> Message:
@@ -50,7 +58,7 @@ def stamp(content: Any, number: int, topic: int, published: int) -> Message:
     content.message_id = str(number)
     content.publish_time.seconds, micros = divmod(published, 1_000_000)
     content.publish_time.nanos = micros * 1_000
-    return Message(number, topic, published, content)
+    return Message(number, topic, published, content.SerializeToString())
 
 
 def check_messages(request: PublishRequest) -> None:

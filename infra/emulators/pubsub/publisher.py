@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
@@ -44,26 +46,26 @@ class Publisher:
         }
         return rpc.service(_SERVICE, methods)
 
-    async def create_topic(self, request: pb.Topic) -> pb.Topic:
+    def create_topic(self, request: pb.Topic) -> pb.Topic:
         """Store a new topic."""
         config = complete_topic(request)
         if config.name in self._state.topics:
             raise ApiError(grpc.StatusCode.ALREADY_EXISTS, f"Topic already exists: {config.name}")
-        topic = self._state.topics[config.name] = Topic(self._broker.next_id(), config)
+        topic = Topic(self._broker.next_id(), config)
         self._journal.write("INSERT INTO pubsub_topics VALUES (?, ?)", topic.id, config.SerializeToString())
-        await self._journal.committed()
+        self._journal.commit()
+        self._state.topics[config.name] = topic
         return config
 
-    async def update_topic(self, request: pb.UpdateTopicRequest) -> pb.Topic:
+    def update_topic(self, request: pb.UpdateTopicRequest) -> pb.Topic:
         """Update the fields of the mask."""
         topic = self._topic(request.topic.name)
-        topic.config = complete_topic(update(topic.config, request.topic, request.update_mask, MUTABLE_TOPIC_FIELDS))
-        self._journal.write(
-            "UPDATE pubsub_topics SET config = ? WHERE id = ?", topic.config.SerializeToString(), topic.id
-        )
+        config = complete_topic(update(topic.config, request.topic, request.update_mask, MUTABLE_TOPIC_FIELDS))
+        self._journal.write("UPDATE pubsub_topics SET config = ? WHERE id = ?", config.SerializeToString(), topic.id)
+        self._journal.commit()
+        topic.config = config
         self._history.collect()
-        await self._journal.committed()
-        return topic.config
+        return config
 
     def get_topic(self, request: pb.GetTopicRequest) -> pb.Topic:
         """Return a topic."""
@@ -90,26 +92,31 @@ class Publisher:
         some, token = page(names, request.page_size, request.page_token)
         return pb.ListTopicSnapshotsResponse(snapshots=some, next_page_token=token)
 
-    async def delete_topic(self, request: pb.DeleteTopicRequest) -> Empty:
+    def delete_topic(self, request: pb.DeleteTopicRequest) -> Empty:
         """Delete a topic; its subscriptions keep their messages."""
         topic = self._topic(request.topic)
-        del self._state.topics[request.topic]
         self._journal.write("DELETE FROM pubsub_topics WHERE id = ?", topic.id)
-        for each in self._state.subscriptions_of(topic.id):
-            each.config.topic = DELETED_TOPIC
-            self._write(each.id, each.config)
+        changed = [
+            (each, _changed(each.config, topic=DELETED_TOPIC)) for each in self._state.subscriptions_of(topic.id)
+        ]
+        for subscription, config in changed:
+            self._write(subscription.id, config)
+        self._journal.commit()
+        del self._state.topics[request.topic]
+        for subscription, config in changed:
+            subscription.config = config
         self._history.collect()
-        await self._journal.committed()
         return Empty()
 
-    async def detach_subscription(self, request: pb.DetachSubscriptionRequest) -> pb.DetachSubscriptionResponse:
+    def detach_subscription(self, request: pb.DetachSubscriptionRequest) -> pb.DetachSubscriptionResponse:
         """Drop the messages of a subscription and give it no more."""
         subscription = self._state.subscription(check_name("subscriptions", request.subscription))
-        subscription.config.detached = True
-        self._write(subscription.id, subscription.config)
+        config = _changed(subscription.config, detached=True)
+        self._write(subscription.id, config)
+        self._journal.commit()
+        subscription.config = config
         self._broker.forget(subscription, [delivery.message for delivery in subscription.queue.close()])
         self._pushers.update(subscription)
-        await self._journal.committed()
         return pb.DetachSubscriptionResponse()
 
     async def publish(self, request: pb.PublishRequest) -> pb.PublishResponse:
@@ -125,3 +132,11 @@ class Publisher:
     def _write(self, number: int, config: pb.Subscription) -> None:
         update_config = "UPDATE pubsub_subscriptions SET config = ? WHERE id = ?"
         self._journal.write(update_config, config.SerializeToString(), number)
+
+
+def _changed(config: pb.Subscription, **fields: Any) -> pb.Subscription:
+    """Return a copy of a subscription with other values in some fields."""
+    changed = pb.Subscription()
+    changed.CopyFrom(config)
+    changed.MergeFrom(pb.Subscription(**fields))
+    return changed

@@ -51,7 +51,7 @@ class Subscriber:
         }
         return rpc.service(_SERVICE, methods)
 
-    async def create_subscription(self, request: pb.Subscription) -> pb.Subscription:
+    def create_subscription(self, request: pb.Subscription) -> pb.Subscription:
         """Store a new subscription, which gets all messages published from now on."""
         config = complete_subscription(request)
         config.ClearField("detached")
@@ -62,28 +62,28 @@ class Subscriber:
             raise ApiError(grpc.StatusCode.ALREADY_EXISTS, f"Subscription already exists: {config.name}")
         number = self._broker.next_id()
         subscription = Subscription(number, self._state.topic(config.topic).id, number, config)
-        self._broker.attach(subscription)
-        self._state.subscriptions[config.name] = subscription
         insert = "INSERT INTO pubsub_subscriptions VALUES (?, ?, ?, ?)"
         data = config.SerializeToString()
         self._journal.write(insert, number, subscription.topic, subscription.start, data)
+        self._journal.commit()
+        self._broker.attach(subscription)
+        self._state.subscriptions[config.name] = subscription
         self._history.collect()
         self._pushers.update(subscription)
-        await self._journal.committed()
         return self._view(subscription)
 
     def get_subscription(self, request: pb.GetSubscriptionRequest) -> pb.Subscription:
         """Return a subscription."""
         return self._view(self._subscription(request.subscription))
 
-    async def update_subscription(self, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
+    def update_subscription(self, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
         """Update the fields of the mask."""
         changes = request.subscription
         subscription = self._subscription(changes.name)
         config = update(subscription.config, changes, request.update_mask, MUTABLE_SUBSCRIPTION_FIELDS)
         config = complete_subscription(config)
         self._check_dead_letter_topic(config)
-        return await self._replace(subscription, config)
+        return self._replace(subscription, config)
 
     def list_subscriptions(self, request: pb.ListSubscriptionsRequest) -> pb.ListSubscriptionsResponse:
         """Return the subscriptions of a project."""
@@ -93,52 +93,51 @@ class Subscriber:
         found = [self._view(self._state.subscriptions[name]) for name in some]
         return pb.ListSubscriptionsResponse(subscriptions=found, next_page_token=token)
 
-    async def delete_subscription(self, request: pb.DeleteSubscriptionRequest) -> Empty:
+    def delete_subscription(self, request: pb.DeleteSubscriptionRequest) -> Empty:
         """Delete a subscription and the messages that only it holds."""
         subscription = self._subscription(request.subscription)
+        self._journal.write("DELETE FROM pubsub_subscriptions WHERE id = ?", subscription.id)
+        self._journal.commit()
         del self._state.subscriptions[request.subscription]
         subscription.alarm.cancel()
         self._broker.forget(subscription, [delivery.message for delivery in subscription.queue.close()])
-        self._pushers.remove(subscription)
-        self._journal.write("DELETE FROM pubsub_subscriptions WHERE id = ?", subscription.id)
         self._journal.write("DELETE FROM pubsub_deliveries WHERE subscription = ?", subscription.id)
+        self._pushers.remove(subscription)
         self._history.collect()
-        await self._journal.committed()
         return Empty()
 
-    async def modify_push_config(self, request: pb.ModifyPushConfigRequest) -> Empty:
+    def modify_push_config(self, request: pb.ModifyPushConfigRequest) -> Empty:
         """Set or remove the push endpoint."""
         subscription = self._subscription(request.subscription)
         config = pb.Subscription()
         config.CopyFrom(subscription.config)
         config.push_config.CopyFrom(request.push_config)
-        await self._replace(subscription, complete_subscription(config))
+        self._replace(subscription, complete_subscription(config))
         return Empty()
 
-    async def create_snapshot(self, request: pb.CreateSnapshotRequest) -> pb.Snapshot:
+    def create_snapshot(self, request: pb.CreateSnapshotRequest) -> pb.Snapshot:
         """Store a snapshot of a subscription."""
         check_name("snapshots", request.name)
         check_labels(request.labels)
         subscription = self._subscription(request.subscription)
         if request.name in self._state.snapshots:
             raise ApiError(grpc.StatusCode.ALREADY_EXISTS, f"Snapshot already exists: {request.name}")
-        return await self._history.create_snapshot(request, subscription)
+        return self._history.create_snapshot(request, subscription)
 
     def get_snapshot(self, request: pb.GetSnapshotRequest) -> pb.Snapshot:
         """Return a snapshot."""
         return self._snapshot(request.snapshot).config
 
-    async def update_snapshot(self, request: pb.UpdateSnapshotRequest) -> pb.Snapshot:
+    def update_snapshot(self, request: pb.UpdateSnapshotRequest) -> pb.Snapshot:
         """Update the labels or the expiration time."""
         snapshot = self._snapshot(request.snapshot.name)
-        config = update(snapshot.config, request.snapshot, request.update_mask, ("labels", "expire_time"))
+        config: pb.Snapshot = update(snapshot.config, request.snapshot, request.update_mask, ("labels", "expire_time"))
         check_labels(config.labels)
+        data = config.SerializeToString()
+        self._journal.write("UPDATE pubsub_snapshots SET config = ? WHERE id = ?", data, snapshot.id)
+        self._journal.commit()
         snapshot.config = config
-        self._journal.write(
-            "UPDATE pubsub_snapshots SET config = ? WHERE id = ?", config.SerializeToString(), snapshot.id
-        )
-        await self._journal.committed()
-        return snapshot.config
+        return config
 
     def list_snapshots(self, request: pb.ListSnapshotsRequest) -> pb.ListSnapshotsResponse:
         """Return the snapshots of a project."""
@@ -148,12 +147,12 @@ class Subscriber:
         found = [self._state.snapshots[name].config for name in some]
         return pb.ListSnapshotsResponse(snapshots=found, next_page_token=token)
 
-    async def delete_snapshot(self, request: pb.DeleteSnapshotRequest) -> Empty:
+    def delete_snapshot(self, request: pb.DeleteSnapshotRequest) -> Empty:
         """Delete a snapshot and the messages that only it holds."""
         self._snapshot(request.snapshot)
         self._history.delete_snapshot(request.snapshot)
         self._history.collect()
-        await self._journal.committed()
+        self._journal.commit()
         return Empty()
 
     async def seek(self, request: pb.SeekRequest) -> pb.SeekResponse:
@@ -175,16 +174,16 @@ class Subscriber:
         await self._history.seek_to_snapshot(subscription, snapshot)
         return pb.SeekResponse()
 
-    async def _replace(self, subscription: Subscription, config: pb.Subscription) -> pb.Subscription:
+    def _replace(self, subscription: Subscription, config: pb.Subscription) -> pb.Subscription:
         """Store a new configuration."""
-        subscription.config = config
-        subscription.queue.policy = subscription.policy()
         update_config = "UPDATE pubsub_subscriptions SET config = ? WHERE id = ?"
         self._journal.write(update_config, config.SerializeToString(), subscription.id)
+        self._journal.commit()
+        subscription.config = config
+        subscription.queue.policy = subscription.policy()
         self._history.collect()
         self._pushers.update(subscription)
         subscription.watch()
-        await self._journal.committed()
         return self._view(subscription)
 
     def _check_dead_letter_topic(self, config: pb.Subscription) -> None:

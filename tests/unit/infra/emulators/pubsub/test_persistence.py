@@ -133,6 +133,11 @@ async def test_a_full_disk_refuses_messages_and_gives_unstored_acknowledgements_
         ack_ids = [each.ack_id for each in received]
         with pytest.raises(exceptions.ServiceUnavailable, match="the database can't be written"):
             await local.subscriber.acknowledge(subscription=NAME, ack_ids=ack_ids, retry=None, timeout=5)
+        other = f"{NAME}-other"
+        with pytest.raises(exceptions.ServiceUnavailable, match="the database can't be written"):
+            await local.subscriber.create_subscription(name=other, topic=TOPIC, retry=None, timeout=5)
+        with pytest.raises(exceptions.NotFound):
+            await local.subscriber.get_subscription(subscription=other)
         database.execute("PRAGMA query_only = OFF")
         again = await local.take()
         assert data(again) == ["a"]
