@@ -96,6 +96,7 @@ aggregate: $(READY) ## aggregate a day now (DATE=)
 
 protos: $(READY) ## generate the Python classes of the .proto files
 	$(BIN)/python -m grpc_tools.protoc -I shared/bigtable --python_out=shared/bigtable --pyi_out=shared/bigtable shared/bigtable/bigtable.proto
+	$(BIN)/python -m grpc_tools.protoc -I infra/emulators/protos --python_out=infra/emulators/protos --pyi_out=infra/emulators/protos infra/emulators/protos/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I infra/emulators/bigtable/admin --python_out=infra/emulators/bigtable/admin --pyi_out=infra/emulators/bigtable/admin infra/emulators/bigtable/admin/admin.proto
 
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate

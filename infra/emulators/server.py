@@ -20,6 +20,7 @@ from infra.emulators.clock import SystemClock
 from infra.emulators.database import open_database
 from infra.emulators.pubsub.service import PubSubService
 from infra.emulators.scheduler.service import Service
+from shared import gc_tuning
 from shared.config import EMULATOR_VARIABLES
 
 # A MutateRows request may have 256 MiB (https://cloud.google.com/bigtable/quotas#limits).
@@ -94,6 +95,7 @@ async def serving(
         scheduler.start()
         stack.push_async_callback(scheduler.close)
         await server.start()
+        gc_tuning.apply()
         stack.push_async_callback(server.stop, _GRACE)
         if stats is not None:
             writer = asyncio.create_task(_write_counts(stats, pubsub))

@@ -99,7 +99,14 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def counted(stats: Path, what: str) -> int:
-    return json.loads(stats.read_text()).get("events-ingest", {}).get(what, 0) if stats.exists() else 0
+    counts = json.loads(stats.read_text()) if stats.exists() else {}
+    return sum(each.get(what, 0) for name, each in counts.items() if name.endswith("/events-ingest"))
+
+
+@pytest.fixture(scope="session")
+def emulators(google_emulators: Settings) -> Settings:
+    """The relay is for Google's emulators alone."""
+    return google_emulators
 
 
 @pytest.fixture
