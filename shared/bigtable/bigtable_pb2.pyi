@@ -491,12 +491,6 @@ class Outcomes(_message.Message):
     status: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, index: _Optional[_Iterable[int]] = ..., status: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
-class FlatResponse(_message.Message):
-    __slots__ = ("chunks",)
-    CHUNKS_FIELD_NUMBER: _ClassVar[int]
-    chunks: _containers.RepeatedCompositeFieldContainer[FlatChunk]
-    def __init__(self, chunks: _Optional[_Iterable[_Union[FlatChunk, _Mapping]]] = ...) -> None: ...
-
 class FlatChunk(_message.Message):
     __slots__ = ("row_key", "family_name", "qualifier", "timestamp_micros", "labels", "value", "value_size", "commit_row")
     ROW_KEY_FIELD_NUMBER: _ClassVar[int]

@@ -387,7 +387,13 @@ async def gc_rules_of_families(clients: Clients) -> Any:
     )
     got = await clients.admin.get_table(name=table)
     assert got.column_families == updated.column_families
-    return {family: str(column.gc_rule) for family, column in sorted(got.column_families.items())}
+    without_rule = await clients.admin.modify_column_families(
+        name=table,
+        modifications=[{"id": "age", "update": {"gc_rule": {}}, "update_mask": {"paths": ["gc_rule"]}}],
+    )
+    return [
+        {family: str(column) for family, column in sorted(each.column_families.items())} for each in (got, without_rule)
+    ]
 
 
 @scenario

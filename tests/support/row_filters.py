@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from google.cloud.bigtable_v2.types import RowFilter
@@ -85,9 +84,9 @@ _BOUNDS = (b"", b"\0", b"one", b"o\xff", b"two", b"x", b"y", b"\xff", b"\xff\0")
 
 def _range(name: str) -> st.SearchStrategy[dict[str, bytes]]:
     """Draw the bounds of a column range or a value range; each may be absent."""
-    kinds = [{f"{side}_{name}_{end}": bound} for side in ("start",) for end in ("open", "closed") for bound in _BOUNDS]
-    ends = [{f"end_{name}_{end}": bound} for end in ("open", "closed") for bound in _BOUNDS]
-    return st.builds(lambda start, end: {**start, **end}, st.sampled_from([{}, *kinds]), st.sampled_from([{}, *ends]))
+    starts = [{f"start_{name}_{kind}": bound} for kind in ("open", "closed") for bound in _BOUNDS]
+    ends = [{f"end_{name}_{kind}": bound} for kind in ("open", "closed") for bound in _BOUNDS]
+    return st.builds(lambda start, end: start | end, st.sampled_from([{}, *starts]), st.sampled_from([{}, *ends]))
 
 
 def selections() -> st.SearchStrategy[Message]:
@@ -127,7 +126,12 @@ def nested(leaves: st.SearchStrategy[Message]) -> st.SearchStrategy[Message]:
     """Draw chains, interleaves and conditions of the leaves."""
 
     def compose(inner: st.SearchStrategy[Message]) -> st.SearchStrategy[Message]:
-        several: Callable[..., Any] = lambda make: st.lists(inner, min_size=2, max_size=3).map(lambda each: make(*each))  # noqa: E731
-        return several(chain) | several(interleave) | st.builds(condition, inner, st.none() | inner, st.none() | inner)
+        several = st.lists(inner, min_size=2, max_size=3)
+        branch = st.none() | inner
+        return st.one_of(
+            several.map(lambda each: chain(*each)),
+            several.map(lambda each: interleave(*each)),
+            st.builds(condition, inner, branch, branch),
+        )
 
     return st.recursive(leaves, compose, max_leaves=8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -15,6 +17,9 @@ class Cell(NamedTuple):
     value: bytes
     labels: tuple[str, ...] = ()
 
+
+# Makes a cell of a tuple of all its fields, in half the time of the constructor.
+make_cell: Callable[[tuple[str, bytes, int, bytes, tuple[str, ...]]], Cell] = partial(tuple.__new__, Cell)
 
 _column = itemgetter(0, 1)
 _timestamp = itemgetter(2)

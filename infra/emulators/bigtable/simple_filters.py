@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from infra.emulators.bigtable.cells import Cell
+from infra.emulators.bigtable.cells import Cell, make_cell
 from infra.emulators.bigtable.patterns import compile_pattern, literal
 from infra.emulators.errors import invalid
 
@@ -126,11 +126,14 @@ def _cells_per_row_limit(count: int) -> Filter:
 
 def _cells_per_column_limit(count: int) -> Filter:
     _require_at_least(1, "cells_per_column_limit_filter", count)
-    # The cells of a column are neighbours. So a cell is beyond the limit if the cell `count` before has its column.
-    return lambda _row_key, cells: [
-        *cells[:count],
-        *[cell for before, cell in zip(cells, cells[count:], strict=False) if before[:2] != cell[:2]],
-    ]
+
+    def apply(_row_key: bytes, cells: list[Cell]) -> list[Cell]:
+        # The cells of a column are neighbours. So one is beyond the limit if the cell `count` before has its column.
+        pairs = zip(cells, cells[count:], strict=False)
+        later = [cell for before, cell in pairs if before[1] != cell[1] or before[0] != cell[0]]
+        return cells[:count] + later
+
+    return apply
 
 
 def _require_at_least(minimum: int, field: str, count: int) -> None:
@@ -140,7 +143,7 @@ def _require_at_least(minimum: int, field: str, count: int) -> None:
 
 def _strip_value(_flag: bool) -> Filter:
     return lambda _row_key, cells: [
-        Cell(family, qualifier, timestamp, b"", labels) for family, qualifier, timestamp, _value, labels in cells
+        make_cell((family, qualifier, timestamp, b"", labels)) for family, qualifier, timestamp, _, labels in cells
     ]
 
 
@@ -149,7 +152,7 @@ def _apply_label(label: str) -> Filter:
         raise invalid(f"apply_label_transformer: found {label!r}, expected 1 to 15 of the characters a-z, 0-9 and -")
     labels = (label,)
     return lambda _row_key, cells: [
-        Cell(family, qualifier, timestamp, value, labels) for family, qualifier, timestamp, value, _labels in cells
+        make_cell((family, qualifier, timestamp, value, labels)) for family, qualifier, timestamp, value, _ in cells
     ]
 
 

@@ -71,4 +71,6 @@ def _update(family: Any, modification: Any) -> None:
     if any(path.startswith("value_type") for path in paths) and update.value_type != family.value_type:
         raise invalid(f"value_type of {modification.id!r}: found another type, expected the one it was created with")
     if any(path.startswith("gc_rule") for path in paths):
-        family.gc_rule.CopyFrom(update.gc_rule)
+        family.ClearField("gc_rule")
+        if update.HasField("gc_rule"):
+            family.gc_rule.CopyFrom(update.gc_rule)

@@ -6,30 +6,28 @@ A cell of such a family is the state of the aggregate, a big-endian integer of 8
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import grpc
-
 from infra.emulators.bigtable.limits import check_qualifier, check_timestamp
+from infra.emulators.bigtable.storage.contents import decode_value, encode_content
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import Statement
-from infra.emulators.errors import ApiError, invalid
+from infra.emulators.errors import invalid
 
 INTEGER_BYTES = 8
 
-# SQL functions by aggregator: the states of two cells -> the state of both.
-_FUNCTIONS = {"sum": "bigtable_sum", "min": "bigtable_min", "max": "bigtable_max"}
 _MERGE_CELL = (
     "INSERT INTO bigtable_cells VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET value = {function}(value, excluded.value)"
+    " ON CONFLICT DO UPDATE SET content = {function}(-reversed_micros, content, excluded.content)"
 )
 
 
 def create_functions(database: sqlite3.Connection) -> None:
     """Define the SQL functions of the aggregators."""
-    database.create_function("bigtable_sum", 2, add_integers, deterministic=True)
-    database.create_function("bigtable_min", 2, lambda a, b: min(a, b, key=from_bytes), deterministic=True)
-    database.create_function("bigtable_max", 2, lambda a, b: max(a, b, key=from_bytes), deterministic=True)
+    for aggregator, merge in _AGGREGATORS.items():
+        database.create_function(_function_name(aggregator), 3, partial(_merge_contents, merge), deterministic=True)
 
 
 def add_integers(one: bytes, other: bytes) -> bytes:
@@ -65,12 +63,11 @@ def merge_to_cell(table: Table, row_key: bytes, mutation: Any) -> Statement:
 
 def _merge(table: Table, row_key: bytes, mutation: Any, state: bytes) -> Statement:
     family = mutation.family_name
-    if family not in table.families:
-        raise ApiError(grpc.StatusCode.NOT_FOUND, f"column family: found {family!r}, expected {sorted(table.families)}")
+    table.require_family(family)
     aggregator = table.families[family]
-    if aggregator not in _FUNCTIONS:
+    if aggregator not in _AGGREGATORS:
         found = aggregator or "no aggregate type"
-        raise invalid(f"column family {family!r}: found {found}, expected one of {', '.join(_FUNCTIONS)}")
+        raise invalid(f"column family {family!r}: found {found}, expected one of {', '.join(_AGGREGATORS)}")
     for field in ("column_qualifier", "timestamp"):
         kind, expected = getattr(mutation, field).WhichOneof("kind"), _KINDS[field]
         if kind != expected:
@@ -79,9 +76,24 @@ def _merge(table: Table, row_key: bytes, mutation: Any, state: bytes) -> Stateme
     check_qualifier(qualifier)
     check_timestamp(micros, "timestamp")
     return (
-        _MERGE_CELL.format(function=_FUNCTIONS[aggregator]),
-        (table.id, row_key, family, qualifier, -micros, state),
+        _MERGE_CELL.format(function=_function_name(aggregator)),
+        (table.id, row_key, family, qualifier, -micros, encode_content(micros, state)),
     )
 
+
+def _merge_contents(merge: Callable[[bytes, bytes], bytes], timestamp: int, one: bytes, other: bytes) -> bytes:
+    return encode_content(timestamp, merge(decode_value(one), decode_value(other)))
+
+
+def _function_name(aggregator: str) -> str:
+    return f"bigtable_{aggregator}"
+
+
+# By aggregator: the states of two cells -> the state of both.
+_AGGREGATORS: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "sum": add_integers,
+    "min": lambda one, other: min(one, other, key=from_bytes),
+    "max": lambda one, other: max(one, other, key=from_bytes),
+}
 
 _KINDS = {"column_qualifier": "raw_value", "timestamp": "raw_timestamp_micros"}

@@ -1,25 +1,33 @@
-"""Responses of ReadRows: the cells of rows as chunks."""
+"""Responses of ReadRows: the cells of rows as serialized chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
-from operator import itemgetter
 from typing import Any
 
+from infra.emulators.bigtable.cells import Cell
 from infra.emulators.bigtable.limits import MAX_QUALIFIER
-from shared.bigtable.bigtable_pb2 import FlatResponse
+from infra.emulators.bigtable.storage.contents import encode_content
+from shared.bigtable.bigtable_pb2 import Answer, BytesValue, FlatChunk
 
 # Bytes of a value in one chunk; a longer value is split. Also about the bytes of a response.
 MAX_CHUNK = 1 << 20
-_MAX_CHUNKS = 1000
+_MAX_CHUNKS = 2000
 
-# A row key, and cells: tuples that begin with the fields of a `Cell`.
+# A row key, and cells: tuples of family, qualifier, timestamp in microseconds, content, and more.
 Row = tuple[bytes, Sequence[tuple[Any, ...]]]
-# The fields of a `FlatChunk`. A dict costs less time than an object of protobuf.
-_Chunk = dict[str, Any]
 
-_labels = itemgetter(4)
+_COMMIT = FlatChunk(commit_row=True).SerializeToString()
+
+
+def encode_cells(cells: Iterable[Cell]) -> list[tuple[str, bytes, int, bytes]]:
+    """Return the cells of a row with their contents instead of values and labels."""
+    return [
+        (family, qualifier, timestamp, encode_content(timestamp, value, labels))
+        for family, qualifier, timestamp, value, labels in cells
+    ]
 
 
 def responses(rows: Iterable[Row]) -> Iterator[bytes]:
@@ -27,9 +35,10 @@ def responses(rows: Iterable[Row]) -> Iterator[bytes]:
 
     A chunk names row key and family where they change, and always the qualifier.
     """
-    pending: list[_Chunk] = []
+    pending: list[bytes] = []
     pending_bytes = 0
-    for chunks, size in chain.from_iterable(_parts(row_key, cells) for row_key, cells in rows):
+    for chunks in chain.from_iterable(_chunks(row_key, cells) for row_key, cells in rows):
+        size = sum(map(len, chunks))
         if pending and (pending_bytes + size > MAX_CHUNK or len(pending) + len(chunks) > _MAX_CHUNKS):
             yield _serialize(pending)
             pending, pending_bytes = [], 0
@@ -42,73 +51,75 @@ def responses(rows: Iterable[Row]) -> Iterator[bytes]:
         yield _serialize(pending)
 
 
-def _parts(row_key: bytes, cells: Sequence[tuple[Any, ...]]) -> Iterator[tuple[list[_Chunk], int]]:
-    """Yield the chunks of a row, a limited number at a time, and the bytes of their values."""
+def _chunks(row_key: bytes, cells: Sequence[tuple[Any, ...]]) -> Iterator[list[bytes]]:
+    """Yield the chunks of a row, a limited number at a time."""
     family = None
     for start in range(0, len(cells), _MAX_CHUNKS):
         part = cells[start : start + _MAX_CHUNKS]
-        chunks: list[_Chunk] = [
-            {"qualifier": _PREFIXES[len(cell[1])] + cell[1], "timestamp_micros": cell[2], "value": cell[3]}
-            for cell in part
-        ]
-        if start == 0:
-            chunks[0]["row_key"] = row_key
-        if part[0][0] != family:
-            chunks[0]["family_name"] = _wrap(part[0][0])
-        family = part[-1][0]
-        if part[0][0] != family:
-            for (before, cell), chunk in zip(pairwise(part), chunks[1:], strict=True):
+        chunks = [_BEFORE_QUALIFIER[len(cell[1])] + cell[1] + cell[3] for cell in part]
+        if part[0][0] != part[-1][0]:
+            for index, (before, cell) in enumerate(pairwise(part), 1):
                 if cell[0] != before[0]:
-                    chunk["family_name"] = _wrap(cell[0])
-        if any(map(_labels, part)):
-            for cell, chunk in zip(part, chunks, strict=True):
-                chunk["labels"] = cell[4]
+                    chunks[index] = _family(cell[0]) + chunks[index]
+        if part[0][0] != family:
+            chunks[0] = _family(part[0][0]) + chunks[0]
+        family = part[-1][0]
+        if start == 0:
+            chunks[0] = _ROW_KEY + _varint(len(row_key)) + row_key + chunks[0]
         if start + len(part) == len(cells):
-            chunks[-1]["commit_row"] = True
-        yield chunks, sum([len(cell[3]) for cell in part])
+            chunks[-1] += _COMMIT
+        yield chunks
 
 
-def _distribute(chunks: Iterable[_Chunk]) -> Iterator[list[_Chunk]]:
+def _distribute(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Yield chunks of long values in lists for one response each."""
-    pending: list[_Chunk] = []
+    pending: list[bytes] = []
     size = 0
     for piece in chain.from_iterable(map(_split, chunks)):
-        if pending and size + len(piece["value"]) > MAX_CHUNK:
+        if pending and size + len(piece) > MAX_CHUNK:
             yield pending
             pending, size = [], 0
         pending.append(piece)
-        size += len(piece["value"])
+        size += len(piece)
     yield pending
 
 
-def _split(chunk: _Chunk) -> Iterator[_Chunk]:
+def _split(chunk: bytes) -> Iterator[bytes]:
     """Yield the chunks of a cell; all but the last have the size of the whole value, and the last one commits."""
-    value = chunk["value"]
+    message = FlatChunk.FromString(chunk)
+    value, commit = message.value, message.commit_row
     if len(value) <= MAX_CHUNK:
         yield chunk
         return
+    message.commit_row = False
     last = (len(value) - 1) // MAX_CHUNK * MAX_CHUNK
-    named = {field: content for field, content in chunk.items() if field not in ("value", "commit_row")}
     for start in range(0, last, MAX_CHUNK):
-        yield named | {"value": value[start : start + MAX_CHUNK], "value_size": len(value)}
-        named = {}
-    yield {"value": value[last:], "commit_row": chunk.get("commit_row")}
+        message.value, message.value_size = value[start : start + MAX_CHUNK], len(value)
+        yield message.SerializeToString()
+        message = FlatChunk()
+    yield FlatChunk(value=value[last:], commit_row=commit).SerializeToString()
 
 
-def _serialize(chunks: list[_Chunk]) -> bytes:
-    return bytes(FlatResponse(chunks=chunks).SerializeToString())
+def _serialize(chunks: list[bytes]) -> bytes:
+    return bytes(Answer(chunks=chunks).SerializeToString())
 
 
-def _wrap(family: str) -> bytes:
-    """Return a serialized StringValue."""
-    name = family.encode()
-    return _PREFIXES[len(name)] + name
+@lru_cache(maxsize=256)
+def _family(family: str) -> bytes:
+    return bytes(FlatChunk(family_name=BytesValue(value=family.encode()).SerializeToString()).SerializeToString())
 
 
+@lru_cache(maxsize=256)
 def _varint(number: int) -> bytes:
     groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
     return bytes([*[group | 0x80 for group in groups[:-1]], groups[-1]])
 
 
-# What precedes the bytes in a serialized BytesValue or StringValue, by their number: the tag of field 1 and a length.
-_PREFIXES = [b"\x0a" + _varint(size) for size in range(MAX_QUALIFIER + 1)]
+def _before_qualifier(size: int) -> bytes:
+    """Return what precedes a qualifier in a chunk: the tags and lengths of field 3 and of its BytesValue."""
+    wrapper = b"\x0a" + _varint(size)
+    return b"\x1a" + _varint(len(wrapper) + size) + wrapper
+
+
+_ROW_KEY = b"\x0a"  # the tag of field 1
+_BEFORE_QUALIFIER = [_before_qualifier(size) for size in range(MAX_QUALIFIER + 1)]

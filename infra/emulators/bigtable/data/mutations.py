@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import grpc
-
 from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.data.aggregates import add_to_cell, merge_to_cell
 from infra.emulators.bigtable.limits import (
@@ -25,9 +23,10 @@ from infra.emulators.bigtable.storage.cell_table import (
     DELETE_ROW,
     SET_CELL,
 )
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import Statement
-from infra.emulators.errors import ApiError, invalid
+from infra.emulators.errors import invalid
 
 # A timestamp that asks for the server's time.
 _SERVER_TIME = -1
@@ -58,11 +57,13 @@ def translate_mutations(table: Table, row_key: bytes, mutations: Iterable[Any]) 
                 or micros % 1000
                 or len(value) > MAX_VALUE
             ):
-                check_family(table, family)
+                table.require_family(family)
                 check_qualifier(qualifier)
                 check_timestamp(micros)
                 check_value(value)
-            statements.append((SET_CELL, (table_id, row_key, family, qualifier, -micros, value)))
+            statements.append(
+                (SET_CELL, (table_id, row_key, family, qualifier, -micros, encode_content(micros, value)))
+            )
         elif kind is None:
             raise invalid("mutation: found none, expected set_cell or another one")
         else:
@@ -72,16 +73,8 @@ def translate_mutations(table: Table, row_key: bytes, mutations: Iterable[Any]) 
     return statements
 
 
-def check_family(table: Table, family: str) -> None:
-    """Raise NOT_FOUND unless the table has the column family."""
-    if family not in table.families:
-        expected = ", ".join(sorted(table.families)) or "none, because the table has no families"
-        text = f"Requested column family not found in {table.name}: found {family!r}, expected {expected}"
-        raise ApiError(grpc.StatusCode.NOT_FOUND, text)
-
-
 def _delete_from_column(table: Table, row_key: bytes, mutation: Any) -> Statement:
-    check_family(table, mutation.family_name)
+    table.require_family(mutation.family_name)
     check_qualifier(mutation.column_qualifier)
     column = (table.id, row_key, mutation.family_name, mutation.column_qualifier)
     if not mutation.HasField("time_range"):
@@ -97,7 +90,7 @@ def _delete_from_column(table: Table, row_key: bytes, mutation: Any) -> Statemen
 
 
 def _delete_from_family(table: Table, row_key: bytes, mutation: Any) -> Statement:
-    check_family(table, mutation.family_name)
+    table.require_family(mutation.family_name)
     return DELETE_FAMILY_OF_ROW, (table.id, row_key, mutation.family_name)
 
 

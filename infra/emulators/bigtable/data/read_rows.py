@@ -8,13 +8,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
-from infra.emulators.bigtable.cells import Cell
 from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.column_bounds import column_bounds
-from infra.emulators.bigtable.data.chunks import Row, responses
+from infra.emulators.bigtable.data.chunks import Row, encode_cells, responses
 from infra.emulators.bigtable.data.row_ranges import key_ranges
 from infra.emulators.bigtable.filters import Filter, compile_filter
-from infra.emulators.bigtable.storage.cell_table import StoredRow, read_slice
+from infra.emulators.bigtable.storage.cell_table import StoredRow, decode_cells, read_slice
 from infra.emulators.bigtable.storage.gc_rules import Collector
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import storage_errors
@@ -54,8 +53,9 @@ def _passing_rows(table: Table, stored: Iterable[StoredRow], passing: Filter | N
     collector = Collector(table.rules, server_time())
     for row_key, stored_cells in stored:
         kept = collector.kept(row_key, stored_cells)
-        cells: Sequence[tuple[Any, ...]] = kept
-        if passing is not None:
-            cells = passing(row_key, [Cell(cell[0], cell[1], cell[2], cell[3]) for cell in kept])
+        if passing is None:
+            cells: Sequence[tuple[Any, ...]] = kept
+        else:
+            cells = encode_cells(passing(row_key, decode_cells(kept)))
         if cells:
             yield row_key, cells

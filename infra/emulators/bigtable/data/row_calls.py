@@ -11,10 +11,11 @@ import grpc
 from infra.emulators.bigtable.cells import Cell, in_order
 from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.data.aggregates import INTEGER_BYTES, add_integers, to_bytes
-from infra.emulators.bigtable.data.mutations import check_family, translate_mutations
+from infra.emulators.bigtable.data.mutations import translate_mutations
 from infra.emulators.bigtable.filters import compile_filter
 from infra.emulators.bigtable.limits import check_mutation_count, check_qualifier, check_row_key, check_value
 from infra.emulators.bigtable.storage.cell_table import SET_CELL, read_row
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.gc_rules import Collector
 from infra.emulators.bigtable.storage.tables import Table
 from infra.emulators.bigtable.storage.transactions import execute, transaction
@@ -49,7 +50,7 @@ def read_modify_write(database: sqlite3.Connection, table: Table, request: Any) 
         raise invalid("rules: found none, expected 1 or more")
     check_mutation_count(len(request.rules))
     for rule in request.rules:
-        check_family(table, rule.family_name)
+        table.require_family(rule.family_name)
         check_qualifier(rule.column_qualifier)
     with transaction(database):
         newest: dict[tuple[str, bytes], Cell] = {}
@@ -60,7 +61,15 @@ def read_modify_write(database: sqlite3.Connection, table: Table, request: Any) 
             column = (rule.family_name, rule.column_qualifier)
             newest[column] = written[column] = _apply(rule, newest.get(column))
         parameters = [
-            (table.id, row_key, cell.family, cell.qualifier, -cell.timestamp, cell.value) for cell in written.values()
+            (
+                table.id,
+                row_key,
+                cell.family,
+                cell.qualifier,
+                -cell.timestamp,
+                encode_content(cell.timestamp, cell.value),
+            )
+            for cell in written.values()
         ]
         database.executemany(SET_CELL, parameters)
     return row_message(row_key, in_order(list(written.values())))

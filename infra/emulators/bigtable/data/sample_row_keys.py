@@ -19,7 +19,7 @@ _SAMPLE_BYTES = 8 << 20
 async def sample_row_keys(database: sqlite3.Connection, table: Table) -> AsyncIterator[Any]:
     """Yield the splits of the table, a row key after every 8 MiB of cells, and the end of the table: an empty key.
 
-    Offsets are bytes of row keys, qualifiers, values and timestamps.
+    Offsets are bytes of row keys, qualifiers and contents.
     """
     splits = list(reversed(table.splits))
     offset = sampled = 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby, takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
 from infra.emulators.bigtable.cells import Cell
 from infra.emulators.bigtable.column_bounds import ColumnBounds
+from infra.emulators.bigtable.storage.contents import decode_value
 
 SET_CELL = "INSERT OR REPLACE INTO bigtable_cells VALUES (?, ?, ?, ?, ?, ?)"
 DELETE_TABLE = "DELETE FROM bigtable_cells WHERE table_id = ?"
@@ -25,16 +26,16 @@ DELETE_FROM = f"{DELETE_COLUMN} AND reversed_micros <= ?"
 DELETE_BETWEEN = f"{DELETE_FROM} AND reversed_micros > ?"
 DELETE_CELL = f"{DELETE_COLUMN} AND reversed_micros = ?"
 
-# A slice ends after this many cells, bytes of values, or ranges. No row is cut, so the last one can exceed them.
-_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 1000, 1 << 20, 1000
+# A slice ends after this many cells, bytes of contents, or ranges. No row is cut, so the last one can exceed them.
+_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 2000, 1 << 20, 1000
 _FETCH_CELLS = 250
 
-_SELECT = "SELECT family, qualifier, -reversed_micros, value, NULL, row_key FROM bigtable_cells WHERE table_id = ?"
+_SELECT = "SELECT family, qualifier, -reversed_micros, content, row_key FROM bigtable_cells WHERE table_id = ?"
 _ORDER = " ORDER BY row_key, family, qualifier, reversed_micros"
 _REVERSED = " ORDER BY row_key DESC, family, qualifier, reversed_micros"
-_ROW_KEY = itemgetter(5)
+_CONTENT, _ROW_KEY = itemgetter(3), itemgetter(4)
 _ROW_SIZES = (
-    "SELECT row_key, SUM(LENGTH(row_key) + LENGTH(qualifier) + LENGTH(value) + 8) FROM bigtable_cells"
+    "SELECT row_key, SUM(LENGTH(row_key) + LENGTH(qualifier) + LENGTH(content)) FROM bigtable_cells"
     " WHERE table_id = ? AND row_key > ? GROUP BY row_key ORDER BY row_key LIMIT ?"
 )
 _SLICE_ROWS = 1000
@@ -46,8 +47,8 @@ _AFTER = " AND (row_key, family, qualifier, reversed_micros) > (?, ?, ?, ?)"
 
 # Row key, family, qualifier, timestamp in microseconds.
 CellKey = tuple[bytes, str, bytes, int]
-# The fields of a `Cell` without labels, and the row key.
-StoredCell = tuple[str, bytes, int, bytes, None, bytes]
+# Family, qualifier, timestamp in microseconds, content, row key.
+StoredCell = tuple[str, bytes, int, bytes, bytes]
 StoredRow = tuple[bytes, list[StoredCell]]
 
 
@@ -75,10 +76,10 @@ def read_slice(
         cursor = _select(database, table_id, keys, columns, descending=descending)
         while fetched := cursor.fetchmany(_FETCH_CELLS):
             cells += fetched
-            size += sum([len(cell[3]) for cell in fetched])
+            size += sum(map(len, map(_CONTENT, fetched)))
             if len(cells) >= _SLICE_CELLS or size >= _SLICE_BYTES:
-                cells += _rest_of_row(cursor, cells[-1][5])
-                last = cells[-1][5]
+                cells += _rest_of_row(cursor, cells[-1][4])
+                last = cells[-1][4]
                 ranges.appendleft(KeyRange(keys.start, last) if descending else KeyRange(last + b"\0", keys.end))
                 return list(_rows(cells))
     return list(_rows(cells))
@@ -87,7 +88,14 @@ def read_slice(
 def read_row(database: sqlite3.Connection, table_id: int, row_key: bytes) -> list[Cell]:
     """Read the cells of a row."""
     cursor = _select(database, table_id, KeyRange(row_key, row_key + b"\0"), ColumnBounds(), descending=False)
-    return [Cell(*cell[:4]) for cell in cursor]
+    return decode_cells(list(cursor))
+
+
+def decode_cells(stored: Iterable[StoredCell]) -> list[Cell]:
+    """Return the cells of a row with their values."""
+    return [
+        Cell(family, qualifier, timestamp, decode_value(content)) for family, qualifier, timestamp, content, _ in stored
+    ]
 
 
 def read_row_sizes(database: sqlite3.Connection, table_id: int, after: bytes) -> list[tuple[bytes, int]]:
@@ -126,14 +134,14 @@ def _select(
 
 def _rest_of_row(cursor: sqlite3.Cursor, row_key: bytes) -> list[StoredCell]:
     """Read the cells up to the end of a row, and close the cursor: an open one sees later changes."""
-    cells = list(takewhile(lambda cell: cell[5] == row_key, cursor))
+    cells = list(takewhile(lambda cell: cell[4] == row_key, cursor))
     cursor.close()
     return cells
 
 
 def _rows(cells: list[StoredCell]) -> Iterator[StoredRow]:
-    if cells and cells[0][5] == cells[-1][5]:
-        yield cells[0][5], cells
+    if cells and cells[0][4] == cells[-1][4]:
+        yield cells[0][4], cells
         return
     for row_key, row in groupby(cells, _ROW_KEY):
         yield row_key, list(row)

@@ -40,6 +40,13 @@ class Table:
         """The resource name."""
         return str(self.message.name)
 
+    def require_family(self, family: str) -> None:
+        """Raise NOT_FOUND unless the table has the column family."""
+        if family not in self.families:
+            expected = ", ".join(sorted(self.families)) or "none, because the table has no families"
+            text = f"Requested column family not found in {self.name}: found {family!r}, expected {expected}"
+            raise ApiError(grpc.StatusCode.NOT_FOUND, text)
+
 
 class Tables:
     """The tables by their names."""

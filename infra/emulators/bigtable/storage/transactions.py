@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS bigtable_cells (
     family TEXT NOT NULL,
     qualifier BLOB NOT NULL,
     reversed_micros INTEGER NOT NULL, -- the negative timestamp
-    value BLOB NOT NULL,
+    content BLOB NOT NULL, -- see contents.py
     PRIMARY KEY (table_id, row_key, family, qualifier, reversed_micros)
 ) WITHOUT ROWID;
 """

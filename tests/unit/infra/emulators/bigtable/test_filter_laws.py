@@ -169,3 +169,9 @@ def test_a_match_is_one_of_the_whole_text(pieces: list[bytes], text: bytes) -> N
     except re2.error:
         return
     assert compile_pattern("field", pattern)(text) == expected
+
+
+def test_a_pattern_too_large_for_a_set_matches() -> None:
+    match = compile_pattern("field", b"[a-q]{1000}" * 90 + b"|b")
+
+    assert (match(b"b"), match(b"x")) == (True, False)

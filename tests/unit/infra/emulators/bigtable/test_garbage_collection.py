@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.emulators.bigtable.admin.admin_pb2 import GcRule, Table
 from infra.emulators.bigtable.clock import server_time
-from infra.emulators.bigtable.storage import sweep as sweeping
 from infra.emulators.bigtable.storage.cell_table import SET_CELL, read_row
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.gc_rules import Collector, compile_rule
+from infra.emulators.bigtable.storage.sweep import sweep, sweep_repeatedly
 from infra.emulators.bigtable.storage.tables import Tables
 from infra.emulators.bigtable.storage.transactions import create_schema
 from infra.emulators.database import open_database
@@ -166,13 +169,37 @@ async def test_a_sweep_deletes_collected_cells(database: sqlite3.Connection, mon
     tables = Tables(database)
     table = tables.create(message, [])
     cells = [
-        (table.id, key, family, b"q", -micros, b"v") for key in (b"1", b"2") for family in "ab" for micros in range(5)
+        (table.id, key, family, b"q", -micros, encode_content(micros, b"v"))
+        for key in (b"1", b"2")
+        for family in "ab"
+        for micros in range(5)
     ]
     database.executemany(SET_CELL, cells)
 
-    assert await sweeping.sweep(database, table) == 4
-    assert await sweeping.sweep(database, table) == 0
+    assert await sweep(database, table) == 4
+    assert await sweep(database, table) == 0
 
     for key in (b"1", b"2"):
         found = [(cell.family, cell.timestamp) for cell in read_row(database, table.id, key)]
         assert found == [("a", 4), ("a", 3), ("a", 2), *[("b", micros) for micros in (4, 3, 2, 1, 0)]]
+
+
+async def test_sweeps_go_on_after_one_that_fails(
+    database: sqlite3.Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = Tables(database)
+    tables.create(Table(name="projects/p/instances/i/tables/t"), [])
+    errors = [ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, "database: found a full disk")]
+    swept_again = asyncio.Event()
+
+    async def fail_once(_database: sqlite3.Connection, _table: object) -> None:
+        if errors:
+            raise errors.pop()
+        swept_again.set()
+
+    monkeypatch.setattr("infra.emulators.bigtable.storage.sweep.sweep", fail_once)
+    sweeps = asyncio.create_task(sweep_repeatedly(database, tables, every=0.001))
+    await asyncio.wait_for(swept_again.wait(), 20)
+    sweeps.cancel()
+
+    assert caplog.messages == ["garbage collection: database: found a full disk"]

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import grpc
 import pytest
 from google.api_core.exceptions import GoogleAPICallError, ResourceExhausted
 
@@ -80,6 +81,22 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         found = await keys(clients, table)
     assert acknowledged <= set(found)
     assert len(found) % 20 == 0  # a call is written as a whole or not at all
+
+
+async def test_a_damaged_file_is_an_error_of_the_call(tmp_path: Path) -> None:
+    file = tmp_path / "bigtable.db"
+    async with restarted(file) as clients:
+        table = await clients.create_table("a")
+        for row in range(20):
+            await mutate(clients, table, set_cell(b"q", bytes(3000)), key=b"r%d" % row)
+    content = file.read_bytes()
+    file.write_bytes(content[: 8 * 4096] + b"\xff" * (len(content) - 8 * 4096))  # the first pages have the tables
+
+    async with restarted(file) as clients:
+        with pytest.raises(GoogleAPICallError, match="database: found database disk image is malformed") as error:
+            async for _ in await clients.data.read_rows(request={"table_name": table}, retry=None):
+                pass
+        assert error.value.grpc_status_code is grpc.StatusCode.DATA_LOSS
 
 
 async def test_a_full_disk_is_an_error_of_the_call_and_loses_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from infra.emulators.bigtable.admin.admin_pb2 import Table
 from infra.emulators.bigtable.data.read_rows import read_rows
 from infra.emulators.bigtable.storage.cell_table import DELETE_ROW, SET_CELL
+from infra.emulators.bigtable.storage.contents import encode_content
 from infra.emulators.bigtable.storage.tables import Tables
 from infra.emulators.bigtable.storage.transactions import create_schema
 from infra.emulators.database import open_database
@@ -85,13 +86,14 @@ async def test_changes_during_a_read_leave_rows_complete() -> None:
     message.column_families["a"].SetInParent()
     table = Tables(database).create(message, [])
     rows, cells = (b"1", b"2", b"3", b"4"), range(700)  # two rows are a slice, of two responses
-    parameters = [(table.id, key, "a", b"%03d" % cell, -1000, b"v") for key in rows for cell in cells]
+    content = encode_content(1000, b"v")
+    parameters = [(table.id, key, "a", b"%03d" % cell, -1000, content) for key in rows for cell in cells]
     database.executemany(SET_CELL, parameters)
 
     responses = read_rows(database, table, ReadRowsRequest())
     found = [await anext(responses)]
     database.executemany(DELETE_ROW, [(table.id, b"2"), (table.id, b"3")])
-    database.execute(SET_CELL, (table.id, b"4", "a", b"new", -1000, b"v"))
+    database.execute(SET_CELL, (table.id, b"4", "a", b"new", -1000, content))
     found += [response async for response in responses]
 
     chunks = [chunk for response in found for chunk in ReadRowsResponse.FromString(response).chunks]
