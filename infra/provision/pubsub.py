@@ -167,12 +167,15 @@ class PubSub:
             labels={LABEL: self._owner},
             ack_deadline_seconds=int(wanted.ack_deadline.total_seconds()),
             message_retention_duration=wanted.retention,
-            retry_policy=RetryPolicy(minimum_backoff=wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff),
             expiration_policy=ExpirationPolicy(ttl=wanted.expires_after),  # without a ttl it never expires
             filter=wanted.filter,
             enable_message_ordering=wanted.ordered,
             enable_exactly_once_delivery=wanted.exactly_once,
         )
+        if wanted.maximum_backoff:  # without a retry policy, Pub/Sub redelivers at once
+            message.retry_policy = RetryPolicy(
+                minimum_backoff=wanted.minimum_backoff, maximum_backoff=wanted.maximum_backoff
+            )
         if wanted.push_endpoint:
             message.push_config = PushConfig(push_endpoint=wanted.push_endpoint)
             if wanted.push_account:

@@ -19,6 +19,7 @@ class Subscription:
     Attributes:
         function: the function that receives its messages; "" for none.
         retention: how long Pub/Sub keeps an unacknowledged message.
+        minimum_backoff: the pause before the first redelivery; it grows to `maximum_backoff`. Both 0 redeliver at once.
         expires_after: how long Pub/Sub keeps an inactive subscription; None means without limit. The default of Pub/Sub
             is 31 days, which would delete the subscription of a pipeline that is idle for a month.
         dead_letter: the topic for messages that failed `attempts` deliveries.
@@ -162,8 +163,8 @@ class Resources:
         subscriptions = tuple(
             replace(
                 each,
-                minimum_backoff=backoff[0],
-                maximum_backoff=backoff[1],
+                minimum_backoff=min(backoff[0], each.minimum_backoff),
+                maximum_backoff=min(backoff[1], each.maximum_backoff),
                 ack_deadline=ack_deadline,
                 attempts=attempts or each.attempts,
             )
@@ -205,8 +206,15 @@ RESOURCES = Resources(
     topics=("events", "events-dead-letter", "aggregate-requests"),
     subscriptions=(
         Subscription("events-ingest", topic="events", function="ingest", dead_letter="events-dead-letter"),
-        # A topic without a subscription drops its messages. 31 days are the maximum.
-        Subscription("events-dead-letter-keep", topic="events-dead-letter", retention=timedelta(days=31)),
+        # A topic without a subscription drops its messages. 31 days are the maximum. A dry run of a replay nacks what it
+        # pulls, so that the replay finds it at once: no pause between deliveries.
+        Subscription(
+            "events-dead-letter-keep",
+            topic="events-dead-letter",
+            retention=timedelta(days=31),
+            minimum_backoff=timedelta(0),
+            maximum_backoff=timedelta(0),
+        ),
         Subscription("aggregate-run", topic="aggregate-requests", function="aggregate"),
     ),
     tables=(

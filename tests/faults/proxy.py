@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
-from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
+from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse, ReadRowsResponse
 
 _Request: Any = type(MutateRowsRequest.pb(MutateRowsRequest()))
 _Response: Any = type(MutateRowsResponse.pb(MutateRowsResponse()))
+_Rows: Any = type(ReadRowsResponse.pb(ReadRowsResponse()))
 _ANY_SIZE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _MUTATE_ROWS, _READ_ROWS = "MutateRows", "ReadRows"
 _COPY_BYTES = 64 * 1024
@@ -129,9 +130,14 @@ class FaultProxy:
                 return
         try:
             for number, response in enumerate(call(request, metadata=metadata, timeout=context.time_remaining())):
-                if is_lost and name == _READ_ROWS and number:
-                    self._fail(context, Code.UNAVAILABLE, "stream broken")
-                if not is_lost or name == _READ_ROWS:
+                if is_lost and name == _READ_ROWS:
+                    if number:
+                        self._fail(context, Code.UNAVAILABLE, "stream broken")
+                    first = _first_row(response)
+                    yield first
+                    if first != response:
+                        self._fail(context, Code.UNAVAILABLE, "stream broken")
+                elif not is_lost:
                     yield _renumbered(response, kept) if dropped else response
         except grpc.RpcError as error:
             context.abort(error.code(), error.details() or "")  # type: ignore[attr-defined]
@@ -260,6 +266,16 @@ class _Gate:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+def _first_row(response: bytes) -> bytes:
+    """Return a ReadRows response up to the end of its first row; emulators send one row or many in a response."""
+    message = _Rows.FromString(response)
+    ends = [number for number, chunk in enumerate(message.chunks) if chunk.commit_row]
+    if not ends or ends[0] == len(message.chunks) - 1:
+        return response
+    del message.chunks[ends[0] + 1 :]
+    return bytes(message.SerializeToString())
 
 
 def _renumbered(response: bytes, kept: list[int]) -> bytes:

@@ -354,6 +354,13 @@ def test_provision_prints_planned_and_made_changes(sluice: Sluice, settings: Set
     assert sluice("provision", "--json").json == []
 
 
+# The tables of `settings` keep rejected events of any day.
+KEPT = (
+    "family r of table rejected: keeps everything, which stays; the default is 30 days, and [tables.rejected] of a file "
+    "for --config sets another\n"
+)
+
+
 def test_provision_exits_with_1_after_a_refused_change(sluice: Sluice, settings: Settings) -> None:
     from infra.provision.pubsub import open_pubsub
     from infra.provision.resources import RESOURCES
@@ -367,13 +374,13 @@ def test_provision_exits_with_1_after_a_refused_change(sluice: Sluice, settings:
         pubsub.subscriber.create_subscription(request=message)
 
     planned = sluice("provision", "--dry-run")
-    assert (planned.code, planned.err) == (0, "")
+    assert (planned.code, planned.err) == (0, KEPT)
     assert planned.out.startswith("! subscription events-ingest: ordered: ")
     assert "refused without --force: " in planned.out
-    assert sluice("provision") == (1, planned.out, "")
+    assert sluice("provision") == (1, planned.out, KEPT)
     [plain] = sluice("provision", "--dry-run", "--json").json
     assert (plain["what"], plain["refused"]) == ("subscription events-ingest", True)
     forced = sluice("provision", "--dry-run", "--force").out
     assert forced.startswith("± subscription events-ingest: ordered: ")
-    assert sluice("provision", "--force") == (0, forced, "")
+    assert sluice("provision", "--force") == (0, forced, KEPT)
     assert sluice("provision").out == "no changes\n"

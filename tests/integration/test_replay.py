@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.pubsub_v1.types import PubsubMessage
+from google.pubsub_v1.types import PubsubMessage, PushConfig
 
 from infra.batch.replay import replay_rejected
 from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.batch.subscriber import Subscriber
-from infra.provision.pubsub import provision_pubsub
+from infra.provision.pubsub import open_pubsub, provision_pubsub
 from infra.provision.resources import RESOURCES, Subscription
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
@@ -25,6 +25,7 @@ from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.pubsub.message import Message
 from shared.pubsub.publisher import Publisher
+from tests.support.emulators import engine
 from tests.support.processes import free_port
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
@@ -256,7 +257,7 @@ async def test_a_dead_letter_leaves_a_stored_correction_alone(
 
 @contextmanager
 def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, str]]:
-    """Run the function and the relay with a contract; yield their environment."""
+    """Run the function with a contract, and its delivery; yield the environment."""
     import os
     import sys
 
@@ -284,9 +285,15 @@ def running_pipeline(settings: Settings, contract: Path) -> Iterator[dict[str, s
             wave=1,
         )
         supervisor.wait_until(lambda: accepts(port), "the function doesn't answer")
-        route = f"--route=events-ingest=http://127.0.0.1:{port}/"
-        relay = [sys.executable, "-m", "infra.local.relay", "--project", settings.project_id, route]
-        supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
+        if engine() == "google":
+            route = f"--route=events-ingest=http://127.0.0.1:{port}/"
+            relay = [sys.executable, "-m", "infra.local.relay", "--project", settings.project_id, route]
+            supervisor.start("relay", relay, env=environment, cwd=ROOT, wave=2)
+        else:
+            with open_pubsub(settings, RESOURCES) as pubsub:
+                name = f"projects/{settings.project_id}/subscriptions/events-ingest"
+                push = PushConfig(push_endpoint=f"http://127.0.0.1:{port}/")
+                pubsub.subscriber.modify_push_config(subscription=name, push_config=push)
         yield environment
 
 

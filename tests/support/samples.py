@@ -35,14 +35,18 @@ def dump(settings: Settings, table: str, prefix: bytes = b"") -> Table:
         client = BigtableClient(transport=BigtableGrpcTransport(channel=channel))
         name = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/{table}"
         row_set = RowSet(row_ranges=[{"start_key_closed": prefix, "end_key_open": prefix + b"\xff"}])
-        key, family, qualifier = b"", "", b""
+        key, family, qualifier, micros, parts = b"", "", b"", 0, list[bytes]()
         for response in client.read_rows(request={"table_name": name, "rows": row_set}):
             for chunk in response.chunks:
                 key = chunk.row_key or key
                 family = chunk.family_name if "family_name" in chunk else family
                 qualifier = chunk.qualifier if "qualifier" in chunk else qualifier
-                cells = rows.setdefault(key, {}).setdefault((family, qualifier), [])
-                cells.append((chunk.timestamp_micros, chunk.value))
+                micros = micros if parts else chunk.timestamp_micros
+                parts.append(chunk.value)
+                if not chunk.value_size:  # the last chunk of a cell
+                    cells = rows.setdefault(key, {}).setdefault((family, qualifier), [])
+                    cells.append((micros, b"".join(parts)))
+                    parts.clear()
     return rows
 
 
