@@ -206,8 +206,8 @@ RESOURCES = Resources(
     topics=("events", "events-dead-letter", "aggregate-requests"),
     subscriptions=(
         Subscription("events-ingest", topic="events", function="ingest", dead_letter="events-dead-letter"),
-        # A topic without a subscription drops its messages. 31 days are the maximum. A dry run of a replay nacks what it
-        # pulls, so that the replay finds it at once: no pause between deliveries.
+        # A topic without a subscription drops its messages. 31 days are the maximum. A dry run of a replay nacks what
+        # it pulls, and the replay has to find it at once: no pause between deliveries.
         Subscription(
             "events-dead-letter-keep",
             topic="events-dead-letter",

@@ -356,8 +356,8 @@ def test_provision_prints_planned_and_made_changes(sluice: Sluice, settings: Set
 
 # The tables of `settings` keep rejected events of any day.
 KEPT = (
-    "family r of table rejected: keeps everything, which stays; the default is 30 days, and [tables.rejected] of a file "
-    "for --config sets another\n"
+    "family r of table rejected: keeps everything, which stays; the default is 30 days, and [tables.rejected] of a "
+    "file for --config sets another\n"
 )
 
 
