@@ -490,23 +490,3 @@ class Outcomes(_message.Message):
     index: _containers.RepeatedScalarFieldContainer[int]
     status: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, index: _Optional[_Iterable[int]] = ..., status: _Optional[_Iterable[bytes]] = ...) -> None: ...
-
-class FlatChunk(_message.Message):
-    __slots__ = ("row_key", "family_name", "qualifier", "timestamp_micros", "labels", "value", "value_size", "commit_row")
-    ROW_KEY_FIELD_NUMBER: _ClassVar[int]
-    FAMILY_NAME_FIELD_NUMBER: _ClassVar[int]
-    QUALIFIER_FIELD_NUMBER: _ClassVar[int]
-    TIMESTAMP_MICROS_FIELD_NUMBER: _ClassVar[int]
-    LABELS_FIELD_NUMBER: _ClassVar[int]
-    VALUE_FIELD_NUMBER: _ClassVar[int]
-    VALUE_SIZE_FIELD_NUMBER: _ClassVar[int]
-    COMMIT_ROW_FIELD_NUMBER: _ClassVar[int]
-    row_key: bytes
-    family_name: bytes
-    qualifier: bytes
-    timestamp_micros: int
-    labels: _containers.RepeatedScalarFieldContainer[str]
-    value: bytes
-    value_size: int
-    commit_row: bool
-    def __init__(self, row_key: _Optional[bytes] = ..., family_name: _Optional[bytes] = ..., qualifier: _Optional[bytes] = ..., timestamp_micros: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., value: _Optional[bytes] = ..., value_size: _Optional[int] = ..., commit_row: _Optional[bool] = ...) -> None: ...

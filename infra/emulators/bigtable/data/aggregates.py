@@ -20,14 +20,14 @@ INTEGER_BYTES = 8
 
 _MERGE_CELL = (
     "INSERT INTO bigtable_cells VALUES (?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET content = {function}(-reversed_micros, content, excluded.content)"
+    " ON CONFLICT DO UPDATE SET content = {function}(qualifier, -reversed_micros, content, excluded.content)"
 )
 
 
 def create_functions(database: sqlite3.Connection) -> None:
     """Define the SQL functions of the aggregators."""
     for aggregator, merge in _AGGREGATORS.items():
-        database.create_function(_function_name(aggregator), 3, partial(_merge_contents, merge), deterministic=True)
+        database.create_function(_function_name(aggregator), 4, partial(_merge_contents, merge), deterministic=True)
 
 
 def add_integers(one: bytes, other: bytes) -> bytes:
@@ -77,12 +77,14 @@ def _merge(table: Table, row_key: bytes, mutation: Any, state: bytes) -> Stateme
     check_timestamp(micros, "timestamp")
     return (
         _MERGE_CELL.format(function=_function_name(aggregator)),
-        (table.id, row_key, family, qualifier, -micros, encode_content(micros, state)),
+        (table.id, row_key, family, qualifier, -micros, encode_content(qualifier, micros, state)),
     )
 
 
-def _merge_contents(merge: Callable[[bytes, bytes], bytes], timestamp: int, one: bytes, other: bytes) -> bytes:
-    return encode_content(timestamp, merge(decode_value(one), decode_value(other)))
+def _merge_contents(
+    merge: Callable[[bytes, bytes], bytes], qualifier: bytes, timestamp: int, one: bytes, other: bytes
+) -> bytes:
+    return encode_content(qualifier, timestamp, merge(decode_value(one), decode_value(other)))
 
 
 def _function_name(aggregator: str) -> str:

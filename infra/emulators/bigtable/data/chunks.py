@@ -5,27 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
+from operator import itemgetter
 from typing import Any
 
 from infra.emulators.bigtable.cells import Cell
-from infra.emulators.bigtable.limits import MAX_QUALIFIER
 from infra.emulators.bigtable.storage.contents import encode_content
-from shared.bigtable.bigtable_pb2 import Answer, BytesValue, FlatChunk
+from shared.bigtable.bigtable_pb2 import Answer, CellChunk
 
 # Bytes of a value in one chunk; a longer value is split. Also about the bytes of a response.
 MAX_CHUNK = 1 << 20
-_MAX_CHUNKS = 2000
+_MAX_CHUNKS = 1000
 
 # A row key, and cells: tuples of family, qualifier, timestamp in microseconds, content, and more.
 Row = tuple[bytes, Sequence[tuple[Any, ...]]]
 
-_COMMIT = FlatChunk(commit_row=True).SerializeToString()
+_content = itemgetter(3)
+
+# Concatenated messages of protobuf are one message with the fields of all of them.
+_COMMIT = CellChunk(commit_row=True).SerializeToString()
 
 
 def encode_cells(cells: Iterable[Cell]) -> list[tuple[str, bytes, int, bytes]]:
     """Return the cells of a row with their contents instead of values and labels."""
     return [
-        (family, qualifier, timestamp, encode_content(timestamp, value, labels))
+        (
+            family,
+            qualifier,
+            timestamp,
+            encode_content(qualifier, timestamp, value) + (_labels(labels) if labels else b""),
+        )
         for family, qualifier, timestamp, value, labels in cells
     ]
 
@@ -56,7 +64,7 @@ def _chunks(row_key: bytes, cells: Sequence[tuple[Any, ...]]) -> Iterator[list[b
     family = None
     for start in range(0, len(cells), _MAX_CHUNKS):
         part = cells[start : start + _MAX_CHUNKS]
-        chunks = [_BEFORE_QUALIFIER[len(cell[1])] + cell[1] + cell[3] for cell in part]
+        chunks = list(map(_content, part))
         if part[0][0] != part[-1][0]:
             for index, (before, cell) in enumerate(pairwise(part), 1):
                 if cell[0] != before[0]:
@@ -65,7 +73,7 @@ def _chunks(row_key: bytes, cells: Sequence[tuple[Any, ...]]) -> Iterator[list[b
             chunks[0] = _family(part[0][0]) + chunks[0]
         family = part[-1][0]
         if start == 0:
-            chunks[0] = _ROW_KEY + _varint(len(row_key)) + row_key + chunks[0]
+            chunks[0] = CellChunk(row_key=row_key).SerializeToString() + chunks[0]
         if start + len(part) == len(cells):
             chunks[-1] += _COMMIT
         yield chunks
@@ -86,7 +94,7 @@ def _distribute(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 def _split(chunk: bytes) -> Iterator[bytes]:
     """Yield the chunks of a cell; all but the last have the size of the whole value, and the last one commits."""
-    message = FlatChunk.FromString(chunk)
+    message = CellChunk.FromString(chunk)
     value, commit = message.value, message.commit_row
     if len(value) <= MAX_CHUNK:
         yield chunk
@@ -96,8 +104,8 @@ def _split(chunk: bytes) -> Iterator[bytes]:
     for start in range(0, last, MAX_CHUNK):
         message.value, message.value_size = value[start : start + MAX_CHUNK], len(value)
         yield message.SerializeToString()
-        message = FlatChunk()
-    yield FlatChunk(value=value[last:], commit_row=commit).SerializeToString()
+        message = CellChunk()
+    yield CellChunk(value=value[last:], commit_row=commit).SerializeToString()
 
 
 def _serialize(chunks: list[bytes]) -> bytes:
@@ -106,20 +114,8 @@ def _serialize(chunks: list[bytes]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _family(family: str) -> bytes:
-    return bytes(FlatChunk(family_name=BytesValue(value=family.encode()).SerializeToString()).SerializeToString())
+    return bytes(CellChunk(family_name={"value": family}).SerializeToString())
 
 
-@lru_cache(maxsize=256)
-def _varint(number: int) -> bytes:
-    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
-    return bytes([*[group | 0x80 for group in groups[:-1]], groups[-1]])
-
-
-def _before_qualifier(size: int) -> bytes:
-    """Return what precedes a qualifier in a chunk: the tags and lengths of field 3 and of its BytesValue."""
-    wrapper = b"\x0a" + _varint(size)
-    return b"\x1a" + _varint(len(wrapper) + size) + wrapper
-
-
-_ROW_KEY = b"\x0a"  # the tag of field 1
-_BEFORE_QUALIFIER = [_before_qualifier(size) for size in range(MAX_QUALIFIER + 1)]
+def _labels(labels: Sequence[str]) -> bytes:
+    return bytes(CellChunk(labels=labels).SerializeToString())

@@ -62,7 +62,7 @@ def translate_mutations(table: Table, row_key: bytes, mutations: Iterable[Any]) 
                 check_timestamp(micros)
                 check_value(value)
             statements.append(
-                (SET_CELL, (table_id, row_key, family, qualifier, -micros, encode_content(micros, value)))
+                (SET_CELL, (table_id, row_key, family, qualifier, -micros, encode_content(qualifier, micros, value)))
             )
         elif kind is None:
             raise invalid("mutation: found none, expected set_cell or another one")

@@ -67,7 +67,7 @@ def read_modify_write(database: sqlite3.Connection, table: Table, request: Any) 
                 cell.family,
                 cell.qualifier,
                 -cell.timestamp,
-                encode_content(cell.timestamp, cell.value),
+                encode_content(cell.qualifier, cell.timestamp, cell.value),
             )
             for cell in written.values()
         ]

@@ -27,7 +27,7 @@ DELETE_BETWEEN = f"{DELETE_FROM} AND reversed_micros > ?"
 DELETE_CELL = f"{DELETE_COLUMN} AND reversed_micros = ?"
 
 # A slice ends after this many cells, bytes of contents, or ranges. No row is cut, so the last one can exceed them.
-_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 2000, 1 << 20, 1000
+_SLICE_CELLS, _SLICE_BYTES, _SLICE_RANGES = 1000, 1 << 20, 1000
 _FETCH_CELLS = 250
 
 _SELECT = "SELECT family, qualifier, -reversed_micros, content, row_key FROM bigtable_cells WHERE table_id = ?"

@@ -1,23 +1,19 @@
-"""Contents of cells in the database: serialized fields of a chunk of ReadRows.
+"""Contents of cells in the database: the serialized chunk of ReadRows without row key and family.
 
-The timestamp and the value of a cell are stored as a response needs them, so a read only joins them with what precedes
-them. That halves the time of a read.
+A read joins the contents of a row instead of encoding each cell, which halves its time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from shared.bigtable.bigtable_pb2 import FlatChunk
+from shared.bigtable.bigtable_pb2 import CellChunk
 
 
-def encode_content(timestamp: int, value: bytes, labels: Sequence[str] = ()) -> bytes:
-    """Return the content of a cell with a timestamp in microseconds; only responses have labels."""
-    content: bytes = FlatChunk(timestamp_micros=timestamp, labels=labels, value=value).SerializeToString()
-    return content
+def encode_content(qualifier: bytes, timestamp: int, value: bytes) -> bytes:
+    """Return the content of a cell with a timestamp in microseconds."""
+    chunk = CellChunk(qualifier={"value": qualifier}, timestamp_micros=timestamp, value=value)
+    return bytes(chunk.SerializeToString())
 
 
 def decode_value(content: bytes) -> bytes:
     """Return the value of a cell."""
-    value: bytes = FlatChunk.FromString(content).value
-    return value
+    return bytes(CellChunk.FromString(content).value)

@@ -19,7 +19,6 @@ OWN = bigtable_pb2.DESCRIPTOR.message_types_by_name
 COLUMNAR = {
     "Answer": types.ReadRowsResponse,
     "Columns": types.ReadRowsResponse.CellChunk,
-    "FlatChunk": types.ReadRowsResponse.CellChunk,
     "Times": types.Mutation.SetCell,
     "Outcome": types.MutateRowsResponse,
     "Outcomes": types.MutateRowsResponse.Entry,

@@ -169,7 +169,7 @@ async def test_a_sweep_deletes_collected_cells(database: sqlite3.Connection, mon
     tables = Tables(database)
     table = tables.create(message, [])
     cells = [
-        (table.id, key, family, b"q", -micros, encode_content(micros, b"v"))
+        (table.id, key, family, b"q", -micros, encode_content(b"q", micros, b"v"))
         for key in (b"1", b"2")
         for family in "ab"
         for micros in range(5)

@@ -86,7 +86,7 @@ async def test_changes_during_a_read_leave_rows_complete() -> None:
     message.column_families["a"].SetInParent()
     table = Tables(database).create(message, [])
     rows, cells = (b"1", b"2", b"3", b"4"), range(700)  # two rows are a slice, of two responses
-    content = encode_content(1000, b"v")
+    content = encode_content(b"q", 1000, b"v")
     parameters = [(table.id, key, "a", b"%03d" % cell, -1000, content) for key in rows for cell in cells]
     database.executemany(SET_CELL, parameters)
 
