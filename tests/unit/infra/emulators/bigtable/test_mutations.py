@@ -78,6 +78,31 @@ async def test_errors_say_what_was_found_and_expected(
     assert await read(clients, table) == []
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "kept"),
+    [
+        (0, 0, []),
+        (2000, 0, [1000]),
+        (0, 2000, [3000, 2000]),
+        (2000, 3000, [3000, 1000]),
+        (1000, 4000, []),
+        (4000, 0, [3000, 2000, 1000]),
+    ],
+)
+async def test_a_delete_includes_the_start_of_its_range(
+    clients: Clients, start: int, end: int, kept: list[int]
+) -> None:
+    table = await clients.create_table("a", "b")
+    others = [set_cell(b"other", b"v", 2000), set_cell(b"q", b"v", 2000, "b")]
+    await mutate(clients, table, *[set_cell(b"q", b"v", micros) for micros in (1000, 2000, 3000)], *others)
+
+    assert await mutate(clients, table, delete(start, end)) == "OK"
+
+    found = await read(clients, table)
+    assert [cell[3] for cell in found if cell[1:3] == ("a", b"q")] == kept
+    assert len(found) == len(kept) + 2
+
+
 async def test_a_request_has_a_limit_of_mutations(clients: Clients) -> None:
     table = await clients.create_table("a")
     mutations = [{"delete_from_row": {}}] * 50_001
