@@ -101,11 +101,7 @@ class EndToEndRun:
 
         The job requests the days that are due: yesterday and, because their events are late, all past days.
         """
-        from infra.provision.scheduler_client import JOB, run_job  # takes half a second, not needed at the start
-
-        await asyncio.to_thread(self._stack.make_schedule)
-        await asyncio.to_thread(run_job, self._settings)
-        self._job = JOB
+        self._job = await asyncio.to_thread(self._stack.run_job)
         state = StateTable(bigtable)
         unfinished = {*days, today - timedelta(days=1)}
         if not_due := [day for day in days if day >= today]:

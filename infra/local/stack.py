@@ -15,7 +15,7 @@ from typing import Self
 
 import msgspec
 
-from infra.local import emulators
+from infra.local import embedded_resources, emulators
 from infra.local.emulators import PORTS, Engine
 from infra.local.ports import free_ports, require_free
 from infra.local.stack_file import StackFile
@@ -110,14 +110,28 @@ class Stack:
         self._supervisor.check()
 
     def make_schedule(self) -> None:
-        """Wait for the scheduler and create the daily job in it.
+        """Wait for the scheduler and create the daily job in it; embedded emulators have it since the start.
 
         Separate from the start of the stack: a short run needs the scheduler last, and needn't wait for its imports.
         """
+        if self._engine == "embedded":
+            return
         emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "scheduler")
         from infra.provision.scheduler import provision_schedule
 
         provision_schedule(self.settings)
+
+    def run_job(self) -> str:
+        """Run the daily job now; returns its name."""
+        self.make_schedule()
+        [job] = LOCAL.jobs
+        if self._engine == "embedded":
+            embedded_resources.run_job(self.settings, job.name)
+            return job.name
+        from infra.provision.scheduler_client import run_job
+
+        run_job(self.settings, job.name)
+        return job.name
 
     def wait(self, show: Callable[[StackCounts], None]) -> None:
         """Wait until a signal ends the process; StackError if a part ends. Call `show` with the counts repeatedly."""
@@ -211,12 +225,15 @@ class Stack:
 
     def _provision(self) -> None:
         """Create tables, topics and subscriptions; compare them with what a data folder has."""
+        settings = self.settings
+        if self._engine == "embedded" and not self._data:
+            embedded_resources.create_resources(settings, self._resources)
+            return
         # These imports take seconds, during which the servers start.
         from infra.provision.bigtable import provision_bigtable
         from infra.provision.provisioner import Provisioning
         from infra.provision.pubsub import provision_pubsub
 
-        settings = self.settings
         emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "bigtable")
         if self._data:
             with Provisioning(settings, self._resources) as provisioning:

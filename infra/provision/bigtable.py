@@ -20,7 +20,6 @@ from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
 
 _Modification = ModifyColumnFamiliesRequest.Modification
-_MARK_RULE = GcRule(versions=1)  # of the column family that marks a table, which never has cells
 
 
 def provision_bigtable(settings: Settings, resources: Resources = RESOURCES) -> list[str]:
@@ -91,8 +90,9 @@ class Tables:
     def apply(self, change: Change) -> None:
         """Apply a change."""
         if change.action == "adopt":
-            mark = _Modification(id=marks.family(self._owner), create=ColumnFamily(gc_rule=_rule_message(_MARK_RULE)))
-            self._modify(change, mark)
+            mark = marks.family(self._owner)
+            rule = Table(change.name, {}, mark=mark).all_families[mark]
+            self._modify(change, _Modification(id=mark, create=ColumnFamily(gc_rule=_rule_message(rule))))
             return
         if change.kind == "table":
             self.create(change)
@@ -145,8 +145,7 @@ def gc_rule(rule: GcRuleMessage) -> GcRule:
 
 def table_message(instance: str, wanted: Table) -> CreateTableRequest:
     """Return the request that creates a table in an instance."""
-    rules = {**wanted.families, wanted.mark: _MARK_RULE} if wanted.mark else wanted.families
-    families = {name: ColumnFamily(gc_rule=_rule_message(rule)) for name, rule in rules.items()}
+    families = {name: ColumnFamily(gc_rule=_rule_message(rule)) for name, rule in wanted.all_families.items()}
     return CreateTableRequest(
         parent=instance,
         table_id=wanted.name,

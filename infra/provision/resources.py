@@ -66,6 +66,11 @@ class Table:
     any_age: bool = False
     mark: str = ""
 
+    @property
+    def all_families(self) -> dict[str, GcRule]:
+        """The column families to create, with the one of the mark, which never has cells."""
+        return {**self.families, self.mark: GcRule(versions=1)} if self.mark else dict(self.families)
+
     def with_age(self, age: timedelta | None) -> Table:
         """Return a copy that keeps cells up to an age, or without limit for None, and accepts no other age."""
         families = {name: replace(rule, age=age) for name, rule in self.families.items()}
