@@ -190,11 +190,13 @@ class PubSub:
     def _adapted(self, declared: Subscription, existing: Subscription | None) -> Subscription:
         """Return the declared subscription, adapted to the emulator or to a function that isn't deployed.
 
-        The emulator refuses a longer retention, which would always differ. On Google Cloud, an existing subscription
-        keeps its endpoint while its function isn't found; another region may have been given by mistake.
+        Google's emulator refuses a longer retention, which would always differ. On Google Cloud, an existing
+        subscription keeps its endpoint while its function isn't found; another region may be given by mistake.
         """
-        if self._emulated:
+        if self._emulated and (existing is None or existing.retention != declared.retention):
             return replace(declared, retention=min(declared.retention, _EMULATOR_MAX_RETENTION))
+        if self._emulated:
+            return declared
         if not declared.function or declared.push_endpoint:
             return declared
         endpoint = existing.push_endpoint if existing else ""

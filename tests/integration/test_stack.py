@@ -127,6 +127,19 @@ def test_run_shows_its_results_and_leaves_nothing(
 
 
 @pytest.mark.slow
+def test_run_with_googles_emulators_shows_the_same(
+    start: Callable[..., Command], plain: dict[str, str], google_emulators: Any
+) -> None:
+    command = start("run", "--emulators", "google", **plain)
+    code, out = command.end()
+
+    assert code == 0, out
+    assert "1,217 events published: 1,185 stored, 16 rejected, 16 duplicates" in out
+    assert "aggregated by the job aggregate-daily of the local schedule" in out
+    assert command.leftovers() == []
+
+
+@pytest.mark.slow
 @needs_sparkify
 def test_run_with_the_real_logs(start: Callable[..., Command], plain: dict[str, str], tmp_path: Path) -> None:
     report = tmp_path / "report.json"
@@ -259,14 +272,14 @@ def test_a_part_that_ends_is_named_and_ends_the_others(start: Callable[..., Comm
     [emulator] = [
         int(path.parent.name)
         for path in Path("/proc").glob("[0-9]*/cmdline")
-        if _belongs_to(path, command.mark, b"cbtemulator")
+        if _belongs_to(path, command.mark, b"infra.emulators")
     ]
     os.kill(emulator, signal.SIGKILL)
 
     code, out = command.end()
 
     assert code == 1
-    assert "sluice: bigtable-emulator ended with exit code -9" in out
+    assert "sluice: emulators ended with exit code -9" in out
     assert command.leftovers() == []
 
 
@@ -275,16 +288,17 @@ def test_a_taken_port_is_an_error_before_any_part_starts(start: Callable[..., Co
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, out = start("up", "--pubsub-port", str(port), **plain).end()
+        code, out = start("up", "--emulators-port", str(port), **plain).end()
 
     assert code == 1
-    assert f"sluice: pubsub: found port {port} taken" in out
+    assert f"sluice: emulators: found port {port} taken" in out
 
 
 def test_the_error_for_a_missing_program_names_the_commands_that_install_it(
     start: Callable[..., Command], plain: dict[str, str], tmp_path: Path
 ) -> None:
-    code, out = start("run", **{**plain, "PATH": str(tmp_path), "CLOUDSDK_ROOT_DIR": ""}).end()
+    environment = {**plain, "PATH": str(tmp_path), "CLOUDSDK_ROOT_DIR": "", "EMULATORS": "google"}
+    code, out = start("run", **environment).end()
 
     assert code == 1
     assert "apt-get install google-cloud-cli-bigtable-emulator" in out
@@ -301,7 +315,7 @@ def test_a_report_that_cant_be_written_is_an_error(
 def test_the_stack_can_be_described(emulators: Any) -> None:
     stack = Stack(functions=False)
     with stack:
-        assert "Bigtable emulator" in stack.describe()
+        assert "Bigtable, Pub/Sub, Cloud Scheduler" in stack.describe()
         assert stack.deliveries("events-ingest") == {}
         stack.check()
 

@@ -52,11 +52,11 @@ random_filters = settings(deadline=None, max_examples=150)
 
 
 @pytest.fixture(scope="module")
-def google(emulators: Settings) -> Iterator[Read]:
+def google(google_emulators: Settings) -> Iterator[Read]:
     """Write the rows to Google's emulator; return the function that reads them through a filter."""
     parent, table = f"projects/filters/instances/{uuid.uuid4().hex[:12]}", "filters"
     name = f"{parent}/tables/{table}"
-    with grpc.insecure_channel(str(emulators.bigtable_emulator)) as channel:
+    with grpc.insecure_channel(str(google_emulators.bigtable_emulator)) as channel:
         admin = BigtableTableAdminClient(transport=BigtableTableAdminGrpcTransport(channel=channel))
         client = BigtableClient(transport=BigtableGrpcTransport(channel=channel))
         admin.create_table(parent=parent, table_id=table, table={})
