@@ -23,7 +23,7 @@ import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
 import grpc
 
-from infra.local import google_emulators as emulators
+from infra.local import google_emulators
 from infra.local.ports import accepts
 from infra.local.supervisor import Supervisor
 from shared.bigtable import bigtable_pb2 as pb
@@ -42,7 +42,7 @@ def running(engine: str, supervisor: Supervisor) -> Iterator[int]:
     """Run an emulator: Google's, or the embedded one with its data in memory or in a file."""
     port = free_port()
     if engine == "google":
-        child = emulators.start_bigtable(supervisor, port)
+        child = google_emulators.start_bigtable(supervisor, port)
     else:
         with tempfile.TemporaryDirectory() as folder:
             file = ["--file", str(Path(folder) / "bigtable.db")] if engine == "file" else []

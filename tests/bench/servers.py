@@ -12,7 +12,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from infra.local import google_emulators as emulators
+from infra.local import google_emulators
 from infra.local.ports import accepts
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
@@ -39,7 +39,7 @@ class Servers:
     def bigtable(self, *, tables: bool = True) -> Iterator[Settings]:
         """Run a Bigtable emulator, by default with the tables of the project."""
         port = free_port()
-        child = emulators.start_bigtable(self._supervisor, port)
+        child = google_emulators.start_bigtable(self._supervisor, port)
         try:
             self._supervisor.wait_until(partial(accepts, port), "the Bigtable emulator doesn't answer")
             settings = Settings("bench", "bench", bigtable_emulator=f"127.0.0.1:{port}")
@@ -53,7 +53,7 @@ class Servers:
     def pubsub(self) -> Iterator[str]:
         """Run a Pub/Sub emulator and yield its address."""
         port = free_port()
-        child = emulators.start_pubsub(self._supervisor, port)
+        child = google_emulators.start_pubsub(self._supervisor, port)
         try:
             self._supervisor.wait_until(partial(accepts, port), "the Pub/Sub emulator doesn't answer")
             yield f"127.0.0.1:{port}"

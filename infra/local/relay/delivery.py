@@ -16,7 +16,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
 
-from infra.local.push_body import push_body
+from infra.local.relay.push_body import push_body
 
 _CALL_TIMEOUT = 30.0
 # Seconds for posts in flight at the end; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local import google_emulators as emulators
+from infra.local import google_emulators
 from shared.errors import MissingProgramError
 
 
@@ -29,11 +29,11 @@ def program(path: Path) -> Path:
 
 def test_the_error_for_a_missing_program_names_the_commands_that_install_it(empty_machine: Path) -> None:
     with pytest.raises(MissingProgramError, match="apt-get install google-cloud-cli-bigtable-emulator"):
-        emulators.find_bigtable()
+        google_emulators.find_bigtable()
     with pytest.raises(MissingProgramError, match="gcloud components install pubsub-emulator"):
-        emulators.find_pubsub()
+        google_emulators.find_pubsub()
     with pytest.raises(MissingProgramError, match="apt-get install default-jre-headless"):
-        emulators.find_java()
+        google_emulators.find_java()
 
 
 def test_the_emulators_are_found_beside_gcloud_through_its_link(empty_machine: Path) -> None:
@@ -45,8 +45,8 @@ def test_the_emulators_are_found_beside_gcloud_through_its_link(empty_machine: P
             empty_machine / "sdk" / "platform" / "pubsub-emulator" / "lib" / f"cloud-pubsub-emulator-{version}-all.jar"
         )
 
-    assert emulators.find_bigtable() == emulator
-    assert emulators.find_pubsub().parent == jar.parent
+    assert google_emulators.find_bigtable() == emulator
+    assert google_emulators.find_pubsub().parent == jar.parent
 
 
 def test_the_cli_root_and_java_home_of_the_environment_are_used(
@@ -57,10 +57,10 @@ def test_the_cli_root_and_java_home_of_the_environment_are_used(
     monkeypatch.setenv("CLOUDSDK_ROOT_DIR", str(empty_machine / "root"))
     monkeypatch.setenv("JAVA_HOME", str(empty_machine / "jdk"))
 
-    assert emulators.find_bigtable() == emulator
-    assert emulators.find_java() == java
+    assert google_emulators.find_bigtable() == emulator
+    assert google_emulators.find_java() == java
 
 
 def test_an_emulator_on_the_path_comes_first(empty_machine: Path) -> None:
     emulator = program(empty_machine / "bin" / "cbtemulator")
-    assert emulators.find_bigtable() == emulator
+    assert google_emulators.find_bigtable() == emulator

@@ -25,7 +25,7 @@ import msgspec
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 
-from infra.local.delivery import Relay, RelayLimits, Route
+from infra.local.relay.delivery import Relay, RelayLimits, Route
 
 # The longest timeout of a push, its ack deadline (https://cloud.google.com/pubsub/docs/push).
 _POST_TIMEOUT = aiohttp.ClientTimeout(total=600)
