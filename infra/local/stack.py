@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +16,7 @@ import msgspec
 
 from infra.local import embedded_resources, emulators
 from infra.local.emulators import PORTS, Engine
-from infra.local.ports import free_ports, require_free
+from infra.local.ports import answers, free_ports, require_free
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
@@ -53,6 +52,7 @@ class Stack:
         functions: bool = True,
         engine: Engine = "embedded",
         data: Path | None = None,
+        console: bool = False,
     ) -> None:
         """Prepare a stack.
 
@@ -62,11 +62,13 @@ class Stack:
             functions: False starts only the emulators.
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
+            console: whether to serve the console.
         """
         self._engine = engine
         self._data = data
         self._required_ports = dict(ports or {})
         self._functions = FUNCTIONS if functions else ()
+        self._console = ("console",) if console else ()
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
@@ -101,9 +103,9 @@ class Stack:
         """The settings by which this process finds the stack."""
         return Settings.from_environment(self.environment)
 
-    def url(self, function: str) -> str:
-        """Return the address of a function."""
-        return f"http://127.0.0.1:{self.ports[function]}/"
+    def url(self, part: str) -> str:
+        """Return the address of a function, or of the console."""
+        return f"http://127.0.0.1:{self.ports[part]}/"
 
     def check(self) -> None:
         """Raise StackError if a part has ended by itself."""
@@ -158,17 +160,20 @@ class Stack:
             "pubsub-emulator": "Pub/Sub emulator",
             "scheduler": "Cloud Scheduler",
             **{name: f"function {name}" for name in self._functions},
+            "console": "console in the browser",
         }
-        lines = []
-        for child in self._supervisor.children:
-            if child.name in titles:
-                address = self.url(child.name) if child.name in self._functions else self._address(child.name)
-                lines.append(f"{titles[child.name]:<35} {address:<26} {child.log}")
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return "\n".join([*lines, "", *exports])
+        lines = [
+            f"{titles[child.name]:<35} {self._address(child.name):<26} {child.log}"
+            for child in self._supervisor.children
+            if child.name in titles
+        ]
+        return "\n".join(
+            [*lines, "", *(f"export {name}={shlex.quote(value)}" for name, value in self.environment.items())]
+        )
 
     def _address(self, child: str) -> str:
-        return f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
+        address = f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
+        return f"http://{address}/" if child in (*self._functions, *self._console) else address
 
     def _start_on_free_ports(self) -> None:
         """Start all parts; try again if another program takes one of the chosen ports before the part binds it."""
@@ -183,7 +188,7 @@ class Stack:
                     raise
 
     def _choose_ports(self) -> None:
-        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS)
+        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS, *self._console)
         free = [port for port in free_ports(2 * len(parts)) if port not in required.values()]
         self.ports = {part: required.get(part, port) for part, port in zip(parts, free, strict=False)}
         self.environment |= emulators.variables(self._engine, self.ports)
@@ -207,9 +212,11 @@ class Stack:
             self._start_relay()
         for function in self._functions:
             # Not `accepts`: gunicorn listens before it has a worker that could answer.
-            supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+            supervisor.wait_until(partial(answers, self.ports[function]), f"function {function} doesn't answer")
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
+        for part in self._console:  # answers a second later; its imports don't delay the functions
+            self._start_python(part, "infra.console", f"--port={self.ports[part]}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
 
@@ -279,16 +286,3 @@ class Stack:
     def _start_python(self, name: str, module: str, *options: str, wave: int) -> None:
         environment = {**os.environ, **self.environment}
         self._supervisor.start(name, [sys.executable, "-m", module, *options], env=environment, cwd=ROOT, wave=wave)
-
-
-def _answers(port: int) -> bool:
-    """Return whether a server answers HTTP, with any status: a function has no answer to a GET."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse().read()
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True

@@ -1,0 +1,63 @@
+"""The main task of each page of the console, in a browser, in the light and the dark theme."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.html_page import check_page
+
+_COLORS = "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+
+
+def _luminance(color: str) -> float:
+    """Return the relative luminance of a CSS color (https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_days_shows_the_bars_and_goes_to_other_days(page: Page) -> None:
+    page.goto("/")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Days")
+    expect(page.get_by_role("img", name="Events stored and rejected a day")).to_be_visible()
+    expect(page.get_by_role("row", name="2024-01-15")).to_contain_text("501")
+    page.get_by_label("Last day").fill("2024-01-15")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-15")
+    page.get_by_role("link", name="Earlier days").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("2023-12-16")
+
+
+def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
+    page.goto("/days")
+    text, ground = map(_luminance, page.evaluate(_COLORS))
+
+    is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert (text > ground) == is_dark
+    # https://www.w3.org/TR/WCAG22/#contrast-enhanced
+    assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) >= 7
+
+
+def test_the_keyboard_skips_to_the_content(page: Page) -> None:
+    page.goto("/days")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Last day")).to_be_focused()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize("path", ["/days"])
+def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
+    page.goto(path)
+
+    check_page(page.content())

@@ -1,0 +1,60 @@
+"""Tables in memory with the methods that the console reads, and the texts of a hostile producer."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from shared.tables.state import Run
+
+DAY = date(2024, 1, 15)
+# A script, an attribute, an entity, a link, controls of direction, a control character.
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "&lt;script&gt;{{ 7 * 7 }}{% raw %}",
+    "javascript:alert(1)//</title></textarea></script>",
+    "right\u202eto left\u2066\u2069",
+    "bell\x07 nul\x00 escape\x1b[31m",
+]
+
+
+def run_of(day: date, **changes: Any) -> Run:
+    """Return a run that started three hours after the end of its day."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(hours=27)
+    return Run(
+        **{"micros": int(start.timestamp()) * 1_000_000, "events": 3, "repeated": 0, "dimensions": [], **changes}
+    )
+
+
+class FakeState:
+    """Runs, late days and claims."""
+
+    def __init__(self) -> None:
+        self.all_runs: dict[date, Run] = {}
+        self.late: list[date] = []
+        self.claims: dict[date, datetime] = {}
+
+    async def runs(self, first: date, last: date) -> dict[date, Run]:
+        return {day: run for day, run in self.all_runs.items() if first <= day <= last}
+
+    async def unfinished(self, first: date, last: date) -> dict[date, datetime]:
+        return {day: start for day, start in self.claims.items() if first <= day <= last}
+
+    async def late_days(self) -> list[date]:
+        return self.late
+
+
+class FakeAggregates:
+    """Measures by (dimension, value, day)."""
+
+    def __init__(self) -> None:
+        self.measures: dict[tuple[str, str, date], dict[str, Any]] = {}
+
+    async def of_days(self, dimension: str, value: str, first: date, last: date) -> dict[date, dict[str, Any]]:
+        return {
+            day: measures
+            for (*key, day), measures in self.measures.items()
+            if key == [dimension, value] and first <= day <= last
+        }
