@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from infra.console.pages import days
+from infra.console.pages import days, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -39,6 +39,7 @@ def create_app(settings: Settings) -> Starlette:
         routes=[
             Route("/", _home),
             Route("/days", days.show),
+            Route("/user", user.show),
             Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
         ],
         middleware=[Middleware(LocalOnly)],

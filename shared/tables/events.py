@@ -17,6 +17,7 @@ from shared.bigtable.mutations import Entry, Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import OverloadedError
+from shared.row_keys import CellKey
 from shared.timestamps import EPOCH, days_between
 from shared.validation.results import Accepted, StoredFindings
 
@@ -88,30 +89,65 @@ class EventsTable:
             limit: number of events; None for all.
             lookback_days: see `start`.
         """
+        rows = await self._rows_of_user(user, start, end, limit, lookback_days, b"")
+        return [value for row in rows for value in row.values][:limit]
+
+    async def cells_of_user(
+        self, user: str, end: datetime, limit: int, lookback_days: int, *, after: bytes = b""
+    ) -> list[tuple[CellKey, bytes]]:
+        """Return a user's newest events before `end`, newest first, as cell keys and JSON.
+
+        Args:
+            user: not encoded.
+            end: in UTC, exclusive.
+            limit: number of events.
+            lookback_days: how far to look back from the end.
+            after: a qualifier of the day before `end`; the events begin with the one that follows it.
+        """
+        rows = await self._rows_of_user(user, None, end, limit, lookback_days, after)
+        cells = [
+            (CellKey(row.key, qualifier, micros), value)
+            for row in rows
+            for qualifier, micros, value in zip(row.qualifiers, row.micros, row.values, strict=True)
+        ]
+        return cells[:limit]
+
+    async def _rows_of_user(
+        self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int, after: bytes
+    ) -> list[Row]:
+        """Return rows with a user's newest events in [start, end) that follow the qualifier `after` of the last day.
+
+        The last row may have more events than the limit.
+        """
         lookback = timedelta(days=lookback_days)
         floor = max(start, EPOCH) if start else end - lookback if end - EPOCH > lookback else EPOCH
-        found: list[bytes] = []
+        found: list[Row] = []
+        room = limit
         for first, last in _windows(floor, end, whole=limit is None):
-            room = None if limit is None else limit - len(found)
-            if room == 0:
+            if room is not None and room <= 0:
                 break
-            found += await self._window(user, first, last, room)
+            rows = await self._window(user, first, last, room, after)
+            found += rows
+            room = None if room is None else room - sum(len(row.values) for row in rows)
+            after = b""
         return found
 
-    async def _window(self, user: str, start: datetime, end: datetime, limit: int | None) -> list[bytes]:
-        """Return the events of one window: several whole days, or a part of one day."""
+    async def _window(self, user: str, start: datetime, end: datetime, limit: int | None, after: bytes) -> list[Row]:
+        """Return rows with the events of one window: several whole days, or a part of one day."""
         last_day = (end - timedelta(microseconds=1)).date()
         rows = [
             key for day in days_between(start.date(), last_day) for key in row_keys.event_rows(user, day, self._bucket)
         ]
-        scan = Scan(keys=rows, filter=_within(start, end, limit), reverse=True)
-        found: list[bytes] = []
+        scan = Scan(keys=rows, filter=_within(start, end, limit, after), reverse=True)
+        found: list[Row] = []
+        count = 0
         stream = self._bigtable.read(EVENTS, scan)
         async for row in stream:
-            found += [cell.value for cell in row.cells]
-            if limit is not None and len(found) >= limit:
+            found.append(row)
+            count += len(row.values)
+            if limit is not None and count >= limit:
                 await stream.aclose()
-                return found[:limit]
+                break
         return found
 
     def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
@@ -139,11 +175,13 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
         end = first
 
 
-def _within(start: datetime, end: datetime, limit: int | None) -> Any:
-    """Return the filter of a row's events in [start, end), at most `limit` of the newest."""
+def _within(start: datetime, end: datetime, limit: int | None, after: bytes = b"") -> Any:
+    """Return the filter of a row's events in [start, end) that follow `after`, at most `limit` of the newest."""
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()
-    if end.time() != time():
+    if after:
+        cut.column_range_filter.start_qualifier_open = after
+    elif end.time() != time():
         # Qualifiers count down, so the first event before `end` sorts after every qualifier of `end`.
         latest = end - timedelta(microseconds=1)
         cut.column_range_filter.start_qualifier_closed = row_keys.qualifier_bound(latest)

@@ -40,6 +40,7 @@ def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iter
     """Open a page with an empty profile in each theme; fail on an error, or on a request to another host."""
     context = browser.new_context(base_url=address, color_scheme=request.param)
     page = context.new_page()
+    page.set_default_timeout(10_000)
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))

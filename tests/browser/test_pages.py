@@ -32,6 +32,18 @@ def test_days_shows_the_bars_and_goes_to_other_days(page: Page) -> None:
     expect(page.get_by_role("row").nth(1)).to_contain_text("2023-12-16")
 
 
+def test_user_shows_a_timeline_and_its_older_events(page: Page) -> None:
+    page.goto("/user")
+    page.get_by_label("User").fill("user_0003")
+    page.get_by_label("Until day").fill("2024-01-20")
+    page.get_by_role("button", name="Show").click()
+
+    expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-17 22:36:35")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("#20240117#user_0003")
+    page.get_by_role("link", name="Older events").click()
+    expect(page.get_by_text("Events of user_0003, newest first, continued")).to_be_visible()
+
+
 def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
     page.goto("/days")
     text, ground = map(_luminance, page.evaluate(_COLORS))
@@ -56,7 +68,7 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-@pytest.mark.parametrize("path", ["/days"])
+@pytest.mark.parametrize("path", ["/days", "/user?user=user_0003&until=2024-01-20"])
 def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
     page.goto(path)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from infra.console.app import create_app
 from shared.config import Settings
-from tests.support.console_server import sample_settings
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import IngestPipeline
+from tests.support.console_server import connected, sample_settings
 from tests.support.html_page import Page, check_page
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +43,44 @@ def test_days_shows_the_sample_days(console: TestClient) -> None:
     ]
     # The events were stored minutes ago, so the next scheduled run computes their days again.
     assert [row[4] for row in rows[:3]] == ["late events, due again"] * 3
+
+
+def test_user_shows_a_timeline_page_by_page_as_the_table_has_it(console: TestClient) -> None:
+    """A page ends between events of the same microsecond, too."""
+    settings = console.app.state.tables.settings  # type: ignore[attr-defined]  # the type is ASGIApp
+    events = [music_event(number, userId="busy", timestamp="2024-01-15T10:00:00Z") for number in range(120)]
+    events += [
+        music_event(number, userId="busy", timestamp="2024-01-15T23:59:59.999999Z") for number in range(120, 140)
+    ]
+    asyncio.run(_store(settings, events))
+
+    shown: list[str] = []
+    address = "/user?user=busy&until=2024-01-20"
+    while address:
+        page = show(console, address)
+        shown += [element.text for element in page.all("code")]
+        address = next((each.attributes["href"] for each in page.all("a") if each.text == "Older events"), "")
+
+    stored = sorted(
+        (qualifier.decode(), value.decode())
+        for row_key, qualifier, _, value in cells(dump(settings, "events"), "e")
+        if row_key.endswith(b"#busy")
+    )
+    assert len(stored) == 140
+    assert list(zip(shown[2::4], shown[::4], strict=True)) == stored
+
+
+def test_a_users_page_takes_at_most_50_ms(console: TestClient) -> None:
+    show(console, "/user?user=user_0003&until=2024-01-20")
+    durations = []
+    for _ in range(10):
+        started = time.perf_counter()
+        show(console, "/user?user=user_0003&until=2024-01-20")
+        durations.append(time.perf_counter() - started)
+
+    assert min(durations) < 0.05
+
+
+async def _store(settings: Settings, events: list[dict[str, Any]]) -> None:
+    async with connected(settings) as bigtable:
+        await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines(events)))

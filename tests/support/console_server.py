@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -29,7 +30,7 @@ SAMPLE_DAYS = [date(2024, 1, day) for day in (15, 16, 17)]
 
 def sample_settings(emulators: Settings) -> Settings:
     """Create the tables of a project of its own and fill them with the sample events."""
-    settings = replace(emulators, project_id="console-samples", instance_id="console-samples")
+    settings = replace(emulators, project_id=f"project-{uuid.uuid4().hex[:12]}", instance_id="samples")
     provision_bigtable(settings, RESOURCES.with_retention({"rejected": None}))
     with ThreadPoolExecutor(1) as thread:  # Playwright's event loop occupies the main thread
         thread.submit(lambda: asyncio.run(_fill(settings))).result()

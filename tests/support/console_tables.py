@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from shared.row_keys import CellKey, cell_key_of, encode
 from shared.tables.state import Run
 
 DAY = date(2024, 1, 15)
@@ -58,3 +59,21 @@ class FakeAggregates:
             for (*key, day), measures in self.measures.items()
             if key == [dimension, value] and first <= day <= last
         }
+
+
+class FakeEvents:
+    """Events of users as (cell key, JSON), newest first, and the arguments of the last read."""
+
+    def __init__(self) -> None:
+        self.cells: dict[str, list[tuple[CellKey, bytes]]] = {}
+        self.asked: dict[str, Any] = {}
+
+    def add(self, user: str, event_id: str, time: datetime, value: bytes) -> None:
+        cell_key = cell_key_of(user, encode(event_id), time, "day")
+        self.cells.setdefault(user, []).append((cell_key, value))
+
+    async def cells_of_user(
+        self, user: str, end: datetime, limit: int, lookback_days: int, *, after: bytes
+    ) -> list[tuple[CellKey, bytes]]:
+        self.asked = {"end": end, "limit": limit, "lookback_days": lookback_days, "after": after}
+        return self.cells.get(user, [])[:limit]

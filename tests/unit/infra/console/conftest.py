@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from infra.console.app import create_app
 from shared.config import Settings
-from tests.support.console_tables import FakeAggregates, FakeState
+from tests.support.console_tables import FakeAggregates, FakeEvents, FakeState
 
 
 @pytest.fixture
@@ -25,5 +25,6 @@ def tables(client: TestClient) -> Any:
     """The tables of the console, empty."""
     tables = client.app.state.tables  # type: ignore[attr-defined]  # the type is ASGIApp
     tables.state = FakeState()
+    tables.events = FakeEvents()
     tables.aggregates = FakeAggregates()
     return tables
