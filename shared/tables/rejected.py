@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -84,7 +84,7 @@ class RejectedTable:
             rules.update(rules_broken(_findings.decode(row.cells[0].value)))
         return events, rules
 
-    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncIterator[RejectedEvent]:
+    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncGenerator[RejectedEvent]:
         """Yield the rejected events that were published on a day.
 
         Args:

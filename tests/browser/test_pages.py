@@ -44,6 +44,17 @@ def test_user_shows_a_timeline_and_its_older_events(page: Page) -> None:
     expect(page.get_by_text("Events of user_0003, newest first, continued")).to_be_visible()
 
 
+def test_rejected_shows_the_events_of_a_rule_with_an_example(page: Page) -> None:
+    page.goto("/rejected")
+    page.get_by_label("Rule", exact=True).select_option("type")
+    page.get_by_role("button", name="Show").click()
+
+    expect(page.get_by_role("row", name="type event_id")).to_contain_text("1")
+    page.get_by_role("link", name="example 1").click()
+    expect(page.get_by_role("heading", name="Example 1: type")).to_be_in_viewport()
+    expect(page.get_by_text("event_id: found 12345, expected string")).to_be_visible()
+
+
 def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
     page.goto("/days")
     text, ground = map(_luminance, page.evaluate(_COLORS))
@@ -68,7 +79,7 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-@pytest.mark.parametrize("path", ["/days", "/user?user=user_0003&until=2024-01-20"])
+@pytest.mark.parametrize("path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected"])
 def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
     page.goto(path)
 

@@ -84,3 +84,13 @@ def test_a_users_page_takes_at_most_50_ms(console: TestClient) -> None:
 async def _store(settings: Settings, events: list[dict[str, Any]]) -> None:
     async with connected(settings) as bigtable:
         await IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT)).process(message(lines(events)))
+
+
+def test_rejected_shows_the_sample_events_by_rule_and_field(console: TestClient) -> None:
+    rows = show(console, "/rejected").rows()
+
+    assert sum(int(row[2]) for row in rows if row[0] == "null") == 4
+    assert [row[:3] for row in show(console, "/rejected?rule=type").rows()] == [
+        ["type", "event_id", "1"],
+        ["type", "timestamp", "1"],
+    ]

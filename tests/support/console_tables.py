@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from shared.row_keys import CellKey, cell_key_of, encode
+from shared.row_keys import CellKey, cell_key_of, encode, rejected_row
+from shared.tables.rejected import RejectedEvent
 from shared.tables.state import Run
+from shared.validation.results import Finding
 
 DAY = date(2024, 1, 15)
 # A script, an attribute, an entity, a link, controls of direction, a control character.
@@ -77,3 +80,20 @@ class FakeEvents:
     ) -> list[tuple[CellKey, bytes]]:
         self.asked = {"end": end, "limit": limit, "lookback_days": lookback_days, "after": after}
         return self.cells.get(user, [])[:limit]
+
+
+class FakeRejected:
+    """Rejected events of one day."""
+
+    def __init__(self) -> None:
+        self.events: list[RejectedEvent] = []
+        self.day: date | None = None
+
+    def add(self, raw: bytes, *findings: Finding, source: str = "message 1") -> None:
+        self.events.append(RejectedEvent(rejected_row(raw, DAY), raw, list(findings), source, "2024-01-15T10:00:00Z"))
+
+    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncGenerator[RejectedEvent]:
+        self.day = day
+        for event in self.events:
+            if rule is None or rule in event.rules:
+                yield event

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from infra.console.app import create_app
 from shared.config import Settings
-from tests.support.console_tables import FakeAggregates, FakeEvents, FakeState
+from tests.support.console_tables import FakeAggregates, FakeEvents, FakeRejected, FakeState
 
 
 @pytest.fixture
@@ -26,5 +26,6 @@ def tables(client: TestClient) -> Any:
     tables = client.app.state.tables  # type: ignore[attr-defined]  # the type is ASGIApp
     tables.state = FakeState()
     tables.events = FakeEvents()
+    tables.rejected = FakeRejected()
     tables.aggregates = FakeAggregates()
     return tables
