@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from infra.console.pages import days, rejected, user
+from infra.console.pages import days, explore, rejected, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/days", days.show),
             Route("/user", user.show),
             Route("/rejected", rejected.show),
+            Route("/explore", explore.show),
             Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
         ],
         middleware=[Middleware(LocalOnly)],

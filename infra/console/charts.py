@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,12 +35,17 @@ def bar_chart(lower: Sequence[float], upper: Sequence[float] = ()) -> Chart:
         lower: values of the bars; negative ones have no bar.
         upper: as many values, or none.
     """
-    pairs = list(zip(lower, upper or [0.0] * len(lower), strict=True))
-    maximum = max((max(low, 0) + max(high, 0) for low, high in pairs), default=0.0)
+    pairs = [tuple(map(_drawable, pair)) for pair in zip(lower, upper or [0.0] * len(lower), strict=True)]
+    maximum = max(map(sum, pairs), default=0.0)
     step, scale = WIDTH / max(len(pairs), 1), HEIGHT / maximum if maximum else 0.0
     bars = []
     for number, (low, high) in enumerate(pairs):
-        height, top = round(max(low, 0) * scale, 2), round(max(high, 0) * scale, 2)
+        height, top = round(low * scale, 2), round(high * scale, 2)
         x, width = round((number + _GAP / 2) * step, 2), round(step * (1 - _GAP), 2)
         bars.append(Bar(x, width, round(HEIGHT - height, 2), height, round(HEIGHT - height - top, 2), top))
     return Chart(bars, maximum)
+
+
+def _drawable(value: float) -> float:
+    """Return a value of at least 0 whose sum with another one is finite."""
+    return min(max(value, 0.0), sys.float_info.max / 4)

@@ -55,6 +55,18 @@ def test_rejected_shows_the_events_of_a_rule_with_an_example(page: Page) -> None
     expect(page.get_by_text("event_id: found 12345, expected string")).to_be_visible()
 
 
+def test_explore_leads_to_a_value_and_to_a_user(page: Page) -> None:
+    page.goto("/explore")
+    page.get_by_label("Top values of").select_option("user by total_events")
+    page.get_by_label("Day", exact=True).fill("2024-01-15")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("row").nth(1).get_by_role("link").click()
+
+    expect(page.get_by_role("img", name="total_events a day")).to_be_visible()
+    page.get_by_role("link", name="Events of this user").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-15")
+
+
 def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
     page.goto("/days")
     text, ground = map(_luminance, page.evaluate(_COLORS))
@@ -79,7 +91,9 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-@pytest.mark.parametrize("path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected"])
+@pytest.mark.parametrize(
+    "path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected", "/explore?value=user_0003"]
+)
 def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
     page.goto(path)
 

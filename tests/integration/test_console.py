@@ -94,3 +94,15 @@ def test_rejected_shows_the_sample_events_by_rule_and_field(console: TestClient)
         ["type", "event_id", "1"],
         ["type", "timestamp", "1"],
     ]
+
+
+def test_explore_leads_from_the_top_values_to_one_value_over_days(console: TestClient) -> None:
+    page = show(console, "/explore?by=song+by+plays&day=2024-01-15")
+    assert page.rows()[0] == ["song_000", "45", "22", "204.62"]
+
+    [link] = [each.attributes["href"] for each in page.all("a") if each.text == "song_000"]
+    rows = show(console, link).rows()
+
+    assert rows[0][:2] == ["2024-01-15", "45"]
+    assert [row[1] for row in rows[1:30]] == ["-"] * 29
+    assert show(console, link.replace("01-15", "01-17")).rows()[2][:2] == ["2024-01-15", "45"]

@@ -63,6 +63,10 @@ class FakeAggregates:
             if key == [dimension, value] and first <= day <= last
         }
 
+    async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, dict[str, Any]]]:
+        rows = [(key[1], found) for key, found in self.measures.items() if (key[0], key[2]) == (dimension, day)]
+        return [row for row in rows if measure in row[1]][:limit]
+
 
 class FakeEvents:
     """Events of users as (cell key, JSON), newest first, and the arguments of the last read."""
