@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -14,7 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from infra.console.pages import days, explore, rejected, user
+from infra.console.flow_history import FlowFeed
+from infra.console.pages import days, explore, flow, rejected, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -42,6 +44,8 @@ def create_app(settings: Settings) -> Starlette:
             Route("/user", user.show),
             Route("/rejected", rejected.show),
             Route("/explore", explore.show),
+            Route("/flow", flow.show),
+            Route("/flow/events", flow.stream),
             Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
         ],
         middleware=[Middleware(LocalOnly)],
@@ -49,6 +53,7 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.tables = tables
+    app.state.flow = FlowFeed(partial(flow.find_stack, settings))
     return app
 
 

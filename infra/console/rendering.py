@@ -14,7 +14,7 @@ from infra.batch.report import printable
 from infra.console.tables import tables_of
 
 # The pages in the order of the navigation: path and title.
-PAGES = {"/days": "Days", "/user": "User", "/rejected": "Rejected", "/explore": "Explore"}
+PAGES = {"/days": "Days", "/user": "User", "/rejected": "Rejected", "/explore": "Explore", "/flow": "Flow"}
 
 
 def _visible(value: object) -> object:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from infra.local.stack_file import StackFile
 from shared.config import Settings
 from tests.support.console_server import sample_settings, serving
 
@@ -29,9 +33,28 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(emulators: Settings) -> Iterator[str]:
+def samples(emulators: Settings) -> Settings:
+    """The settings of a pipeline with the sample events."""
+    settings = sample_settings(emulators)
+    # The emulators belong to a stack with a file of its own, which has the address with 127.0.0.1.
+    return replace(settings, bigtable_emulator=str(settings.bigtable_emulator).replace("127.0.0.1", "localhost"))
+
+
+@pytest.fixture(scope="module")
+def ingest_log(samples: Settings) -> Iterator[Path]:
+    """The log of the function `ingest` of a stack that the console finds by its file."""
+    with TemporaryDirectory(prefix="sluice-") as name:
+        folder, log = Path(name), Path(name) / "ingest.log"
+        log.touch()
+        environment = {"BIGTABLE_EMULATOR_HOST": str(samples.bigtable_emulator), "GCP_PROJECT_ID": samples.project_id}
+        StackFile(environment, {"ingest": log}, folder / "deliveries.json").write(folder)
+        yield log
+
+
+@pytest.fixture(scope="module")
+def address(samples: Settings, ingest_log: Path) -> Iterator[str]:
     """Serve a console of the sample events; yield its address."""
-    with serving(sample_settings(emulators)) as address:
+    with serving(samples) as address:
         yield address
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.html_page import check_page
 
@@ -67,6 +69,36 @@ def test_explore_leads_to_a_value_and_to_a_user(page: Page) -> None:
     expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-15")
 
 
+def test_flow_is_live_and_does_not_grow(page: Page, ingest_log: Path) -> None:
+    """Summaries of 1,000 events, and as many hostile problems, don't make the page larger."""
+    page.goto("/flow")
+    total = page.get_by_role("row", name="Events stored").get_by_role("cell").last
+    sizes = []
+    for _ in range(5):
+        expected = int((total.text_content() or "").replace(",", "")) + 1_000
+        problems = [f"<img src=x onerror=alert({number})>" for number in range(1_000)]
+        entries = [{"event": "message_failed", "severity": "ERROR", "message": problem} for problem in problems]
+        entries.append({"event": "ingest_summary", "severity": "INFO", "stored": 1_000, "messages": 10})
+        with ingest_log.open("a") as log:
+            log.writelines(f"{json.dumps(entry)}\n" for entry in entries)
+        expect(total).to_have_text(f"{expected:,}")
+        sizes.append(page.evaluate("document.querySelectorAll('#live :not(svg *)').length"))
+
+    assert sizes[-1] <= 70
+    assert page.evaluate("document.images.length") == 0
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Pause")).to_have_attribute("aria-pressed", "true")
+
+
+def test_pages_work_without_scripts(browser: Browser, address: str) -> None:
+    context = browser.new_context(base_url=address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/flow")
+    expect(page.get_by_role("row", name="Events stored")).to_be_visible()
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    context.close()
+
+
 def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
     page.goto("/days")
     text, ground = map(_luminance, page.evaluate(_COLORS))
@@ -92,7 +124,7 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected", "/explore?value=user_0003"]
+    "path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected", "/explore?value=user_0003", "/flow"]
 )
 def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
     page.goto(path)

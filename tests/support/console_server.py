@@ -59,15 +59,15 @@ async def connected(settings: Settings) -> AsyncIterator[Bigtable]:
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
     """Serve a console in a thread; yield its address."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(settings), port=0, log_level="warning", timeout_graceful_shutdown=1)
-    )
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=3))
     socket = server.config.bind_socket()
     thread = Thread(target=server.run, args=([socket],))
     thread.start()
     try:
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
     finally:
+        app.state.flow.stop()
         server.should_exit = True
         thread.join()
         socket.close()
