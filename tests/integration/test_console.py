@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from infra.console.app import create_app
+from infra.console.server import serve
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.errors import StackError
 from shared.ingest.pipeline import IngestPipeline
 from tests.support.console_server import connected, sample_settings
 from tests.support.html_page import Page, check_page
+from tests.support.processes import DEFAULT_SIGNALS
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, message, music_event
 
 
@@ -106,3 +116,32 @@ def test_explore_leads_from_the_top_values_to_one_value_over_days(console: TestC
     assert rows[0][:2] == ["2024-01-15", "45"]
     assert [row[1] for row in rows[1:30]] == ["-"] * 29
     assert show(console, link.replace("01-15", "01-17")).rows()[2][:2] == ["2024-01-15", "45"]
+
+
+def test_the_command_serves_until_ctrl_c_also_with_an_open_stream(settings: Settings) -> None:
+    environment = {
+        **os.environ,
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [*DEFAULT_SIGNALS, str(Path(sys.executable).with_name("sluice")), "console", "--port", "0"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with urllib.request.urlopen(f"{address}flow/events", timeout=10) as stream:
+            assert stream.readline().startswith(b"data: ")
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+
+    assert (process.returncode, errors.strip()) == (130, "sluice: interrupted")
+
+
+def test_a_taken_port_is_an_error(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=f"console: port {port} can't be used"):
+            serve(settings, port, print)

@@ -163,6 +163,7 @@ def up(emulators: Any) -> Iterator[dict[str, str]]:
     text = command.read_until("Ctrl-C")
     try:
         assert re.search(r"function ingest +http://127\.0\.0\.1:\d+/", text), text
+        assert re.search(r"console in the browser +http://127\.0\.0\.1:\d+/", text), text
         yield dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
     finally:
         command.process.send_signal(signal.SIGINT)
