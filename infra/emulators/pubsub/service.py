@@ -42,7 +42,7 @@ class PubSubService:
         self._history = History(self._broker, clock)
         self._pushers = Pushers(self._broker, clock, push_limits or {})
         self._publisher = Publisher(self._broker, self._history, self._pushers)
-        self._subscriber = Subscriber(self._broker, self._history, self._pushers)
+        self._subscriber = Subscriber(self._broker, self._history, self._pushers, clock)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of the services."""
@@ -63,11 +63,11 @@ class PubSubService:
         ((last,),) = self._journal.rows(_LAST, int(self._broker.now() * 1e6))
         self._broker.restore(last or 0)
         self._history.collect()
-        for subscription in self._state.subscriptions.values():
-            self._pushers.update(subscription)
+        self._subscriber.start()
 
     async def close(self) -> None:
         """Write everything and stop all background work; the database stays open."""
+        self._subscriber.close()
         self._history.close()
         await self._pushers.close()
         self._broker.close()

@@ -235,3 +235,20 @@ async def test_a_message_in_flight_at_the_end_comes_again_after_the_start(endpoi
     async with serving(database):
         await endpoint.reached(lambda: endpoint.data() == ["a", "a"])
     database.close()
+
+
+async def test_a_successful_push_is_activity_and_a_failed_one_is_none(local: Local, endpoint: Endpoint) -> None:
+    day = Duration(seconds=86_400)
+    fields = {"message_retention_duration": day, "expiration_policy": {"ttl": day}}
+    await local.subscribe(push_config={"push_endpoint": endpoint.url}, **fields)
+    await local.clock.advance(hours=20)
+    await local.publish("0")
+    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("acknowledged") == 1)
+    await local.clock.advance(hours=20)
+    endpoint.statuses = [500] * 1000
+    await local.publish("1")
+    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("failed") == 1)
+    await local.clock.advance(hours=3)
+    assert [each.name async for each in await local.subscriber.list_subscriptions(project="projects/p")] == [NAME]
+    await local.clock.advance(hours=1)
+    assert [each.name async for each in await local.subscriber.list_subscriptions(project="projects/p")] == []
