@@ -42,6 +42,11 @@ class StackFile(msgspec.Struct, frozen=True):
         """Return a reader of the counts of this stack."""
         return StackCountsReader(self.logs, self.stats)
 
+    def serves(self, settings: Settings) -> bool:
+        """Return whether the functions of the stack are those of a pipeline: they store into its tables."""
+        names = self.environment.get("GCP_PROJECT_ID"), self.environment.get("SLUICE_NAME")
+        return names == (settings.project_id, settings.name)
+
     @classmethod
     def find(cls, bigtable_emulator: str) -> Self | None:
         """Return the file of the stack on this machine whose Bigtable has that address; None if there is none."""
@@ -65,4 +70,5 @@ def local_resources(settings: Settings, retention: Mapping[str, timedelta | None
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None or stack.environment.get("GCP_PROJECT_ID") != settings.project_id:
         return RESOURCES.with_retention(retention)
-    return LOCAL.with_push(stack.push).with_retention(retention)
+    push = stack.push if stack.serves(settings) else {}
+    return LOCAL.with_push(push).with_retention(retention)

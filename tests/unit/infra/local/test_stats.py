@@ -14,8 +14,9 @@ from rich.console import Console
 
 from infra.cli import live_stats
 from infra.cli.live_stats import show_live_stats
-from infra.local.stack_file import StackFile
+from infra.local.stack_file import StackFile, local_resources
 from infra.local.stats import StackCounts, StackCountsReader
+from shared.config import Settings
 
 
 def line(event: str, message: str = "", severity: str = "INFO", **fields: Any) -> str:
@@ -105,6 +106,23 @@ def test_a_stack_is_found_by_the_address_of_its_bigtable(tmp_path: Path, mocker:
         {"BIGTABLE_EMULATOR_HOST": "b"}, {"ingest": tmp_path / "sluice-b" / "log"}, tmp_path / "sluice-b" / "stats"
     )
     assert StackFile.find("c") is None
+
+
+@pytest.mark.parametrize(("name", "expected"), [("sluice", "http://127.0.0.1:1/"), ("shop", "")])
+def test_a_stack_pushes_to_its_functions_for_its_own_pipeline_only(
+    tmp_path: Path, mocker: MockerFixture, name: str, expected: str
+) -> None:
+    mocker.patch.object(tempfile, "gettempdir", return_value=str(tmp_path))
+    folder = tmp_path / "sluice-a"
+    folder.mkdir()
+    environment = {"GCP_PROJECT_ID": "p", "SLUICE_NAME": "sluice", "BIGTABLE_EMULATOR_HOST": "a"}
+    push = {"ingest": "http://127.0.0.1:1/", "aggregate": "http://127.0.0.1:1/"}
+    StackFile(environment, {}, folder / "stats", push).write(folder)
+
+    settings = Settings(project_id="p", instance_id="i", name=name, bigtable_emulator="a")
+    subscriptions = local_resources(settings, {}).subscriptions
+
+    assert {each.push_endpoint for each in subscriptions if each.function} == {expected}
 
 
 def test_in_a_pipe_changes_are_lines_at_intervals(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:
