@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ async def serving(
     port: int = 0,
     data: Path | None = None,
     push_limits: Mapping[str, int] | None = None,
+    forget_endpoints: Collection[str] = (),
     stats: Path | None = None,
 ) -> AsyncIterator[int]:
     """Serve inside an `async with` block; yields the port.
@@ -67,6 +68,8 @@ async def serving(
         port: the port; 0 for a free one.
         data: the folder that keeps all data across restarts; None keeps it in memory.
         push_limits: the most push requests in flight, by the full name of a subscription.
+        forget_endpoints: IDs of subscriptions whose push endpoints in the folder are of an earlier run. They get no
+            pushes until a client sets an endpoint.
         stats: a JSON file for the counts of pushes, by the full name of the subscription.
 
     Raises:
@@ -82,7 +85,7 @@ async def serving(
         clock = SystemClock()
         bigtable = BigtableService(databases["bigtable"])
         stack.callback(bigtable.close)
-        pubsub = PubSubService(databases["pubsub"], clock, push_limits)
+        pubsub = PubSubService(databases["pubsub"], clock, push_limits, forget_endpoints)
         scheduler = Service(pubsub.publish, clock, databases["scheduler"])
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((*bigtable.handlers(), *pubsub.handlers(), *scheduler.handlers()))

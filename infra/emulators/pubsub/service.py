@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import grpc
 
@@ -30,12 +30,18 @@ class PubSubService:
         database: keeps everything; its tables are made if they don't exist.
         clock: the time of leases, backoffs and retention.
         push_limits: the most push requests in flight, by the full name of a subscription.
+        forget_endpoints: IDs of subscriptions whose stored push endpoints are of an earlier run. `start` removes them.
     """
 
     def __init__(
-        self, database: sqlite3.Connection, clock: Clock | None = None, push_limits: Mapping[str, int] | None = None
+        self,
+        database: sqlite3.Connection,
+        clock: Clock | None = None,
+        push_limits: Mapping[str, int] | None = None,
+        forget_endpoints: Collection[str] = (),
     ) -> None:
         clock = clock or SystemClock()
+        self._forget_endpoints = forget_endpoints
         self._state = State()
         self._journal = Journal(database)
         self._broker = Broker(self._journal, self._state, clock)
@@ -55,6 +61,8 @@ class PubSubService:
             self._state.topics[topic.config.name] = topic
         for number, of_topic, start, config in self._journal.rows("SELECT * FROM pubsub_subscriptions"):
             subscription = Subscription(number, of_topic, start, pb.Subscription.FromString(config))
+            if subscription.config.name.rsplit("/", 1)[1] in self._forget_endpoints:
+                subscription.config.push_config.ClearField("push_endpoint")
             self._state.subscriptions[subscription.config.name] = subscription
             self._broker.attach(subscription)
         for number, of_topic, last, config in self._journal.rows("SELECT * FROM pubsub_snapshots"):
