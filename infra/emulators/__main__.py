@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def main(
                 stats=stats,
             )
         )
-    except (OSError, sqlite3.DatabaseError) as error:
+    except OSError as error:
         raise click.ClickException(str(error)) from None
 
 

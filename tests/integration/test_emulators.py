@@ -86,12 +86,15 @@ def test_one_process_at_a_time_uses_a_folder(start: Start, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_no_database_is_an_error(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "pubsub.sqlite").write_bytes(b"no database" * 100)
+    path = tmp_path / "pubsub.sqlite"
+    path.write_bytes(b"no database" * 100)
 
     process = start("--port", "0", "--data", str(tmp_path))
 
     assert process.wait(30) == 1
-    assert "sluice: file is not a database" in process.communicate()[1]
+    expected = f"sluice: {path}: found file is not a database, expected a database of the emulators, or no file\n"
+    assert process.communicate()[1] == expected
+    assert path.read_bytes() == b"no database" * 100
 
 
 def test_a_taken_port_is_an_error(start: Start) -> None:
