@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,12 +27,14 @@ class StackFile(msgspec.Struct, frozen=True):
         logs: log files of its functions, by function.
         stats: file of the counts of deliveries.
         push: the address of each function that Pub/Sub pushes to.
+        pid: the process of the stack. One that was killed leaves its file behind.
     """
 
     environment: dict[str, str]
     logs: dict[str, Path]
     stats: Path
     push: dict[str, str] = {}
+    pid: int = msgspec.field(default_factory=os.getpid)
 
     def write(self, folder: Path) -> None:
         """Write the file into the folder of the stack."""
@@ -55,7 +59,7 @@ class StackFile(msgspec.Struct, frozen=True):
                 found = msgspec.json.decode(path.read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text))
             except (OSError, msgspec.DecodeError):
                 continue  # the stack is ending, or belongs to another user
-            if found.environment.get("BIGTABLE_EMULATOR_HOST") == bigtable_emulator:
+            if found.environment.get("BIGTABLE_EMULATOR_HOST") == bigtable_emulator and _is_running(found.pid):
                 return found
         return None
 
@@ -72,3 +76,12 @@ def local_resources(settings: Settings, retention: Mapping[str, timedelta | None
         return RESOURCES.with_retention(retention)
     push = stack.push if stack.serves(settings) else {}
     return LOCAL.with_push(push).with_retention(retention)
+
+
+def _is_running(pid: int) -> bool:
+    with contextlib.suppress(PermissionError):  # it runs as another user
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True

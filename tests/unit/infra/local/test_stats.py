@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +109,21 @@ def test_a_stack_is_found_by_the_address_of_its_bigtable(tmp_path: Path, mocker:
         {"BIGTABLE_EMULATOR_HOST": "b"}, {"ingest": tmp_path / "sluice-b" / "log"}, tmp_path / "sluice-b" / "stats"
     )
     assert StackFile.find("c") is None
+
+
+def test_the_file_of_a_killed_stack_isnt_found(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch.object(tempfile, "gettempdir", return_value=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    for name, pid in (("a", ended.pid), ("b", os.getpid())):
+        folder = tmp_path / f"sluice-{name}"
+        folder.mkdir()
+        StackFile({"BIGTABLE_EMULATOR_HOST": "h"}, {}, folder / "stats", pid=pid).write(folder)
+
+    found = StackFile.find("h")
+
+    assert found is not None
+    assert found.pid == os.getpid()
 
 
 @pytest.mark.parametrize(("name", "expected"), [("sluice", "http://127.0.0.1:1/"), ("shop", "")])
