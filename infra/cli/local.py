@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +105,7 @@ def emulators(port: int, host: str, data: Path | None) -> None:
 
     try:
         asyncio.run(serve(click.echo, host=host, port=port, data=data))
-    except (OSError, sqlite3.DatabaseError) as error:
+    except OSError as error:
         raise StackError(str(error)) from None
 
 

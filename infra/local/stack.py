@@ -202,16 +202,22 @@ class Stack:
         self._start_emulators()
         for function in self._functions:
             self._start_function(function)
+        if self._data:
+            self._wait_for_functions()  # kept messages are pushed at once
         self._provision()
         if self._functions and self._engine == "google":
             self._start_relay()
-        for function in self._functions:
-            # Not `accepts`: gunicorn listens before it has a worker that could answer.
-            supervisor.wait_until(partial(_answers, self.ports[function]), f"function {function} doesn't answer")
+        self._wait_for_functions()
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
+
+    def _wait_for_functions(self) -> None:
+        for function in self._functions:
+            # Not `accepts`: gunicorn listens before it has a worker that could answer.
+            answers = partial(_answers, self.ports[function])
+            self._supervisor.wait_until(answers, f"function {function} doesn't answer")
 
     def _start_emulators(self) -> None:
         if self._engine == "google":
