@@ -313,7 +313,7 @@ def test_a_report_that_cant_be_written_is_an_error(
 
 
 def test_the_stack_can_be_described(emulators: Any) -> None:
-    stack = Stack(functions=False)
+    stack = Stack(functions=())
     with stack:
         assert "Bigtable, Pub/Sub, Cloud Scheduler" in stack.describe()
         assert stack.deliveries("events-ingest") == {}

@@ -101,7 +101,7 @@ def test_the_exports_survive_a_shell(replace_start: Callable[[Callable[[Stack], 
     contract = tmp_path / "my contract's $HOME.toml"
     contract.touch()
     replace_start(lambda stack: None)
-    with Stack(contract=contract, functions=False, engine="google") as stack:
+    with Stack(contract=contract, functions=(), engine="google") as stack:
         for part in ("bigtable-emulator", "pubsub-emulator", "scheduler"):
             stack._supervisor.start(part, ["sleep", "600"])
         exports = [line for line in stack.describe().splitlines() if line.startswith("export ")]
