@@ -99,7 +99,7 @@ def choice(name: str, description: str, choices: Sequence[str]) -> Parameter:
 
 def cursor() -> Parameter:
     """Return the parameter for the cursor of a page; `shared.query.cursors` reads it."""
-    schema = {"type": "string", "minLength": 1, "maxLength": 32_768}
+    schema = {"type": "string", "minLength": 1}
     description = "`next` of the page before, unchanged, with the same other parameters except `limit`."
     return Parameter("cursor", description, lambda found: found or None, "the `next` of a page", schema)
 

@@ -183,7 +183,7 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
         end = first
 
 
-def _within(start: datetime, end: datetime, limit: int | None, after: bytes | None) -> Any:
+def _within(start: datetime, end: datetime, limit: int | None, after: bytes | None = None) -> Any:
     """Return the filter of a row's events in [start, end), at most `limit` of the newest that follow `after`."""
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()
