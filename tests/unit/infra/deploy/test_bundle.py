@@ -75,6 +75,12 @@ def test_the_otlp_exporter_agrees_with_the_pins_of_the_functions() -> None:
         assert {name: otlp[name] for name in shared} == {name: own[name] for name in shared}
 
 
+def test_query_has_the_pins_of_ingest() -> None:
+    ingest, query = ((ROOT / "functions" / name / "requirements.txt").read_bytes() for name in ("ingest", "query"))
+
+    assert query == ingest
+
+
 def test_the_same_input_builds_the_same_bytes(tmp_path: Path) -> None:
     first = bundle.make_bundles(tmp_path / "a", contract=MUSIC_CONTRACT)
     os.utime(MUSIC_CONTRACT)
