@@ -61,14 +61,16 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("scheduler", "Port of the scheduler beside Google's emulators.")
 @_port("ingest", "Port of the function `ingest`.")
 @_port("aggregate", "Port of the function `aggregate`.")
+@_port("query", "Port of the function `query`, the read API.")
 def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | None) -> None:
-    """Run the local stack until Ctrl-C: emulators, both functions, and the delivery between them.
+    """Run the local stack until Ctrl-C: emulators, the functions, and the delivery between them.
 
     Example: sluice up --data my-data --emulators-port 8086
     """
     from infra.cli.live_stats import show_live_stats
     from infra.local.emulators import ENGINES, PORTS
     from infra.local.stack import Stack
+    from infra.provision.resources import FUNCTIONS
 
     chosen = contract_path(contract)
     load_contract(chosen)
@@ -78,7 +80,7 @@ def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | 
             raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
     if data and engine != "embedded":
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
-    with Stack(contract=chosen, ports=required, engine=engine, data=data) as stack:
+    with Stack(contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from http.client import HTTPConnection, HTTPException
 
 from shared.errors import StackError
 
@@ -32,3 +33,16 @@ def accepts(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(port: int) -> bool:
+    """Return whether a server answers HTTP, with any status: a function that is pushed to has no answer to a GET."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

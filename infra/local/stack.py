@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: emulators, both functions, and the delivery between them."""
+"""The whole pipeline on one machine: emulators, the functions, and the delivery between them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +16,11 @@ import msgspec
 
 from infra.local import embedded_resources, emulators
 from infra.local.emulators import PORTS, Engine
-from infra.local.ports import free_ports, require_free
+from infra.local.ports import answers, free_ports, require_free
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
-from infra.provision.resources import FUNCTIONS, LOCAL, Resources
+from infra.provision.resources import FUNCTIONS, LOCAL, PUSHED, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 from shared.names import DEFAULT_NAME
@@ -50,23 +49,24 @@ class Stack:
         *,
         contract: Path = DEFAULT_CONTRACT,
         ports: Mapping[str, int] | None = None,
-        functions: bool = True,
+        functions: Sequence[str] = PUSHED,
         engine: Engine = "embedded",
         data: Path | None = None,
     ) -> None:
         """Prepare a stack.
 
         Args:
-            contract: contract file of both functions.
+            contract: contract file of the functions.
             ports: required ports by part; other parts get free ones.
-            functions: False starts only the emulators.
+            functions: those to start; none starts only the emulators. The start waits for those that are pushed to.
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
         """
         self._engine = engine
         self._data = data
         self._required_ports = dict(ports or {})
-        self._functions = FUNCTIONS if functions else ()
+        self._functions = tuple(functions)
+        self._pushed = [name for name in self._functions if name in PUSHED]
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
@@ -200,24 +200,27 @@ class Stack:
     def _start(self) -> None:
         supervisor = self._supervisor
         self._start_emulators()
-        for function in self._functions:
+        for function in self._pushed:
             self._start_function(function)
         if self._data:
             self._wait_for_functions()  # kept messages are pushed at once
         self._provision()
-        if self._functions and self._engine == "google":
+        if self._pushed and self._engine == "google":
             self._start_relay()
         self._wait_for_functions()
+        for function in self._functions:
+            if function not in self._pushed:  # later, so that its imports don't delay the others
+                self._start_function(function)
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
 
     def _wait_for_functions(self) -> None:
-        for function in self._functions:
+        for function in self._pushed:
             # Not `accepts`: gunicorn listens before it has a worker that could answer.
-            answers = partial(_answers, self.ports[function])
-            self._supervisor.wait_until(answers, f"function {function} doesn't answer")
+            ready = partial(answers, self.ports[function])
+            self._supervisor.wait_until(ready, f"function {function} doesn't answer")
 
     def _start_emulators(self) -> None:
         if self._engine == "google":
@@ -252,7 +255,7 @@ class Stack:
     @property
     def _push_urls(self) -> dict[str, str]:
         """The addresses that Pub/Sub pushes to; none with Google's emulator, whose messages the relay pulls."""
-        return {name: self.url(name) for name in self._functions} if self._engine == "embedded" else {}
+        return {name: self.url(name) for name in self._pushed} if self._engine == "embedded" else {}
 
     @property
     def _resources(self) -> Resources:
@@ -285,16 +288,3 @@ class Stack:
     def _start_python(self, name: str, module: str, *options: str, wave: int) -> None:
         environment = {**os.environ, **self.environment}
         self._supervisor.start(name, [sys.executable, "-m", module, *options], env=environment, cwd=ROOT, wave=wave)
-
-
-def _answers(port: int) -> bool:
-    """Return whether a server answers HTTP, with any status: a function has no answer to a GET."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
-    try:
-        connection.request("GET", "/")
-        connection.getresponse().read()
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
-    return True
