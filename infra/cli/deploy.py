@@ -37,7 +37,7 @@ def deploy(
     dry_run: bool,
     adopt: bool,
 ) -> None:
-    """Bundle and deploy both functions with gcloud, with their service accounts, roles, subscriptions and alerts.
+    """Bundle and deploy the functions with gcloud, with their service accounts, roles, subscriptions and alerts.
 
     Example: sluice deploy --project-id my-project --instance-id my-instance --dry-run
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,15 +61,17 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("scheduler", "Port of the scheduler beside Google's emulators.")
 @_port("ingest", "Port of the function `ingest`.")
 @_port("aggregate", "Port of the function `aggregate`.")
+@_port("query", "Port of the function `query`, the read API.")
 @_port("console", "Port of the console in the browser.")
 def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | None) -> None:
-    """Run the local stack until Ctrl-C: emulators, both functions, the delivery between them, and the console.
+    """Run the local stack until Ctrl-C: emulators, the functions, the delivery between them, and the console.
 
     Example: sluice up --data my-data --emulators-port 8086
     """
     from infra.cli.live_stats import show_live_stats
     from infra.local.emulators import ENGINES, PORTS
     from infra.local.stack import Stack
+    from infra.provision.resources import FUNCTIONS
 
     chosen = contract_path(contract)
     load_contract(chosen)
@@ -80,7 +81,7 @@ def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | 
             raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
     if data and engine != "embedded":
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
-    with Stack(contract=chosen, ports=required, engine=engine, data=data, console=True) as stack:
+    with Stack(contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data, console=True) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")
@@ -107,7 +108,7 @@ def emulators(port: int, host: str, data: Path | None) -> None:
 
     try:
         asyncio.run(serve(click.echo, host=host, port=port, data=data))
-    except (OSError, sqlite3.DatabaseError) as error:
+    except OSError as error:
         raise StackError(str(error)) from None
 
 

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.provision.resources import FUNCTIONS
 from shared.contracts.loader import load_contract
 from shared.errors import SourceError
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = ("ingest", "aggregate")
 
 # The files of `shared/` to copy; caches and editor backups are left out.
 _SUFFIXES = {".py", ".toml"}
@@ -32,7 +32,7 @@ def make_bundles(build: Path, *, contract: Path, otlp: bool = False, root: Path 
     Args:
         build: the folder for the bundles; created if it doesn't exist.
         contract: the contract to copy into `shared/contracts/` under its own name.
-        otlp: whether the bundle of ingest contains the OTLP exporter for its metrics; aggregate has none.
+        otlp: whether the bundle of ingest contains the OTLP exporter for its metrics; the others have none.
         root: the folder that contains `functions/` and `shared/`.
 
     Raises:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import structs
 
 from infra.deploy import cloud_run_limits
-from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH
+from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
 from infra.provision.resources import RESOURCES, RETENTION_TABLES
@@ -39,7 +39,7 @@ _MAX_TIMEOUT_SECONDS = int(max(each.ack_deadline for each in RESOURCES.subscript
 
 
 class All(Platform, forbid_unknown_fields=True, frozen=True):
-    """The table `[all]`: settings of both functions."""
+    """The table `[all]`: settings of all functions."""
 
     runtime: str
     push_service_account: str
@@ -55,7 +55,7 @@ class All(Platform, forbid_unknown_fields=True, frozen=True):
 
 
 class Function(Platform, forbid_unknown_fields=True, frozen=True):
-    """The tables `[ingest]` and `[aggregate]`."""
+    """The table `[query]`, and the base of `[ingest]` and `[aggregate]`."""
 
     cpu: str
     memory: str
@@ -63,7 +63,6 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
     min_instances: int
     max_instances: int
     timeout: int
-    topic: str
     ingress_settings: Literal["internal-only", "internal-and-gclb", "all"]
     service_account: str
     environment: dict[str, str]
@@ -81,14 +80,24 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
                 expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: each message is a whole day"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         cloud_run_limits.check(name, self.cpu, self.memory, self.concurrency)
-        if not _TOPIC.fullmatch(self.topic):
-            expected = "the name of a topic of the project, without a path"
-            raise Problem(f"{name}.topic", self.topic, expected)
         _check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
             check_variable(f"{name}.environment.{variable}", variable, value)
             if "${" in value or not value.isprintable():
                 raise Problem(f"{name}.environment.{variable}", value, "text without ${ and control characters")
+
+
+class PushedFunction(Function, forbid_unknown_fields=True, frozen=True):
+    """The tables `[ingest]` and `[aggregate]`: functions that the messages of a topic are pushed to."""
+
+    topic: str
+
+    def check(self, name: str) -> None:
+        """Raise Problem for an invalid value."""
+        super().check(name)
+        if not _TOPIC.fullmatch(self.topic):
+            expected = "the name of a topic of the project, without a path"
+            raise Problem(f"{name}.topic", self.topic, expected)
 
 
 class Alerts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -132,8 +141,9 @@ class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
     all: All
-    ingest: Function
-    aggregate: Function
+    ingest: PushedFunction
+    aggregate: PushedFunction
+    query: Function
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
@@ -141,6 +151,11 @@ class Deployment(msgspec.Struct, frozen=True):
     @property
     def functions(self) -> dict[str, Function]:
         """The functions by their names."""
+        return {**self.pushed, "query": self.query}
+
+    @property
+    def pushed(self) -> dict[str, PushedFunction]:
+        """The functions that messages are pushed to, by their names."""
         return {"ingest": self.ingest, "aggregate": self.aggregate}
 
     @property
@@ -154,6 +169,7 @@ class Deployment(msgspec.Struct, frozen=True):
         return {
             INGEST.name: self.ingest.service_account,
             AGGREGATE.name: self.aggregate.service_account,
+            QUERY.name: self.query.service_account,
             PUSH.name: self.all.push_service_account,
             BUILD.name: self.all.build_service_account,
         }
@@ -173,6 +189,7 @@ class Deployment(msgspec.Struct, frozen=True):
             ),
             ingest=structs.replace(self.ingest, service_account=fill(self.ingest.service_account)),
             aggregate=structs.replace(self.aggregate, service_account=fill(self.aggregate.service_account)),
+            query=structs.replace(self.query, service_account=fill(self.query.service_account)),
         )
 
     def platform(self, name: str) -> Platform:
@@ -250,12 +267,13 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any], name: str) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "alerts", "tables", "metrics"})
+    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
-        ingest=read_table(Function, document.get("ingest"), "ingest"),
-        aggregate=read_table(Function, document.get("aggregate"), "aggregate"),
+        ingest=read_table(PushedFunction, document.get("ingest"), "ingest"),
+        aggregate=read_table(PushedFunction, document.get("aggregate"), "aggregate"),
+        query=read_table(Function, document.get("query"), "query"),
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.deploy.config import Deployment
 from infra.deploy.iam import PUSH, address
 from infra.provision.functions import function_urls
-from infra.provision.resources import FUNCTIONS, RESOURCES, Resources
+from infra.provision.resources import PUSHED, RESOURCES, Resources
 from shared.config import Settings
 
 
@@ -17,7 +17,7 @@ def cloud_resources(settings: Settings, deployment: Deployment) -> Resources:
         StoreUnavailableError: the Cloud Functions API doesn't answer.
     """
     account = address(deployment.accounts[PUSH.name], settings.project_id)
-    resources = RESOURCES.with_retention(deployment.retention).with_push(function_urls(settings, FUNCTIONS), account)
-    for name, function in deployment.functions.items():
+    resources = RESOURCES.with_retention(deployment.retention).with_push(function_urls(settings, PUSHED), account)
+    for name, function in deployment.pushed.items():
         resources = resources.with_topic(name, function.topic)
     return resources

@@ -101,9 +101,10 @@ class Grant:
 
 INGEST = Account(account_name(DEFAULT_NAME, "ingest"), "runs ingest")
 AGGREGATE = Account(account_name(DEFAULT_NAME, "aggregate"), "runs aggregate")
-PUSH = Account(account_name(DEFAULT_NAME, "push"), "calls both functions, for Pub/Sub")
+QUERY = Account(account_name(DEFAULT_NAME, "query"), "runs query")
+PUSH = Account(account_name(DEFAULT_NAME, "push"), "calls ingest and aggregate, for Pub/Sub")
 BUILD = Account(account_name(DEFAULT_NAME, "build"), "builds the functions' images")
-ACCOUNTS = (INGEST, AGGREGATE, PUSH, BUILD)
+ACCOUNTS = (INGEST, AGGREGATE, QUERY, PUSH, BUILD)
 
 _USER, _READER = "roles/bigtable.user", "roles/bigtable.reader"
 _PUBLISHER = "roles/pubsub.publisher"
@@ -117,6 +118,10 @@ GRANTS = (
     Grant(AGGREGATE.name, _USER, "table", "aggregates", "write the aggregates of a day"),
     Grant(AGGREGATE.name, _USER, "table", "state", "store the valid run of a day and delete marks of late days"),
     Grant(AGGREGATE.name, _PUBLISHER, "topic", "aggregate-requests", "request each of several days separately"),
+    Grant(QUERY.name, _READER, "table", "events", "read a user's events"),
+    Grant(QUERY.name, _READER, "table", "rejected", "read rejected events"),
+    Grant(QUERY.name, _READER, "table", "aggregates", "read measures"),
+    Grant(QUERY.name, _READER, "table", "state", "read the runs and the marks of late days"),
     Grant(PUSH.name, "roles/run.invoker", "service", "ingest", "call the function", function="ingest"),
     Grant(PUSH.name, "roles/run.invoker", "service", "aggregate", "call the function", function="aggregate"),
     # The roles of a build, https://cloud.google.com/functions/docs/securing/build-custom-sa

@@ -1,4 +1,4 @@
-"""The keys of the deployment file that configure network, encryption, labels and secrets, for one or both functions."""
+"""The keys of the deployment file that configure network, encryption, labels and secrets, for one function or all."""
 
 from __future__ import annotations
 

@@ -64,9 +64,9 @@ def readable_tables(settings: Settings) -> list[CheckResult]:
 
 
 def _stack_results(settings: Settings) -> list[CheckResult]:
-    """Return the counts of the local stack that the settings point to, if any."""
+    """Return the counts of the local stack whose functions are those of the pipeline, if any."""
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
-    if stack is None:
+    if stack is None or not stack.serves(settings):
         return []
     counts = stack.reader().read()
     return [

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +37,37 @@ class _PushLimit(click.ParamType[tuple[str, int]]):
     help="Folder that keeps all data across restarts. [in memory]",
 )
 @click.option("--push-limit", "limits", type=_PushLimit(), multiple=True, help="Most pushes of a subscription at once.")
+@click.option(
+    "--forget-endpoint",
+    "forgotten",
+    metavar="ID",
+    multiple=True,
+    help="ID of a subscription whose push endpoint in the folder is of an earlier run.",
+)
 @click.option("--stats", type=click.Path(path_type=Path), help="JSON file for the counts of pushes, by subscription.")
-def main(port: int, host: str, data: Path | None, limits: tuple[tuple[str, int], ...], stats: Path | None) -> None:
+def main(
+    port: int,
+    host: str,
+    data: Path | None,
+    limits: tuple[tuple[str, int], ...],
+    forgotten: tuple[str, ...],
+    stats: Path | None,
+) -> None:
     """Serve Bigtable, Pub/Sub and Cloud Scheduler to Google's clients."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(serve(click.echo, port=port, host=host, data=data, push_limits=dict(limits), stats=stats))
-    except (OSError, sqlite3.DatabaseError) as error:
+        asyncio.run(
+            serve(
+                click.echo,
+                port=port,
+                host=host,
+                data=data,
+                push_limits=dict(limits),
+                forget_endpoints=forgotten,
+                stats=stats,
+            )
+        )
+    except OSError as error:
         raise click.ClickException(str(error)) from None
 
 

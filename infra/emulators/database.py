@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from infra.emulators.errors import ApiError
 
 # Bytes of pages that SQLite keeps in memory.
 _CACHE_BYTES = 64 << 20
@@ -24,3 +30,16 @@ def open_database(path: Path | None = None) -> sqlite3.Connection:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_BYTES >> 10}")
     return connection
+
+
+@contextmanager
+def file_errors(path: Path | None) -> Iterator[None]:
+    """Name the file in errors of its contents inside a `with` block.
+
+    Raises:
+        OSError: the file can't be opened, or isn't a complete database.
+    """
+    try:
+        yield
+    except (sqlite3.Error, DecodeError, ApiError) as error:
+        raise OSError(f"{path}: found {error}, expected a database of the emulators, or no file") from error

@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import grpc
 
 from infra.emulators.bigtable.service import BigtableService
 from infra.emulators.clock import SystemClock
-from infra.emulators.database import open_database
+from infra.emulators.database import file_errors, open_database
 from infra.emulators.pubsub.service import PubSubService
 from infra.emulators.scheduler.service import Service
 from shared import gc_tuning
@@ -58,6 +58,7 @@ async def serving(
     port: int = 0,
     data: Path | None = None,
     push_limits: Mapping[str, int] | None = None,
+    forget_endpoints: Collection[str] = (),
     stats: Path | None = None,
 ) -> AsyncIterator[int]:
     """Serve inside an `async with` block; yields the port.
@@ -67,33 +68,41 @@ async def serving(
         port: the port; 0 for a free one.
         data: the folder that keeps all data across restarts; None keeps it in memory.
         push_limits: the most push requests in flight, by the full name of a subscription.
+        forget_endpoints: IDs of subscriptions whose push endpoints in the folder are of an earlier run. They get no
+            pushes until a client sets an endpoint.
         stats: a JSON file for the counts of pushes, by the full name of the subscription.
 
     Raises:
-        OSError: the port is in use, or the folder can't be written.
+        OSError: the port is in use, the folder can't be written, or a file of it isn't a complete database.
     """
     async with AsyncExitStack() as stack:
         if data is not None:
             stack.enter_context(_locked(data))
-        databases = {
-            name: stack.enter_context(closing(open_database(data / f"{name}.sqlite" if data else None)))
-            for name in ("bigtable", "pubsub", "scheduler")
-        }
+        paths = {name: data / f"{name}.sqlite" if data else None for name in ("bigtable", "pubsub", "scheduler")}
+        databases = {}
+        for name, path in paths.items():
+            with file_errors(path):
+                databases[name] = stack.enter_context(closing(open_database(path)))
         clock = SystemClock()
-        bigtable = BigtableService(databases["bigtable"])
+        with file_errors(paths["bigtable"]):
+            bigtable = BigtableService(databases["bigtable"])
         stack.callback(bigtable.close)
-        pubsub = PubSubService(databases["pubsub"], clock, push_limits)
-        scheduler = Service(pubsub.publish, clock, databases["scheduler"])
+        with file_errors(paths["pubsub"]):
+            pubsub = PubSubService(databases["pubsub"], clock, push_limits, forget_endpoints)
+        with file_errors(paths["scheduler"]):
+            scheduler = Service(pubsub.publish, clock, databases["scheduler"])
         server = grpc.aio.server(options=_OPTIONS)
         server.add_generic_rpc_handlers((*bigtable.handlers(), *pubsub.handlers(), *scheduler.handlers()))
         try:
             bound = server.add_insecure_port(f"{host}:{port}")
         except RuntimeError as error:
             raise OSError(f"port {port}: {error}") from None
-        await pubsub.start()
         stack.push_async_callback(pubsub.close)
-        scheduler.start()
+        with file_errors(paths["pubsub"]):
+            await pubsub.start()
         stack.push_async_callback(scheduler.close)
+        with file_errors(paths["scheduler"]):
+            scheduler.start()
         await server.start()
         gc_tuning.apply()
         stack.push_async_callback(server.stop, _GRACE)

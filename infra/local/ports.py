@@ -36,7 +36,7 @@ def accepts(port: int) -> bool:
 
 
 def answers(port: int) -> bool:
-    """Return whether a server answers HTTP, with any status: a function has no answer to a GET."""
+    """Return whether a server answers HTTP, with any status: a function that is pushed to has no answer to a GET."""
     connection = HTTPConnection("127.0.0.1", port, timeout=1.0)
     try:
         connection.request("GET", "/")

@@ -1,4 +1,4 @@
-"""The whole pipeline on one machine: emulators, both functions, and the delivery between them."""
+"""The whole pipeline on one machine: emulators, the functions, and the delivery between them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from infra.local.ports import answers, free_ports, require_free
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
-from infra.provision.resources import FUNCTIONS, LOCAL, Resources
+from infra.provision.resources import FUNCTIONS, LOCAL, PUSHED, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 from shared.names import DEFAULT_NAME
@@ -49,7 +49,7 @@ class Stack:
         *,
         contract: Path = DEFAULT_CONTRACT,
         ports: Mapping[str, int] | None = None,
-        functions: bool = True,
+        functions: Sequence[str] = PUSHED,
         engine: Engine = "embedded",
         data: Path | None = None,
         console: bool = False,
@@ -57,9 +57,9 @@ class Stack:
         """Prepare a stack.
 
         Args:
-            contract: contract file of both functions.
+            contract: contract file of the functions.
             ports: required ports by part; other parts get free ones.
-            functions: False starts only the emulators.
+            functions: those to start; none starts only the emulators. The start waits for those that are pushed to.
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
             console: whether to serve the console.
@@ -67,7 +67,8 @@ class Stack:
         self._engine = engine
         self._data = data
         self._required_ports = dict(ports or {})
-        self._functions = FUNCTIONS if functions else ()
+        self._functions = tuple(functions)
+        self._pushed = [name for name in self._functions if name in PUSHED]
         self._console = ("console",) if console else ()
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
@@ -205,20 +206,29 @@ class Stack:
     def _start(self) -> None:
         supervisor = self._supervisor
         self._start_emulators()
-        for function in self._functions:
+        for function in self._pushed:
             self._start_function(function)
+        if self._data:
+            self._wait_for_functions()  # kept messages are pushed at once
         self._provision()
-        if self._functions and self._engine == "google":
+        if self._pushed and self._engine == "google":
             self._start_relay()
+        self._wait_for_functions()
         for function in self._functions:
-            # Not `accepts`: gunicorn listens before it has a worker that could answer.
-            supervisor.wait_until(partial(answers, self.ports[function]), f"function {function} doesn't answer")
+            if function not in self._pushed:  # later, so that its imports don't delay the others
+                self._start_function(function)
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         for part in self._console:  # answers a second later; its imports don't delay the functions
             self._start_python(part, "infra.console", f"--port={self.ports[part]}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
+
+    def _wait_for_functions(self) -> None:
+        for function in self._pushed:
+            # Not `accepts`: gunicorn listens before it has a worker that could answer.
+            ready = partial(answers, self.ports[function])
+            self._supervisor.wait_until(ready, f"function {function} doesn't answer")
 
     def _start_emulators(self) -> None:
         if self._engine == "google":
@@ -253,7 +263,7 @@ class Stack:
     @property
     def _push_urls(self) -> dict[str, str]:
         """The addresses that Pub/Sub pushes to; none with Google's emulator, whose messages the relay pulls."""
-        return {name: self.url(name) for name in self._functions} if self._engine == "embedded" else {}
+        return {name: self.url(name) for name in self._pushed} if self._engine == "embedded" else {}
 
     @property
     def _resources(self) -> Resources:

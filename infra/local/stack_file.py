@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,12 +27,14 @@ class StackFile(msgspec.Struct, frozen=True):
         logs: log files of its functions, by function.
         stats: file of the counts of deliveries.
         push: the address of each function that Pub/Sub pushes to.
+        pid: the process of the stack. One that was killed leaves its file behind.
     """
 
     environment: dict[str, str]
     logs: dict[str, Path]
     stats: Path
     push: dict[str, str] = {}
+    pid: int = msgspec.field(default_factory=os.getpid)
 
     def write(self, folder: Path) -> None:
         """Write the file into the folder of the stack."""
@@ -42,6 +46,11 @@ class StackFile(msgspec.Struct, frozen=True):
         """Return a reader of the counts of this stack."""
         return StackCountsReader(self.logs, self.stats)
 
+    def serves(self, settings: Settings) -> bool:
+        """Return whether the functions of the stack are those of a pipeline: they store into its tables."""
+        names = self.environment.get("GCP_PROJECT_ID"), self.environment.get("SLUICE_NAME")
+        return names == (settings.project_id, settings.name)
+
     @classmethod
     def find(cls, bigtable_emulator: str) -> Self | None:
         """Return the file of the stack on this machine whose Bigtable has that address; None if there is none."""
@@ -50,7 +59,7 @@ class StackFile(msgspec.Struct, frozen=True):
                 found = msgspec.json.decode(path.read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text))
             except (OSError, msgspec.DecodeError):
                 continue  # the stack is ending, or belongs to another user
-            if found.environment.get("BIGTABLE_EMULATOR_HOST") == bigtable_emulator:
+            if found.environment.get("BIGTABLE_EMULATOR_HOST") == bigtable_emulator and _is_running(found.pid):
                 return found
         return None
 
@@ -65,4 +74,14 @@ def local_resources(settings: Settings, retention: Mapping[str, timedelta | None
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None or stack.environment.get("GCP_PROJECT_ID") != settings.project_id:
         return RESOURCES.with_retention(retention)
-    return LOCAL.with_push(stack.push).with_retention(retention)
+    push = stack.push if stack.serves(settings) else {}
+    return LOCAL.with_push(push).with_retention(retention)
+
+
+def _is_running(pid: int) -> bool:
+    with contextlib.suppress(PermissionError):  # it runs as another user
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+    return True

@@ -246,8 +246,9 @@ RESOURCES = Resources(
     ),
 )
 
-# The functions that messages are pushed to.
-FUNCTIONS = tuple(each.function for each in RESOURCES.subscriptions if each.function)
+# The functions that messages are pushed to, and all functions.
+PUSHED = tuple(each.function for each in RESOURCES.subscriptions if each.function)
+FUNCTIONS = (*PUSHED, "query")
 
 # The tables whose retention is the user's.
 RETENTION_TABLES = tuple(table.name for table in RESOURCES.tables if table.any_age)

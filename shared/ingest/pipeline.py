@@ -31,6 +31,8 @@ _CHUNK_EVENTS, _CHUNK_BYTES = 500, 128 * 1024
 _SLICE_BYTES, _SLICE_OVERHEAD = 32 * 1024, 256
 # Plain bytes of a message that is unpacked in the event loop.
 _MAX_INLINE_BYTES = 48 * 1024
+# Arrays in such a message. Nested too deep for the decoder, each takes a microsecond of Python.
+_MAX_INLINE_ARRAYS = 4_000
 # Approximate bytes of an event and of a finding as Python objects, without their text.
 _EVENT_OVERHEAD, _FINDING_OVERHEAD = 64, 512
 
@@ -193,7 +195,8 @@ def validate_message(validator: Validator, message: Message) -> list[Verdict]:
 
 async def _unpack(message: Message) -> list[bytes]:
     """Unpack a message, in a thread if that could hold up the event loop for long."""
-    if len(message.data) <= _MAX_INLINE_BYTES and not is_gzip(message):
+    data = message.data
+    if len(data) <= _MAX_INLINE_BYTES and data.count(b"[") <= _MAX_INLINE_ARRAYS and not is_gzip(message):
         return unpack(message)
     return await asyncio.to_thread(unpack, message)
 

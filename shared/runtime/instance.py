@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache
 
@@ -14,9 +15,13 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
+from shared.query.api import QueryApi
 from shared.runtime import logs, metrics
 from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
+
+# Seconds until a read for a person fails; a message waits longer for its writes.
+READ_DEADLINE = 10.0
 
 
 @cache
@@ -51,6 +56,18 @@ def aggregate_pipeline() -> AggregatePipeline:
     SHUTDOWN.install()
     gc_tuning.apply()
     return pipeline
+
+
+@cache
+def query_api() -> QueryApi:
+    """Return the read API of this instance."""
+    settings = Settings.from_environment()
+    settings = replace(settings, store_deadline=min(settings.store_deadline, READ_DEADLINE))
+    contract = load_contract(settings.contract)
+    logs.configure(settings.project_id, function="query", contract=contract.name)
+    SHUTDOWN.install()
+    gc_tuning.apply()
+    return QueryApi(Bigtable(settings), contract, settings.lookback_days)
 
 
 async def request_days(days: Sequence[date]) -> None:

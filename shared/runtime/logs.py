@@ -40,6 +40,7 @@ class LogEvent(StrEnum):
     DAY_AGGREGATED = "day_aggregated"
     DAYS_REQUESTED = "days_requested"
     MESSAGE_FAILED = "message_failed"
+    QUERY_FAILED = "query_failed"
     UNEXPECTED_ERROR = "unexpected_error"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice
@@ -37,7 +37,11 @@ _MAX_CONCURRENT_WRITES = 2
 # Attempts to read while runs finish concurrently; a run takes far longer than a read.
 _MAX_READ_ATTEMPTS = 5
 
+# Rows that a ranking keeps beyond its limit before it drops all but the highest.
+_RANKED_AT_ONCE = 1_000
+
 Measures = dict[str, Any]
+_Row = tuple[str, Measures]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -135,7 +139,7 @@ class AggregatesTable:
     async def of_value(self, dimension: str, value: str, day: date) -> Measures:
         """Return the measures of one value on one day; empty if there are none."""
         scan = Scan(keys=[row_keys.aggregate_row(dimension, day, value)])
-        for _value, measures in await self._read_one_run(day, scan):
+        for _value, measures in await self._read_one_run(day, scan, _all):
             return measures
         return {}
 
@@ -157,19 +161,20 @@ class AggregatesTable:
 
     async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
         """Return the dimension values with the highest `measure`, highest first, with all their measures."""
-        rows = await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
-        ranked = [row for row in rows if isinstance(row[1].get(measure), int | float)]
-        return heapq.nsmallest(limit, ranked, key=lambda row: (-row[1][measure], row[0]))
+        scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day))
+        return await self._read_one_run(day, scan, lambda rows: _highest(rows, measure, limit))
 
     async def of_day(self, dimension: str, day: date) -> list[tuple[str, Measures]]:
         """Return all values of a dimension on a day with their measures."""
-        return await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)))
+        return await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)), _all)
 
-    async def _read_one_run(self, day: date, scan: Scan) -> list[tuple[str, Measures]]:
-        """Read the rows of one run; start over if another run has finished meanwhile."""
+    async def _read_one_run(
+        self, day: date, scan: Scan, collect: Callable[[AsyncIterator[_Row]], Awaitable[list[_Row]]]
+    ) -> list[_Row]:
+        """Collect rows of one run; start over if another run has finished meanwhile."""
         run = await self._state.run(day)
         for _ in range(_MAX_READ_ATTEMPTS):
-            rows = [row async for row in self._visible_rows(scan, run)]
+            rows = await collect(self._visible_rows(scan, run))
             latest = await self._state.run(day)
             if latest == run:
                 return rows
@@ -178,7 +183,7 @@ class AggregatesTable:
             f"aggregates of {day}: a run finished during each of {_MAX_READ_ATTEMPTS} reads; try again"
         )
 
-    async def _visible_rows(self, scan: Scan, run: Run | None) -> AsyncIterator[tuple[str, Measures]]:
+    async def _visible_rows(self, scan: Scan, run: Run | None) -> AsyncIterator[_Row]:
         async for row in self._bigtable.read(AGGREGATES, scan):
             if measures := _measures(row, run.micros if run else None):
                 yield row_keys.value_of_row(row.key), measures
@@ -192,6 +197,25 @@ def _measures(row: Row, run_micros: int | None) -> Measures:
         for cell in row.cells
         if cell.micros == micros and cell.qualifier != BY_HAND
     }
+
+
+async def _all(rows: AsyncIterator[_Row]) -> list[_Row]:
+    return [row async for row in rows]
+
+
+async def _highest(rows: AsyncIterator[_Row], measure: str, limit: int) -> list[_Row]:
+    """Return the rows with the highest measure, highest first; only a part of the rows is in memory."""
+
+    def rank(row: _Row) -> tuple[float, str]:
+        return -row[1][measure], row[0]
+
+    highest: list[_Row] = []
+    async for row in rows:
+        if isinstance(row[1].get(measure), int | float):
+            highest.append(row)
+            if len(highest) >= limit + _RANKED_AT_ONCE:
+                highest = heapq.nsmallest(limit, highest, key=rank)
+    return heapq.nsmallest(limit, highest, key=rank)
 
 
 def _visible_micros(row: Row, run_micros: int | None) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import compress, islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -15,10 +15,9 @@ from shared import row_keys
 from shared.bigtable.client import EVENTS, Bigtable
 from shared.bigtable.mutations import Entry, Mutations
 from shared.bigtable.read_rows import Filter, Scan
-from shared.bigtable.row_merger import Row
+from shared.bigtable.row_merger import Cell, Row
 from shared.errors import OverloadedError
-from shared.row_keys import CellKey
-from shared.timestamps import EPOCH, days_between
+from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, days_between
 from shared.validation.results import Accepted, StoredFindings
 
 T = TypeVar("T")
@@ -28,6 +27,24 @@ StoreRequest = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
 MAX_DAYS_PER_SCAN = 512  # one request lists their row keys: 12,288 with hourly buckets
+
+
+class Position(NamedTuple):
+    """The place of an event among its user's events, which are read newest first.
+
+    Attributes:
+        day: number of its day since 1970.
+        qualifier: of its cell.
+    """
+
+    day: int
+    qualifier: bytes
+
+    @classmethod
+    def of(cls, cell: Cell) -> Position:
+        """Return the position of the event in a cell."""
+        return cls(cell.micros // MICROSECONDS_PER_DAY, cell.qualifier)
+
 
 _encode_findings = msgspec.json.Encoder().encode
 
@@ -89,65 +106,56 @@ class EventsTable:
             limit: number of events; None for all.
             lookback_days: see `start`.
         """
-        rows = await self._rows_of_user(user, start, end, limit, lookback_days, b"")
-        return [value for row in rows for value in row.values][:limit]
+        return [cell.value for cell in await self.cells_of_user(user, start, end, limit, lookback_days)]
 
     async def cells_of_user(
-        self, user: str, end: datetime, limit: int, lookback_days: int, *, after: bytes = b""
-    ) -> list[tuple[CellKey, bytes]]:
-        """Return a user's newest events before `end`, newest first, as cell keys and JSON.
+        self,
+        user: str,
+        start: datetime | None,
+        end: datetime,
+        limit: int | None,
+        lookback_days: int,
+        after: Position | None = None,
+    ) -> list[Cell]:
+        """Return the cells of a user's events, with the arguments of `of_user`.
 
         Args:
-            user: not encoded.
-            end: in UTC, exclusive.
-            limit: number of events.
-            lookback_days: how far to look back from the end.
-            after: a qualifier of the day before `end`; the events begin with the one that follows it.
-        """
-        rows = await self._rows_of_user(user, None, end, limit, lookback_days, after)
-        cells = [
-            (CellKey(row.key, qualifier, micros), value)
-            for row in rows
-            for qualifier, micros, value in zip(row.qualifiers, row.micros, row.values, strict=True)
-        ]
-        return cells[:limit]
-
-    async def _rows_of_user(
-        self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int, after: bytes
-    ) -> list[Row]:
-        """Return rows with a user's newest events in [start, end) that follow the qualifier `after` of the last day.
-
-        The last row may have more events than the limit.
+            user, start, end, limit, lookback_days: see `of_user`.
+            after: return only the events that follow this one.
         """
         lookback = timedelta(days=lookback_days)
         floor = max(start, EPOCH) if start else end - lookback if end - EPOCH > lookback else EPOCH
-        found: list[Row] = []
-        room = limit
+        found: list[Cell] = []
+        if after is not None:
+            midnight = EPOCH + timedelta(days=after.day)
+            end = min(end, midnight + timedelta(days=1))
+            first = max(floor, midnight)
+            if first < end:
+                found = await self._window(user, first, end, limit, after.qualifier)
+                end = first
         for first, last in _windows(floor, end, whole=limit is None):
-            if room is not None and room <= 0:
+            room = None if limit is None else limit - len(found)
+            if room == 0:
                 break
-            rows = await self._window(user, first, last, room, after)
-            found += rows
-            room = None if room is None else room - sum(len(row.values) for row in rows)
-            after = b""
+            found += await self._window(user, first, last, room)
         return found
 
-    async def _window(self, user: str, start: datetime, end: datetime, limit: int | None, after: bytes) -> list[Row]:
-        """Return rows with the events of one window: several whole days, or a part of one day."""
+    async def _window(
+        self, user: str, start: datetime, end: datetime, limit: int | None, after: bytes | None = None
+    ) -> list[Cell]:
+        """Return the cells of one window: several whole days, or a part of one day from the qualifier `after` on."""
         last_day = (end - timedelta(microseconds=1)).date()
         rows = [
             key for day in days_between(start.date(), last_day) for key in row_keys.event_rows(user, day, self._bucket)
         ]
         scan = Scan(keys=rows, filter=_within(start, end, limit, after), reverse=True)
-        found: list[Row] = []
-        count = 0
+        found: list[Cell] = []
         stream = self._bigtable.read(EVENTS, scan)
         async for row in stream:
-            found.append(row)
-            count += len(row.values)
-            if limit is not None and count >= limit:
+            found += row.cells
+            if limit is not None and len(found) >= limit:
                 await stream.aclose()
-                break
+                return found[:limit]
         return found
 
     def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
@@ -175,11 +183,11 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
         end = first
 
 
-def _within(start: datetime, end: datetime, limit: int | None, after: bytes = b"") -> Any:
-    """Return the filter of a row's events in [start, end) that follow `after`, at most `limit` of the newest."""
+def _within(start: datetime, end: datetime, limit: int | None, after: bytes | None = None) -> Any:
+    """Return the filter of a row's events in [start, end), at most `limit` of the newest that follow `after`."""
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()
-    if after:
+    if after is not None:
         cut.column_range_filter.start_qualifier_open = after
     elif end.time() != time():
         # Qualifiers count down, so the first event before `end` sorts after every qualifier of `end`.

@@ -84,14 +84,21 @@ class RejectedTable:
             rules.update(rules_broken(_findings.decode(row.cells[0].value)))
         return events, rules
 
-    async def of_day(self, day: date | None, *, rule: str | None = None) -> AsyncGenerator[RejectedEvent]:
-        """Yield the rejected events that were published on a day.
+    async def of_day(
+        self, day: date | None, *, rule: str | None = None, after: bytes | None = None
+    ) -> AsyncGenerator[RejectedEvent]:
+        """Yield the rejected events that were published on a day, in the order of their row keys.
 
         Args:
             day: of first publication; None for all days.
             rule: only events that broke it.
+            after: only the rows after this key.
         """
-        async for row in self._bigtable.read(REJECTED, _scan(day, Filter(cells_per_column_limit_filter=1))):
+        scan = _scan(day, Filter(cells_per_column_limit_filter=1))
+        remaining = scan if after is None else scan.after(after, 0)
+        if remaining is None:
+            return
+        async for row in self._bigtable.read(REJECTED, remaining):
             cells = {cell.qualifier: cell.value for cell in row.cells}
             event = RejectedEvent(
                 row_key=row.key,

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,18 @@ def post(url: str, data: bytes) -> int:
             time.sleep(0.05)
 
 
-def test_both_bundles_work_outside_the_repository(
+def get(url: str) -> Any:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as response:
+                return json.load(response)
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, f"{url} doesn't answer"
+            time.sleep(0.05)
+
+
+def test_all_bundles_work_outside_the_repository(
     bundles: dict[str, Path], environments: dict[str, Path], settings: Settings
 ) -> None:
     with running("ingest", bundles["ingest"], environments["ingest"], settings) as url:
@@ -116,8 +128,14 @@ def test_both_bundles_work_outside_the_repository(
         dump(settings, "aggregates", b"all#20240116#all") == {}
     )  # requested by its own message, which isn't delivered here
 
+    with running("query", bundles["query"], environments["query"], settings) as url:
+        days = get(f"{url}v1/days?from=2024-01-15&to=2024-01-16")["days"]
+        document = get(f"{url}openapi.json")
+    assert [day["run"] and day["run"]["events"] for day in days] == [1, None]
+    assert document["openapi"] == "3.1.0"
 
-@pytest.mark.parametrize("function", ["ingest", "aggregate"])
+
+@pytest.mark.parametrize("function", ["ingest", "aggregate", "query"])
 def test_the_copy_of_shared_in_the_bundle_is_imported(
     bundles: dict[str, Path], environments: dict[str, Path], settings: Settings, function: str
 ) -> None:

@@ -33,7 +33,7 @@ def main(names: tuple[str, ...], events: int, users: int, seconds: float, seed: 
     size = replace(_DEFAULT, events=events, users=users, seconds=seconds)
     outcomes = []
     try:
-        with Stack(functions=False, engine=engine) as stack, tempfile.TemporaryDirectory() as folder:
+        with Stack(functions=(), engine=engine) as stack, tempfile.TemporaryDirectory() as folder:
             for name in names or _NAMES:
                 unused = uuid.uuid4().hex[:12]
                 settings = replace(stack.settings, project_id=f"project-{unused}", instance_id=f"instance-{unused}")

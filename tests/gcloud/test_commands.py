@@ -75,7 +75,7 @@ def all_steps(build: Path) -> list[Step]:
         structs.replace(named_target(settings, load(None, "shop"), adopt=each), build=build) for each in (False, True)
     )
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
-    with_channels = type(defaults)(defaults.all, defaults.ingest, defaults.aggregate, channels)
+    with_channels = type(defaults)(defaults.all, defaults.ingest, defaults.aggregate, defaults.query, channels)
     external = configured_grants(
         {account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS}
     )

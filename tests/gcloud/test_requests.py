@@ -75,10 +75,11 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
 def test_deploy_requests_functions_with_the_configured_properties(
     run: Gcloud, cloud: FakeCloud, commands: list[Command]
 ) -> None:
-    [ingest, aggregate] = [command for command in commands if command[1:3] == ("functions", "deploy")]
+    [ingest, aggregate, query] = [command for command in commands if command[1:3] == ("functions", "deploy")]
 
     run(ingest)
     run(aggregate)
+    run(query)
 
     created = cloud.functions[f"{PARENT}/functions/ingest"]
     assert "eventTrigger" not in created  # an HTTP function
@@ -97,6 +98,9 @@ def test_deploy_requests_functions_with_the_configured_properties(
     assert other["serviceConfig"]["maxInstanceRequestConcurrency"] == 1
     assert other["serviceConfig"]["timeoutSeconds"] == 540
     assert "eventTrigger" not in other
+    api = cloud.functions[f"{PARENT}/functions/query"]
+    assert api["serviceConfig"]["ingressSettings"] == "ALLOW_ALL"
+    assert api["serviceConfig"]["serviceAccountEmail"] == "sluice-query@my-project.iam.gserviceaccount.com"
     assert not [each for each in cloud.requests if "allUsers" in json.dumps(each.body, default=str)]
 
 

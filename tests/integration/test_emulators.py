@@ -8,17 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import grpc
 import pytest
-from google.pubsub_v1 import PublisherClient
+from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+from infra.local.stack import Stack
 from shared.config import EMULATOR_VARIABLES
-from tests.support.processes import free_port
-from tests.support.samples import ROOT
+from tests.support.processes import eventually, free_port
+from tests.support.samples import ROOT, lines, music_event
 
 SLUICE = Path(sys.executable).with_name("sluice")
 TOPIC = "projects/any/topics/orders"
@@ -79,12 +86,15 @@ def test_one_process_at_a_time_uses_a_folder(start: Start, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_no_database_is_an_error(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "pubsub.sqlite").write_bytes(b"no database" * 100)
+    path = tmp_path / "pubsub.sqlite"
+    path.write_bytes(b"no database" * 100)
 
     process = start("--port", "0", "--data", str(tmp_path))
 
     assert process.wait(30) == 1
-    assert "sluice: file is not a database" in process.communicate()[1]
+    expected = f"sluice: {path}: found file is not a database, expected a database of the emulators, or no file\n"
+    assert process.communicate()[1] == expected
+    assert path.read_bytes() == b"no database" * 100
 
 
 def test_a_taken_port_is_an_error(start: Start) -> None:
@@ -123,3 +133,43 @@ def test_the_fixtures_serve_googles_clients_in_another_project(tmp_path: Path) -
     )
 
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+@contextmanager
+def failing_endpoint() -> Iterator[tuple[str, SimpleQueue[str]]]:
+    """Serve HTTP with status 500 inside a `with` block; yields the URL, and the queue of the requests' paths."""
+    requests: SimpleQueue[str] = SimpleQueue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            requests.put(self.path)
+            self.send_error(500)
+
+        def log_message(self, *_: Any) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", requests
+        server.shutdown()
+
+
+def test_a_restarted_stack_delivers_kept_messages_to_its_new_functions_alone(tmp_path: Path) -> None:
+    with failing_endpoint() as (old_endpoint, requests):
+        with (
+            Stack(functions=False, data=tmp_path) as stack,
+            grpc.insecure_channel(str(stack.settings.pubsub_emulator)) as channel,
+        ):
+            prefix = f"projects/{stack.settings.project_id}"
+            subscription = f"{prefix}/subscriptions/events-ingest"
+            subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+            subscriber.modify_push_config(subscription=subscription, push_config={"push_endpoint": old_endpoint})
+            messages = [{"data": lines([music_event()])}]
+            publisher(channel).publish(topic=f"{prefix}/topics/events", messages=messages)
+            assert requests.get(timeout=30) == "/"
+        while not requests.empty():
+            requests.get()
+
+        with Stack(data=tmp_path) as stack:
+            assert eventually(lambda: stack.deliveries("events-ingest").get("acknowledged") == 1)
+        assert requests.empty()

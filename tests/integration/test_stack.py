@@ -11,6 +11,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,13 +160,15 @@ def test_run_with_the_real_logs(start: Callable[..., Command], plain: dict[str, 
 
 @pytest.fixture(scope="module")
 def up(emulators: Any) -> Iterator[dict[str, str]]:
-    """Run a stack in another process; yield the variables that it prints."""
+    """Run a stack in another process; yield the variables that it prints, and the address of the read API as QUERY."""
     command = Command("up", BIGTABLE_EMULATOR_HOST="", PUBSUB_EMULATOR_HOST="")
     text = command.read_until("Ctrl-C")
     try:
         assert re.search(r"function ingest +http://127\.0\.0\.1:\d+/", text), text
         assert re.search(r"console in the browser +http://127\.0\.0\.1:\d+/", text), text
-        yield dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
+        query = re.search(r"function query +(http://127\.0\.0\.1:\d+/)", text)
+        assert query, text
+        yield {"QUERY": query[1], **dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))}
     finally:
         command.process.send_signal(signal.SIGINT)
         code, out = command.end()
@@ -176,6 +180,18 @@ def sluice(environment: dict[str, str], *arguments: str) -> str:
     result = subprocess.run([str(SLUICE), *arguments], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def test_up_starts_the_read_api(up: dict[str, str]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"{up['QUERY']}v1/days?from=2024-01-15&to=2024-01-15", timeout=10) as response:
+                assert [each["day"] for each in json.load(response)["days"]] == ["2024-01-15"]
+                return
+        except urllib.error.URLError:
+            assert time.monotonic() < deadline, "query doesn't answer"
+            time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -314,7 +330,7 @@ def test_a_report_that_cant_be_written_is_an_error(
 
 
 def test_the_stack_can_be_described(emulators: Any) -> None:
-    stack = Stack(functions=False)
+    stack = Stack(functions=())
     with stack:
         assert "Bigtable, Pub/Sub, Cloud Scheduler" in stack.describe()
         assert stack.deliveries("events-ingest") == {}

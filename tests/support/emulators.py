@@ -21,7 +21,7 @@ def engine() -> Engine:
 def running_emulators(engine: Engine) -> Iterator[Settings]:
     """Yield the settings that reach them; without Google's programs the test is skipped, or fails where CI is set."""
     try:
-        with Stack(functions=False, engine=engine) as stack:
+        with Stack(functions=(), engine=engine) as stack:
             stack.make_schedule()
             yield stack.settings
     except MissingProgramError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,11 +79,12 @@ async def serving(
     database: sqlite3.Connection | Path | None = None,
     clock: Clock | None = None,
     limits: Mapping[str, int] | None = None,
+    forget_endpoints: Collection[str] = (),
 ) -> AsyncIterator[Local]:
     """Serve on a free port inside an `async with` block, by default with a database in memory."""
     clock = clock or ManualClock(NOON)
     connection = database if isinstance(database, sqlite3.Connection) else open_database(database)
-    service = PubSubService(connection, clock, limits)
+    service = PubSubService(connection, clock, limits, forget_endpoints)
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers(service.handlers())
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -16,7 +16,8 @@ from infra.console.rendering import page
 from infra.console.tables import tables_of
 from infra.console.text import shown
 from shared import row_keys
-from shared.row_keys import CellKey
+from shared.bigtable.row_merger import Cell
+from shared.tables.events import Position
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, format_day, parse_day
 
 _EVENTS = 50
@@ -39,13 +40,13 @@ async def show(request: Request) -> Response:
     user = request.query_params.get("user", "")
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)  # includes events of producers whose clocks are ahead
     until = query.day(request, "until", tomorrow)
-    end, after = _cursor(request) or (_midnight(until + timedelta(days=1)), b"")
+    end, after = _midnight(until + timedelta(days=1)), _cursor(request)
     lookback = tables.settings.lookback_days
-    cells = await tables.events.cells_of_user(user, end, _EVENTS, lookback, after=after) if user else []
-    events = [_event(cell_key, value) for cell_key, value in cells]
+    cells = await tables.events.cells_of_user(user, None, end, _EVENTS, lookback, after) if user else []
+    events = [_event(user, cell, tables.contract.bucket) for cell in cells]
     older = earlier = ""
     if len(cells) == _EVENTS:
-        older = _address(user, until, after=_cursor_of(cells[-1][0]))
+        older = _address(user, until, after=_cursor_of(cells[-1]))
     elif end - EPOCH > timedelta(days=lookback):
         earlier = _address(user, (end - timedelta(days=lookback, microseconds=1)).date())
     return page(
@@ -62,26 +63,28 @@ async def show(request: Request) -> Response:
     )
 
 
-def _event(cell_key: CellKey, value: bytes) -> Event:
-    time = row_keys.time_of_cell(_day(cell_key), cell_key.qualifier)
-    timestamp = EPOCH + timedelta(microseconds=cell_key.micros)
-    return Event(time, shown(value), cell_key.row_key.decode(), cell_key.qualifier.decode(), timestamp)
+def _event(user: str, cell: Cell, bucket: row_keys.Bucket) -> Event:
+    time = row_keys.time_of_cell(_day(cell), cell.qualifier)
+    encoded_id = cell.qualifier.partition(b"#")[2].decode()
+    cell_key = row_keys.cell_key_of(user, encoded_id, time, bucket)
+    timestamp = EPOCH + timedelta(microseconds=cell.micros)
+    return Event(time, shown(cell.value), cell_key.row_key.decode(), cell.qualifier.decode(), timestamp)
 
 
-def _day(cell_key: CellKey) -> date:
-    return parse_day(cell_key.row_key.split(b"#")[1].decode())
+def _day(cell: Cell) -> date:
+    return (EPOCH + timedelta(microseconds=cell.micros)).date()
 
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _cursor_of(cell_key: CellKey) -> str:
-    return f"{format_day(_day(cell_key))}#{cell_key.qualifier.decode()}"
+def _cursor_of(cell: Cell) -> str:
+    return f"{format_day(_day(cell))}#{cell.qualifier.decode()}"
 
 
-def _cursor(request: Request) -> tuple[datetime, bytes] | None:
-    """Return the end (exclusive) and the qualifier of the parameter `after`; HTTPException 400 if it is invalid."""
+def _cursor(request: Request) -> Position | None:
+    """Return the position of the parameter `after`; HTTPException 400 if it is invalid."""
     text = request.query_params.get("after", "")
     if not text:
         return None
@@ -89,9 +92,8 @@ def _cursor(request: Request) -> tuple[datetime, bytes] | None:
     try:
         if match is None or int(match[2][:11]) >= MICROSECONDS_PER_DAY:
             raise ValueError
-        day, qualifier = parse_day(match[1]), match[2].encode()
-        return row_keys.time_of_cell(day, qualifier) + timedelta(microseconds=1), qualifier
-    except (ValueError, OverflowError):
+        return Position((parse_day(match[1]) - EPOCH.date()).days, match[2].encode())
+    except ValueError:
         raise HTTPException(400, f"after: found {text[:80]!r}, expected the cursor of a link of this page") from None
 
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from infra.emulators.errors import invalid
+from base64 import b64encode
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from infra.emulators.errors import ApiError, invalid
 
 MAX_ROW_KEY = 4 << 10  # bytes
 MAX_QUALIFIER = 16 << 10  # bytes
 MAX_VALUE = 100 << 20  # bytes
+MAX_ROW = 256 << 20  # bytes of the row that a read returns
 MAX_MUTATIONS = 100_000  # of a request
 _MILLISECOND = 1000  # microseconds
 
@@ -43,3 +51,23 @@ def check_mutation_count(count: int) -> None:
     """Raise INVALID_ARGUMENT unless a request may have this number of mutations."""
     if count > MAX_MUTATIONS:
         raise invalid(f"mutations: found {count} in the request, expected {MAX_MUTATIONS} or fewer")
+
+
+def row_too_large(row_key: bytes) -> ApiError:
+    """Return the FAILED_PRECONDITION error of a read that would return a row with more than MAX_ROW bytes.
+
+    The details name the row, by which clients skip it: LargeReadRowsResumptionStrategy in
+    https://github.com/googleapis/java-bigtable
+    """
+    text = f"row {row_key!r}: found more than {MAX_ROW} bytes to return, expected a filter that selects fewer cells"
+    info = AnyMessage()
+    info.Pack(
+        ErrorInfo(
+            reason="LargeRowReadError",
+            domain="bigtable.googleapis.com",
+            metadata={"rowKeyBase64Encoded": b64encode(row_key).decode()},
+        )
+    )
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    status = Status(code=code.value[0], message=text, details=[info])
+    return ApiError(code, text, status.SerializeToString())

@@ -54,8 +54,15 @@ class Broker:
         """The number returned last."""
         return self._last
 
+    def subscription(self, name: str) -> Subscription:
+        """Return the subscription of an operation, which counts as activity; raises ApiError if it doesn't exist."""
+        subscription = self.state.subscription(name)
+        subscription.active = self.now()
+        return subscription
+
     def attach(self, subscription: Subscription) -> None:
-        """Give a subscription its queue."""
+        """Give a subscription its queue; it counts as active now, also after a restart."""
+        subscription.active = self.now()
         subscription.queue = Queue(
             subscription.policy(), lambda delivery: self._failed(subscription, delivery), first_serial=self.next_id()
         )

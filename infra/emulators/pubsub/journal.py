@@ -95,9 +95,17 @@ class Journal:
         return None
 
     def rows(self, query: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, after all writes so far."""
+        """Yield the rows of a query, after all writes so far.
+
+        Raises:
+            ApiError: DATA_LOSS; the file is damaged.
+        """
         self.flush()
-        yield from self._database.execute(query, parameters)
+        try:
+            yield from self._database.execute(query, parameters)
+        except sqlite3.DatabaseError as error:
+            text = f"the database can't be read: {error}"
+            raise ApiError(grpc.StatusCode.DATA_LOSS, text) from error
 
     def _transact(self, writes: list[tuple[str, tuple[Any, ...]]]) -> None:
         self._database.execute("BEGIN IMMEDIATE")

@@ -110,7 +110,7 @@ class Publisher:
 
     def detach_subscription(self, request: pb.DetachSubscriptionRequest) -> pb.DetachSubscriptionResponse:
         """Drop the messages of a subscription and give it no more."""
-        subscription = self._state.subscription(check_name("subscriptions", request.subscription))
+        subscription = self._broker.subscription(check_name("subscriptions", request.subscription))
         config = _changed(subscription.config, detached=True)
         self._write(subscription.id, config)
         self._journal.commit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import grpc
 
@@ -30,19 +30,25 @@ class PubSubService:
         database: keeps everything; its tables are made if they don't exist.
         clock: the time of leases, backoffs and retention.
         push_limits: the most push requests in flight, by the full name of a subscription.
+        forget_endpoints: IDs of subscriptions whose stored push endpoints are of an earlier run. `start` removes them.
     """
 
     def __init__(
-        self, database: sqlite3.Connection, clock: Clock | None = None, push_limits: Mapping[str, int] | None = None
+        self,
+        database: sqlite3.Connection,
+        clock: Clock | None = None,
+        push_limits: Mapping[str, int] | None = None,
+        forget_endpoints: Collection[str] = (),
     ) -> None:
         clock = clock or SystemClock()
+        self._forget_endpoints = forget_endpoints
         self._state = State()
         self._journal = Journal(database)
         self._broker = Broker(self._journal, self._state, clock)
         self._history = History(self._broker, clock)
         self._pushers = Pushers(self._broker, clock, push_limits or {})
         self._publisher = Publisher(self._broker, self._history, self._pushers)
-        self._subscriber = Subscriber(self._broker, self._history, self._pushers)
+        self._subscriber = Subscriber(self._broker, self._history, self._pushers, clock)
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of the services."""
@@ -55,6 +61,8 @@ class PubSubService:
             self._state.topics[topic.config.name] = topic
         for number, of_topic, start, config in self._journal.rows("SELECT * FROM pubsub_subscriptions"):
             subscription = Subscription(number, of_topic, start, pb.Subscription.FromString(config))
+            if subscription.config.name.rsplit("/", 1)[1] in self._forget_endpoints:
+                subscription.config.push_config.ClearField("push_endpoint")
             self._state.subscriptions[subscription.config.name] = subscription
             self._broker.attach(subscription)
         for number, of_topic, last, config in self._journal.rows("SELECT * FROM pubsub_snapshots"):
@@ -63,11 +71,11 @@ class PubSubService:
         ((last,),) = self._journal.rows(_LAST, int(self._broker.now() * 1e6))
         self._broker.restore(last or 0)
         self._history.collect()
-        for subscription in self._state.subscriptions.values():
-            self._pushers.update(subscription)
+        self._subscriber.start()
 
     async def close(self) -> None:
         """Write everything and stop all background work; the database stays open."""
+        self._subscriber.close()
         self._history.close()
         await self._pushers.close()
         self._broker.close()

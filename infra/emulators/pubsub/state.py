@@ -44,6 +44,8 @@ class Subscription:
         topic: number of the topic.
         start: number of the first message that it gets.
         alarm: rings when the queue has something to do.
+        active: the last time, in seconds since 1970, at which a client or a push used the subscription.
+        streams: number of open streams.
         config: the protobuf message.
     """
 
@@ -52,6 +54,8 @@ class Subscription:
         self._filter = parse_filter(config.filter)
         self.queue: Queue
         self.alarm: Alarm
+        self.active = 0.0
+        self.streams = 0
 
     def wants(self, message: Message) -> bool:
         """Return whether the subscription gets a message."""
@@ -72,6 +76,11 @@ class Subscription:
         """Return after how many failures a message goes to the dead letter topic; None for never."""
         found = self.config.HasField("dead_letter_policy")
         return self.config.dead_letter_policy.max_delivery_attempts if found else None
+
+    def expires(self) -> float | None:
+        """Return when the subscription expires if nothing uses it until then; None for never."""
+        policy = self.config.expiration_policy
+        return self.active + seconds(policy.ttl) if policy.HasField("ttl") else None
 
     def watch(self) -> None:
         """Set the alarm to the next event of the queue."""

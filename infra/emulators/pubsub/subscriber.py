@@ -6,12 +6,14 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 
 from infra.emulators import rpc
+from infra.emulators.clock import Clock
 from infra.emulators.errors import ApiError, invalid, not_found
 from infra.emulators.protos import pubsub_pb2 as pb
 from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.delivery.leases import Leases
 from infra.emulators.pubsub.delivery.push import Pushers
 from infra.emulators.pubsub.delivery.streams import Streams
+from infra.emulators.pubsub.expiration import Expiration
 from infra.emulators.pubsub.history import History
 from infra.emulators.pubsub.resources.configs import MUTABLE_SUBSCRIPTION_FIELDS, complete_subscription
 from infra.emulators.pubsub.resources.names import check_labels, check_name, check_project, page, update
@@ -23,13 +25,14 @@ _SERVICE = "google.pubsub.v1.Subscriber"
 class Subscriber:
     """The methods for subscriptions and snapshots."""
 
-    def __init__(self, broker: Broker, history: History, pushers: Pushers) -> None:
+    def __init__(self, broker: Broker, history: History, pushers: Pushers, clock: Clock) -> None:
         self._broker = broker
         self._state = broker.state
         self._journal = broker.journal
         self._history = history
         self._pushers = pushers
         self._leases = Leases(broker)
+        self._expiration = Expiration(broker, clock, self._delete)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of the whole service for a grpc.aio server."""
@@ -51,6 +54,16 @@ class Subscriber:
         }
         return rpc.service(_SERVICE, methods)
 
+    def start(self) -> None:
+        """Watch the restored subscriptions."""
+        for subscription in self._state.subscriptions.values():
+            self._pushers.update(subscription)
+        self._expiration.watch()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._expiration.close()
+
     def create_subscription(self, request: pb.Subscription) -> pb.Subscription:
         """Store a new subscription, which gets all messages published from now on."""
         config = complete_subscription(request)
@@ -70,6 +83,7 @@ class Subscriber:
         self._state.subscriptions[config.name] = subscription
         self._history.collect()
         self._pushers.update(subscription)
+        self._expiration.watch()
         return self._view(subscription)
 
     def get_subscription(self, request: pb.GetSubscriptionRequest) -> pb.Subscription:
@@ -95,15 +109,7 @@ class Subscriber:
 
     def delete_subscription(self, request: pb.DeleteSubscriptionRequest) -> Empty:
         """Delete a subscription and the messages that only it holds."""
-        subscription = self._subscription(request.subscription)
-        self._journal.write("DELETE FROM pubsub_subscriptions WHERE id = ?", subscription.id)
-        self._journal.commit()
-        del self._state.subscriptions[request.subscription]
-        subscription.alarm.cancel()
-        self._broker.forget(subscription, [delivery.message for delivery in subscription.queue.close()])
-        self._journal.write("DELETE FROM pubsub_deliveries WHERE subscription = ?", subscription.id)
-        self._pushers.remove(subscription)
-        self._history.collect()
+        self._delete(self._subscription(request.subscription))
         return Empty()
 
     def modify_push_config(self, request: pb.ModifyPushConfigRequest) -> Empty:
@@ -174,6 +180,16 @@ class Subscriber:
         await self._history.seek_to_snapshot(subscription, snapshot)
         return pb.SeekResponse()
 
+    def _delete(self, subscription: Subscription) -> None:
+        self._journal.write("DELETE FROM pubsub_subscriptions WHERE id = ?", subscription.id)
+        self._journal.commit()
+        del self._state.subscriptions[subscription.config.name]
+        subscription.alarm.cancel()
+        self._broker.forget(subscription, [delivery.message for delivery in subscription.queue.close()])
+        self._journal.write("DELETE FROM pubsub_deliveries WHERE subscription = ?", subscription.id)
+        self._pushers.remove(subscription)
+        self._history.collect()
+
     def _replace(self, subscription: Subscription, config: pb.Subscription) -> pb.Subscription:
         """Store a new configuration."""
         update_config = "UPDATE pubsub_subscriptions SET config = ? WHERE id = ?"
@@ -183,6 +199,7 @@ class Subscriber:
         subscription.queue.policy = subscription.policy()
         self._history.collect()
         self._pushers.update(subscription)
+        self._expiration.watch()
         subscription.watch()
         return self._view(subscription)
 
@@ -201,7 +218,7 @@ class Subscriber:
         return view
 
     def _subscription(self, name: str) -> Subscription:
-        return self._state.subscription(check_name("subscriptions", name))
+        return self._broker.subscription(check_name("subscriptions", name))
 
     def _snapshot(self, name: str) -> Snapshot:
         return self._state.snapshot(check_name("snapshots", name))

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from functions_framework.aio import create_asgi_app
+from starlette.requests import Request
+from starlette.responses import Response
 
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
@@ -22,9 +24,11 @@ from shared.ingest.pipeline import IngestPipeline, validate_message
 from shared.pubsub.message import Message
 from shared.runtime import instance, logs, responses
 from shared.validation.results import Accepted, Rejected, Verdict
+from tests.support.http import get
 from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event, push, structured_event
 
-MAINS = {name: ROOT / "functions" / name / "main.py" for name in ("ingest", "aggregate")}
+PUSHED = ("ingest", "aggregate")
+MAINS = {name: ROOT / "functions" / name / "main.py" for name in (*PUSHED, "query")}
 PAYLOAD = ROOT / "tests" / "data" / "pubsub_message.json"
 
 ERRORS = [
@@ -336,6 +340,37 @@ async def test_an_impossible_request_is_logged_and_acknowledged(
     assert json.loads(capsys.readouterr().out)["severity"] == "ERROR"
 
 
+# query
+
+
+async def test_a_request_to_query_gets_the_response_of_the_api(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FakeApi:
+        async def respond(self, request: Request) -> Response:
+            return Response(request.url.path)
+
+    monkeypatch.setattr(instance, "query_api", FakeApi)
+
+    answer = await get(framework("query"), "/v1/events")
+
+    assert (answer.status, answer.body) == (200, b"/v1/events")
+
+
+async def test_a_failed_start_of_query_is_a_problem_and_one_log_line(
+    framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
+    instance.query_api.cache_clear()
+
+    answer = await get(framework("query"), "/v1/events")
+
+    assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "GCP_PROJECT_ID" not in answer.body.decode()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "GCP_PROJECT_ID" in json.loads(line)["message"]
+
+
 # Neither a push nor a CloudEvent
 
 
@@ -350,7 +385,7 @@ async def test_an_impossible_request_is_logged_and_acknowledged(
         ({}, b""),
     ],
 )
-@pytest.mark.parametrize("name", MAINS)
+@pytest.mark.parametrize("name", PUSHED)
 async def test_a_request_without_a_message_is_refused_before_the_pipeline(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, name: str, headers: dict[str, str], body: bytes
 ) -> None:

@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 from operator import itemgetter
 from typing import Any
 
+from infra.emulators.bigtable import limits
 from infra.emulators.bigtable.cells import Cell
 from infra.emulators.bigtable.storage.contents import encode_content
 from shared.bigtable.bigtable_pb2 import Answer, CellChunk
@@ -42,19 +43,28 @@ def responses(rows: Iterable[Row]) -> Iterator[bytes]:
     """Return the serialized responses of rows, each with one cell or more; a row can continue in the next response.
 
     A chunk names row key and family where they change, and always the qualifier.
+
+    Raises:
+        ApiError: FAILED_PRECONDITION, after the rows before it, if a row is too large to be read in full.
     """
     pending: list[bytes] = []
     pending_bytes = 0
-    for chunks in chain.from_iterable(_chunks(row_key, cells) for row_key, cells in rows):
-        size = sum(map(len, chunks))
-        if pending and (pending_bytes + size > MAX_CHUNK or len(pending) + len(chunks) > _MAX_CHUNKS):
-            yield _serialize(pending)
-            pending, pending_bytes = [], 0
-        if size > MAX_CHUNK:
-            yield from map(_serialize, _distribute(chunks))
-            continue
-        pending += chunks
-        pending_bytes += size
+    for row_key, cells in rows:
+        row_bytes = 0
+        for chunks in _chunks(row_key, cells):
+            size = sum(map(len, chunks))
+            row_bytes += size
+            too_large = row_bytes > limits.MAX_ROW
+            if pending and (too_large or pending_bytes + size > MAX_CHUNK or len(pending) + len(chunks) > _MAX_CHUNKS):
+                yield _serialize(pending)
+                pending, pending_bytes = [], 0
+            if too_large:
+                raise limits.row_too_large(row_key)
+            if size > MAX_CHUNK:
+                yield from map(_serialize, _distribute(chunks))
+                continue
+            pending += chunks
+            pending_bytes += size
     if pending:
         yield _serialize(pending)
 

@@ -10,7 +10,7 @@ from infra.emulators.bigtable.clock import server_time
 from infra.emulators.bigtable.storage.cell_table import DELETE_CELL, CellKey, read_cell_keys
 from infra.emulators.bigtable.storage.gc_rules import Collector
 from infra.emulators.bigtable.storage.tables import Table, Tables
-from infra.emulators.bigtable.storage.transactions import transaction
+from infra.emulators.bigtable.storage.transactions import storage_errors, transaction
 from infra.emulators.errors import ApiError
 
 _EVERY = 300.0  # seconds
@@ -35,7 +35,7 @@ async def sweep(database: sqlite3.Connection, table: Table) -> int:
     collector = Collector(table.rules, server_time())
     after: CellKey | None = None
     deleted = 0
-    while keys := read_cell_keys(database, table.id, after):
+    while keys := _read(database, table, after):
         collected = [key for key in keys if collector.collects(*key)]
         if collected:
             with transaction(database):
@@ -44,3 +44,8 @@ async def sweep(database: sqlite3.Connection, table: Table) -> int:
         after = keys[-1]
         await asyncio.sleep(0)
     return deleted
+
+
+def _read(database: sqlite3.Connection, table: Table, after: CellKey | None) -> list[CellKey]:
+    with storage_errors():
+        return read_cell_keys(database, table.id, after)

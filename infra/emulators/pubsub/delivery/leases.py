@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -48,10 +48,20 @@ class Leases:
 
     def subscription(self, name: str) -> Subscription:
         """Return a subscription; raises ApiError if it doesn't exist or is detached."""
-        subscription = self._broker.state.subscription(check_name("subscriptions", name))
+        subscription = self._broker.subscription(check_name("subscriptions", name))
         if subscription.config.detached:
             raise ApiError(grpc.StatusCode.FAILED_PRECONDITION, f"Subscription is detached: {name}")
         return subscription
+
+    @contextlib.contextmanager
+    def streaming(self, subscription: Subscription) -> Iterator[None]:
+        """Keep a subscription active inside a `with` block."""
+        subscription.streams += 1
+        try:
+            yield
+        finally:
+            subscription.streams -= 1
+            subscription.active = self._broker.now()
 
     async def pull(self, request: pb.PullRequest) -> pb.PullResponse:
         """Return messages; wait for the first one unless the request says to return immediately."""

@@ -171,6 +171,7 @@ class Pusher:
             queue.fail(delivery, self._broker.now())
             self._subscription.watch()
             return
+        self._subscription.active = self._broker.now()
         self._grow()
         try:
             await self._broker.acknowledge(self._subscription, [delivery])

@@ -43,9 +43,10 @@ class Streams:
             found = first.stream_ack_deadline_seconds
             raise invalid(f"stream_ack_deadline_seconds: found {found}, expected {least} to {most}")
         stream = _Stream(self._leases, self._leases.subscription(first.subscription), first)
-        async with contextlib.aclosing(stream.responses(requests)) as responses:
-            async for response in responses:
-                yield response
+        with self._leases.streaming(stream.subscription):
+            async with contextlib.aclosing(stream.responses(requests)) as responses:
+                async for response in responses:
+                    yield response
 
 
 class _Stream:
@@ -56,7 +57,7 @@ class _Stream:
 
     def __init__(self, leases: Leases, subscription: Subscription, first: pb.StreamingPullRequest) -> None:
         self._leases = leases
-        self._subscription = subscription
+        self.subscription = subscription
         self._consumer = Consumer()
         self._max_messages = first.max_outstanding_messages if first.max_outstanding_messages > 0 else _UNLIMITED
         self._max_bytes = first.max_outstanding_bytes if first.max_outstanding_bytes > 0 else _UNLIMITED
@@ -68,7 +69,7 @@ class _Stream:
         self, requests: AsyncIterator[pb.StreamingPullRequest]
     ) -> AsyncGenerator[pb.StreamingPullResponse, None]:
         """Yield confirmations and messages until the client ends its requests and nothing is left to give."""
-        queue, consumer = self._subscription.queue, self._consumer
+        queue, consumer = self.subscription.queue, self._consumer
         reader = asyncio.create_task(self._read(requests))
         reader.add_done_callback(lambda _: consumer.woken.set())
         try:
@@ -87,7 +88,7 @@ class _Stream:
                 if self._has_room():
                     queue.enlist(consumer)
                 await consumer.woken.wait()
-            self._leases.subscription(self._subscription.config.name)  # raises why the queue is closed
+            self._leases.subscription(self.subscription.config.name)  # raises why the queue is closed
         finally:
             reader.cancel()
             queue.leave(consumer)
@@ -100,12 +101,12 @@ class _Stream:
             return None
         limit = min(_MAX_BATCH, self._max_messages - self._consumer.messages)
         size = min(MAX_RESPONSE_BYTES, self._max_bytes - self._consumer.bytes)
-        taken = self._leases.take(self._subscription, self._consumer, limit, size, self._deadline)
+        taken = self._leases.take(self.subscription, self._consumer, limit, size, self._deadline)
         if not taken:
             return None
-        config = self._subscription.config
+        config = self.subscription.config
         return pb.StreamingPullResponse(
-            received_messages=self._leases.received(self._subscription, taken),
+            received_messages=self._leases.received(self.subscription, taken),
             subscription_properties=pb.StreamingPullResponse.SubscriptionProperties(
                 exactly_once_delivery_enabled=config.enable_exactly_once_delivery,
                 message_ordering_enabled=config.enable_message_ordering,
@@ -126,9 +127,9 @@ class _Stream:
                 f"modify_deadline_seconds: found {len(request.modify_deadline_seconds)} values, expected "
                 f"{len(request.modify_deadline_ack_ids)}, one for each of modify_deadline_ack_ids"
             )
-        exactly_once = self._subscription.config.enable_exactly_once_delivery
+        exactly_once = self.subscription.config.enable_exactly_once_delivery
         if request.ack_ids:
-            failed = await self._leases.settle(self._subscription, request.ack_ids)
+            failed = await self._leases.settle(self.subscription, request.ack_ids)
             if exactly_once:
                 response = pb.StreamingPullResponse()
                 valid = [ack_id for ack_id in request.ack_ids if ack_id not in failed]
@@ -139,7 +140,7 @@ class _Stream:
             for seconds in request.modify_deadline_seconds:
                 check_deadline(seconds)
             deadlines = dict(zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True))
-            failed = await self._leases.extend(self._subscription, deadlines)
+            failed = await self._leases.extend(self.subscription, deadlines)
             if exactly_once:
                 response = pb.StreamingPullResponse()
                 valid = [ack_id for ack_id in deadlines if ack_id not in failed]

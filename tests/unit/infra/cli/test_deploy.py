@@ -150,11 +150,13 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
 
     assert done.code == 0, done.err
     assert "a whole policy" not in done.out
-    assert done.out.startswith("bundle build/ingest\nbundle build/aggregate\nthe APIs of the pipeline\n")
+    bundles = "bundle build/ingest\nbundle build/aggregate\nbundle build/query\n"
+    assert done.out.startswith(f"{bundles}the APIs of the pipeline\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
         ["functions", "deploy", "ingest"],
         ["functions", "deploy", "aggregate"],
+        ["functions", "deploy", "query"],
     ]
     assert calls()[-1].startswith("provision --name=sluice --project-id=my-project --instance-id=my-instance ")
     assert done.out.endswith(

@@ -32,9 +32,10 @@ def test_a_bundle_contains_exactly_the_files_of_a_function(tmp_path: Path) -> No
     contract = tmp_path / "mine.toml"
     contract.write_bytes(SPARKIFY_CONTRACT.read_bytes())
 
-    ingest, aggregate = bundle.make_bundles(tmp_path / "build", contract=contract, root=root)
+    bundles = bundle.make_bundles(tmp_path / "build", contract=contract, root=root)
 
-    for made in (ingest, aggregate):
+    assert [made.name for made in bundles] == ["ingest", "aggregate", "query"]
+    for made in bundles:
         names = set(contents(made))
         assert {"main.py", "requirements.txt", "shared/row_keys.py", "shared/contracts/mine.toml"} <= names
         assert {name.split("/")[0] for name in names} == {"main.py", "requirements.txt", "shared"}
@@ -52,6 +53,7 @@ def test_the_otlp_exporter_is_added_to_ingest_alone(tmp_path: Path) -> None:
     otlp = {made.name: made for made in bundle.make_bundles(tmp_path / "otlp", contract=MUSIC_CONTRACT, otlp=True)}
 
     assert contents(otlp["aggregate"]) == contents(plain["aggregate"])
+    assert contents(otlp["query"]) == contents(plain["query"])
     before, after = ((each["ingest"] / "requirements.txt").read_text() for each in (plain, otlp))
     assert after.startswith(before)
     added = pins(after.removeprefix(before))
@@ -73,6 +75,12 @@ def test_the_otlp_exporter_agrees_with_the_pins_of_the_functions() -> None:
         assert {name: otlp[name] for name in shared} == {name: own[name] for name in shared}
 
 
+def test_query_has_the_pins_of_ingest() -> None:
+    ingest, query = ((ROOT / "functions" / name / "requirements.txt").read_bytes() for name in ("ingest", "query"))
+
+    assert query == ingest
+
+
 def test_the_same_input_builds_the_same_bytes(tmp_path: Path) -> None:
     first = bundle.make_bundles(tmp_path / "a", contract=MUSIC_CONTRACT)
     os.utime(MUSIC_CONTRACT)
@@ -85,17 +93,17 @@ def test_the_same_input_builds_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_new_bundle_replaces_the_whole_previous_one(tmp_path: Path) -> None:
-    [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+    [ingest, *_] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
     (ingest / "left.py").write_text("previous build")
 
     bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
 
     assert not (ingest / "left.py").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "query"]
 
 
 def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [ingest, _] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
+    [ingest, *_] = bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
     before = contents(ingest)
 
     def interrupt(*_: object, **__: object) -> None:
@@ -106,7 +114,7 @@ def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypa
         bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
 
     assert contents(ingest) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "query"]
 
 
 def test_symbolic_links_are_copied_as_files(tmp_path: Path) -> None:
@@ -115,7 +123,7 @@ def test_symbolic_links_are_copied_as_files(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "shared", root / "shared")
     (root / "shared" / "linked.py").symlink_to(root / "shared" / "row_keys.py")
 
-    [ingest, _] = bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=root)
+    [ingest, *_] = bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT, root=root)
 
     assert not (ingest / "shared" / "linked.py").is_symlink()
     assert (ingest / "shared" / "linked.py").read_bytes() == (root / "shared" / "row_keys.py").read_bytes()

@@ -47,7 +47,7 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "alerts", "tables", "metrics"}
+    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
@@ -68,6 +68,7 @@ def test_custom_accounts_get_the_same_roles(tmp_path: Path) -> None:
 
     assert {account.name for account in configured_accounts(accounts)} == {
         "sluice-aggregate",
+        "sluice-query",
         "my-push",
         "sluice-build",
     }
@@ -93,6 +94,7 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
     assert [account.name for account in configured_accounts(accounts, "shop")] == [
         "shop-ingest",
         "shop-aggregate",
+        "shop-query",
         "team-shop-push",
         "my-build",
     ]

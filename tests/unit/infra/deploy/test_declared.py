@@ -9,7 +9,7 @@ import pytest
 
 from infra.deploy import declared
 from infra.deploy.config import load
-from infra.provision.resources import FUNCTIONS, RESOURCES
+from infra.provision.resources import PUSHED, RESOURCES
 from shared.config import Settings
 
 SETTINGS = Settings("my-project", "my-instance")
@@ -21,7 +21,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only `ingest` is deployed."""
 
     def function_urls(settings: Settings, functions: tuple[str, ...]) -> dict[str, str]:
-        assert (settings, functions) == (SETTINGS, FUNCTIONS)
+        assert (settings, functions) == (SETTINGS, PUSHED)
         return {"ingest": URL}
 
     monkeypatch.setattr(declared, "function_urls", function_urls)

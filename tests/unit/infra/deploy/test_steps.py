@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from infra.deploy.alerts import metrics, policies, write_files
-from infra.deploy.config import Alerts, All, Deployment, Function, load
+from infra.deploy.config import Alerts, All, Deployment, PushedFunction, load
 from infra.deploy.gcloud import Action, Command, Lookup
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
 from infra.deploy.steps import Target, deploy_steps, role_steps, target
-from infra.provision.resources import FUNCTIONS, RESOURCES
+from infra.provision.resources import PUSHED, RESOURCES
 from shared.aggregate.pipeline import MAX_MISSED_DAYS, Summary
 from shared.config import Settings
 from shared.errors import SettingsError
@@ -24,7 +24,7 @@ from tests.support.samples import MUSIC_CONTRACT, ROOT
 
 TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
-ACCOUNT_NAMES = ("ingest", "aggregate", "push", "build")
+ACCOUNT_NAMES = ("ingest", "aggregate", "query", "push", "build")
 COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
 
 
@@ -49,6 +49,24 @@ def test_ingest_is_deployed_for_pushes_only() -> None:
         "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
         "SLUICE_CONTRACT=shared/contracts/music.toml",
     } <= flags
+
+
+def test_query_is_deployed_for_callers_with_a_role() -> None:
+    flags = set(command("functions", "deploy", "query"))
+
+    assert {
+        "--no-allow-unauthenticated",
+        "--ingress-settings=all",
+        "--source=build/query",
+        "--entry-point=query",
+        "--service-account=sluice-query@my-project.iam.gserviceaccount.com",
+    } <= flags
+
+
+def test_query_may_only_read_each_table() -> None:
+    grants = {(grant.role, grant.kind, grant.resource) for grant in GRANTS if grant.account == "sluice-query"}
+
+    assert grants == {("roles/bigtable.reader", "table", table.name) for table in RESOURCES.tables}
 
 
 def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
@@ -121,7 +139,7 @@ def test_every_key_of_a_custom_file_is_in_the_command(tmp_path: Path) -> None:
     defaults = load()  # every key has another value
     assert [key for key in All.__struct_fields__ if getattr(custom.all, key) == getattr(defaults.all, key)] == []
     assert [
-        key for key in Function.__struct_fields__ if getattr(custom.ingest, key) == getattr(defaults.ingest, key)
+        key for key in PushedFunction.__struct_fields__ if getattr(custom.ingest, key) == getattr(defaults.ingest, key)
     ] == []
 
 
@@ -234,7 +252,7 @@ def test_only_aggregate_may_publish_and_only_to_its_own_topic() -> None:
 
 def test_declared_topics_are_those_of_the_default_file() -> None:
     """`sluice provision` creates the topics of the default file."""
-    functions = load().functions
+    functions = load().pushed
 
     assert {name: each.topic for name, each in SUBSCRIPTIONS.items()} == {
         name: function.topic for name, function in functions.items()
@@ -256,7 +274,7 @@ def test_an_existing_policy_keeps_manual_changes() -> None:
     """An update from the file would revert them, and remove channels that were added in the console."""
     defaults = load()
     custom = Deployment(
-        defaults.all, defaults.ingest, defaults.aggregate, Alerts(["projects/p/notificationChannels/7"])
+        defaults.all, defaults.ingest, defaults.aggregate, defaults.query, Alerts(["projects/p/notificationChannels/7"])
     )
     steps = list(deploy_steps(TARGET, custom))
 
@@ -348,7 +366,7 @@ def test_metrics_match_logged_events_and_fields() -> None:
     for metric in metrics("sluice").values():
         form = r'resource\.type="cloud_run_revision".*labels\.service_name="(\w+)" AND jsonPayload\.event="(\w+)"'
         [(function, event)] = re.findall(form, metric["filter"])
-        assert function in FUNCTIONS
+        assert function in PUSHED
         assert event in set(LogEvent)
         assert set(re.findall(r"EXTRACT\(jsonPayload\.(\w+)\)", metric.get("valueExtractor", ""))) <= logged[event]
 
@@ -403,7 +421,7 @@ def test_the_lists_of_unowned_resources_select_the_names_of_the_pipeline_without
     filters = [word for each in commands_of("shop") for word in each if word.startswith("--filter=") and "NOT" in word]
 
     assert filters == [
-        '--filter=name~"/functions/(shop-ingest|shop-aggregate)$" AND NOT labels.sluice=shop',
+        '--filter=name~"/functions/(shop-ingest|shop-aggregate|shop-query)$" AND NOT labels.sluice=shop',
         '--filter=name=(shop_days_aggregated,shop_rejected,shop_stored) AND NOT description~"[(]sluice=shop[)]"',
         "--filter=email=(" + ",".join(f"shop-{each}@my-project.iam.gserviceaccount.com" for each in ACCOUNT_NAMES) + ")"
         ' AND NOT displayName~"[(]sluice=shop[)]"',
@@ -433,7 +451,7 @@ def test_alerts_and_metrics_are_those_of_the_pipeline(name: str) -> None:
     found = set(re.findall(r'subscription_id = \\"(.*?)\\"', text))
     assert found == {each.name for each in resources.subscriptions}
     services = set(re.findall(r'service_name=\\"(.*?)\\"', text))
-    assert services == {resource_name(name, each) for each in FUNCTIONS}
+    assert services == {resource_name(name, each) for each in PUSHED}
     assert {each["userLabels"]["sluice"] for each in policies(name).values()} == {name}
     assert all(each["description"].endswith(f"(sluice={name})") for each in metrics(name).values())
     assert set(re.findall(r"user_(\w+?)(?:_sum)?\{", text)) == set(metrics(name))

@@ -50,11 +50,11 @@ def test_a_port_that_another_program_takes_meanwhile_is_replaced(
 def test_a_required_port_is_given_to_no_other_part(
     replace_start: Callable[[Callable[[Stack], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ports = free_ports(10)
+    ports = free_ports(12)
     monkeypatch.setattr("infra.local.stack.free_ports", lambda count: ports[:count])
     replace_start(lambda stack: None)
     with Stack(ports={"aggregate": ports[0]}, engine="google") as stack:
-        assert len(set(stack.ports.values())) == 5
+        assert len(set(stack.ports.values())) == 6
         assert stack.ports["aggregate"] == ports[0]
 
 
@@ -101,7 +101,7 @@ def test_the_exports_survive_a_shell(replace_start: Callable[[Callable[[Stack], 
     contract = tmp_path / "my contract's $HOME.toml"
     contract.touch()
     replace_start(lambda stack: None)
-    with Stack(contract=contract, functions=False, engine="google") as stack:
+    with Stack(contract=contract, functions=(), engine="google") as stack:
         for part in ("bigtable-emulator", "pubsub-emulator", "scheduler"):
             stack._supervisor.start(part, ["sleep", "600"])
         exports = [line for line in stack.describe().splitlines() if line.startswith("export ")]

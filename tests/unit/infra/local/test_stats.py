@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +17,9 @@ from rich.console import Console
 
 from infra.cli import live_stats
 from infra.cli.live_stats import show_live_stats
-from infra.local.stack_file import StackFile
+from infra.local.stack_file import StackFile, local_resources
 from infra.local.stats import StackCounts, StackCountsReader
+from shared.config import Settings
 
 
 def line(event: str, message: str = "", severity: str = "INFO", **fields: Any) -> str:
@@ -105,6 +109,38 @@ def test_a_stack_is_found_by_the_address_of_its_bigtable(tmp_path: Path, mocker:
         {"BIGTABLE_EMULATOR_HOST": "b"}, {"ingest": tmp_path / "sluice-b" / "log"}, tmp_path / "sluice-b" / "stats"
     )
     assert StackFile.find("c") is None
+
+
+def test_the_file_of_a_killed_stack_isnt_found(tmp_path: Path, mocker: MockerFixture) -> None:
+    mocker.patch.object(tempfile, "gettempdir", return_value=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    for name, pid in (("a", ended.pid), ("b", os.getpid())):
+        folder = tmp_path / f"sluice-{name}"
+        folder.mkdir()
+        StackFile({"BIGTABLE_EMULATOR_HOST": "h"}, {}, folder / "stats", pid=pid).write(folder)
+
+    found = StackFile.find("h")
+
+    assert found is not None
+    assert found.pid == os.getpid()
+
+
+@pytest.mark.parametrize(("name", "expected"), [("sluice", "http://127.0.0.1:1/"), ("shop", "")])
+def test_a_stack_pushes_to_its_functions_for_its_own_pipeline_only(
+    tmp_path: Path, mocker: MockerFixture, name: str, expected: str
+) -> None:
+    mocker.patch.object(tempfile, "gettempdir", return_value=str(tmp_path))
+    folder = tmp_path / "sluice-a"
+    folder.mkdir()
+    environment = {"GCP_PROJECT_ID": "p", "SLUICE_NAME": "sluice", "BIGTABLE_EMULATOR_HOST": "a"}
+    push = {"ingest": "http://127.0.0.1:1/", "aggregate": "http://127.0.0.1:1/"}
+    StackFile(environment, {}, folder / "stats", push).write(folder)
+
+    settings = Settings(project_id="p", instance_id="i", name=name, bigtable_emulator="a")
+    subscriptions = local_resources(settings, {}).subscriptions
+
+    assert {each.push_endpoint for each in subscriptions if each.function} == {expected}
 
 
 def test_in_a_pipe_changes_are_lines_at_intervals(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from unittest.mock import MagicMock, call
 import pytest
 
 from shared.aggregate.pipeline import Summary
+from shared.config import Settings
 from shared.errors import ContractError, SettingsError
 from shared.runtime import instance
 from tests.support.samples import SPARKIFY_CONTRACT
@@ -25,7 +26,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
     instance.ingest_pipeline.cache_clear()
     instance.aggregate_pipeline.cache_clear()
+    instance.query_api.cache_clear()
     yield
+    instance.query_api.cache_clear()
     instance.ingest_pipeline.cache_clear()
     instance.aggregate_pipeline.cache_clear()
 
@@ -33,6 +36,20 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_each_pipeline_is_made_once() -> None:
     assert instance.ingest_pipeline() is instance.ingest_pipeline()
     assert instance.aggregate_pipeline() is instance.aggregate_pipeline()
+    assert instance.query_api() is instance.query_api()
+
+
+@pytest.mark.parametrize(("declared", "deadline"), [("", 10.0), ("3", 3.0), ("60", 10.0)])
+def test_a_read_of_the_api_fails_after_ten_seconds_at_most(
+    monkeypatch: pytest.MonkeyPatch, declared: str, deadline: float
+) -> None:
+    monkeypatch.setenv("SLUICE_STORE_DEADLINE", declared)
+    made: list[Settings] = []
+    monkeypatch.setattr(instance, "Bigtable", made.append)
+
+    instance.query_api()
+
+    assert [settings.store_deadline for settings in made] == [deadline]
 
 
 def test_the_environment_sets_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -83,3 +84,15 @@ def test_whole_days_need_no_column_range() -> None:
 
     assert family.family_name_regex_filter == "e"
     assert versions.cells_per_column_limit_filter == 1
+
+
+@pytest.mark.parametrize("end", [DAY + timedelta(hours=2), DAY + timedelta(days=1)])
+def test_a_position_bounds_the_window_instead_of_its_end(end: datetime) -> None:
+    [column_range] = [
+        each.column_range_filter
+        for each in _within(DAY, end, limit=7, after=b"123#id").chain.filters
+        if each.HasField("column_range_filter")
+    ]
+
+    assert (column_range.start_qualifier_open, column_range.start_qualifier_closed) == (b"123#id", b"")
+    assert column_range.end_qualifier_open == b""

@@ -203,3 +203,21 @@ async def test_sweeps_go_on_after_one_that_fails(
     sweeps.cancel()
 
     assert caplog.messages == ["garbage collection: database: found a full disk"]
+
+
+async def test_sweeps_go_on_after_damage_of_the_file(
+    database: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = Tables(database)
+    message = Table(name="projects/p/instances/i/tables/t")
+    message.column_families["a"].gc_rule.CopyFrom(versions(1))
+    tables.create(message, [])
+    database.execute("DROP TABLE bigtable_cells")
+    sweeps = asyncio.create_task(sweep_repeatedly(database, tables, every=0.001))
+    async with asyncio.timeout(20):
+        while len(caplog.messages) < 2:  # noqa: ASYNC110 - a log record signals no event
+            await asyncio.sleep(0.001)
+    sweeps.cancel()
+
+    expected = "garbage collection: database: found no such table: bigtable_cells, expected a complete transaction"
+    assert set(caplog.messages) == {expected}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
 import pytest
+from google.api_core import exceptions
 
 from infra.emulators.bigtable.admin.admin_pb2 import Table
 from infra.emulators.bigtable.data.read_rows import read_rows
@@ -117,3 +119,32 @@ async def test_other_calls_run_during_a_long_read(clients: Clients) -> None:
     )
 
     assert order == ["short", "long"]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_a_row_beyond_the_limit_is_an_error_after_the_rows_before_it(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, descending: bool
+) -> None:
+    monkeypatch.setattr("infra.emulators.bigtable.limits.MAX_ROW", 2 << 20)
+    table = await clients.create_table("a")
+    value = bytes(1 << 20)
+    large = [set_cell(qualifier, value) for qualifier in (b"1", b"2")]
+    await write(clients, table, {b"a": [set_cell(b"q", b"1")], b"large": large, b"z": [set_cell(b"q", b"1")]})
+
+    stream = await clients.data.read_rows(request={"table_name": table, "reversed": descending})
+    found: list[bytes] = []
+
+    with pytest.raises(exceptions.FailedPrecondition, match="found more than 2097152 bytes to return") as error:
+        await _collect_keys(stream, found)
+
+    assert found == [b"z" if descending else b"a"]
+    assert error.value.reason == "LargeRowReadError"
+    assert error.value.metadata == {"rowKeyBase64Encoded": base64.b64encode(b"large").decode()}
+    one = {"column_qualifier_regex_filter": b"1"}
+    assert await keys(clients, table, filter=one) == [b"large"]
+    assert await keys(clients, table, rows={"row_keys": [b"a", b"z"]}) == [b"a", b"z"]
+
+
+async def _collect_keys(stream: Any, found: list[bytes]) -> None:
+    async for response in stream:
+        found += [chunk.row_key for chunk in response.chunks if chunk.commit_row]

@@ -229,3 +229,15 @@ def test_a_corrupt_file_is_refused(path: Path) -> None:
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
         open_database(path)
     assert path.read_bytes() == b"no database" * 1_000
+
+
+async def test_damage_of_the_file_is_an_error_of_the_call() -> None:
+    database = open_database()
+    async with serving(database) as local:
+        await local.subscribe()
+        await local.publish("0")
+        database.execute("DROP TABLE pubsub_messages")
+
+        with pytest.raises(exceptions.DataLoss, match="the database can't be read: no such table: pubsub_messages"):
+            await local.subscriber.seek(request={"subscription": NAME, "time": NOON})
+    database.close()

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from infra.emulators.clock import SystemClock
 from infra.emulators.database import open_database
-from tests.support.pubsub import DEAD_LETTERS, NAME, TOPIC, Local, serving
+from tests.support.clock import ManualClock
+from tests.support.pubsub import DEAD_LETTERS, NAME, NOON, TOPIC, Local, serving
 
 
 class Endpoint:
@@ -235,3 +237,38 @@ async def test_a_message_in_flight_at_the_end_comes_again_after_the_start(endpoi
     async with serving(database):
         await endpoint.reached(lambda: endpoint.data() == ["a", "a"])
     database.close()
+
+
+async def test_a_successful_push_is_activity_and_a_failed_one_is_none(local: Local, endpoint: Endpoint) -> None:
+    day = Duration(seconds=86_400)
+    fields = {"message_retention_duration": day, "expiration_policy": {"ttl": day}}
+    await local.subscribe(push_config={"push_endpoint": endpoint.url}, **fields)
+    await local.clock.advance(hours=20)
+    await local.publish("0")
+    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("acknowledged") == 1)
+    await local.clock.advance(hours=20)
+    endpoint.statuses = [500] * 1000
+    await local.publish("1")
+    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("failed") == 1)
+    await local.clock.advance(hours=3)
+    assert [each.name async for each in await local.subscriber.list_subscriptions(project="projects/p")] == [NAME]
+    await local.clock.advance(hours=1)
+    assert [each.name async for each in await local.subscriber.list_subscriptions(project="projects/p")] == []
+
+
+async def test_a_forgotten_endpoint_gets_nothing_until_a_client_sets_one(endpoint: Endpoint, tmp_path: Path) -> None:
+    path, other = tmp_path / "pubsub.sqlite", f"{NAME}-other"
+    endpoint.statuses = [500] * 2
+    async with serving(path, ManualClock(NOON)) as local:
+        await local.subscribe(push_config={"push_endpoint": endpoint.url})
+        await local.subscribe(other, push_config={"push_endpoint": endpoint.url})
+        await local.publish("0")
+        await endpoint.reached(lambda: len(endpoint.bodies) == 2)
+    async with serving(path, ManualClock(NOON), forget_endpoints=[NAME.rsplit("/", 1)[1]]) as local:
+        await endpoint.reached(lambda: len(endpoint.bodies) == 3)
+        assert json.loads(endpoint.bodies[2])["subscription"] == other
+        assert not (await local.subscriber.get_subscription(subscription=NAME)).push_config.push_endpoint
+        push_config = {"push_endpoint": endpoint.url}
+        await local.subscriber.modify_push_config(subscription=NAME, push_config=push_config)
+        await endpoint.reached(lambda: len(endpoint.bodies) == 4)
+        assert json.loads(endpoint.bodies[3])["subscription"] == NAME
