@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from shared.row_keys import CellKey, cell_key_of, encode, rejected_row
+from shared.bigtable.row_merger import Cell
+from shared.row_keys import cell_key_of, encode, rejected_row
+from shared.tables.events import Position
 from shared.tables.rejected import RejectedEvent
 from shared.tables.state import Run
 from shared.validation.results import Finding
@@ -69,19 +71,19 @@ class FakeAggregates:
 
 
 class FakeEvents:
-    """Events of users as (cell key, JSON), newest first, and the arguments of the last read."""
+    """Cells of users, newest first, and the arguments of the last read."""
 
     def __init__(self) -> None:
-        self.cells: dict[str, list[tuple[CellKey, bytes]]] = {}
+        self.cells: dict[str, list[Cell]] = {}
         self.asked: dict[str, Any] = {}
 
     def add(self, user: str, event_id: str, time: datetime, value: bytes) -> None:
         cell_key = cell_key_of(user, encode(event_id), time, "day")
-        self.cells.setdefault(user, []).append((cell_key, value))
+        self.cells.setdefault(user, []).append(Cell("e", cell_key.qualifier, cell_key.micros, value))
 
     async def cells_of_user(
-        self, user: str, end: datetime, limit: int, lookback_days: int, *, after: bytes
-    ) -> list[tuple[CellKey, bytes]]:
+        self, user: str, start: None, end: datetime, limit: int, lookback_days: int, after: Position | None
+    ) -> list[Cell]:
         self.asked = {"end": end, "limit": limit, "lookback_days": lookback_days, "after": after}
         return self.cells.get(user, [])[:limit]
 
