@@ -141,6 +141,12 @@ def user_of_row(row_key: bytes) -> str:
     return decode(row_key.decode().split("#")[2])
 
 
+def time_of_cell(day: date, qualifier: bytes) -> datetime:
+    """Return the time of an event, in microseconds, from the day of its row and its qualifier."""
+    elapsed = MICROSECONDS_PER_DAY - 1 - int(qualifier[:11])
+    return EPOCH + timedelta(days=(day - EPOCH.date()).days, microseconds=elapsed)
+
+
 def qualifier_bound(time: datetime) -> bytes:
     """Return the bound below which a row's qualifiers belong to events after `time`; no qualifier equals it."""
     elapsed = (time.hour * 3600 + time.minute * 60 + time.second) * 1_000_000 + time.microsecond

@@ -62,8 +62,9 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("ingest", "Port of the function `ingest`.")
 @_port("aggregate", "Port of the function `aggregate`.")
 @_port("query", "Port of the function `query`, the read API.")
+@_port("console", "Port of the console in the browser.")
 def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | None) -> None:
-    """Run the local stack until Ctrl-C: emulators, the functions, and the delivery between them.
+    """Run the local stack until Ctrl-C: emulators, the functions, the delivery between them, and the console.
 
     Example: sluice up --data my-data --emulators-port 8086
     """
@@ -80,7 +81,7 @@ def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | 
             raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
     if data and engine != "embedded":
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
-    with Stack(contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data) as stack:
+    with Stack(contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data, console=True) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")

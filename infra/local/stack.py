@@ -52,6 +52,7 @@ class Stack:
         functions: Sequence[str] = PUSHED,
         engine: Engine = "embedded",
         data: Path | None = None,
+        console: bool = False,
     ) -> None:
         """Prepare a stack.
 
@@ -61,12 +62,14 @@ class Stack:
             functions: those to start; none starts only the emulators. The start waits for those that are pushed to.
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
+            console: whether to serve the console.
         """
         self._engine = engine
         self._data = data
         self._required_ports = dict(ports or {})
         self._functions = tuple(functions)
         self._pushed = [name for name in self._functions if name in PUSHED]
+        self._console = ("console",) if console else ()
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
@@ -101,9 +104,9 @@ class Stack:
         """The settings by which this process finds the stack."""
         return Settings.from_environment(self.environment)
 
-    def url(self, function: str) -> str:
-        """Return the address of a function."""
-        return f"http://127.0.0.1:{self.ports[function]}/"
+    def url(self, part: str) -> str:
+        """Return the address of a function, or of the console."""
+        return f"http://127.0.0.1:{self.ports[part]}/"
 
     def check(self) -> None:
         """Raise StackError if a part has ended by itself."""
@@ -158,17 +161,20 @@ class Stack:
             "pubsub-emulator": "Pub/Sub emulator",
             "scheduler": "Cloud Scheduler",
             **{name: f"function {name}" for name in self._functions},
+            "console": "console in the browser",
         }
-        lines = []
-        for child in self._supervisor.children:
-            if child.name in titles:
-                address = self.url(child.name) if child.name in self._functions else self._address(child.name)
-                lines.append(f"{titles[child.name]:<35} {address:<26} {child.log}")
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()]
-        return "\n".join([*lines, "", *exports])
+        lines = [
+            f"{titles[child.name]:<35} {self._address(child.name):<26} {child.log}"
+            for child in self._supervisor.children
+            if child.name in titles
+        ]
+        return "\n".join(
+            [*lines, "", *(f"export {name}={shlex.quote(value)}" for name, value in self.environment.items())]
+        )
 
     def _address(self, child: str) -> str:
-        return f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
+        address = f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
+        return f"http://{address}/" if child in (*self._functions, *self._console) else address
 
     def _start_on_free_ports(self) -> None:
         """Start all parts; try again if another program takes one of the chosen ports before the part binds it."""
@@ -183,7 +189,7 @@ class Stack:
                     raise
 
     def _choose_ports(self) -> None:
-        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS)
+        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS, *self._console)
         free = [port for port in free_ports(2 * len(parts)) if port not in required.values()]
         self.ports = {part: required.get(part, port) for part, port in zip(parts, free, strict=False)}
         self.environment |= emulators.variables(self._engine, self.ports)
@@ -213,6 +219,8 @@ class Stack:
                 self._start_function(function)
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
+        for part in self._console:  # answers a second later; its imports don't delay the functions
+            self._start_python(part, "infra.console", f"--port={self.ports[part]}", wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
 

@@ -25,6 +25,7 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
 from shared.tables.state import Run, StateTable
+from shared.timestamps import days_between
 
 FAMILY = "a"
 BY_HAND = b"_by_hand"
@@ -142,6 +143,22 @@ class AggregatesTable:
             return measures
         return {}
 
+    async def of_days(self, dimension: str, value: str, first: date, last: date) -> dict[date, Measures]:
+        """Return the measures of one value on each day from `first` to `last` that has them."""
+        keys = {row_keys.aggregate_row(dimension, day, value): day for day in days_between(first, last)}
+        runs = await self._state.runs(first, last)
+        for _ in range(_MAX_READ_ATTEMPTS):
+            micros = {key: runs[day].micros if day in runs else None for key, day in keys.items()}
+            rows = [row async for row in self._bigtable.read(AGGREGATES, Scan(keys=keys))]
+            found = {keys[row.key]: _measures(row, micros[row.key]) for row in rows}
+            latest = await self._state.runs(first, last)
+            if latest == runs:
+                return {day: measures for day, measures in found.items() if measures}
+            runs = latest
+        raise StoreUnavailableError(
+            f"aggregates from {first} to {last}: a run finished during each of {_MAX_READ_ATTEMPTS} reads; try again"
+        )
+
     async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
         """Return the dimension values with the highest `measure`, highest first, with all their measures."""
         scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day))
@@ -168,14 +185,18 @@ class AggregatesTable:
 
     async def _visible_rows(self, scan: Scan, run: Run | None) -> AsyncIterator[_Row]:
         async for row in self._bigtable.read(AGGREGATES, scan):
-            micros = _visible_micros(row, run.micros if run else None)
-            measures = {
-                row_keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
-                for cell in row.cells
-                if cell.micros == micros and cell.qualifier != BY_HAND
-            }
-            if measures:
+            if measures := _measures(row, run.micros if run else None):
                 yield row_keys.value_of_row(row.key), measures
+
+
+def _measures(row: Row, run_micros: int | None) -> Measures:
+    """Return the measures of a row that readers see."""
+    micros = _visible_micros(row, run_micros)
+    return {
+        row_keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
+        for cell in row.cells
+        if cell.micros == micros and cell.qualifier != BY_HAND
+    }
 
 
 async def _all(rows: AsyncIterator[_Row]) -> list[_Row]:

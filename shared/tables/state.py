@@ -133,6 +133,15 @@ class StateTable:
         row: Any = await self._bigtable.row(STATE, row_keys.state_row("claim", day))
         return dict(zip(row.qualifiers, row.micros, strict=True)) if row else {}
 
+    async def unfinished(self, first: date, last: date) -> dict[date, datetime]:
+        """Return the latest start of each day from `first` to `last` that a run has claimed and not finished.
+
+        The claim of a run that failed stays until a later run of the day finishes.
+        """
+        ranges = [(row_keys.state_row("claim", first), row_keys.state_row("claim", last + timedelta(days=1)))]
+        rows = [row async for row in self._bigtable.read(STATE, Scan(ranges=ranges))]
+        return {row_keys.day_of_state_row(row.key): EPOCH + timedelta(microseconds=max(row.micros)) for row in rows}
+
     async def finish_run(self, day: date, run: Run) -> None:
         """Write the marker of a run; it becomes the current run unless one that started later has finished."""
         mutations = Mutations()

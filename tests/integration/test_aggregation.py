@@ -386,3 +386,29 @@ async def _wait(span: timedelta) -> None:
     end = now() + span
     while now() <= end:
         pass
+
+
+async def test_the_measures_of_a_value_on_several_days_are_those_of_each_day(
+    bigtable: Bigtable, aggregates: AggregatesTable
+) -> None:
+    days = [DAY, DAY + timedelta(days=2)]
+    for day in days:
+        await ingest(bigtable, [music_event(number, timestamp=f"{day}T10:00:00Z") for number in range(1, 4)])
+        await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(day)
+
+    found = await aggregates.of_days("user", "user-1", DAY - timedelta(days=1), DAY + timedelta(days=3))
+
+    assert list(found) == days
+    assert found == {day: await aggregates.of_value("user", "user-1", day) for day in days}
+    assert await aggregates.of_days("user", "nobody", DAY, days[-1]) == {}
+
+
+async def test_a_claimed_day_is_unfinished_until_its_run_ends(bigtable: Bigtable) -> None:
+    state = StateTable(bigtable)
+    start = await state.claim_start(DAY)
+
+    assert await state.unfinished(DAY - timedelta(days=3), DAY) == {DAY: start}
+    assert await state.unfinished(DAY + timedelta(days=1), DAY + timedelta(days=9)) == {}
+
+    await AggregatePipeline(bigtable, load_contract(MUSIC_CONTRACT)).run(DAY)
+    assert await state.unfinished(DAY, DAY) == {}

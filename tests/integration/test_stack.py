@@ -166,6 +166,7 @@ def up(emulators: Any) -> Iterator[dict[str, str]]:
     text = command.read_until("Ctrl-C")
     try:
         assert re.search(r"function ingest +http://127\.0\.0\.1:\d+/", text), text
+        assert re.search(r"console in the browser +http://127\.0\.0\.1:\d+/", text), text
         query = re.search(r"function query +(http://127\.0\.0\.1:\d+/)", text)
         assert query, text
         yield {"QUERY": query[1], **dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))}

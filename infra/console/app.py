@@ -1,0 +1,70 @@
+"""The Starlette application: routes, error pages, and the life of the connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from infra.console.flow_history import FlowFeed
+from infra.console.pages import days, explore, flow, rejected, user
+from infra.console.rendering import page
+from infra.console.security import LocalOnly
+from infra.console.tables import Tables
+from shared.config import Settings
+from shared.errors import SluiceError
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the console of a pipeline.
+
+    Raises:
+        ContractError: the contract of the settings is invalid.
+    """
+    tables = Tables(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        await tables.close()
+
+    app = Starlette(
+        routes=[
+            Route("/", _home),
+            Route("/days", days.show),
+            Route("/user", user.show),
+            Route("/rejected", rejected.show),
+            Route("/explore", explore.show),
+            Route("/flow", flow.show),
+            Route("/flow/events", flow.stream),
+            Mount("/static", StaticFiles(directory=Path(__file__).with_name("static"))),
+        ],
+        middleware=[Middleware(LocalOnly)],
+        exception_handlers={HTTPException: _show_http_error, SluiceError: _show_error},
+        lifespan=lifespan,
+    )
+    app.state.tables = tables
+    app.state.flow = FlowFeed(partial(flow.find_stack, settings))
+    return app
+
+
+async def _home(_request: Request) -> Response:
+    return RedirectResponse("/days")
+
+
+async def _show_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - tells the type checker what Starlette passes
+    return page(request, "error.html", status=error.status_code, text=error.detail)
+
+
+async def _show_error(request: Request, error: Exception) -> Response:
+    return page(request, "error.html", status=503, text=str(error))

@@ -1,0 +1,33 @@
+"""Reads the parameters of a page from its address."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+_FIRST, _LAST = date(1970, 1, 1), date(9998, 12, 31)
+
+
+def day(request: Request, name: str, default: date) -> date:
+    """Return the day of a parameter; HTTPException 400 if it isn't one."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    try:
+        found = msgspec.convert(text, date)
+    except msgspec.ValidationError:
+        found = date.min
+    if not _FIRST <= found <= _LAST:
+        raise HTTPException(400, f"{name}: found {text[:80]!r}, expected a day such as 2024-01-15")
+    return found
+
+
+def choice(request: Request, name: str, choices: list[str], default: str) -> str:
+    """Return the value of a parameter that has few; HTTPException 400 if it is another one."""
+    found = request.query_params.get(name) or default
+    if found not in choices and found != default:
+        raise HTTPException(400, f"{name}: found {found[:80]!r}, expected one of {', '.join(choices)}")
+    return found

@@ -1,0 +1,37 @@
+"""Texts of stored bytes and of measures, shortened for a page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LONGEST = 2_000  # bytes
+_LONGEST_MEASURE = 80  # characters
+_PRECISE = 1e15  # smaller numbers are written in full
+
+
+def shown(data: bytes) -> str:
+    """Return bytes as text; what isn't UTF-8 as codes, and only the beginning of many bytes."""
+    text = data[:_LONGEST].decode("utf-8", "backslashreplace")
+    return f"{text} ... and {len(data) - _LONGEST:,} more bytes" if len(data) > _LONGEST else text
+
+
+def measure_text(value: Any) -> str:
+    """Return a measure as text: numbers with separators, other JSON values shortened, and "-" for none."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)[:_LONGEST_MEASURE]
+    number = as_float(value)
+    if abs(number) >= _PRECISE:
+        return f"{number:.6g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def as_float(value: Any) -> float:
+    """Return a number for a chart: infinity beyond the range of a float, and 0 for other values."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,76 @@
+"""The console answers only this machine, changes nothing, and loads nothing from anywhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.errors import StoreUnavailableError
+from tests.support.html_page import check_page
+
+
+def test_the_first_page_is_days(client: TestClient) -> None:
+    response = client.get("/")
+
+    assert (response.status_code, response.headers["location"]) == (307, "/days")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8087", "localhost:1", "LOCALHOST", "[::1]:8087"])
+def test_this_machine_is_answered(client: TestClient, host: str) -> None:
+    assert client.get("/static/console.css", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["", "example.com", "127.0.0.1.example.com", "localhost:80@example.com", "10.0.0.1"])
+def test_another_host_is_refused(client: TestClient, host: str) -> None:
+    response = client.get("/days", headers={"host": host})
+
+    assert response.status_code == 421
+    assert "expected 127.0.0.1 or localhost" in response.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_a_request_that_could_change_something_is_refused(client: TestClient, method: str) -> None:
+    response = client.request(method, "/days")
+
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/days?last=x", "/static/console.css", "/nothing", "/"])
+def test_every_response_has_the_security_headers(client: TestClient, tables: Any, path: str) -> None:
+    headers = client.get(path).headers
+
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self';")
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_an_unknown_address_is_a_page_with_the_navigation(client: TestClient) -> None:
+    response = client.get("/nothing")
+
+    assert response.status_code == 404
+    assert check_page(response.text).texts("p")[-2] == "Not Found"
+
+
+def test_a_failing_table_is_a_page_with_the_error(client: TestClient, tables: Any) -> None:
+    async def fail(*_arguments: object) -> None:
+        raise StoreUnavailableError("bigtable: <b>no answer</b>")
+
+    tables.state.runs = fail
+    response = client.get("/days")
+
+    assert response.status_code == 503
+    assert "bigtable: <b>no answer</b>" in check_page(response.text).texts("p")
+
+
+def test_the_stylesheet_has_both_themes_and_loads_nothing(client: TestClient) -> None:
+    css = client.get("/static/console.css").text
+
+    assert "prefers-color-scheme: dark" in css
+    assert ":focus-visible" in css
+    assert "url(" not in css
+    assert "@import" not in css

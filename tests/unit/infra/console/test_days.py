@@ -1,0 +1,79 @@
+"""The page Days shows the quality of each day and the state of its run."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support.console_tables import DAY, HOSTILE, run_of
+from tests.support.html_page import check_page
+
+
+def _quality(tables: Any, day: date, stored: int, rejected: int, **more: Any) -> None:
+    tables.state.all_runs[day] = run_of(day)
+    share = rejected / (stored + rejected)
+    measures = {"stored": stored, "rejected": rejected, "share_rejected": share, **more}
+    tables.aggregates.measures["quality", "all", day] = measures
+
+
+def test_without_a_run_the_page_names_the_command(client: TestClient, tables: Any) -> None:
+    page = check_page(client.get("/days?last=2024-01-15").text)
+
+    assert page.texts("code") == ["sluice aggregate --date 2024-01-15"]
+    assert page.rows()[0] == ["2024-01-15", "-", "-", "-", "not computed", "-"]
+
+
+def test_a_day_has_its_counts_and_its_bars(client: TestClient, tables: Any) -> None:
+    _quality(tables, DAY, 1_500, 500)
+
+    page = check_page(client.get("/days").text)
+
+    assert page.rows()[0] == ["2024-01-15", "1,500", "500", "25.00%", "computed", "2024-01-16 03:00:00"]
+    assert len(page.rows()) == 30
+    [*_, stored, rejected] = [each.attributes for each in page.all("rect")]
+    assert (stored["class"], stored["height"]) == ("bar", "135.0")
+    assert (rejected["class"], rejected["height"], rejected["y"]) == ("bar-top", "45.0", "0.0")
+
+
+def test_a_day_that_needs_attention_says_why(client: TestClient, tables: Any) -> None:
+    for number in range(5):
+        _quality(tables, DAY + timedelta(days=number), 3, 1)
+    del tables.state.all_runs[DAY + timedelta(days=1)]
+    tables.state.all_runs[DAY + timedelta(days=2)] = run_of(DAY)
+    tables.state.late = [DAY + timedelta(days=3)]
+    tables.state.claims = {DAY + timedelta(days=3): datetime(2024, 1, 20, 7, 8, 9, tzinfo=UTC)}
+    _quality(tables, DAY + timedelta(days=4), 3, 1, too_many_rejected=True)
+
+    page = check_page(client.get("/days").text)
+
+    assert [row[4] for row in page.rows()][:6] == [
+        "too many rejected",
+        "computing since 2024-01-20 07:08:09, late events, due again",
+        "computed before the end of the day",
+        "missing",
+        "computed",
+        "not computed",
+    ]
+
+
+def test_the_links_lead_to_the_days_around(client: TestClient, tables: Any) -> None:
+    _quality(tables, DAY, 1, 1)
+
+    links = {each.text: each.attributes["href"] for each in check_page(client.get("/days").text).all("a")}
+
+    assert links["Earlier days"] == "/days?last=2023-12-16"
+    assert links["Later days"] == "/days?last=2024-02-14"
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2024-02-30", "0001-01-01", "9999-12-31", *HOSTILE])
+def test_an_invalid_day_is_refused_and_escaped(client: TestClient, tables: Any, text: str) -> None:
+    response = client.get("/days", params={"last": text})
+
+    assert response.status_code == 400
+    page = check_page(response.text)
+    assert "expected a day such as 2024-01-15" in page.texts("p")[-2]
+    assert text not in response.text or text.isalnum() or text[0].isdigit()
+    assert [each for each in response.text if not each.isprintable() and each != "\n"] == []
