@@ -16,6 +16,7 @@ from shared.errors import StackError
 
 if TYPE_CHECKING:
     from infra.local.emulators import Engine
+    from infra.local.stack import ConsoleMode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +64,8 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("aggregate", "Port of the function `aggregate`.")
 @_port("query", "Port of the function `query`, the read API.")
 @_port("console", "Port of the console in the browser.")
-def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | None) -> None:
+@options.allow_changes
+def up(contract: Path | None, engine: Engine, data: Path | None, allow_changes: bool, **ports: int | None) -> None:
     """Run the local stack until Ctrl-C: emulators, the functions, the delivery between them, and the console.
 
     Example: sluice up --data my-data --emulators-port 8086
@@ -81,7 +83,10 @@ def up(contract: Path | None, engine: Engine, data: Path | None, **ports: int | 
             raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
     if data and engine != "embedded":
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
-    with Stack(contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data, console=True) as stack:
+    console: ConsoleMode = "changes allowed" if allow_changes else "read-only"
+    with Stack(
+        contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data, console=console
+    ) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo("\nCtrl-C ends all of it.")

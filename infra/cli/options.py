@@ -181,6 +181,13 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
 
 
+allow_changes = click.option(
+    "--allow-changes",
+    is_flag=True,
+    help="Let the console request days, run the schedule and replay rejected events. [read-only]",
+)
+
+
 def console() -> Console:
     """Return the console for reports: as wide as the terminal, or of a fixed width without one."""
     from rich.console import Console

@@ -210,19 +210,25 @@ def _event_as_json(event: RejectedEvent) -> dict[str, Any]:
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8087, show_default=True, help="Port; 0 for a free one.")
+@options.allow_changes
 @options.contract
 @options.instance
 def console(
-    port: int, contract: Path | None, name: str | None, project_id: str | None, instance_id: str | None
+    port: int,
+    allow_changes: bool,
+    contract: Path | None,
+    name: str | None,
+    project_id: str | None,
+    instance_id: str | None,
 ) -> None:
-    """Show the tables in the browser until Ctrl-C: read-only, and on this machine only.
+    """Show the tables in the browser of this machine until Ctrl-C.
 
     Example: sluice console --port 8088
     """
     from infra.console.server import serve
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    serve(settings, port, click.echo)
+    serve(settings, port, click.echo, allow_changes=allow_changes)
 
 
 COMMANDS = (events, aggregates, top, rejected, console)

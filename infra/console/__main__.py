@@ -15,9 +15,10 @@ from shared.config import Settings
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port. [a free one, which is printed]")
-def main(port: int) -> None:
+@click.option("--allow-changes", is_flag=True, help="Allow requests that change something.")
+def main(port: int, allow_changes: bool) -> None:
     """Serve the console."""
-    serve(Settings.from_environment(), port, click.echo)
+    serve(Settings.from_environment(), port, click.echo, allow_changes=allow_changes)
 
 
 if __name__ == "__main__":

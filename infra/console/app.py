@@ -24,8 +24,12 @@ from shared.config import Settings
 from shared.errors import SluiceError
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     """Return the console of a pipeline.
+
+    Args:
+        settings: of the pipeline.
+        allow_changes: whether its pages may change something, such as request the computation of a day.
 
     Raises:
         ContractError: the contract of the settings is invalid.
@@ -53,6 +57,7 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.tables = tables
+    app.state.allow_changes = allow_changes
     app.state.flow = FlowFeed(partial(flow.find_stack, settings))
     return app
 

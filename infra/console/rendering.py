@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from infra.batch.report import printable
+from infra.console import changes
 from infra.console.tables import tables_of
 
 # The pages in the order of the navigation: path and title.
@@ -40,5 +41,11 @@ def render(template: str, **values: Any) -> str:
 def page(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page of the console."""
     tables = tables_of(request)
-    html = render(template, path=request.url.path, pages=PAGES, settings=tables.settings, **values)
+    common = {
+        "path": request.url.path,
+        "pages": PAGES,
+        "settings": tables.settings,
+        "allow_changes": changes.are_allowed(request),
+    }
+    html = render(template, **common, **values)
     return HTMLResponse(html, status)

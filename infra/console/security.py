@@ -1,4 +1,4 @@
-"""Limits the console to this machine, to reading, and to its own scripts and styles."""
+"""Limits the console to this machine, to forms of its own pages, and to its own scripts and styles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # "no-referrer" would replace the Origin header of the forms by "null".
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
 
+# The largest file that a form takes: the largest Pub/Sub message several times.
+MAX_FORM_BYTES = 32 * 1024 * 1024
+
+
 class LocalOnly:
-    """Refuses requests to other hosts and requests that could change something; adds the security headers."""
+    """Refuses requests to other hosts and forms of other sites; adds the security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,11 +46,24 @@ class LocalOnly:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        host = Headers(scope=scope).get("host", "")
-        app = self._app
-        if not _LOCAL_HOST.fullmatch(host):
-            app = PlainTextResponse("found another Host header, expected 127.0.0.1 or localhost\n", 421)
-        elif scope["method"] not in ("GET", "HEAD"):
-            text = f"found {scope['method']}, expected GET or HEAD: the console is read-only\n"
-            app = PlainTextResponse(text, 405, {"Allow": "GET, HEAD"})
-        await app(scope, receive, send_with_headers)
+        refusal = _refusal(scope["method"], Headers(scope=scope))
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+
+def _refusal(method: str, headers: Headers) -> PlainTextResponse | None:
+    """Return the response to a request that isn't served, or None."""
+    host = headers.get("host", "")
+    if not _LOCAL_HOST.fullmatch(host):
+        return PlainTextResponse("found another Host header, expected 127.0.0.1 or localhost\n", 421)
+    if method in ("GET", "HEAD"):
+        return None
+    if method != "POST":
+        return PlainTextResponse(f"found {method}, expected GET, HEAD or POST\n", 405, {"Allow": "GET, HEAD, POST"})
+    if headers.get("sec-fetch-site", "same-origin") != "same-origin" or headers.get("origin") != f"http://{host}":
+        return PlainTextResponse("found a form of another site, expected one of a page of the console\n", 403)
+    size = headers.get("content-length", "")
+    if not size.isdecimal():
+        return PlainTextResponse("found no Content-Length, expected it\n", 411)
+    if len(size) > 9 or int(size) > MAX_FORM_BYTES:
+        return PlainTextResponse(f"found {size[:20]} bytes, expected at most {MAX_FORM_BYTES:,}\n", 413)
+    return None

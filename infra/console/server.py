@@ -32,19 +32,20 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: Settings, port: int, show: Callable[[str], None]) -> None:
+def serve(settings: Settings, port: int, show: Callable[[str], None], *, allow_changes: bool = False) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         settings: of the pipeline to show.
         port: the port; 0 for a free one.
         show: called with the address once the port is bound.
+        allow_changes: whether its pages may change something.
 
     Raises:
         ContractError: the contract of the settings is invalid.
         StackError: the port is taken.
     """
-    app = create_app(settings)
+    app = create_app(settings, allow_changes=allow_changes)
     try:
         listener = socket.create_server((HOST, port))
     except OSError as error:

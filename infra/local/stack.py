@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -24,6 +24,8 @@ from infra.provision.resources import FUNCTIONS, LOCAL, PUSHED, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 from shared.names import DEFAULT_NAME
+
+ConsoleMode = Literal["read-only", "changes allowed"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
@@ -52,7 +54,7 @@ class Stack:
         functions: Sequence[str] = PUSHED,
         engine: Engine = "embedded",
         data: Path | None = None,
-        console: bool = False,
+        console: ConsoleMode | None = None,
     ) -> None:
         """Prepare a stack.
 
@@ -62,7 +64,7 @@ class Stack:
             functions: those to start; none starts only the emulators. The start waits for those that are pushed to.
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
-            console: whether to serve the console.
+            console: whether to serve the console, and whether it may change something.
         """
         self._engine = engine
         self._data = data
@@ -70,6 +72,7 @@ class Stack:
         self._functions = tuple(functions)
         self._pushed = [name for name in self._functions if name in PUSHED]
         self._console = ("console",) if console else ()
+        self._console_options = ("--allow-changes",) if console == "changes allowed" else ()
         self._supervisor = Supervisor()
         self.ports: dict[str, int] = {}
         self.environment: dict[str, str] = {
@@ -220,7 +223,7 @@ class Stack:
         if self._engine == "google":
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         for part in self._console:  # answers a second later; its imports don't delay the functions
-            self._start_python(part, "infra.console", f"--port={self.ports[part]}", wave=1)
+            self._start_python(part, "infra.console", f"--port={self.ports[part]}", *self._console_options, wave=1)
         supervisor.check()
         self._stack_file.write(supervisor.folder)
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from infra.console.app import create_app
+from infra.console.changes import change
+from shared.config import Settings
 from shared.errors import StoreUnavailableError
 from tests.support.html_page import check_page
+
+ORIGIN = "http://127.0.0.1:8087"
 
 
 def test_the_first_page_is_days(client: TestClient) -> None:
@@ -30,11 +38,57 @@ def test_another_host_is_refused(client: TestClient, host: str) -> None:
     assert "expected 127.0.0.1 or localhost" in response.text
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
-def test_a_request_that_could_change_something_is_refused(client: TestClient, method: str) -> None:
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_an_unknown_method_is_refused(client: TestClient, method: str) -> None:
     response = client.request(method, "/days")
 
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+def test_a_page_takes_no_form(client: TestClient) -> None:
+    response = client.post("/days", headers={"origin": ORIGIN}, content=b"")
+
+    assert response.status_code == 405
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "null"},
+        {"origin": "http://example.com"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "http://localhost:8087"},
+        {"origin": ORIGIN, "sec-fetch-site": "cross-site"},
+        {"origin": ORIGIN, "sec-fetch-site": "same-site"},
+    ],
+)
+def test_a_form_of_another_site_is_refused(client: TestClient, headers: dict[str, str]) -> None:
+    response = client.post("/days", headers=headers, content=b"")
+
+    assert response.status_code == 403
+    assert "expected one of a page of the console" in response.text
+
+
+@pytest.mark.parametrize("size", ["33554433", "9" * 30, "1_000"])
+def test_a_large_form_is_refused(client: TestClient, size: str) -> None:
+    response = client.post("/days", headers={"origin": ORIGIN, "content-length": size}, content=b"")
+
+    assert response.status_code == (413 if size.isdecimal() else 411)
+
+
+@pytest.mark.parametrize(("allow_changes", "status"), [(False, 403), (True, 200)])
+async def test_only_a_console_that_may_change_something_serves_changes(allow_changes: bool, status: int) -> None:
+    @change
+    async def request_a_day(_request: Request) -> Response:
+        return PlainTextResponse("requested")
+
+    app = create_app(Settings("a-project", "an-instance"), allow_changes=allow_changes)
+    app.router.routes.append(Route("/change", request_a_day, methods=["POST"]))
+    response = TestClient(app, base_url=ORIGIN).post("/change", headers={"origin": ORIGIN}, content=b"")
+
+    assert response.status_code == status
+    assert ("--allow-changes" in response.text) is not allow_changes
 
 
 @pytest.mark.parametrize("path", ["/days?last=x", "/static/console.css", "/nothing", "/"])
@@ -45,7 +99,7 @@ def test_every_response_has_the_security_headers(client: TestClient, tables: Any
     assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self';")
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 
