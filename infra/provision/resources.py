@@ -227,7 +227,7 @@ RESOURCES = Resources(
         Table("events", {"e": GcRule(versions=1), "f": GcRule(versions=1)}, split_keys(), any_age=True),
         Table("rejected", {"r": GcRule(age=timedelta(days=30))}, split_keys(), any_age=True),
         # Cells of several runs coexist until the valid run is complete and deletes the others.
-        Table("aggregates", {"a": GcRule()}, any_age=True),
+        Table("aggregates", {"a": GcRule(), "m": GcRule()}, any_age=True),
         # The pipeline needs all of it, whatever its age.
         Table("state", {"s": GcRule(versions=1)}),
     ),

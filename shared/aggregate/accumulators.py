@@ -1,7 +1,8 @@
 """Accumulators: the mergeable state of the measures `count`, `unique`, `sum`, `min`, `max` and `mean`. Pure.
 
 An accumulator takes in some of a day's events in any order and merges with others in any order. The result is the same
-to the last bit, so parallel scans and reruns of a day agree.
+to the last bit, so parallel scans and reruns of a day agree. The state beside a result restores an accumulator that
+merges with those of other days; equal events give an equal state.
 
 Adding a value only appends it to a list or a set. Accumulators process these buffers in bulk.
 """
@@ -12,13 +13,17 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import compress
 from typing import Any, Protocol, Self, TypeVar
 
-from shared.aggregate.distinct_sketch import Sketch
+from shared.aggregate.distinct_sketch import Sketch, distinct_keys, value_of_key
 
 Number = int | float
 A = TypeVar("A")
+# The result and the state of each slice.
+Results = tuple[list[Any], list[Any]]
 
 # Largest number of distinct values that `unique` counts exactly. That many strings take about 7 MB.
 MAX_EXACT_DISTINCT = 65_536
+# Largest number of distinct values in a compact state. A larger set is stored as a sketch of about 16 KiB.
+MAX_STORED_DISTINCT = 1_024
 # Values buffered before they are added to a sketch.
 _MAX_BUFFERED_VALUES = 4_096
 
@@ -36,14 +41,35 @@ class Accumulator(Protocol):
         """Add each value to the accumulator at the same index."""
 
     @classmethod
-    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Any]:
-        """Return the result of each slice of the values; a slice has at most `MAX_EXACT_DISTINCT` values."""
+    def results(cls, values: Sequence[Any], slices: Sequence[slice], *, states: bool) -> Results:
+        """Return the result and the compact state of each slice of the values.
+
+        Args:
+            values: of all slices.
+            slices: each of at most `MAX_EXACT_DISTINCT` values.
+            states: whether to compute the states; None for each otherwise.
+        """
 
     def merge(self, other: Any) -> None:
         """Merge another accumulator of the same measure into this one."""
 
     def result(self) -> Number | None:
         """Return the measure of all values; None where no such number exists."""
+
+    def state(self, *, compact: bool) -> Any:
+        """Return what restores the accumulator beside its result, as JSON values; None if the result suffices.
+
+        Args:
+            compact: whether to bound the size to some 20 KB, with an estimate where many values are distinct.
+        """
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with this result and state.
+
+        Raises:
+            ValueError: the state is missing or isn't one of this measure.
+        """
 
     @property
     def error(self) -> float | None:
@@ -71,9 +97,9 @@ class Count:
             accumulator.total += 1
 
     @classmethod
-    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
+    def results(cls, values: Sequence[Any], slices: Sequence[slice], *, states: bool) -> Results:
         """Return the length of each slice."""
-        return [each.stop - each.start for each in slices]
+        return [each.stop - each.start for each in slices], [None] * len(slices)
 
     def merge(self, other: Count) -> None:
         """Add the other's count."""
@@ -82,6 +108,16 @@ class Count:
     def result(self) -> int:
         """Return the count."""
         return self.total
+
+    def state(self, *, compact: bool) -> None:
+        """Return None: the count suffices."""
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with this count."""
+        restored = cls()
+        restored.total = result
+        return restored
 
 
 class Unique:
@@ -110,11 +146,13 @@ class Unique:
             accumulator._add(())
 
     @classmethod
-    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[int]:
-        """Return the number of distinct values in each slice."""
+    def results(cls, values: Sequence[Any], slices: Sequence[slice], *, states: bool) -> Results:
+        """Return the number of distinct values in each slice, and these values."""
         if value_types(values) <= _COMPARABLE:
-            return [len(set(values[each])) for each in slices]
-        return [len(set(values_of_types(_COMPARABLE, values[each]))) for each in slices]
+            distinct = [set(values[each]) for each in slices]
+        else:
+            distinct = [set(values_of_types(_COMPARABLE, values[each])) for each in slices]
+        return list(map(len, distinct)), list(map(_compact_state, distinct)) if states else [None] * len(slices)
 
     def merge(self, other: Unique) -> None:
         """Add the other's values."""
@@ -125,6 +163,24 @@ class Unique:
     def result(self) -> int:
         """Return the number of distinct values."""
         return len(self.buffer) if self.sketch is None else self._flush_to_sketch().estimate()
+
+    def state(self, *, compact: bool) -> list[str] | str:
+        """Return the distinct values as sorted keys, or the sketch in base64."""
+        if self.sketch is not None:
+            return self._flush_to_sketch().encode(compact=compact)
+        return _compact_state(self.buffer) if compact else distinct_keys(self.buffer)
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with these distinct values; the result isn't used."""
+        restored = cls()
+        if isinstance(state, str):
+            restored.sketch = Sketch.decode(state)
+        elif isinstance(state, list):
+            restored.buffer = set(map(value_of_key, state))
+        else:
+            raise ValueError(f"found {type(state).__name__}, expected the distinct values or a sketch")
+        return restored
 
     @property
     def error(self) -> float | None:
@@ -143,6 +199,14 @@ class Unique:
         self.sketch.add(self.buffer)
         self.buffer = set()
         return self.sketch
+
+
+def _compact_state(distinct: set[Any]) -> list[str] | str:
+    if len(distinct) <= MAX_STORED_DISTINCT:
+        return distinct_keys(distinct)
+    sketch = Sketch()
+    sketch.add(distinct)
+    return sketch.encode(compact=True)
 
 
 class Column(list[Any]):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
-from shared.aggregate.accumulators import Number, pairs_of_types, value_types, values_of_types
+from shared.aggregate.accumulators import Number, Results, pairs_of_types, value_types, values_of_types
 
 # Numbers that an accumulator buffers before it flushes them.
 _MAX_BUFFERED_VALUES = 64
@@ -46,16 +46,28 @@ class _NumericAccumulator:
                 accumulator._flush()
 
     @classmethod
-    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
-        """Return the result of each slice."""
+    def results(cls, values: Sequence[Any], slices: Sequence[slice], *, states: bool) -> Results:
+        """Return the result and the state of each slice."""
         accumulators = [cls() for _ in slices]
         for accumulator, each in zip(accumulators, slices, strict=True):
             accumulator.add(values[each])
-        return [accumulator.result() for accumulator in accumulators]
+        results = [accumulator.result() for accumulator in accumulators]
+        return results, [accumulator.state(compact=True) if states else None for accumulator in accumulators]
 
     def result(self) -> Number | None:
         """Return the measure of all numbers; None where no such number exists."""
         raise NotImplementedError
+
+    def state(self, *, compact: bool) -> Any:
+        """Return None: the result suffices."""
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with this result."""
+        restored = cls()
+        if result is not None:
+            restored.buffer.append(result)
+        return restored
 
     def _flush(self) -> None:
         """Process the buffered numbers and empty the buffer."""
@@ -109,15 +121,49 @@ class Sum(_NumericAccumulator):
             return None
 
     @classmethod
-    def results(cls, values: Sequence[Any], slices: Sequence[slice]) -> list[Number | None]:
-        """Return the total of each slice."""
+    def results(cls, values: Sequence[Any], slices: Sequence[slice], *, states: bool) -> Results:
+        """Return the total and the state of each slice."""
         if cls is Sum and value_types(values) == {float}:
             with suppress(OverflowError):
-                return [math.fsum(values[each]) if each.start < each.stop else 0 for each in slices]
-        return super().results(values, slices)
+                totals = [math.fsum(values[each]) if each.start < each.stop else 0 for each in slices]
+                if not states:
+                    return totals, [None] * len(slices)
+                partials = [_exact_partials([*values[each]]) for each in slices]
+                return totals, [each if len(each) > 1 else None for each in partials]
+        return super().results(values, slices, states=states)
+
+    def state(self, *, compact: bool) -> list[Number] | None:
+        """Return numbers with the exact total; None if the result is the exact total."""
+        self._flush()
+        parts = self._parts()
+        return parts if len(parts) > 1 or self.result() is None else None
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with this total; the result is used if there is no state."""
+        restored = cls()
+        restored.add(_numbers(state) if state is not None else [result])
+        restored.floats = state is not None
+        return restored
+
+    def _parts(self) -> list[Number]:
+        """Return few numbers with the exact total, each the float nearest to the rest or an integer beyond floats."""
+        if not self.total:
+            return [*self.partials]
+        if not self.floats:
+            return [self.total]
+        parts: list[Number] = []
+        exact = self._exact_total()
+        while exact:
+            try:
+                parts.append(float(exact))
+            except OverflowError:
+                parts.append(int(exact))
+            exact -= Fraction(parts[-1])
+        return parts
 
     def _exact_total(self) -> Fraction:
-        return sum((Fraction(partial) for partial in self.partials), Fraction(self.total))
+        return sum(map(Fraction, self.partials), Fraction(self.total))
 
     def _process(self, numbers: list[Any], *, floats: bool) -> None:
         self.count += len(numbers)
@@ -143,9 +189,28 @@ class Mean(Sum):
     __slots__ = ()
 
     def result(self) -> float | None:
-        """Return the mean; None if there are no numbers."""
+        """Return the mean; None if there are no numbers, or if it is infinite."""
         self._flush()
-        return float(self._exact_total() / self.count) if self.count else None
+        with suppress(OverflowError):
+            return float(self._exact_total() / self.count) if self.count else None
+        return None
+
+    def state(self, *, compact: bool) -> list[Number]:
+        """Return the count, followed by numbers with the exact total."""
+        self._flush()
+        return [self.count, *self._parts()]
+
+    @classmethod
+    def restore(cls, result: Any, state: Any) -> Self:
+        """Return the accumulator with this total and count; the result isn't used."""
+        restored = cls()
+        numbers = _numbers(state)
+        if not numbers or type(numbers[0]) is not int:
+            raise ValueError(f"found {state!r}, expected a count and numbers")
+        restored.add(numbers[1:])
+        restored._flush()
+        restored.count = numbers[0]
+        return restored
 
 
 class Min(_NumericAccumulator):
@@ -187,6 +252,13 @@ class Max(Min):
     __slots__ = ()
 
     _extreme = max
+
+
+def _numbers(state: Any) -> list[Number]:
+    """Return a state that is a list of numbers; ValueError if it is anything else."""
+    if not isinstance(state, list) or not value_types(state) <= _NUMBERS:
+        raise ValueError(f"found {str(state)[:80]}, expected numbers")
+    return state
 
 
 def _exact_partials(floats: list[float]) -> list[float]:

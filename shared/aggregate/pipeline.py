@@ -13,14 +13,16 @@ from shared import row_keys
 from shared.aggregate.day_requests import requested_days
 from shared.aggregate.quality import Quality
 from shared.aggregate.rollup_runner import RollupRunner
+from shared.aggregate.spans import mergeable_functions
 from shared.bigtable.client import Bigtable
 from shared.bigtable.row_merger import Row
 from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
-from shared.tables.aggregates import AggregatesTable, RunWriter
+from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import FAMILY, EventsTable
 from shared.tables.rejected import RejectedTable
+from shared.tables.run_writer import RunWriter
 from shared.tables.state import MAX_STALENESS, Run, StateTable
 from shared.timestamps import days_between, now
 
@@ -114,7 +116,8 @@ class AggregatePipeline:
         quality.rejected, quality.rules = await self._rejected.count(day)
         await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
-        await self._state.finish_run(day, Run(run.micros, runner.events, quality.repeated, dimensions))
+        functions = mergeable_functions(self._contract.aggregates)
+        await self._state.finish_run(day, Run(run.micros, runner.events, quality.repeated, dimensions, functions))
         swept = await self._aggregates.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(

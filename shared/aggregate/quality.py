@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgspec
 
+from shared.aggregate.rollup import ValueMeasures
 from shared.contracts.model import RESERVED_DIMENSION
 from shared.validation.results import StoredFindings
 
@@ -56,8 +57,8 @@ class Quality:
             if findings.event == crc32(event):
                 self.warned.update({finding.rule for finding in findings.findings})
 
-    def rows(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Return (dimension, value, measures): the whole day, then warnings and rejections by rule."""
+    def rows(self) -> Iterator[ValueMeasures]:
+        """Return the measures of the whole day, then warnings and rejections by rule."""
         measures: dict[str, Any] = {
             "stored": self.stored,
             "repeated_ids": self.repeated,
@@ -66,8 +67,8 @@ class Quality:
         }
         if self.max_rejected is not None:
             measures |= {"max_rejected": self.max_rejected, "too_many_rejected": self.too_many_rejected}
-        yield RESERVED_DIMENSION, "all", measures
+        yield ValueMeasures(RESERVED_DIMENSION, "all", measures, {})
         if self.warned:
-            yield RESERVED_DIMENSION, "warned", dict(self.warned)
+            yield ValueMeasures(RESERVED_DIMENSION, "warned", dict(self.warned), {})
         if self.rules:
-            yield RESERVED_DIMENSION, "rejected", dict(self.rules)
+            yield ValueMeasures(RESERVED_DIMENSION, "rejected", dict(self.rules), {})

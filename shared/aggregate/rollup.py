@@ -6,7 +6,7 @@ Events are processed in batches and as columns, which costs a fraction of proces
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, compress, pairwise
+from itertools import accumulate, compress, pairwise, repeat
 from operator import and_, attrgetter, itemgetter
 from typing import Any, NamedTuple
 
@@ -33,11 +33,16 @@ Columns = dict[str | None, list[Any]]
 
 
 class ValueMeasures(NamedTuple):
-    """The measures of one value of a dimension."""
+    """The measures of one value of a dimension.
+
+    Attributes:
+        states: what restores the accumulators of these measures, without those whose result suffices.
+    """
 
     dimension: str
     value: str
     measures: dict[str, Any]
+    states: dict[str, Any]
 
 
 class DayRollup:
@@ -94,7 +99,7 @@ class _Dimension:
     def __init__(self, aggregate: Aggregate) -> None:
         self._name, self._by = aggregate.dimension, aggregate.by
         self._where = aggregate.where
-        self._measures = aggregate.measures
+        self._measures, self._mergeable = aggregate.measures, aggregate.mergeable
         self._measure_names = [measure.name for measure in aggregate.measures]
         self._accumulator_types = [ACCUMULATORS[measure.function] for measure in aggregate.measures]
 
@@ -114,11 +119,14 @@ class _Dimension:
 
     def _results(self, value: str, accumulators: list[Accumulator]) -> ValueMeasures:
         measures: dict[str, Any] = {}
+        states: dict[str, Any] = {}
         for measure, accumulator in zip(self._measures, accumulators, strict=True):
             measures[measure.name] = accumulator.result()
             if accumulator.error is not None:
                 measures[measure.error_name] = accumulator.error
-        return ValueMeasures(self._name, value, measures)
+            if self._mergeable and (state := accumulator.state(compact=True)) is not None:
+                states[measure.name] = state
+        return ValueMeasures(self._name, value, measures, states)
 
 
 class _UserDimension(_Dimension):
@@ -139,10 +147,22 @@ class _UserDimension(_Dimension):
                 for name, each in zip(names, slices, strict=True)
                 if name is not None and each.start < each.stop
             ]
-        results = [new.results(column, slices) for new, column in zip(self._accumulator_types, measured, strict=True)]
+        pairs = [
+            new.results(column, slices, states=self._mergeable)
+            for new, column in zip(self._accumulator_types, measured, strict=True)
+        ]
+        results, states = zip(*pairs, strict=True)
+        columns_by_name = zip(self._measure_names, states, strict=True)
+        state_columns = {name: column for name, column in columns_by_name if column.count(None) < len(column)}
+        state_rows = zip(*state_columns.values(), strict=True) if state_columns else repeat((), len(names))
         return [
-            ValueMeasures(self._name, name, dict(zip(self._measure_names, values, strict=True)))
-            for name, count, values in zip(names, counts, zip(*results, strict=True), strict=True)
+            ValueMeasures(
+                self._name,
+                name,
+                dict(zip(self._measure_names, values, strict=True)),
+                {key: state for key, state in zip(state_columns, states, strict=True) if state is not None},
+            )
+            for name, count, values, states in zip(names, counts, zip(*results, strict=True), state_rows, strict=True)
             if name is not None and count
         ]
 

@@ -20,6 +20,8 @@ import msgspec
 from shared.aggregate.rollup import ValueMeasures
 from shared.aggregate.rollup_worker import LENGTH_BYTES, Batch, Plan, encode_frame
 
+_Encoded = dict[str, msgspec.Raw]
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -34,7 +36,7 @@ class WorkerProcess:
         self._pending_responses: deque[asyncio.Future[bytes]] = deque()
         self._exit_error: RuntimeError | None = None
         # Measures stay encoded JSON: they are only written.
-        self._decode = msgspec.json.Decoder(list[tuple[str, str, dict[str, msgspec.Raw]]]).decode
+        self._decode = msgspec.json.Decoder(list[tuple[str, str, _Encoded, _Encoded]]).decode
 
     async def measure(self, batch: Batch) -> Sequence[ValueMeasures]:
         """Add the events of whole users; return the measures by user."""

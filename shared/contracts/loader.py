@@ -18,6 +18,9 @@ from shared.toml_tables import Problem, only_keys, read_table, read_tables
 # Characters that JSON escapes; the rollup's decoder only matches unescaped names.
 _ESCAPED = re.compile(r'["\\\x00-\x1f]').search
 
+# Keys of `[aggregates.NAME]` that aren't measures.
+_AGGREGATE_KEYS = AggregateTable.__struct_fields__
+
 
 def load_contract(path: Path | str) -> Contract:
     """Read a contract file.
@@ -168,7 +171,7 @@ def _make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> 
         )
     if not isinstance(table, dict):
         raise Problem(where, table, "a table")
-    head = read_table(AggregateTable, {key: table[key] for key in ("by", "where") if key in table}, where)
+    head = read_table(AggregateTable, {key: table[key] for key in _AGGREGATE_KEYS if key in table}, where)
     if head.by is not None and fields.get(head.by, None) is None:
         raise Problem(f"{where}.by", head.by, f"one of the fields: {', '.join(fields)}")
     if head.by is not None and fields[head.by].type in ("object", "array", "number", "timestamp"):
@@ -183,14 +186,14 @@ def _make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> 
         for each in values:
             check_value(fields[name].type, fields[name].one_of, each, f"{where}.where.{name}")
         conditions.append((name, values))
-    measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in ("by", "where"))
+    measures = tuple(_measure(key, text, fields, where) for key, text in table.items() if key not in _AGGREGATE_KEYS)
     if not measures:
         raise Problem(where, table, 'at least one measure, such as total_events = "count"')
     for measure in measures:
         if measure.function == "unique" and measure.error_name in table:
             expected = f"another name: this one is reserved for the error bound of the estimate {measure.name}"
             raise Problem(f"{where}.{measure.error_name}", table[measure.error_name], expected)
-    return Aggregate(dimension, head.by, tuple(conditions), measures)
+    return Aggregate(dimension, head.by, tuple(conditions), measures, head.mergeable)
 
 
 def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> Measure:

@@ -83,12 +83,14 @@ class Aggregate:
     Attributes:
         by: the field whose values the measures are grouped by; None groups the whole day under the value "all".
         where: fields, each with its allowed values; only events that match all of them are measured.
+        mergeable: whether each day keeps the state that merges its measures with those of other days.
     """
 
     dimension: str
     by: str | None
     where: tuple[tuple[str, tuple[Any, ...]], ...]
     measures: tuple[Measure, ...]
+    mergeable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

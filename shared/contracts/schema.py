@@ -67,6 +67,7 @@ class AggregateTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     by: str | None = None
     where: dict[str, Any] = {}
+    mergeable: bool = True
 
 
 class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):

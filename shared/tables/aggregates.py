@@ -12,9 +12,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from functools import lru_cache
-from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,16 +22,12 @@ from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
+from shared.tables.run_writer import FAMILY, ROWS_PER_WRITE, STATES, RunWriter, micros_of, set_measures
 from shared.tables.state import Run, StateTable
 from shared.timestamps import days_between
 
-FAMILY = "a"
 BY_HAND = b"_by_hand"
 
-# Rows in one write: enough to fill a call, few enough to bound the memory of a day with a million users.
-_ROWS_PER_WRITE = 2_000
-# Concurrent writes of one run.
-_MAX_CONCURRENT_WRITES = 2
 # Attempts to read while runs finish concurrently; a run takes far longer than a read.
 _MAX_READ_ATTEMPTS = 5
 
@@ -43,36 +37,21 @@ _RANKED_AT_ONCE = 1_000
 Measures = dict[str, Any]
 _Row = tuple[str, Measures]
 
-_encode = msgspec.json.Encoder().encode
+_ONLY_MEASURES = Filter(family_name_regex_filter=FAMILY)
 
 
-class RunWriter:
-    """Writes the measures of a run, which readers see once the run is finished.
+class MergeableDay(NamedTuple):
+    """The measures of one value on one day, with what merges them with those of other days.
 
     Attributes:
-        rows: number of rows written.
+        states: by the measure's name; a measure whose result suffices has none.
+        functions: of each mergeable measure.
     """
 
-    def __init__(self, bigtable: Bigtable, day: date, started: datetime) -> None:
-        self._bigtable = bigtable
-        self._day = day
-        self.micros = _micros(started)
-        self._write_slots = asyncio.Semaphore(_MAX_CONCURRENT_WRITES)
-        self.rows = 0
-
-    async def write(self, rows: Iterable[tuple[str, str, Measures]]) -> None:
-        """Write (dimension, value, measures); return when all are stored, which limits the pace of the caller."""
-        remaining = iter(rows)
-        while chunk := list(islice(remaining, _ROWS_PER_WRITE)):
-            async with self._write_slots:
-                mutations = Mutations()
-                keyed = [
-                    (row_keys.aggregate_row(dimension, self._day, value), measures)
-                    for dimension, value, measures in chunk
-                ]
-                _set_measures(mutations, self.micros, keyed)
-                await self._bigtable.write(AGGREGATES, mutations)
-            self.rows += len(chunk)
+    day: date
+    measures: Measures
+    states: dict[str, Any]
+    functions: dict[str, str]
 
 
 class AggregatesTable:
@@ -102,10 +81,10 @@ class AggregatesTable:
                 if BY_HAND in row.qualifiers:
                     swept += await self._sweep_manual_row(row.key, run.micros)
                     continue
-                for qualifier in set(row.qualifiers):
-                    mutations.delete_cells(row.key, FAMILY, qualifier, 0, run.micros)
+                for family, qualifier in sorted(set(zip(row.families, row.qualifiers, strict=True))):
+                    mutations.delete_cells(row.key, family, qualifier, 0, run.micros)
                 swept += 1
-                if len(mutations) >= _ROWS_PER_WRITE:
+                if len(mutations) >= ROWS_PER_WRITE:
                     await self._bigtable.write(AGGREGATES, mutations)
                     mutations = Mutations()
         await self._bigtable.write(AGGREGATES, mutations)
@@ -119,7 +98,7 @@ class AggregatesTable:
             visible = _visible_micros(row, run_micros)
             for cell in row.cells:
                 if cell.micros < run_micros and cell.micros != visible:
-                    mutations.delete_cells(key, FAMILY, cell.qualifier, cell.micros, cell.micros + 1_000)
+                    mutations.delete_cells(key, cell.family, cell.qualifier, cell.micros, cell.micros + 1_000)
         await self._bigtable.write(AGGREGATES, mutations)
         return bool(mutations)
 
@@ -128,32 +107,51 @@ class AggregatesTable:
         row_key = row_keys.aggregate_row(dimension, day, value)
         run, row = await asyncio.gather(self._state.run(day), self._bigtable.row(AGGREGATES, row_key))
         # After what readers see, whatever the clock of this machine says, and before a run that starts later.
-        written = [_micros(datetime(day.year, day.month, day.day, tzinfo=UTC)), run.micros if run else 0]
+        written = [micros_of(datetime(day.year, day.month, day.day, tzinfo=UTC)), run.micros if run else 0]
         written += [cell.micros for cell in row.cells if cell.qualifier == BY_HAND] if row else []
         micros = max(written) + 1_000
         mutations = Mutations()
-        _set_measures(mutations, micros, [(row_key, measures)])
+        set_measures(mutations, micros, [(row_key, measures)])
         mutations.set_cell(row_key, FAMILY, BY_HAND, micros, b"1")
         await self._bigtable.write(AGGREGATES, mutations)
 
     async def of_value(self, dimension: str, value: str, day: date) -> Measures:
         """Return the measures of one value on one day; empty if there are none."""
-        scan = Scan(keys=[row_keys.aggregate_row(dimension, day, value)])
+        scan = Scan(keys=[row_keys.aggregate_row(dimension, day, value)], filter=_ONLY_MEASURES)
         for _value, measures in await self._read_one_run(day, scan, _all):
             return measures
         return {}
 
     async def of_days(self, dimension: str, value: str, first: date, last: date) -> dict[date, Measures]:
         """Return the measures of one value on each day from `first` to `last` that has them."""
+        runs, rows = await self._rows_of_days(dimension, value, first, last, _ONLY_MEASURES)
+        found = {day: _measures(row, runs[day].micros if day in runs else None) for day, row in rows.items()}
+        return {day: measures for day, measures in found.items() if measures}
+
+    async def mergeable_days(
+        self, dimension: str, value: str, first: date, last: date
+    ) -> tuple[dict[date, Run], list[MergeableDay]]:
+        """Return the runs of the days from `first` to `last`, and what they have of one value, in order of the days."""
+        runs, rows = await self._rows_of_days(dimension, value, first, last, None)
+        found = []
+        for day, row in sorted(rows.items()):
+            run = runs.get(day)
+            if measures := _measures(row, run.micros if run else None):
+                states = _states(row, run.micros) if run else {}
+                found.append(MergeableDay(day, measures, states, run.functions.get(dimension, {}) if run else {}))
+        return runs, found
+
+    async def _rows_of_days(
+        self, dimension: str, value: str, first: date, last: date, filter: Filter | None
+    ) -> tuple[dict[date, Run], dict[date, Row]]:
+        """Return the runs of days and the rows of one value; start over if another run has finished meanwhile."""
         keys = {row_keys.aggregate_row(dimension, day, value): day for day in days_between(first, last)}
         runs = await self._state.runs(first, last)
         for _ in range(_MAX_READ_ATTEMPTS):
-            micros = {key: runs[day].micros if day in runs else None for key, day in keys.items()}
-            rows = [row async for row in self._bigtable.read(AGGREGATES, Scan(keys=keys))]
-            found = {keys[row.key]: _measures(row, micros[row.key]) for row in rows}
+            rows = [row async for row in self._bigtable.read(AGGREGATES, Scan(keys=keys, filter=filter))]
             latest = await self._state.runs(first, last)
             if latest == runs:
-                return {day: measures for day, measures in found.items() if measures}
+                return runs, {keys[row.key]: row for row in rows}
             runs = latest
         raise StoreUnavailableError(
             f"aggregates from {first} to {last}: a run finished during each of {_MAX_READ_ATTEMPTS} reads; try again"
@@ -161,12 +159,13 @@ class AggregatesTable:
 
     async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
         """Return the dimension values with the highest `measure`, highest first, with all their measures."""
-        scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day))
+        scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_ONLY_MEASURES)
         return await self._read_one_run(day, scan, lambda rows: _highest(rows, measure, limit))
 
     async def of_day(self, dimension: str, day: date) -> list[tuple[str, Measures]]:
         """Return all values of a dimension on a day with their measures."""
-        return await self._read_one_run(day, Scan.prefix(row_keys.aggregate_prefix(dimension, day)), _all)
+        scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_ONLY_MEASURES)
+        return await self._read_one_run(day, scan, _all)
 
     async def _read_one_run(
         self, day: date, scan: Scan, collect: Callable[[AsyncIterator[_Row]], Awaitable[list[_Row]]]
@@ -195,8 +194,17 @@ def _measures(row: Row, run_micros: int | None) -> Measures:
     return {
         row_keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
         for cell in row.cells
-        if cell.micros == micros and cell.qualifier != BY_HAND
+        if cell.micros == micros and cell.family == FAMILY and cell.qualifier != BY_HAND
     }
+
+
+def _states(row: Row, run_micros: int) -> dict[str, Any]:
+    """Return the states of a row that belong to a run."""
+    for cell in row.cells:
+        if cell.family == STATES and cell.micros == run_micros:
+            states: dict[str, Any] = msgspec.json.decode(cell.value)
+            return states
+    return {}
 
 
 async def _all(rows: AsyncIterator[_Row]) -> list[_Row]:
@@ -223,25 +231,6 @@ def _visible_micros(row: Row, run_micros: int | None) -> int | None:
     cells = zip(row.qualifiers, row.micros, strict=True)
     times = {micros for qualifier, micros in cells if micros == run_micros or qualifier == BY_HAND}
     return max(times, default=None)
-
-
-def _set_measures(mutations: Mutations, micros: int, rows: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
-    """Add the measures of rows as cells with this timestamp."""
-    cell_keys: list[tuple[bytes, bytes, int]] = []
-    values: list[bytes] = []
-    for row_key, measures in rows:
-        cell_keys += [(row_key, _qualifier(name), micros) for name in measures]
-        values += map(_encode, measures.values())
-    mutations.set_cells(FAMILY, cell_keys, values)
-
-
-@lru_cache(maxsize=256)
-def _qualifier(measure: str) -> bytes:
-    return row_keys.encode(measure).encode()
-
-
-def _micros(moment: datetime) -> int:
-    return int(moment.timestamp() * 1_000) * 1_000
 
 
 def _older_than(micros: int) -> Any:

@@ -52,12 +52,14 @@ class Run(msgspec.Struct, frozen=True):
         events: number of events it counted.
         repeated: number of further cells with the id of one of those events.
         dimensions: names of the dimensions it computed.
+        functions: the function of each mergeable measure, by dimension and name.
     """
 
     micros: int
     events: int
     repeated: int
     dimensions: list[str]
+    functions: dict[str, dict[str, str]] = {}
 
     def saw_all_of(self, day: date) -> bool:
         """Return whether the run started after the end of its day."""

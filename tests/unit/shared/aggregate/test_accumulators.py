@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import accumulate, pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,10 +27,14 @@ numbers = (
 values = numbers | st.none() | st.booleans() | st.text(max_size=2) | st.just([1]) | st.just({"a": 1})
 
 
-def result_of(function: str, taken: list[Any]) -> Any:
+def accumulator_of(function: str, taken: list[Any]) -> Any:
     accumulator = FUNCTIONS[function]()
     accumulator.add(taken)
-    return accumulator.result()
+    return accumulator
+
+
+def result_of(function: str, taken: list[Any]) -> Any:
+    return accumulator_of(function, taken).result()
 
 
 def exactly(result: Any) -> str:
@@ -77,6 +82,44 @@ def test_results_are_independent_of_order_split_and_merges(
         assert accumulators[0].error == whole.error
 
 
+def through_json(accumulator: Any, *, compact: bool) -> Any:
+    """Return the accumulator as it is restored from what a table has of it."""
+    result, state = accumulator.result(), accumulator.state(compact=compact)
+    stored = msgspec.json.decode(msgspec.json.encode([result, state]))
+    return type(accumulator).restore(*stored)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@given(
+    taken=st.lists(st.lists(values, max_size=6), min_size=1, max_size=4),
+    chance=st.randoms(use_true_random=False),
+    compact=st.booleans(),
+    limit=st.sampled_from([3, 10**6]),
+)
+@example(taken=[[1.7e308, 1.7e308], [-1.7e308]], chance=random.Random(1), compact=True, limit=10**6)
+@example(taken=[[1, 1.0, True], [True, 1.0], [""]], chance=random.Random(2), compact=True, limit=10**6)
+@example(taken=[[10**400], [-(10**400), 0.5]], chance=random.Random(3), compact=True, limit=10**6)
+@example(taken=[[0.1, 0.2], [0.3]], chance=random.Random(4), compact=False, limit=10**6)
+def test_restored_accumulators_merge_to_the_result_of_all_values(
+    function: str, taken: list[list[Any]], chance: random.Random, compact: bool, limit: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shared.aggregate.accumulators.MAX_EXACT_DISTINCT", limit)
+        patch.setattr("shared.aggregate.accumulators.MAX_STORED_DISTINCT", limit)
+        whole = accumulator_of(function, [value for each in taken for value in each])
+        parts = [accumulator_of(function, chance.sample(each, len(each))) for each in taken]
+        states = [part.state(compact=compact) for part in parts]
+        merged, *others = [through_json(part, compact=compact) for part in parts]
+
+        # A restored accumulator has the same state, and so has one of the same values in another order
+        again = [through_json(part, compact=compact).state(compact=compact) for part in parts]
+        assert again == states == [accumulator_of(function, each).state(compact=compact) for each in taken]
+
+        for other in others:
+            merged.merge(other)
+        assert exactly(merged.result()) == exactly(whole.result())
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 @given(taken=st.lists(st.lists(values, max_size=4), max_size=4), column=st.booleans())
 def test_slices_of_a_column_have_the_results_of_separate_accumulators(
@@ -86,9 +129,14 @@ def test_slices_of_a_column_have_the_results_of_separate_accumulators(
     bounds = list(accumulate(map(len, taken), initial=0))
     slices = [slice(*each) for each in pairwise(bounds)]
 
-    results = FUNCTIONS[function].results(Column(flat) if column else flat, slices)
+    in_slices = Column(flat) if column else flat
+    results, states = FUNCTIONS[function].results(in_slices, slices, states=True)
 
-    assert list(map(exactly, results)) == [exactly(result_of(function, each)) for each in taken]
+    expected = [accumulator_of(function, each) for each in taken]
+    assert list(map(exactly, results)) == [exactly(each.result()) for each in expected]
+    assert states == [each.state(compact=True) for each in expected]
+    without = FUNCTIONS[function].results(in_slices, slices, states=False)
+    assert (list(map(exactly, without[0])), without[1]) == (list(map(exactly, results)), [None] * len(slices))
 
 
 def test_distinct_values_are_exact_up_to_a_limit_and_estimated_beyond() -> None:

@@ -27,7 +27,7 @@ def rollup_of(small: Contract, *users: list[dict[str, Any]], batched: list[Any] 
         data = b",".join(json.dumps(event).encode() for events in batch for event in events)
         found += rollup.measure(data, list(map(len, batch)))
     found += rollup.finish()
-    rows = {(dimension, value): measures for dimension, value, measures in found}
+    rows = {(dimension, value): measures for dimension, value, measures, _ in found}
     assert len(rows) == len(found)
     return rows
 
@@ -172,8 +172,8 @@ def test_measures_by_user_are_final_with_their_batch() -> None:
     found = rollup.measure(b",".join([ann, bob, bob]), [1, 2])
 
     assert found == [
-        ("user", "ann", {"total_events": 1, "unique_songs": 1, "listening_seconds": 0}),
-        ("user", "bob", {"total_events": 2, "unique_songs": 1, "listening_seconds": 0}),
+        ("user", "ann", {"total_events": 1, "unique_songs": 1, "listening_seconds": 0}, {"unique_songs": ["s"]}),
+        ("user", "bob", {"total_events": 2, "unique_songs": 1, "listening_seconds": 0}, {"unique_songs": ["s"]}),
     ]
     assert {each.dimension for each in rollup.finish()} == {"event_type", "all"}
 
