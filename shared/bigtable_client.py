@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from shared.aggregate.spans import Span, span_of_value
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
@@ -169,6 +170,20 @@ class BigTableClient:
             date: the day in UTC.
         """
         return self._run(self._aggregates.of_value(dimension, dimension_value, _day(date)))
+
+    def get_merged_aggregates(self, dimension: str, dimension_value: str, first_date: date, last_date: date) -> Span:
+        """Return the measures of one value over a range of days as a whole, such as the distinct users of a month.
+
+        Args:
+            dimension: a dimension of the contract, such as "user".
+            dimension_value: its value, such as a user's id; "all" for the whole day.
+            first_date: the first day in UTC (inclusive).
+            last_date: the last day in UTC (inclusive).
+        """
+        first, last = _day(first_date), _day(last_date)
+        if last < first:
+            raise ValueError(f"last_date: found {last}, expected {first}, which is first_date, or a later day")
+        return self._run(span_of_value(self._aggregates, dimension, dimension_value, first, last))
 
     def get_top(self, dimension: str, measure: str, date: date, limit: int = 10) -> list[tuple[str, dict[str, Any]]]:
         """Return the dimension's values that rank highest in a measure on a day, each with all its measures."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from calendar import monthrange
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +60,34 @@ class Day(click.ParamType[date]):
             return msgspec.convert(value, date)
         except msgspec.ValidationError:
             self.fail(f"found {value!r}, expected a day such as 2024-01-15, today or yesterday", param, ctx)
+
+
+class Week(click.ParamType[tuple[date, date]]):
+    """An ISO week."""
+
+    name = "WEEK"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, date]:
+        """Return the first and the last day of a week such as 2024-W03."""
+        try:
+            monday = datetime.strptime(f"{value}-1", "%G-W%V-%u").date()
+        except ValueError:
+            self.fail(f"found {value!r}, expected a week such as 2024-W03", param, ctx)
+        return monday, monday + timedelta(days=6)
+
+
+class Month(click.ParamType[tuple[date, date]]):
+    """A month."""
+
+    name = "MONTH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[date, date]:
+        """Return the first and the last day of a month such as 2024-01."""
+        try:
+            first = datetime.strptime(value, "%Y-%m").date()
+        except ValueError:
+            self.fail(f"found {value!r}, expected a month such as 2024-01", param, ctx)
+        return first, first.replace(day=monthrange(first.year, first.month)[1])
 
 
 class Moment(click.ParamType[datetime]):

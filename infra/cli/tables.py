@@ -18,6 +18,7 @@ from shared.contracts.loader import load_contract
 from shared.validation.results import Rule
 
 if TYPE_CHECKING:
+    from shared.aggregate.spans import Span
     from shared.bigtable_client import BigTableClient  # takes a second to import
     from shared.tables.rejected import RejectedEvent
 
@@ -73,6 +74,9 @@ def events(
 @click.argument("dimension")
 @click.argument("value")
 @options.days("yesterday")
+@click.option("--week", type=options.Week(), help="The days of an ISO week as a whole, such as 2024-W03.")
+@click.option("--month", type=options.Month(), help="The days of a month as a whole, such as 2024-01.")
+@click.option("--merge", is_flag=True, help="The days of the range as a whole.")
 @options.contract
 @options.instance
 @options.as_json
@@ -82,17 +86,30 @@ def aggregates(
     day: date | None,
     first: date | None,
     last: date | None,
+    week: tuple[date, date] | None,
+    month: tuple[date, date] | None,
+    merge: bool,
     contract: Path | None,
     name: str | None,
     project_id: str | None,
     instance_id: str | None,
     as_json: bool,
 ) -> None:
-    """Show the daily measures of one value of a dimension.
+    """Show the measures of one value of a dimension: of each day, or of a range of days as a whole.
 
-    Example: sluice aggregates all all --date 2024-01-15
+    Example: sluice aggregates all all --month 2024-01
     """
+    if span := week or month:
+        if sum(map(bool, (week, month, day, first or last))) > 1:
+            raise click.UsageError(
+                "found several ranges of days, expected one of --date, --from and --to, --week, --month"
+            )
+        merge, (first, last) = True, span
     days = options.day_span(day, first, last)
+    if merge:
+        with _client(name, project_id, instance_id, contract) as client:
+            _show_span(client.get_merged_aggregates(dimension, value, days[0], days[-1]), dimension, value, as_json)
+        return
     with _client(name, project_id, instance_id, contract) as client:
         found = {each: measures for each in days if (measures := client.get_daily_aggregates(dimension, value, each))}
     if as_json:
@@ -102,6 +119,22 @@ def aggregates(
         click.echo(f"{each}  " + "  ".join(f"{name} {amount}" for name, amount in sorted(measures.items())))
     if not found:
         click.echo(f"no aggregates of {dimension} {value!r} from {days[0]} to {days[-1]}", err=True)
+
+
+def _show_span(span: Span, dimension: str, value: str, as_json: bool) -> None:
+    if as_json:
+        options.print_json(span)
+        return
+    if span.measures:
+        measures = "  ".join(f"{name} {amount}" for name, amount in sorted(span.measures.items()))
+        click.echo(f"{span.first} to {span.last}  {measures}")
+    else:
+        click.echo(f"no aggregates of {dimension} {value!r} from {span.first} to {span.last}", err=True)
+    for measure, reason in sorted(span.unmerged.items()):
+        click.echo(f"{measure} can't be merged: {reason}", err=True)
+    if span.not_computed:
+        first, *others = span.not_computed
+        click.echo(f"{first}{f' and {len(others)} more days' if others else ''} not computed", err=True)
 
 
 @click.command()

@@ -38,6 +38,22 @@ class ValueOverDays(msgspec.Struct, frozen=True):
     days: list[DayMeasures]
 
 
+class MergedMeasures(msgspec.Struct, frozen=True):
+    """The measures of one value over a range of days as a whole.
+
+    Attributes:
+        days: number of days that have the value.
+        measures: with the relative error of an estimate as `NAME_error`.
+        unmerged: the reason for each measure that can't be merged.
+        not_computed: days of the range without a run.
+    """
+
+    days: int
+    measures: Measures
+    unmerged: dict[str, str]
+    not_computed: list[date]
+
+
 class RankedValue(msgspec.Struct, frozen=True):
     """A value of a dimension with all its measures."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args
 
 import msgspec
 
+from shared.aggregate.spans import span_of_value
 from shared.contracts.model import RESERVED_DIMENSION
 from shared.query import answers, cursors, parameters
 from shared.query.parameters import Parameter
@@ -28,6 +29,8 @@ Arguments = Mapping[str, Any]
 MAX_EVENTS, MAX_TOP, MAX_REJECTED = 1_000, 1_000, 200
 # Days of one response, each of them read on its own, and concurrent reads.
 MAX_DAYS = 100
+# Days that one response merges; a read takes a call for all of them.
+MAX_MERGED_DAYS = 1_100
 _MAX_CONCURRENT_DAYS = 8
 # Days between the start and the end of a user's events. A read of a sparse range takes a call for every 512 days.
 MAX_EVENT_DAYS = 4_000
@@ -92,6 +95,15 @@ async def _value(tables: Tables, arguments: Arguments) -> answers.ValueOverDays:
     return answers.ValueOverDays([each for each in found if each.measures])
 
 
+async def _merged(tables: Tables, arguments: Arguments) -> answers.MergedMeasures:
+    days = _days_of(arguments, MAX_MERGED_DAYS)
+    names = arguments["dimension"], arguments["value"]
+    span = await span_of_value(tables.aggregates, *names, days[0], days[-1])
+    return answers.MergedMeasures(
+        span.days, answers.measures(span.measures), answers.measures(span.unmerged), span.not_computed
+    )
+
+
 async def _top(tables: Tables, arguments: Arguments) -> answers.Top:
     names = arguments["dimension"], arguments["measure"]
     found = await tables.aggregates.top(*names, arguments["day"], arguments["limit"])
@@ -140,10 +152,10 @@ async def _days(tables: Tables, arguments: Arguments) -> answers.Days:
     return answers.Days(states, late)
 
 
-def _days_of(arguments: Arguments) -> list[date]:
+def _days_of(arguments: Arguments, max_days: int = MAX_DAYS) -> list[date]:
     first, last = arguments["from"], arguments["to"]
-    if not 0 <= (last - first).days < MAX_DAYS:
-        expected = f"a day from {first} on, at most {MAX_DAYS} days in all"
+    if not 0 <= (last - first).days < max_days:
+        expected = f"a day from {first} on, at most {max_days:,} days in all"
         raise ProblemError.of_parameters([InvalidParameter("to", str(last), expected)])
     return list(days_between(first, last))
 
@@ -175,6 +187,7 @@ def _within_bytes(sizes: Sequence[int]) -> int:
 
 
 _DIMENSION = parameters.text("dimension", "A dimension of the contract, such as user.", MAX_DIMENSION_BYTES)
+_VALUE = parameters.text("value", "Its value; all for the whole day.", MAX_ROW_KEY_BYTES)
 _DAYS = (
     parameters.day("from", "First day in UTC (inclusive)."),
     parameters.day("to", f"Last day in UTC (inclusive). A range has up to {MAX_DAYS} days."),
@@ -199,9 +212,21 @@ EVENTS = Endpoint(
 VALUE = Endpoint(
     "/v1/aggregates",
     "The measures of one value over days",
-    (_DIMENSION, parameters.text("value", "Its value; all for the whole day.", MAX_ROW_KEY_BYTES), *_DAYS),
+    (_DIMENSION, _VALUE, *_DAYS),
     answers.ValueOverDays,
     _value,
+)
+MERGED = Endpoint(
+    "/v1/merged",
+    "The measures of one value over a range of days as a whole",
+    (
+        _DIMENSION,
+        _VALUE,
+        parameters.day("from", "First day in UTC (inclusive)."),
+        parameters.day("to", f"Last day in UTC (inclusive). A range has up to {MAX_MERGED_DAYS:,} days."),
+    ),
+    answers.MergedMeasures,
+    _merged,
 )
 TOP = Endpoint(
     "/v1/top",
@@ -230,4 +255,4 @@ REJECTED = Endpoint(
 )
 DAYS = Endpoint("/v1/days", "The runs and the late marks of days", _DAYS, answers.Days, _days)
 
-ENDPOINTS = {each.path: each for each in (EVENTS, VALUE, TOP, QUALITY, REJECTED, DAYS)}
+ENDPOINTS = {each.path: each for each in (EVENTS, VALUE, MERGED, TOP, QUALITY, REJECTED, DAYS)}

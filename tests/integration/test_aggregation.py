@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.aggregate.pipeline import AggregatePipeline
+from shared.aggregate.spans import span_of_value
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
@@ -127,7 +128,7 @@ async def test_an_unfinished_run_is_invisible_and_swept_by_the_next(
     await pipeline.run(DAY)
 
     unfinished = aggregates.begin(DAY, now() + timedelta(milliseconds=5))
-    await unfinished.write([("all", "all", {"total_events": 99}), ("user", "ghost", {"total_events": 9})])
+    await unfinished.write([("all", "all", {"total_events": 99}, {}), ("user", "ghost", {"total_events": 9}, {})])
 
     assert (await aggregates.of_value("all", "all", DAY))["total_events"] == 1
     assert await aggregates.of_value("user", "ghost", DAY) == {}
@@ -137,13 +138,50 @@ async def test_an_unfinished_run_is_invisible_and_swept_by_the_next(
     assert aggregate_row("user", DAY, "ghost") not in dump(settings, "aggregates")
 
 
+async def test_days_merge_to_the_measures_of_all_their_events(
+    bigtable: Bigtable, aggregates: AggregatesTable, settings: Settings
+) -> None:
+    """Whatever the number of days; a day that is computed again replaces its state."""
+    contract = load_contract(MUSIC_CONTRACT)
+    for day in (14, 15, 16):
+        users = {14: ["ann", "bob"], 15: ["bob", "cid"], 16: ["ann"]}[day]
+        await ingest(
+            bigtable,
+            [
+                music_event(
+                    100 * day + number, userId=user, timestamp=f"2024-01-{day}T08:00:00Z", songId="s", duration=0.1
+                )
+                for number, user in enumerate(users)
+            ],
+        )
+        await AggregatePipeline(bigtable, contract).run(date(2024, 1, day))
+    await ingest(bigtable, [music_event(9, userId="dan", timestamp="2024-01-15T08:00:00Z", songId="s", duration=0.1)])
+    await AggregatePipeline(bigtable, contract).run(DAY)
+    unfinished = aggregates.begin(DAY, now() + timedelta(milliseconds=5))
+    await unfinished.write([("all", "all", {"active_users": 9}, {"active_users": ["x"]})])
+
+    span = await span_of_value(aggregates, "all", "all", date(2024, 1, 13), date(2024, 1, 16))
+
+    assert (span.days, span.not_computed, span.unmerged) == (3, [date(2024, 1, 13)], {})
+    assert span.measures == {
+        "total_events": 6,
+        "active_users": 4,
+        "unique_songs": 1,
+        "listening_seconds": math.fsum([0.1] * 6),
+        "longest_seconds": 0.1,
+    }
+    assert (await span_of_value(aggregates, "user", "ann", DAY, DAY)).measures == {}
+    states = dump(settings, "aggregates")[b"all#20240115#all"]["m", b"states"]
+    assert len(states) == 2  # of the run and of the unfinished one; that of the first run was swept
+
+
 async def test_readers_see_the_last_started_of_overlapping_runs(
     aggregates: AggregatesTable, bigtable: Bigtable
 ) -> None:
     state = StateTable(bigtable)
     first, last = now() - timedelta(seconds=2), now() - timedelta(seconds=1)
-    await aggregates.begin(DAY, first).write([("all", "all", {"n": 1})])
-    await aggregates.begin(DAY, last).write([("all", "all", {"n": 2})])
+    await aggregates.begin(DAY, first).write([("all", "all", {"n": 1}, {})])
+    await aggregates.begin(DAY, last).write([("all", "all", {"n": 2}, {})])
     await state.finish_run(DAY, _run(last))
     await state.finish_run(DAY, _run(first))
     await aggregates.sweep(DAY, ["all"])
@@ -170,9 +208,9 @@ async def test_a_sweep_keeps_only_the_manually_written_cells_of_a_row(
     bigtable: Bigtable, aggregates: AggregatesTable, settings: Settings
 ) -> None:
     early, late = now() - timedelta(seconds=2), now() + timedelta(seconds=1)
-    await aggregates.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}), ("guess", "y", {"n": 1})])
+    await aggregates.begin(DAY, early).write([("guess", "x", {"n": 1, "m": 1}, {}), ("guess", "y", {"n": 1}, {})])
     await aggregates.write_by_hand("guess", "x", DAY, {"n": 2})
-    await aggregates.begin(DAY, late).write([("guess", "z", {"n": 3})])
+    await aggregates.begin(DAY, late).write([("guess", "z", {"n": 3}, {})])
     await StateTable(bigtable).finish_run(DAY, _run(late))
 
     swept = await aggregates.sweep(DAY, ["guess"])
@@ -319,7 +357,7 @@ async def test_manually_written_measures_are_visible_on_a_slow_clock(
     bigtable: Bigtable, aggregates: AggregatesTable
 ) -> None:
     fast = now() + timedelta(minutes=10)  # the run's machine is ten minutes fast, this one is right
-    await aggregates.begin(DAY, fast).write([("guess", "x", {"n": 1})])
+    await aggregates.begin(DAY, fast).write([("guess", "x", {"n": 1}, {})])
     await StateTable(bigtable).finish_run(DAY, _run(fast))
 
     await aggregates.write_by_hand("guess", "x", DAY, {"n": 2})

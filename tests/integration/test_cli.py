@@ -14,7 +14,7 @@ import pytest
 
 from infra.cli.main import main
 from shared.config import Settings
-from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event
+from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event, sparkify_records
 
 needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the Sparkify logs are missing: {SPARKIFY}")
 
@@ -57,6 +57,22 @@ def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 @needs_sparkify
+@pytest.mark.slow
+def test_a_month_of_sparkify_has_the_users_of_a_plain_reading(sluice: Sluice) -> None:
+    contract = ["--contract", str(SPARKIFY_CONTRACT)]
+    assert sluice("ingest", "--source", str(SPARKIFY), *contract).code == 0
+    assert sluice("aggregate", "--from", "2018-11-01", "--to", "2018-11-30", *contract).code == 0
+
+    month = sluice("aggregates", "all", "all", "--month", "2018-11", "--json", *contract).json
+
+    stored = [record for record in sparkify_records() if record["userId"]]
+    assert month["days"] == 30
+    assert month["measures"]["total_events"] == len(stored)
+    assert month["measures"]["active_users"] == len({record["userId"] for record in stored})
+    assert month["unmerged"] == {}
+
+
+@needs_sparkify
 def test_check_reports_the_same_as_ingest_for_the_sparkify_logs(sluice: Sluice, settings: Settings) -> None:
     options = ["--source", str(SPARKIFY), "--contract", str(SPARKIFY_CONTRACT), "--json"]
 
@@ -91,6 +107,11 @@ def test_a_csv_file_is_ingested_aggregated_and_queried(sluice: Sluice, tmp_path:
         "2024-01-15": {"total_events": 10, "unique_songs": 2, "listening_seconds": 140.0}
     }
     assert "total_events 30" in sluice("aggregates", "all", "all", "--from", "2024-01-14", "--to", "2024-01-15").out
+    days = ["--from", "2024-01-14", "--to", "2024-01-16"]
+    for options in (["--week", "2024-W03"], ["--month", "2024-01"], ["--merge", *days]):
+        span = sluice("aggregates", "user", "u0", *options)
+        assert "listening_seconds 140.0  total_events 10  unique_songs 2" in span.out
+        assert "not computed" in span.err
     top = sluice("top", "song", "plays", "--date", "2024-01-15", "--limit", "1", "--json").json
     assert top == [{"value": "s0", "plays": 15, "unique_users": 3, "mean_seconds": 14.5}]
     assert sluice("top", "song", "plays", "--date", "2024-01-15").out.split() == ["15", "s0", "15", "s1"]
@@ -276,6 +297,14 @@ def test_doctor_reports_existing_and_missing_tables(
         (["aggregate", "--from", "2024-01-15"], 2, "found one of --from and --to"),
         (["aggregate", "--from", "2024-01-16", "--to", "2024-01-15"], 1, "from 2024-01-16 to 2024-01-15"),
         (["aggregate", "--date", "2024-01-16", "--from", "2024-01-15"], 2, "found --date with --from or --to"),
+        (["aggregates", "all", "all", "--week", "2024-W54"], 2, "found '2024-W54', expected a week such as 2024-W03"),
+        (["aggregates", "all", "all", "--month", "2024-13"], 2, "found '2024-13', expected a month such as 2024-01"),
+        (["aggregates", "all", "all", "--month", "2024-01", "--date", "2024-01-15"], 2, "found several ranges"),
+        (
+            ["aggregates", "all", "all", "--month", "2024-01"],
+            0,
+            "no aggregates of all 'all' from 2024-01-01",
+        ),
         (["events", "u", "--start", "soon"], 2, "found 'soon'"),
         (["events", "u", "--start", "2024-01-16", "--end", "2024-01-15"], 2, "--end"),
         (["top", "user", "nothing", "--date", "2024-01-15"], 0, "the measures of user: total_events, unique_songs"),

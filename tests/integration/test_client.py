@@ -146,6 +146,10 @@ def test_aggregates_are_read_as_they_were_written(client: BigTableClient) -> Non
     assert client.get_daily_aggregates("user", "user#1", datetime(2024, 1, 16)) == {}
     assert client.get_daily_aggregates("user", "user", date(2024, 1, 15)) == {}
     assert client.get_top("user", "total_events", date(2024, 1, 15)) == [("user#1", stats)]
+    span = client.get_merged_aggregates("user", "user#1", date(2024, 1, 14), datetime(2024, 1, 15))
+    assert (span.days, span.measures, sorted(span.unmerged)) == (1, {}, sorted(stats))
+    with pytest.raises(ValueError, match="last_date: found 2024-01-14, expected 2024-01-15"):
+        client.get_merged_aggregates("user", "user#1", date(2024, 1, 15), date(2024, 1, 14))
 
 
 def test_invalid_arguments_are_refused(client: BigTableClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def test_all_resources_are_created_once(empty_instance: Settings) -> None:
         "+ subscription aggregate-run: of topic aggregate-requests",
         "+ table events: with families e, f split at 63 keys",
         "+ table rejected: with families r split at 63 keys",
-        "+ table aggregates: with families a",
+        "+ table aggregates: with families a, m",
         "+ table state: with families s",
         "+ job aggregate-daily: 0 1 * * * Etc/UTC",
     ]
@@ -138,7 +138,7 @@ def test_tables_and_subscriptions_are_as_declared(provisioned: Settings, pubsub:
     assert {table: sorted(each) for table, each in families.items()} == {
         "events": ["e", "f", "sluice-sluice"],
         "rejected": ["r", "sluice-sluice"],
-        "aggregates": ["a", "sluice-sluice"],
+        "aggregates": ["a", "m", "sluice-sluice"],
     }
     assert families["events"]["e"].gc_rule.max_num_versions == 1
     assert families["rejected"]["r"].gc_rule.max_age == timedelta(days=30)

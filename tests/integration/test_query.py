@@ -122,7 +122,14 @@ async def test_measures_top_lists_and_quality_are_those_of_the_run(api: Api, big
     top = await api.get("/v1/top", {"dimension": "song", "measure": "plays", "day": "2024-01-15", "limit": 2})
     quality = await api.get("/v1/quality", RANGE)
 
+    merged = await api.get("/v1/merged", {"dimension": "all", "value": "all", **RANGE})
+    assert {name: merged.json()[name] for name in ("days", "unmerged", "not_computed")} == {
+        "days": 1,
+        "unmerged": {},
+        "not_computed": ["2024-01-14", "2024-01-16"],
+    }
     [day] = value.json()["days"]
+    assert merged.json()["measures"] == day["measures"]
     assert (day["day"], day["measures"]["total_events"]) == ("2024-01-15", 12)
     assert [(each["value"], each["measures"]["plays"]) for each in top.json()["values"]] == [
         ("song-0", 2),
