@@ -52,7 +52,7 @@ def now() -> datetime:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A contract that rejects every event with a lower-case user."""
+    """A contract that rejects the song of every event."""
     path = tmp_path_factory.mktemp("contract") / "strict.toml"
     path.write_text(MUSIC_CONTRACT.read_text().replace('"[A-Za-z0-9_-]{1,64}"', '"[A-Z]+"'))
     return path

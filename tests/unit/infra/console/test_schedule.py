@@ -114,7 +114,7 @@ def test_without_the_job_the_page_says_why_and_shows_the_rest(
 
     page = show(changing)
 
-    assert f"No job in a scheduler: {text}" in page.texts("p")
+    assert f"The state in the scheduler isn't known: {text}" in page.texts("p")
     assert page.rows()[0] == ["Schedule", "0 1 * * *"]
     assert page.texts("h2") == ["Next times of the declared schedule", "Runs"]
     assert page.texts("button") == []
@@ -140,7 +140,7 @@ def test_a_scheduler_without_an_answer_delays_the_page_for_a_limited_time(
     page = show(client)
 
     answer.set()
-    assert "No job in a scheduler: the scheduler doesn't answer within 0.05 s" in page.texts("p")
+    assert "The state in the scheduler isn't known: the scheduler doesn't answer within 0.05 s" in page.texts("p")
 
 
 @pytest.mark.parametrize(("published", "text"), [(True, "it has published its request"), (False, "isn't known yet")])
