@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from infra.batch.replay import Replay
+from infra.console.app import create_app
 from infra.console.changes import replays as replays_module
 from infra.console.changes.replays import ReplayRun, Replays
+from shared.config import Settings
 from shared.errors import StoreUnavailableError
 from shared.validation.results import Finding
 from tests.support.console_forms import ORIGIN, send
@@ -254,6 +256,28 @@ def test_a_running_replay_has_a_button_to_stop_it_and_reloads_itself(
     page = outcome(changing)
     assert page.texts("p")[1:3] == ["Dry run of 2024-01-15, all rules: failed", "stopped before its end"]
     assert page.texts("button") == []
+
+
+def test_the_end_of_the_console_ends_a_replay_before_the_connection(mocker: MockerFixture) -> None:
+    async def wait(*_arguments: object, **_options: object) -> None:
+        await asyncio.Event().wait()
+
+    mocker.patch("infra.batch.replay.replay_rejected", side_effect=wait)
+    app = create_app(Settings("p", "i", bigtable_emulator="127.0.0.1:1", pubsub_emulator="127.0.0.1:1"))
+    replays, at_close = app.state.replays, list[bool]()
+    close = app.state.tables.close
+
+    async def record() -> None:
+        at_close.append(replays.latest.is_running)
+        await close()
+
+    app.state.tables.close = record
+    with TestClient(app, base_url=ORIGIN) as client:
+        send(client, "/rejected/dry-run?day=2024-01-15")
+        assert replays.latest.is_running
+
+    assert at_close == [False]
+    assert replays.latest.error == "stopped before its end"
 
 
 def test_before_the_first_one_the_page_says_so(client: TestClient, tables: Any) -> None:
