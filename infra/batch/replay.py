@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -24,7 +24,7 @@ from shared.bigtable.client import EVENTS, REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
-from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES
+from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, MAX_PACKED_BYTES
 from shared.pubsub.packing import MessageTooLargeError, fit, pack
 from shared.pubsub.publisher import Publisher
 from shared.tables.events import FAMILY
@@ -65,6 +65,28 @@ class Replay:
     too_large: int = 0
     largest_bytes: int = 0
 
+    def lines(self, what: str, *, dry_run: bool) -> Iterator[tuple[str, bool]]:
+        """Yield the lines that describe the counts, each with whether it is a problem; `what` was looked at."""
+        yield f"{self.looked_at:,} {what} looked at: {self.passing:,} events pass the contract now", False
+        for rule, count in self.failing.most_common():
+            yield f"  {count:,} events still break {rule}", False
+        if self.left_alone:
+            yield f"{self.left_alone:,} events left alone: another body is stored, or was published later", False
+        if self.too_large:
+            yield (
+                f"{self.too_large:,} events are too large to publish and stay: the largest has "
+                f"{self.largest_bytes:,} bytes, expected at most {MAX_PACKED_BYTES:,} after compression",
+                True,
+            )
+        if dry_run:
+            yield "nothing was changed", False
+            return
+        yield f"{self.published:,} messages published", False
+        if self.stored:
+            yield f"{self.stored:,} events are stored and were deleted from rejected", False
+        if self.waiting:
+            yield f"{self.waiting:,} events are not stored yet; repeat the replay to delete them later", True
+
     def add_too_large(self, events: Sequence[bytes]) -> None:
         """Count events that fit into no message."""
         self.too_large += len(events)
@@ -82,6 +104,7 @@ async def replay_rejected(
     dry_run: bool = False,
     overwrite: bool = False,
     max_wait: float = _MAX_WAIT,
+    replay: Replay | None = None,
 ) -> Replay:
     """Publish the rejected events that pass the contract now, and delete those that are stored.
 
@@ -95,8 +118,9 @@ async def replay_rejected(
         dry_run: count the events without changing anything.
         overwrite: replace stored events with other bodies, too.
         max_wait: seconds to wait for the function to store the events.
+        replay: the counts to update and return, for a caller that shows them meanwhile; new ones by default.
     """
-    replay, validator = Replay(), Validator(contract)
+    replay, validator = replay or Replay(), Validator(contract)
     batch: list[tuple[RejectedEvent, Accepted]] = []
     async for event in RejectedTable(bigtable).of_day(day, rule=rule):
         if limit is not None and replay.looked_at == limit:

@@ -141,6 +141,7 @@ def destroy(
 @click.option("--bytes", "size", type=click.IntRange(1, 2**20), required=True, help="Size of an event as JSON.")
 @options.batch_size()
 @click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [of the price file]")
+@click.option("--queries-per-day", type=click.IntRange(0, 10**12), help="Requests to the read API. [of the price file]")
 @click.option(
     "--edition",
     type=click.Choice(["enterprise", "enterprise-plus"]),
@@ -155,6 +156,7 @@ def cost(
     size: int,
     batch_size: int,
     days_stored: int | None,
+    queries_per_day: int | None,
     edition: Edition,
     file: Path | None,
     as_json: bool,
@@ -166,11 +168,13 @@ def cost(
     Example: sluice cost --events-per-day 10000000 --bytes 250
     """
     from infra.deploy.cost import Workload, first_full_month, month, total
-    from infra.deploy.price_table import PRICES, load, with_days_stored, with_edition
+    from infra.deploy.price_table import PRICES, load, with_days_stored, with_edition, with_queries
 
     prices = with_edition(load(file or PRICES), edition)
     if days_stored is not None:
         prices = with_days_stored(prices, days_stored)
+    if queries_per_day is not None:
+        prices = with_queries(prices, queries_per_day)
     work, full = Workload(events_per_day, size, batch_size), first_full_month(prices)
     packed, alone = month(prices, work), month(prices, Workload(events_per_day, size, 1))
     saved = total(alone) - total(packed)

@@ -12,7 +12,6 @@ import click
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.pubsub.message import MAX_PACKED_BYTES
 from shared.validation.results import Rule
 
 if TYPE_CHECKING:
@@ -140,25 +139,8 @@ def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) ->
             }
         )
         return
-    click.echo(f"{replay.looked_at:,} {what} looked at: {replay.passing:,} events pass the contract now")
-    for rule, count in replay.failing.most_common():
-        click.echo(f"  {count:,} events still break {rule}")
-    if replay.left_alone:
-        click.echo(f"{replay.left_alone:,} events left alone: another body is stored, or was published later")
-    if replay.too_large:
-        click.echo(
-            f"{replay.too_large:,} events are too large to publish and stay: the largest has "
-            f"{replay.largest_bytes:,} bytes, expected at most {MAX_PACKED_BYTES:,} after compression",
-            err=True,
-        )
-    if dry_run:
-        click.echo("nothing was changed")
-        return
-    click.echo(f"{replay.published:,} messages published")
-    if replay.stored:
-        click.echo(f"{replay.stored:,} events are stored and were deleted from rejected")
-    if replay.waiting:
-        click.echo(f"{replay.waiting:,} events are not stored yet; repeat the command to delete them later", err=True)
+    for line, is_problem in replay.lines(what, dry_run=dry_run):
+        click.echo(line, err=is_problem)
 
 
 COMMANDS = (replay,)

@@ -15,8 +15,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from infra.console.changes.replays import Replays, replay_events
 from infra.console.flow_history import FlowFeed
-from infra.console.pages import days, explore, flow, rejected, user
+from infra.console.pages import days, explore, flow, rejected, replay, schedule, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -35,18 +36,27 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
         ContractError: the contract of the settings is invalid.
     """
     tables = Tables(settings)
+    replays = Replays(partial(replay_events, settings, tables.contract))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await replays.stop()
         await tables.close()
 
     app = Starlette(
         routes=[
             Route("/", _home),
             Route("/days", days.show),
+            Route("/days/request", days.compute, methods=["POST"]),
             Route("/user", user.show),
             Route("/rejected", rejected.show),
+            Route("/rejected/dry-run", replay.dry_run, methods=["POST"]),
+            Route("/rejected/replay", replay.show),
+            Route("/rejected/replay", replay.replay, methods=["POST"]),
+            Route("/rejected/replay/stop", replay.stop, methods=["POST"]),
+            Route("/schedule", schedule.show),
+            Route("/schedule/run", schedule.run, methods=["POST"]),
             Route("/explore", explore.show),
             Route("/flow", flow.show),
             Route("/flow/events", flow.stream),
@@ -57,6 +67,7 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
         lifespan=lifespan,
     )
     app.state.tables = tables
+    app.state.replays = replays
     app.state.allow_changes = allow_changes
     app.state.flow = FlowFeed(partial(flow.find_stack, settings))
     return app

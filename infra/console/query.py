@@ -14,8 +14,11 @@ _FIRST, _LAST = date(1970, 1, 1), date(9998, 12, 31)
 def day(request: Request, name: str, default: date) -> date:
     """Return the day of a parameter; HTTPException 400 if it isn't one."""
     text = request.query_params.get(name, "")
-    if not text:
-        return default
+    return parse_day(text, name) if text else default
+
+
+def parse_day(text: str, name: str) -> date:
+    """Return the day of a text; HTTPException 400, with the name of its parameter, if it isn't one."""
     try:
         found = msgspec.convert(text, date)
     except msgspec.ValidationError:

@@ -15,7 +15,14 @@ from infra.console import changes
 from infra.console.tables import tables_of
 
 # The pages in the order of the navigation: path and title.
-PAGES = {"/days": "Days", "/user": "User", "/rejected": "Rejected", "/explore": "Explore", "/flow": "Flow"}
+PAGES = {
+    "/days": "Days",
+    "/user": "User",
+    "/rejected": "Rejected",
+    "/explore": "Explore",
+    "/schedule": "Schedule",
+    "/flow": "Flow",
+}
 
 
 def _visible(value: object) -> object:

@@ -20,6 +20,7 @@ class Workload(msgspec.Struct, frozen=True):
         batch_size: the number of events in a message.
         memory_gib: the memory of an ingest instance, which has one CPU.
         aggregate_memory_gib: the memory of an aggregate instance.
+        query_memory_gib: the memory of a query instance, which has one CPU.
     """
 
     events_per_day: float
@@ -27,6 +28,7 @@ class Workload(msgspec.Struct, frozen=True):
     batch_size: int
     memory_gib: float = 0.5
     aggregate_memory_gib: float = 1.0
+    query_memory_gib: float = 0.5
 
 
 class CostItem(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ def month(prices: Prices, work: Workload, number: int | None = None) -> list[Cos
     return [
         _pubsub(prices, work, messages),
         _retained(prices, work),
-        *_ingest_and_aggregate(prices, work, events, messages),
+        *_functions(prices, work, events, messages),
         *_bigtable(prices, work, number),
         _scheduler(prices),
         _logging(prices, work, messages),
@@ -137,17 +139,22 @@ def _retained(prices: Prices, work: Workload) -> CostItem:
     return CostItem("Pub/Sub: retained", (dead_letters + backlog) * prices.pubsub.per_gib_month, text)
 
 
-def _ingest_and_aggregate(prices: Prices, work: Workload, events: float, messages: float) -> list[CostItem]:
+def _functions(prices: Prices, work: Workload, events: float, messages: float) -> list[CostItem]:
+    """Bill the time of the instances; requests of `query` are counted one by one, without concurrent ones."""
     run, a = prices.run, prices.assumptions
+    queries = a.queries_per_day * a.days
     ingest = busy_seconds(prices, work, messages)
     aggregate = events / a.aggregate_events
-    gib_seconds = ingest * work.memory_gib + aggregate * work.aggregate_memory_gib
-    requests = max(0.0, messages + a.days - run.free_requests) / 1e6 * run.per_million_requests
-    cpu = max(0.0, ingest + aggregate - run.free_vcpu_seconds) * run.per_vcpu_second
+    query = queries * max(run.least_seconds, a.query_seconds)
+    gib_seconds = ingest * work.memory_gib + aggregate * work.aggregate_memory_gib + query * work.query_memory_gib
+    requests = max(0.0, messages + a.days + queries - run.free_requests) / 1e6 * run.per_million_requests
+    cpu = max(0.0, ingest + aggregate + query - run.free_vcpu_seconds) * run.per_vcpu_second
     memory = max(0.0, gib_seconds - run.free_gib_seconds) * run.per_gib_second
+    invocations = f"{messages:,.0f} of ingest, {a.days:,.0f} of aggregate, {queries:,.0f} of query"
+    seconds = f"{ingest:,.0f} vCPU-seconds of ingest, {aggregate:,.0f} of aggregate, {query:,.0f} of query"
     return [
-        CostItem("functions: invocations", requests, f"{messages:,.0f} of ingest, {a.days:,.0f} of aggregate"),
-        CostItem("functions: CPU", cpu, f"{ingest:,.0f} vCPU-seconds of ingest, {aggregate:,.0f} of aggregate"),
+        CostItem("functions: invocations", requests, invocations),
+        CostItem("functions: CPU", cpu, seconds),
         CostItem("functions: memory", memory, f"{gib_seconds:,.0f} GiB-seconds"),
     ]
 
@@ -178,7 +185,7 @@ def _logging(prices: Prices, work: Workload, messages: float) -> CostItem:
     a = prices.assumptions
     instances = max(1.0, busy_seconds(prices, work, messages) / (a.days * _SECONDS_PER_DAY))
     lines = min(messages, instances * a.log_lines_hour * 24 * a.days)
-    requests = messages + a.days
+    requests = messages + a.days + a.queries_per_day * a.days
     gib = (lines * a.log_bytes_line + requests * a.log_bytes_request) / _GIB
     dollars = max(0.0, gib - prices.logging.free_gib) * prices.logging.per_gib
     return CostItem("Logging", dollars, f"{lines:,.0f} lines, {requests:,.0f} logged requests: {gib:,.2f} GiB")

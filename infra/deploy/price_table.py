@@ -90,6 +90,8 @@ class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     node_load: Divisor
     gib_per_node: Divisor
     aggregate_events: Divisor
+    queries_per_day: Amount
+    query_seconds: Amount
     log_bytes_line: int
     log_lines_hour: Amount
     log_bytes_request: int
@@ -133,6 +135,12 @@ def load(path: Path = PRICES) -> Prices:
 def with_days_stored(prices: Prices, days: float) -> Prices:
     """Return the prices with another retention of events."""
     return msgspec.structs.replace(prices, assumptions=msgspec.structs.replace(prices.assumptions, days_stored=days))
+
+
+def with_queries(prices: Prices, per_day: float) -> Prices:
+    """Return the prices with another number of requests to `query`."""
+    changed = msgspec.structs.replace(prices.assumptions, queries_per_day=per_day)
+    return msgspec.structs.replace(prices, assumptions=changed)
 
 
 def with_edition(prices: Prices, edition: Edition) -> Prices:

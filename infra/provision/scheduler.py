@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 
 from google.cloud.scheduler_v1 import CloudSchedulerClient
@@ -14,7 +13,7 @@ from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, Caller
 from infra.provision.plan import Change, ExistingJob, plan_job, plan_owned
 from infra.provision.resources import RESOURCES, Job, Resources
-from infra.provision.scheduler_client import job_message, location, scheduler_client
+from infra.provision.scheduler_client import job_message, job_of_message, location, scheduler_client
 from shared.config import Settings
 
 # The field of Cloud Scheduler that holds each attribute of a declared job.
@@ -106,23 +105,7 @@ class Schedule:
         message = self._caller.find(f"job {name}", get)
         if message is None:
             return None
-        target, retry = message.pubsub_target, message.retry_config
-        job = Job(
-            name=name,
-            # A job has exactly one target; without a topic it is an HTTP or App Engine target.
-            topic=target.topic_name.removeprefix(f"projects/{self._settings.project_id}/topics/") or "(none)",
-            schedule=message.schedule,
-            data=target.data,
-            time_zone=message.time_zone,
-            retries=retry.retry_count,
-            retry_for=retry.max_retry_duration or timedelta(0),
-            minimum_backoff=retry.min_backoff_duration or timedelta(0),
-            maximum_backoff=retry.max_backoff_duration or timedelta(0),
-            doublings=retry.max_doublings,
-            description=message.description,
-            attributes=dict(target.attributes),
-        )
-        return ExistingJob(job, message.state.name)
+        return ExistingJob(job_of_message(self._settings, message), message.state.name)
 
 
 def _declared_job(change: Change) -> Job:

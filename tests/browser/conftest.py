@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from infra.local.stack_file import StackFile
 from shared.config import Settings
-from tests.support.console_server import sample_settings, serving
+from shared.contracts.loader import load_contract
+from shared.ingest.pipeline import IngestPipeline
+from tests.support.console_server import connected, sample_settings, serving
+from tests.support.provisioning import provision
+from tests.support.samples import MUSIC_CONTRACT, lines, message, music_event
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +68,49 @@ def address(samples: Settings, ingest_log: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def changing_address(emulators: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a console that may change something, of a project without functions and with one rejected event."""
+    settings = replace(emulators, project_id=f"project-{uuid.uuid4().hex[:12]}", instance_id="changes")
+    strict = tmp_path_factory.mktemp("contract") / "strict.toml"
+    strict.write_text(MUSIC_CONTRACT.read_text().replace('"[A-Za-z0-9_-]{1,64}"', '"[A-Z]+"'))
+
+    async def reject() -> None:
+        async with connected(settings) as bigtable:
+            received = message(lines([music_event(1, userId="someone")]), published=datetime.now(UTC))
+            await IngestPipeline(bigtable, load_contract(strict)).process(received)
+
+    provision(settings)
+    with ThreadPoolExecutor(1) as thread:  # Playwright's event loop occupies the main thread
+        thread.submit(lambda: asyncio.run(reject())).result()
+    with serving(settings, allow_changes=True) as address:
+        yield address
+
+
 @pytest.fixture(params=["light", "dark"])
-def page(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """Open a page with an empty profile in each theme; fail on an error, or on a request to another host."""
-    context = browser.new_context(base_url=address, color_scheme=request.param)
+def theme(request: pytest.FixtureRequest) -> str:
+    """The theme of the system."""
+    return str(request.param)
+
+
+@pytest.fixture
+def page(browser: Browser, address: str, theme: str) -> Iterator[Page]:
+    """Open a page in each theme."""
+    with _opened(browser, address, theme) as page:
+        yield page
+
+
+@pytest.fixture
+def changing_page(browser: Browser, changing_address: str, theme: str) -> Iterator[Page]:
+    """Open a page of the console that may change something, in each theme."""
+    with _opened(browser, changing_address, theme) as page:
+        yield page
+
+
+@contextmanager
+def _opened(browser: Browser, address: str, theme: Any) -> Iterator[Page]:
+    """Open a page with an empty profile; fail on an error, or on a request to another host."""
+    context = browser.new_context(base_url=address, color_scheme=theme)
     page = context.new_page()
     page.set_default_timeout(10_000)
     problems: list[str] = []

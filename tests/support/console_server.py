@@ -57,9 +57,9 @@ async def connected(settings: Settings) -> AsyncIterator[Bigtable]:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[str]:
+def serving(settings: Settings, *, allow_changes: bool = False) -> Iterator[str]:
     """Serve a console in a thread; yield its address."""
-    app = create_app(settings)
+    app = create_app(settings, allow_changes=allow_changes)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=3))
     socket = server.config.bind_socket()
     thread = Thread(target=server.run, args=([socket],))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from infra.console import query
+from infra.console.changes import change
+from infra.console.changes.publishing import request_day
 from infra.console.charts import bar_chart
 from infra.console.rendering import page
 from infra.console.tables import Tables, tables_of
@@ -43,6 +46,7 @@ async def show(request: Request) -> Response:
     runs = await tables.state.runs(EPOCH.date(), today)
     last = query.day(request, "last", max(runs, default=today))
     first = max(last - timedelta(days=_DAYS - 1), EPOCH.date())
+    requested = query.day(request, "requested", last) if request.query_params.get("requested") else None
     days = await _read(tables, first, last, runs, today)
     chart = bar_chart([day.stored for day in days], [day.rejected for day in days])
     return page(
@@ -54,7 +58,22 @@ async def show(request: Request) -> Response:
         earlier=max(first - timedelta(days=1), EPOCH.date()),
         later=last + timedelta(days=_DAYS),
         any_run=bool(runs),
+        today=today,
+        requested=requested,
     )
+
+
+@change
+async def compute(request: Request) -> Response:
+    """Request the computation of the form's `day`; return to the page that was shown."""
+    async with request.form(max_files=0) as form:
+        day = query.parse_day(str(form.get("day", "")), "day")
+    today = datetime.now(UTC).date()
+    if day > today:
+        raise HTTPException(400, f"day: found {day}, expected one up to today, {today}")
+    last = query.day(request, "last", day)
+    await request_day(tables_of(request).settings, day)
+    return RedirectResponse(f"/days?last={last}&requested={day}", 303)
 
 
 async def _read(tables: Tables, first: date, last: date, runs: dict[date, Run], today: date) -> list[Day]:

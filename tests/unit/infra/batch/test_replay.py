@@ -13,7 +13,7 @@ from google.pubsub_v1.types import PubsubMessage, ReceivedMessage
 
 from infra.batch import replay as replay_module
 from infra.batch import replay_dead_letters as dead_letters_module
-from infra.batch.replay import messages_of, replay_rejected
+from infra.batch.replay import Replay, messages_of, replay_rejected
 from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.cli.replay import _print_replay
 from shared.pubsub.message import MAX_PACKED_BYTES, Message, unpack
@@ -200,3 +200,28 @@ async def test_too_large_events_are_printed_with_size_and_limit(
     ) in capsys.readouterr().err
     _print_replay(replay, "rejected events", dry_run=False, as_json=True)
     assert msgspec.json.decode(capsys.readouterr().out)["too_large"] == 1
+
+
+def test_the_lines_name_what_stays_as_problems() -> None:
+    replay = Replay(looked_at=1_234, passing=1_000, stored=900, published=10, waiting=7, left_alone=5, too_large=1)
+    replay.failing.update({"type": 34, "range": 200})
+    replay.largest_bytes = 9_000_000
+
+    counts = [
+        ("1,234 rejected events looked at: 1,000 events pass the contract now", False),
+        ("  200 events still break range", False),
+        ("  34 events still break type", False),
+        ("5 events left alone: another body is stored, or was published later", False),
+        (
+            "1 events are too large to publish and stay: the largest has 9,000,000 bytes, "
+            f"expected at most {MAX_PACKED_BYTES:,} after compression",
+            True,
+        ),
+    ]
+    assert list(replay.lines("rejected events", dry_run=True)) == [*counts, ("nothing was changed", False)]
+    assert list(replay.lines("rejected events", dry_run=False)) == [
+        *counts,
+        ("10 messages published", False),
+        ("900 events are stored and were deleted from rejected", False),
+        ("7 events are not stored yet; repeat the replay to delete them later", True),
+    ]

@@ -327,6 +327,15 @@ def test_a_cost_estimate_shows_the_growth_to_the_retention(sluice: Sluice) -> No
     assert "all retained days from month 13 on" in text
 
 
+def test_a_cost_estimate_states_the_requests_of_the_read_api(sluice: Sluice) -> None:
+    command = ("cost", "--events-per-day", "10000000", "--bytes", "250")
+
+    assert "30 of aggregate, 30,438 of query" in sluice(*command).out
+    more = sluice(*command, "--queries-per-day", "1000000").out
+    assert "30 of aggregate, 30,437,500 of query" in more
+    assert "5,073 of aggregate, 3,043,750 of query" in more
+
+
 def test_an_edition_needs_its_price(sluice: Sluice) -> None:
     command = ("cost", "--events-per-day", "9", "--bytes", "9", "--edition", "enterprise-plus")
     table = price_table.PRICES.read_text()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -128,3 +130,12 @@ def test_the_stylesheet_has_both_themes_and_loads_nothing(client: TestClient) ->
     assert ":focus-visible" in css
     assert "url(" not in css
     assert "@import" not in css
+
+
+def test_the_start_imports_no_client_of_google() -> None:
+    """Each takes a second or more."""
+    code = (
+        "import sys, infra.console.app; print({'google.api_core', 'google.auth', 'google.pubsub_v1'} & {*sys.modules})"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -6,8 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 from starlette.testclient import TestClient
 
+from shared.errors import StoreUnavailableError
+from tests.support.console_forms import send
 from tests.support.console_tables import DAY, HOSTILE, run_of
 from tests.support.html_page import check_page
 
@@ -77,3 +80,69 @@ def test_an_invalid_day_is_refused_and_escaped(client: TestClient, tables: Any, 
     assert "expected a day such as 2024-01-15" in page.texts("p")[-2]
     assert text not in response.text or text.isalnum() or text[0].isdigit()
     assert [each for each in response.text if not each.isprintable() and each != "\n"] == []
+
+
+@pytest.fixture
+def request_day(mocker: MockerFixture) -> Any:
+    """Replaces the publication of requests."""
+    return mocker.patch("infra.console.pages.days.request_day")
+
+
+def test_a_day_is_requested_and_its_page_shown_again(changing: TestClient, request_day: Any) -> None:
+    buttons = [each.attributes for each in check_page(changing.get("/days?last=2024-01-16").text).all("button")][1:]
+    assert (len(buttons), buttons[0]["aria-label"]) == (30, "Compute 2024-01-16 now")
+
+    response = send(changing, "/days/request?last=2024-01-16", day=buttons[1]["value"])
+
+    assert (response.status_code, response.headers["location"]) == (303, "/days?last=2024-01-16&requested=2024-01-15")
+    [call] = request_day.await_args_list
+    assert call.args[1] == DAY
+    page = check_page(changing.get(response.headers["location"]).text)
+    assert "2024-01-15 was requested from the function aggregate." in page.texts("p")[1]
+    assert request_day.await_count == 1
+
+
+def test_a_read_only_console_requests_no_day(client: TestClient, tables: Any, request_day: Any) -> None:
+    page = check_page(client.get("/days").text)
+    assert page.texts("button") == ["Show"]
+    assert any("--allow-changes, to compute days from here" in text for text in page.texts("p"))
+
+    response = send(client, "/days/request", day="2024-01-15")
+
+    assert (response.status_code, request_day.await_count) == (403, 0)
+
+
+def test_another_site_requests_no_day(changing: TestClient, request_day: Any) -> None:
+    response = send(changing, "/days/request", origin="http://example.com", day="2024-01-15")
+
+    assert (response.status_code, request_day.await_count) == (403, 0)
+
+
+def test_a_day_that_has_not_begun_is_not_requested(changing: TestClient, request_day: Any) -> None:
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    page = check_page(changing.get(f"/days?last={tomorrow}").text)
+    assert f"Compute {tomorrow} now" not in [each.attributes.get("aria-label") for each in page.all("button")]
+
+    response = send(changing, "/days/request", day=str(tomorrow))
+
+    assert (response.status_code, request_day.await_count) == (400, 0)
+    assert f"found {tomorrow}, expected one up to today" in response.text
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", *HOSTILE])
+def test_an_invalid_day_is_not_requested(changing: TestClient, request_day: Any, text: str) -> None:
+    response = send(changing, "/days/request", day=text)
+
+    assert (response.status_code, request_day.await_count) == (400, 0)
+    assert check_page(response.text).all("script") == []
+    assert [each for each in response.text if not each.isprintable() and each != "\n"] == []
+    assert changing.get("/days", params={"requested": text or "x"}).status_code == 400
+
+
+def test_a_request_that_pubsub_does_not_accept_is_a_page_with_the_error(changing: TestClient, request_day: Any) -> None:
+    request_day.side_effect = StoreUnavailableError("topic t: <b>no answer</b>")
+
+    response = send(changing, "/days/request", day="2024-01-15")
+
+    assert response.status_code == 503
+    assert "topic t: <b>no answer</b>" in check_page(response.text).texts("p")

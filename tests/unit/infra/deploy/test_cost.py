@@ -55,6 +55,8 @@ ROUND = Prices(
         node_load=0.5,
         gib_per_node=100,
         aggregate_events=1000,
+        queries_per_day=0,
+        query_seconds=0.05,
         log_bytes_line=1024,
         log_lines_hour=10,
         log_bytes_request=2048,
@@ -93,6 +95,26 @@ def test_sparse_messages_are_billed_the_minimum_time_each() -> None:
     assert parts["functions: CPU"] == pytest.approx(3_030 * 0.01)
     assert parts["functions: memory"] == pytest.approx((3_000 * 0.5 + 30 * 2) * 0.001)
     assert parts["functions: invocations"] == pytest.approx(30_030 / 1e6)
+
+
+def test_requests_of_the_read_api_are_billed_like_the_other_invocations() -> None:
+    # 2,000 requests a day are 60,000 a month, of 0.1 s each: 6,000 s. An event a day takes 3 s of ingest and 0.03 s of
+    # aggregate.
+    work = Workload(1, 200, 1, memory_gib=0, aggregate_memory_gib=0, query_memory_gib=2)
+    parts = dollars(work, price_table.with_queries(ROUND, 2_000))
+
+    assert parts["functions: invocations"] == pytest.approx((30 + 30 + 60_000) / 1e6)
+    assert parts["functions: CPU"] == pytest.approx((3 + 0.03 + 6_000) * 0.01)
+    assert parts["functions: memory"] == pytest.approx(6_000 * 2 * 0.001)
+    assert parts["Logging"] == pytest.approx((30 + 2 * 60_060) / 2**20 * 3)
+
+
+def test_a_slow_request_of_the_read_api_is_billed_its_time() -> None:
+    slow = msgspec.structs.replace(ROUND.assumptions, queries_per_day=1, query_seconds=3)
+
+    assert dollars(Workload(1, 200, 1), msgspec.structs.replace(ROUND, assumptions=slow))[
+        "functions: CPU"
+    ] == pytest.approx((3 + 0.03 + 90) * 0.01)
 
 
 def test_one_instance_is_billed_a_month_at_most() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.api_core import exceptions
 from google.cloud.scheduler_v1.types import HttpTarget, Job
+from pytest_mock import MockerFixture
 
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler import Schedule
-from infra.provision.scheduler_client import job_message
+from infra.provision.scheduler_client import find_job, job_message
 from shared.config import Settings
 
 SETTINGS = Settings("p", "i", region="europe-west1")
@@ -123,3 +127,35 @@ def test_a_job_of_another_pipeline_is_refused_even_with_adopt() -> None:
     belongs = "refused: it belongs to another pipeline"
     assert lines == [f"! job aggregate-daily: found the mark sluice=other, expected sluice=sluice; {belongs}"]
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (None, ""),
+        ({}, "OK"),
+        ({"code": 5, "message": "no topic"}, "NOT_FOUND: no topic"),
+        ({"code": 99, "message": ""}, "code 99"),
+    ],
+)
+def test_a_job_of_the_scheduler_has_its_state_and_its_last_result(
+    mocker: MockerFixture, status: dict[str, Any] | None, text: str
+) -> None:
+    attempt = datetime(2024, 1, 15, 1, tzinfo=UTC)
+    job = altered(schedule="30 2 * * *", schedule_time=attempt + timedelta(days=1), last_attempt_time=attempt)
+    if status is not None:
+        job.status = status
+    mocker.patch("infra.provision.scheduler_client.scheduler_client", return_value=nullcontext(Cloud(job)))
+
+    found = find_job(SETTINGS)
+
+    assert found is not None
+    assert found.job == replace(DECLARED, schedule="30 2 * * *")
+    assert (found.state, found.last_attempt, found.status) == ("ENABLED", attempt, text)
+    assert found.next_run == attempt + timedelta(days=1)
+
+
+def test_a_missing_job_is_not_found(mocker: MockerFixture) -> None:
+    mocker.patch("infra.provision.scheduler_client.scheduler_client", return_value=nullcontext(Cloud(None)))
+
+    assert find_job(SETTINGS) is None
