@@ -24,6 +24,46 @@ DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
 
 
 @dataclass(frozen=True, slots=True)
+class DataflowSettings:
+    """When and how days go to Dataflow instead of the function `aggregate`; `sluice deploy` sets the variables.
+
+    Attributes:
+        from_events: number of events in a day from which on it does, `SLUICE_DATAFLOW_FROM_EVENTS`.
+        template: the Flex Template, gs://BUCKET/PATH, `SLUICE_DATAFLOW_TEMPLATE`.
+        staging: where jobs put temporary files, gs://BUCKET/PATH, `SLUICE_DATAFLOW_STAGING`.
+        service_account: address of the workers' account, `SLUICE_DATAFLOW_SERVICE_ACCOUNT`.
+        max_workers: `SLUICE_DATAFLOW_MAX_WORKERS`.
+    """
+
+    from_events: int
+    template: str
+    staging: str
+    service_account: str
+    max_workers: int
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> DataflowSettings | None:
+        """Read the settings; None without `SLUICE_DATAFLOW_FROM_EVENTS`.
+
+        Raises:
+            SettingsError: another variable is missing or invalid.
+        """
+        from_events = _positive("SLUICE_DATAFLOW_FROM_EVENTS", env, default=None, maximum=1e15)
+        if from_events is None:
+            return None
+        texts = {}
+        for name in ("template", "staging", "service_account"):
+            variable = f"SLUICE_DATAFLOW_{name.upper()}"
+            texts[name] = env.get(variable, "")
+            is_valid = "@" in texts[name] if name == "service_account" else texts[name].startswith("gs://")
+            if not is_valid:
+                expected = "the address of an account" if name == "service_account" else "gs://BUCKET/PATH"
+                raise SettingsError(f"{variable}: found {texts[name]!r}, expected {expected}")
+        workers = _positive("SLUICE_DATAFLOW_MAX_WORKERS", env, default=20, maximum=1_000)
+        return cls(math.ceil(from_events), max_workers=math.ceil(workers), **texts)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of a process.
 
@@ -50,6 +90,7 @@ class Settings:
             sees by default. On Cloud Run a process sees two with one CPU (https://github.com/dotnet/runtime/issues/99046).
         metrics_exporter: destination of OpenTelemetry metrics, `OTEL_METRICS_EXPORTER`; none by default.
         lookback_days: days that a read of a user's events without a start goes back, `SLUICE_LOOKBACK_DAYS`.
+        dataflow: when and how days go to Dataflow; None for never.
     """
 
     project_id: str
@@ -66,6 +107,7 @@ class Settings:
     cpu: float | None = None
     lookback_days: int = 400
     metrics_exporter: str = ""
+    dataflow: DataflowSettings | None = None
 
     @classmethod
     def from_environment(
@@ -105,6 +147,7 @@ class Settings:
             cpu=_positive("SLUICE_CPU", env, default=None, maximum=1_000),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
+            dataflow=DataflowSettings.from_environment(env),
         )
 
     def resource(self, resource: str) -> str:

@@ -15,7 +15,7 @@ disable_worker_timeout()
 # `http`, not `cloud_event`: Pub/Sub pushes messages as plain JSON.
 @functions_framework.aio.http
 async def aggregate(request: Request) -> Response:
-    """Respond 2xx once the requested day is computed and readable, or each of several days is requested."""
+    """Respond 2xx once the requested day is readable, its Dataflow job launched, or each of several days requested."""
     message = await receive(request)
     with error_responses(message, request) as log_fields:
         pipeline = instance.aggregate_pipeline()
@@ -23,7 +23,7 @@ async def aggregate(request: Request) -> Response:
         match await pipeline.days(message):
             case [day]:
                 log_fields["day"] = day
-                await pipeline.run(day)
+                await instance.run_day(pipeline, day)
             case days:
                 await instance.request_days(days)
     return ACKNOWLEDGED

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import structs
 
 from infra.deploy import cloud_run_limits
-from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY
+from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY, address
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
 from infra.provision.resources import RESOURCES, RETENTION_TABLES
@@ -30,6 +30,10 @@ _ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserv
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
+# https://cloud.google.com/storage/docs/buckets#naming
+_OBJECT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/\S+")
+# https://cloud.google.com/dataflow/quotas#compute-engine-quotas
+_MAX_DATAFLOW_WORKERS = 1_000
 _RETENTION = re.compile(r"([1-9]\d{0,4})d")
 # https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 EXPORTER = "OTEL_METRICS_EXPORTER"
@@ -137,6 +141,39 @@ class Metrics(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     otlp: bool = False
 
 
+class Dataflow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The table `[dataflow]`: when and how days go to Dataflow instead of the function `aggregate`."""
+
+    from_events: int
+    template: str
+    staging: str
+    service_account: str
+    max_workers: int
+
+    def check(self) -> None:
+        """Raise Problem for an invalid value."""
+        if self.from_events < 0:
+            raise Problem("dataflow.from_events", self.from_events, "a number of events, or 0 for never")
+        if not 1 <= self.max_workers <= _MAX_DATAFLOW_WORKERS:
+            raise Problem("dataflow.max_workers", self.max_workers, f"1 to {_MAX_DATAFLOW_WORKERS:,}")
+        if not self.from_events:
+            return
+        for key in ("template", "staging"):
+            if not _OBJECT.fullmatch(getattr(self, key)):
+                raise Problem(f"dataflow.{key}", getattr(self, key), "gs://BUCKET/PATH")
+        _check_account("dataflow.service_account", self.service_account)
+
+    def variables(self, project: str) -> dict[str, str]:
+        """Return the environment variables of the function `aggregate`."""
+        return {
+            "SLUICE_DATAFLOW_FROM_EVENTS": str(self.from_events),
+            "SLUICE_DATAFLOW_TEMPLATE": self.template,
+            "SLUICE_DATAFLOW_STAGING": self.staging,
+            "SLUICE_DATAFLOW_SERVICE_ACCOUNT": address(self.service_account, project),
+            "SLUICE_DATAFLOW_MAX_WORKERS": str(self.max_workers),
+        }
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -147,6 +184,7 @@ class Deployment(msgspec.Struct, frozen=True):
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
+    dataflow: Dataflow = Dataflow(0, "", "", "", 1)
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -206,6 +244,7 @@ class Deployment(msgspec.Struct, frozen=True):
         for name, table in self.tables.items():
             table.check(name)
         self._check_metrics()
+        self.dataflow.check()
         if self.aggregate.topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.topic", self.aggregate.topic, expected)
@@ -267,7 +306,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any], name: str) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"})
+    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "dataflow"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
@@ -277,6 +316,7 @@ def _convert(document: dict[str, Any], name: str) -> Deployment:
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),
+        dataflow=read_table(Dataflow, document.get("dataflow"), "dataflow"),
     )
     deployment = deployment.named(name)
     deployment.check()

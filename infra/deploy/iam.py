@@ -10,7 +10,7 @@ from infra.deploy.gcloud import Command, gcloud
 from infra.provision import marks
 from shared.names import DEFAULT_NAME, account_name, resource_name
 
-Kind = Literal["project", "table", "topic", "subscription", "service"]
+Kind = Literal["project", "table", "topic", "subscription", "service", "account"]
 
 # Pub/Sub's service agent in a project; ${NUMBER} is the project number.
 PUBSUB_AGENT = "service-${NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
@@ -93,6 +93,8 @@ class Grant:
                 return gcloud("projects", verb, project, **flags)
             case "table":
                 return gcloud("bigtable", "tables", verb, self.resource, **flags, instance=instance, project=project)
+            case "account":
+                return gcloud("iam", "service-accounts", verb, self.resource, **flags, project=project)
             case "service":
                 return gcloud("run", "services", verb, self.resource, **flags, region=region, project=project)
             case _:
@@ -134,6 +136,19 @@ GRANTS = (
     Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "events-dead-letter", "publish dead letters"),
     Grant(PUBSUB_AGENT, "roles/pubsub.subscriber", "subscription", "events-ingest", "acknowledge dead letters"),
 )
+
+
+def dataflow_grants(aggregate: str, workers: str) -> tuple[Grant, ...]:
+    """Return the grants by which the function `aggregate` launches Dataflow jobs.
+
+    Args:
+        aggregate: name or address of the function's account.
+        workers: address of the account of the jobs' workers.
+    """
+    return (
+        Grant(aggregate, "roles/dataflow.developer", "project", "", "launch jobs for large days"),
+        Grant(aggregate, "roles/iam.serviceAccountUser", "account", workers, "launch jobs with this account"),
+    )
 
 
 def address(account: str, project: str) -> str:

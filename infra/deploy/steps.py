@@ -20,6 +20,7 @@ from infra.deploy.iam import (
     address,
     configured_accounts,
     configured_grants,
+    dataflow_grants,
 )
 from infra.provision.marks import LABEL
 from infra.provision.resources import FUNCTIONS
@@ -79,6 +80,10 @@ class Target(msgspec.Struct, frozen=True):
 
 def target(settings: Settings, deployment: Deployment, config: Path | None = None, *, adopt: bool = False) -> Target:
     """Return the destination of a deployment, which was read from a file if `config` is given."""
+    grants = configured_grants(deployment.accounts, settings.name)
+    if deployment.dataflow.from_events:
+        workers = address(deployment.dataflow.service_account, settings.project_id)
+        grants += dataflow_grants(deployment.aggregate.service_account, workers)
     return Target(
         project=settings.project_id,
         instance=settings.instance_id,
@@ -87,7 +92,7 @@ def target(settings: Settings, deployment: Deployment, config: Path | None = Non
         build=BUILD_FOLDER,
         config=config,
         accounts=configured_accounts(deployment.accounts, settings.name),
-        grants=configured_grants(deployment.accounts, settings.name),
+        grants=grants,
         name=settings.name,
         adopt=adopt,
     )
@@ -95,7 +100,8 @@ def target(settings: Settings, deployment: Deployment, config: Path | None = Non
 
 def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
     """Return all steps in order; running them again changes only the functions' revisions."""
-    yield Action("the APIs of the pipeline", gcloud("services", "enable", *api_names(), project=target.project))
+    apis = api_names() + (["dataflow.googleapis.com"] if deployment.dataflow.from_events else [])
+    yield Action("the APIs of the pipeline", gcloud("services", "enable", *apis, project=target.project))
     yield Lookup(
         "the project number, part of the names of Google's service agents",
         "NUMBER",
@@ -207,6 +213,9 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
     if name == "aggregate":
         environment["SLUICE_CPU"] = function.cpu
         environment["SLUICE_DAY_DEADLINE"] = f"{function.timeout * _DAY_DEADLINE_SHARE:.4g}"
+        if deployment.dataflow.from_events:
+            environment["GCP_REGION"] = target.region
+            environment |= deployment.dataflow.variables(target.project)
     environment |= function.environment
     build = address(deployment.accounts[BUILD.name], target.project)
     platform = deployment.platform(name)

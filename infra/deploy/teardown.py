@@ -15,7 +15,7 @@ from infra.deploy.steps import Target, find_account, find_policy, ownership_step
 from infra.provision.resources import FUNCTIONS
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
-_REMAINING_KINDS = ("project", "table", "topic")
+_REMAINING_KINDS = ("project", "table", "topic", "account")
 
 
 def teardown_steps(target: Target) -> Iterator[Step]:
@@ -58,7 +58,7 @@ def _find_api(target: Target, api: str) -> Lookup:
 
 
 def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step]:
-    """Return the steps that revoke the roles of an account on the project, tables and topics.
+    """Return the steps that revoke the roles of an account on the project, tables, topics and accounts.
 
     Their policies would otherwise keep bindings of a deleted account. Roles on a service end with the function, and
     roles on a subscription with the subscription.
@@ -82,6 +82,10 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
             exists = "TABLE"
             listing = gcloud("bigtable", "tables", "list", instances=target.instance, **selection)
             yield Lookup(title, exists, listing, if_set="INSTANCE")
+        elif grant.kind == "account":
+            exists = "WORKERS"
+            selection = {"filter": f"email={grant.resource}", "format": "value(email)", "project": target.project}
+            yield Lookup(title, exists, gcloud("iam", "service-accounts", "list", **selection), if_set=condition)
         elif grant.kind == "topic":
             exists = "TOPIC"
             yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)

@@ -31,6 +31,8 @@ _SCANS = 16
 # How far back an empty request looks for missed days. Pub/Sub retains messages no longer than that either, so a longer
 # outage needs manual work anyway.
 MAX_MISSED_DAYS = 31
+# Days before a day whose runs say how many events to expect: a week has each weekday.
+_EXPECTED_FROM_DAYS = 7
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -149,6 +151,11 @@ class AggregatePipeline:
         yesterday = message.published.date() - timedelta(days=1)
         late, missed = await asyncio.gather(self._state.late_days(), self._missed_days(yesterday))
         return sorted({*late, *missed, yesterday})
+
+    async def expected_events(self, day: date) -> int:
+        """Return the number of events that a day may have: the largest of its own run and those of the days before."""
+        runs = await self._state.runs(day - timedelta(days=_EXPECTED_FROM_DAYS), day)
+        return max((run.events for run in runs.values()), default=0)
 
     async def _missed_days(self, yesterday: date) -> list[date]:
         """Return the days of the last `MAX_MISSED_DAYS` since the first run that no run has read completely.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -120,6 +120,7 @@ class DayRun(msgspec.Struct, frozen=True):
         events: number of events it counted.
         repeated: number of further cells with the id of one of those events.
         dimensions: names of the dimensions it computed.
+        engine: what computed it.
     """
 
     started: datetime
@@ -127,12 +128,13 @@ class DayRun(msgspec.Struct, frozen=True):
     events: int
     repeated: int
     dimensions: list[str]
+    engine: Literal["function", "beam"]
 
     @classmethod
     def of(cls, run: Run, day: date) -> DayRun:
         """Return the run of a day."""
         started = datetime.fromtimestamp(run.micros // 1_000 / 1_000, EPOCH.tzinfo)
-        return cls(started, run.saw_all_of(day), run.events, run.repeated, run.dimensions)
+        return cls(started, run.saw_all_of(day), run.events, run.repeated, run.dimensions, run.engine)
 
 
 class DayState(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.query.api import QueryApi
-from shared.runtime import logs, metrics
+from shared.runtime import dataflow, logs, metrics
 from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
 
@@ -68,6 +68,23 @@ def query_api() -> QueryApi:
     SHUTDOWN.install()
     gc_tuning.apply()
     return QueryApi(Bigtable(settings), contract, settings.lookback_days)
+
+
+async def run_day(pipeline: AggregatePipeline, day: date) -> None:
+    """Compute a day, or launch the Dataflow job that does where so many events are expected.
+
+    Raises:
+        StoreUnavailableError: Bigtable or Dataflow didn't respond in time, or the run exceeded the deadline.
+        StoreRefusedError, SettingsError: Bigtable or Dataflow refused a call permanently.
+    """
+    settings = Settings.from_environment()
+    if settings.dataflow:
+        expected = await pipeline.expected_events(day)
+        if expected >= settings.dataflow.from_events:
+            job_id = await dataflow.launch(settings, settings.dataflow, day)
+            logs.info(LogEvent.JOB_LAUNCHED, "Dataflow job launched", day=day, job_id=job_id, expected_events=expected)
+            return
+    await pipeline.run(day)
 
 
 async def request_days(days: Sequence[date]) -> None:

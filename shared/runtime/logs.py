@@ -39,6 +39,7 @@ class LogEvent(StrEnum):
     INGEST_SUMMARY = "ingest_summary"
     DAY_AGGREGATED = "day_aggregated"
     DAYS_REQUESTED = "days_requested"
+    JOB_LAUNCHED = "job_launched"
     MESSAGE_FAILED = "message_failed"
     QUERY_FAILED = "query_failed"
     UNEXPECTED_ERROR = "unexpected_error"

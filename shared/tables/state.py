@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -53,6 +53,7 @@ class Run(msgspec.Struct, frozen=True):
         repeated: number of further cells with the id of one of those events.
         dimensions: names of the dimensions it computed.
         functions: the function of each mergeable measure, by dimension and name.
+        engine: what computed it: function, the code of the function `aggregate`, or beam.
     """
 
     micros: int
@@ -60,6 +61,7 @@ class Run(msgspec.Struct, frozen=True):
     repeated: int
     dimensions: list[str]
     functions: dict[str, dict[str, str]] = {}
+    engine: Literal["function", "beam"] = "function"
 
     def saw_all_of(self, day: date) -> bool:
         """Return whether the run started after the end of its day."""

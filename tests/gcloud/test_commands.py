@@ -11,7 +11,7 @@ from msgspec import structs
 
 from infra.cli.provision import provision
 from infra.deploy.alerts import write_files
-from infra.deploy.config import DEFAULTS, Alerts, load
+from infra.deploy.config import DEFAULTS, Alerts, Dataflow, load
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
 from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps
@@ -83,6 +83,9 @@ def all_steps(build: Path) -> list[Step]:
         "vpc_connector": "projects/p/locations/us-central1/connectors/my-connector",
         "docker_repository": "us-central1-docker.pkg.dev/p/mine",
     }
+    large_days = Dataflow(1, "gs://my-bucket/template.json", "gs://my-bucket/staging", "my-workers", 20)
+    with_dataflow = structs.replace(defaults, dataflow=large_days)
+    dataflow_target = structs.replace(named_target(settings, with_dataflow), build=build)
     external_target = structs.replace(TARGET, accounts=(), grants=external)
     return [
         *deploy_steps(target, load()),
@@ -91,6 +94,8 @@ def all_steps(build: Path) -> list[Step]:
         *deploy_steps(target, structs.replace(defaults, ingest=structs.replace(defaults.ingest, **full_names))),
         *deploy_steps(named, load(None, "shop")),
         *deploy_steps(adopted, load(None, "shop")),
+        *deploy_steps(dataflow_target, with_dataflow),
+        *teardown_steps(dataflow_target),
         *teardown_steps(TARGET),
         *teardown_steps(named),
         *teardown_steps(external_target),

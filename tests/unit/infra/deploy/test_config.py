@@ -47,7 +47,7 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"}
+    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "dataflow"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
@@ -106,6 +106,14 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("[dataflow]\nfrom_events = -1", "dataflow.from_events: found -1, expected a number of events, or 0 for never"),
+        ("[dataflow]\nfrom_events = 1", "dataflow.template: found '', expected gs://BUCKET/PATH"),
+        ("[dataflow]\nfrom_events = 1\ntemplate = 'gs://b'", "dataflow.template: found 'gs://b', expected gs://BUCKET"),
+        (
+            "[dataflow]\nfrom_events = 1\ntemplate = 'gs://bucket/t.json'\nstaging = 'gs://bucket/s'",
+            "dataflow.service_account: found '', expected a name",
+        ),
+        ("[dataflow]\nmax_workers = 0", "dataflow.max_workers: found 0, expected 1 to 1,000"),
         ("[ingest.labels]\nsluice = 'a'", "ingest.labels.sluice: found 'a', expected another label"),
         (
             "[ingest.environment]\nSLUICE_NAME = 'a'",
@@ -114,7 +122,7 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
         ("[ingest]\nmemroy = '1Gi'", "ingest.memroy: found '1Gi', expected only the keys cpu, memory, concurrency"),
         (
             "[functions]\ncpu = '1'",
-            "functions: found {'cpu': '1'}, expected only the top-level keys aggregate, alerts, all, ingest",
+            "functions: found {'cpu': '1'}, expected only the top-level keys aggregate, alerts, all, dataflow",
         ),
         ("ingest = 3", "ingest: found 3, expected a table [ingest]"),
         ("[ingest]\nmemory = 512", "ingest.memory: found 512, expected text"),

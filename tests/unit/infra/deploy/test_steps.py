@@ -25,6 +25,7 @@ from tests.support.samples import MUSIC_CONTRACT, ROOT
 TARGET = Target("my-project", "my-instance", "europe-west1", "music.toml", Path("build"))
 SUBSCRIPTIONS = {each.function: each for each in RESOURCES.subscriptions if each.function}
 ACCOUNT_NAMES = ("ingest", "aggregate", "query", "push", "build")
+MEMBER = "--member=serviceAccount:sluice-aggregate@my-project.iam.gserviceaccount.com"
 COMMANDS = [step.command for step in deploy_steps(TARGET, load())]
 
 
@@ -49,6 +50,39 @@ def test_ingest_is_deployed_for_pushes_only() -> None:
         "--set-env-vars=GCP_PROJECT_ID=my-project,BIGTABLE_INSTANCE=my-instance,"
         "SLUICE_CONTRACT=shared/contracts/music.toml",
     } <= flags
+
+
+DATAFLOW = """
+[dataflow]
+from_events = 50000000
+template = "gs://my-bucket/sluice/template.json"
+staging = "gs://my-bucket/sluice/staging"
+service_account = "my-workers"
+"""
+
+
+def test_aggregate_may_launch_dataflow_jobs_only_where_configured(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(DATAFLOW)
+    settings = Settings("my-project", "my-instance", region="europe-west1")
+    deployment = load(file)
+    commands = [step.command for step in deploy_steps(target(settings, deployment), deployment)]
+
+    [apis] = [command for command in commands if command[1:3] == ("services", "enable")]
+    [function] = [command for command in commands if command[1:4] == ("functions", "deploy", "aggregate")]
+    [variables] = [word for word in function if word.startswith("--set-env-vars")]
+    roles = ("--role=roles/dataflow.developer", "--role=roles/iam.serviceAccountUser")
+    granted = [command for command in commands if {*roles} & {*command}]
+
+    assert "dataflow.googleapis.com" in apis
+    assert "GCP_REGION=europe-west1,SLUICE_DATAFLOW_FROM_EVENTS=50000000" in variables
+    assert "SLUICE_DATAFLOW_SERVICE_ACCOUNT=my-workers@my-project.iam.gserviceaccount.com" in variables
+    assert [command[1:5] for command in granted] == [
+        ("projects", "add-iam-policy-binding", "my-project", MEMBER),
+        ("iam", "service-accounts", "add-iam-policy-binding", "my-workers@my-project.iam.gserviceaccount.com"),
+    ]
+    assert all(MEMBER in command for command in granted)
+    assert not [command for command in COMMANDS if "dataflow" in " ".join(command).lower()]
 
 
 def test_query_is_deployed_for_callers_with_a_role() -> None:
