@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from infra.console.flow_history import FlowFeed
-from infra.console.pages import days, explore, flow, rejected, user
+from infra.console.pages import contract, contract_trial, days, explore, flow, rejected, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -47,6 +47,10 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
             Route("/days", days.show),
             Route("/user", user.show),
             Route("/rejected", rejected.show),
+            Route("/rejected/try", contract_trial.show),
+            Route("/rejected/try", contract_trial.validate, methods=["POST"]),
+            Route("/contract", contract.show),
+            Route("/contract", contract.validate, methods=["POST"]),
             Route("/explore", explore.show),
             Route("/flow", flow.show),
             Route("/flow/events", flow.stream),
