@@ -124,7 +124,16 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/days", "/user?user=user_0003&until=2024-01-20", "/rejected", "/explore?value=user_0003", "/flow"]
+    "path",
+    [
+        "/days",
+        "/user?user=user_0003&until=2024-01-20",
+        "/rejected",
+        "/rejected/try",
+        "/contract",
+        "/explore?value=user_0003",
+        "/flow",
+    ],
 )
 def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
     page.goto(path)

@@ -83,7 +83,7 @@ class Outcomes:
         if isinstance(verdict, Accepted):
             outcome = "accepted with warnings" if findings else "accepted"
         self.counts[outcome] += 1
-        for key in {(each.rule, each.field, each.severity) for each in findings}:
+        for key in dict.fromkeys((each.rule, each.field, each.severity) for each in findings):
             if key in self.groups or len(self.groups) < _MAX_GROUPS:
                 self.groups[key] += 1
         if self.counts[outcome] <= MAX_SHOWN:

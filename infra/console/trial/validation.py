@@ -31,7 +31,7 @@ EDITED = "the edited contract"  # its name in error texts
 Result = TypeVar("Result")
 
 
-class _TimeIsUpError(Exception):
+class TimeIsUpError(Exception):
     """The time limit is reached."""
 
 
@@ -47,9 +47,9 @@ class Clock:
         self._stopped.set()
 
     def check(self) -> None:
-        """Raise an error if the time is up."""
+        """Raise TimeIsUpError if the time is up."""
         if self._stopped.is_set() or time.monotonic() >= self._end:
-            raise _TimeIsUpError
+            raise TimeIsUpError
 
 
 async def in_thread(function: Callable[[Clock], Result]) -> Result:
@@ -96,7 +96,7 @@ def validate_file(name: str, file: BinaryIO, contract: Contract, clock: Clock) -
                 clock.check()
     except SourceError as error:
         outcomes.problem = str(error)
-    except _TimeIsUpError:
+    except TimeIsUpError:
         outcomes.is_complete = False
     return outcomes
 
@@ -115,7 +115,7 @@ def validate_rejected(events: Sequence[RejectedEvent], text: str, clock: Clock) 
             verdicts = validator.validate_all([event.raw for event in batch], [event.publish_time for event in batch])
             for event, verdict in zip(batch, verdicts, strict=True):
                 outcomes.add(event.source, event.raw, verdict)
-    except _TimeIsUpError:
+    except TimeIsUpError:
         outcomes.is_complete = False
     return outcomes
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -246,27 +243,6 @@ def test_the_validation_ends_at_its_time_limit(client: TestClient, mocker: Mocke
     page = post(client, file=data, name="large")
 
     assert "The validation ended after 20 seconds; the rest is left out." in summary(page)
-
-
-async def test_a_cancelled_request_ends_the_validation() -> None:
-    ended, started = threading.Event(), threading.Event()
-
-    def run(clock: validation.Clock) -> None:
-        started.set()
-        try:
-            while True:
-                clock.check()
-                time.sleep(0.001)
-        finally:
-            ended.set()
-
-    task = asyncio.create_task(validation.in_thread(run))
-    await asyncio.to_thread(started.wait, 10)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-    assert await asyncio.to_thread(ended.wait, 10)
 
 
 def test_the_text_stays_in_the_form(client: TestClient) -> None:
