@@ -2,6 +2,7 @@
 "use strict";
 
 const DELAY = 300; // milliseconds without typing
+const SLOW = 1_000; // milliseconds without an answer
 const form = document.getElementById("form");
 const events = document.getElementById("events");
 const file = document.getElementById("file");
@@ -14,6 +15,7 @@ async function validate() {
   clearTimeout(timer);
   request?.abort();
   request = new AbortController();
+  const slow = setTimeout(() => show("Validating ..."), SLOW);
   try {
     const response = await fetch(form.action, {
       method: "POST",
@@ -31,11 +33,13 @@ async function validate() {
     if (error.name !== "AbortError") {
       show("The console doesn't answer, or the file can't be read.");
     }
+  } finally {
+    clearTimeout(slow);
   }
 }
 
-function show(problem) {
-  summary.textContent = problem;
+function show(text) {
+  summary.textContent = text;
   verdicts.replaceChildren();
 }
 

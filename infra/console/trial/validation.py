@@ -24,8 +24,9 @@ from shared.validation.validator import Validator
 MAX_SECONDS = 20.0
 # Bytes per read of a file. Compressed data can expand a thousandfold, and the time limit is checked at each read.
 _READ_BYTES = 16 * 1024
-# Bounds of an edited contract: RE2 compiles a pattern in up to 50 ms, to several megabytes.
-MAX_CONTRACT_BYTES, MAX_PATTERNS = 64 * 1024, 100
+# Bounds of an edited contract. A dotted key takes quadratic time, 5 s at this size. RE2 compiles a pattern in up to
+# 50 ms, to several megabytes.
+MAX_CONTRACT_BYTES, MAX_PATTERNS = 32 * 1024, 100
 EDITED = "the edited contract"  # its name in error texts
 
 Result = TypeVar("Result")
