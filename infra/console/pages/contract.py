@@ -80,7 +80,7 @@ def _settings(field: Field) -> list[str]:
 
 
 def _duration(microseconds: int) -> str:
-    """Return a duration in the largest unit of which it is a multiple."""
+    """Return a duration in the largest unit that divides it."""
     unit = next(unit for unit, size in _UNITS.items() if microseconds % size == 0)
     return f"{microseconds // _UNITS[unit]}{unit}"
 
