@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from infra.console.changes.replays import Replays, replay_events
 from infra.console.flow_history import FlowFeed
-from infra.console.pages import days, explore, flow, rejected, replay, schedule, user
+from infra.console.pages import contract, contract_trial, days, explore, flow, rejected, replay, schedule, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -55,6 +55,10 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
             Route("/rejected/replay", replay.show),
             Route("/rejected/replay", replay.replay, methods=["POST"]),
             Route("/rejected/replay/stop", replay.stop, methods=["POST"]),
+            Route("/rejected/try", contract_trial.show),
+            Route("/rejected/try", contract_trial.validate, methods=["POST"]),
+            Route("/contract", contract.show),
+            Route("/contract", contract.validate, methods=["POST"]),
             Route("/schedule", schedule.show),
             Route("/schedule/run", schedule.run, methods=["POST"]),
             Route("/explore", explore.show),

@@ -130,6 +130,8 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
         "/user?user=user_0003&until=2024-01-20",
         "/rejected",
         "/rejected/replay",
+        "/rejected/try",
+        "/contract",
         "/explore?value=user_0003",
         "/schedule",
         "/flow",
