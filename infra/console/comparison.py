@@ -1,4 +1,4 @@
-"""The change of a measure from an earlier day, as text. Pure."""
+"""The change of a measure since an earlier day, as text. Pure."""
 
 from __future__ import annotations
 
