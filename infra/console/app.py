@@ -15,7 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from infra.console.flow_history import FlowFeed
+from infra.console.flow.history import FlowFeed
+from infra.console.flow.messages import LastMessages
 from infra.console.pages import days, explore, flow, rejected, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
@@ -35,11 +36,13 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
         ContractError: the contract of the settings is invalid.
     """
     tables = Tables(settings)
+    messages = LastMessages(settings, tables.contract)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await tables.close()
+        await messages.close()
 
     app = Starlette(
         routes=[
@@ -58,7 +61,7 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     )
     app.state.tables = tables
     app.state.allow_changes = allow_changes
-    app.state.flow = FlowFeed(partial(flow.find_stack, settings))
+    app.state.flow = FlowFeed(partial(flow.find_stack, settings), messages.read)
     return app
 
 

@@ -9,10 +9,10 @@ _LONGEST_MEASURE = 80  # characters
 _PRECISE = 1e15  # smaller numbers are written in full
 
 
-def shown(data: bytes) -> str:
-    """Return bytes as text; what isn't UTF-8 as codes, and only the beginning of many bytes."""
-    text = data[:_LONGEST].decode("utf-8", "backslashreplace")
-    return f"{text} ... and {len(data) - _LONGEST:,} more bytes" if len(data) > _LONGEST else text
+def shown(data: bytes, longest: int = _LONGEST) -> str:
+    """Return bytes as text; what isn't UTF-8 as codes, and only the beginning of more than `longest` bytes."""
+    text = data[:longest].decode("utf-8", "backslashreplace")
+    return f"{text} ... and {len(data) - longest:,} more bytes" if len(data) > longest else text
 
 
 def measure_text(value: Any) -> str:
