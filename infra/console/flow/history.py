@@ -12,7 +12,7 @@ from infra.console.flow.messages import LastMessage
 from infra.local.stats import StackCounts, StackCountsReader
 
 INTERVAL = 1.0  # seconds between samples
-# The functions log every five seconds, so a rate is the mean over that time.
+# Seconds of a rate. The functions log once a second, so the rate of a single one would alternate.
 _WINDOW = 5
 SAMPLES = 120  # kept
 _PROBLEMS = 20
