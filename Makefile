@@ -27,8 +27,8 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 run: $(READY) ## run the whole pipeline once on the emulators (SOURCE=, CONTRACT=, REPORT=)
 	@$(BIN)/sluice run $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONTRACT),--contract '$(CONTRACT)') $(if $(REPORT),--report '$(REPORT)')
 
-up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=)
-	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)')
+up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=, ARGS=--allow-changes)
+	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)') $(ARGS)
 
 # Two processes share the tests; each has emulators of its own. Tests of one group stay in one process.
 # A test beyond its time limit ends its process, and a new one takes over: an exception raised by a signal can leave the

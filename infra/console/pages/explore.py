@@ -25,7 +25,6 @@ from shared.tables.aggregates import Measures
 from shared.timestamps import EPOCH, days_between
 
 _VALUES = 20
-_DAYS = 30
 _DAY_BEFORE, _WEEK_BEFORE = timedelta(days=1), timedelta(days=7)
 
 
@@ -48,7 +47,7 @@ async def show(request: Request) -> Response:
     today = datetime.now(UTC).date()
     default = today
     if not request.query_params.get("day"):
-        default = max(await tables.state.runs(EPOCH.date(), today), default=today)
+        default = query.newest_day(await tables.state.runs(EPOCH.date(), today), today)
     day = query.day(request, "day", default)
     value = request.query_params.get("value")
     names = [each.name for each in aggregate.measures]
@@ -94,7 +93,7 @@ def _choices(contract: Contract) -> dict[str, tuple[Aggregate, str]]:
 
 
 async def _over_days(tables: Tables, dimension: str, value: str, last: date) -> dict[date, Measures]:
-    first = max(last - timedelta(days=_DAYS - 1), EPOCH.date())
+    first = max(last - timedelta(days=query.DAYS - 1), EPOCH.date())
     found = await tables.aggregates.of_days(dimension, value, first, last)
     return {day: found.get(day, {}) for day in days_between(first, last)}
 
