@@ -51,10 +51,12 @@ async def show(request: Request) -> Response:
     day = query.day(request, "day", default)
     value = request.query_params.get("value")
     names = [each.name for each in aggregate.measures]
-    top = await tables.aggregates.top(aggregate.dimension, measure, day, _VALUES)
+    top, found = await asyncio.gather(
+        tables.aggregates.top(aggregate.dimension, measure, day, _VALUES),
+        _over_days(tables, aggregate.dimension, value, day),
+    )
     compared = [each for each in (day - _DAY_BEFORE, day - _WEEK_BEFORE) if each >= EPOCH.date()]
     earlier = await _on_days(tables, aggregate.dimension, [each for each, _ in top], compared)
-    found = await _over_days(tables, aggregate.dimension, value, day) if value is not None else {}
     return page(
         request,
         "explore.html",
@@ -92,7 +94,10 @@ def _choices(contract: Contract) -> dict[str, tuple[Aggregate, str]]:
     }
 
 
-async def _over_days(tables: Tables, dimension: str, value: str, last: date) -> dict[date, Measures]:
+async def _over_days(tables: Tables, dimension: str, value: str | None, last: date) -> dict[date, Measures]:
+    """Return the measures of a value on each day of the page, empty without any; nothing without a value."""
+    if value is None:
+        return {}
     first = max(last - timedelta(days=query.DAYS - 1), EPOCH.date())
     found = await tables.aggregates.of_days(dimension, value, first, last)
     return {day: found.get(day, {}) for day in days_between(first, last)}
