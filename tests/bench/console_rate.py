@@ -45,10 +45,10 @@ _PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 @click.option(
     "--events",
     "count",
-    type=click.IntRange(500_000),
+    type=click.IntRange(500_000),  # with fewer, users have no full page
     default=1_000_000,
     show_default=True,
-    help="Number of events in the table.",
+    help="Number of events in the tables.",
 )
 def main(count: int) -> None:
     """Fill the tables of a local stack, compute the days, and measure the pages of its console."""

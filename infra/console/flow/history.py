@@ -12,7 +12,7 @@ from infra.console.flow.messages import LastMessage
 from infra.local.stats import StackCounts, StackCountsReader
 
 INTERVAL = 1.0  # seconds between samples
-# Seconds of a rate. The functions log once a second, so the rate of a single one would alternate.
+# Samples of a rate. The functions log about once a second, so a single sample has the counts of no line, or of two.
 _WINDOW = 5
 SAMPLES = 120  # kept
 _PROBLEMS = 20

@@ -73,7 +73,7 @@ class LastMessages:
             response = await call(self._request, timeout=_TIMEOUT)
         except grpc.aio.AioRpcError:
             return None
-        # In a thread: messages may have thousands of events, and the pages of other users shouldn't wait.
+        # In a thread: unpacking and validating large messages would hold up other requests.
         return await asyncio.to_thread(self._validate, [each.message for each in response.received_messages])
 
     async def close(self) -> None:

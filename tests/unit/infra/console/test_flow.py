@@ -125,13 +125,14 @@ def test_the_page_has_the_last_messages(show: Callable[[], Page], log: Log) -> N
     assert rows[-2:] == [
         [
             "10:00:00.500000",
+            "2",
             "98 accepted, 2 rejected",
             "type: page: found 12, expected string"
             "length (warning): query: found 600 characters, expected 512"
             "and 1,000 more",
             '{"event_id":"a"}',
         ],
-        ["10:00:00.500000", "1 accepted", "-", '{"event_id":"b"}'],
+        ["10:00:00.500000", "1", "1 accepted", "-", '{"event_id":"b"}'],
     ]
     log.messages = []
     assert "No message since the start." in show().texts("p")
