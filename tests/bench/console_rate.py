@@ -1,4 +1,6 @@
-"""Measure the console with many events: the first contentful paint of each page, and the response of a user's page.
+"""Measure the console with many events: the response and the first contentful paint of each page.
+
+The first contentful paint of a page that reads nothing is the share of the browser.
 
 python -m tests.bench.console_rate --events 1000000
 
@@ -60,9 +62,12 @@ def main(count: int) -> None:
             raise MeasurementError("found a console that doesn't answer within 20 s, expected it")
         click.echo(f"{machine()}, load {os.getloadavg()[0]:.1f}")
         click.echo(f"{count:,} events stored and their days computed in {time.monotonic() - begun:,.0f} s")
-        responses = _user_pages(stack.ports["console"])
-        _show("user, response", responses, _MAX_USER_PAGE)
+        port = stack.ports["console"]
+        dice = random.Random(1)
+        users = [_user(f"user_{dice.randrange(_USERS):07d}") for _ in range(_REQUESTS)]
+        _show("user, response", _responses(port, users), _MAX_USER_PAGE)
         for name, path in _paths().items():
+            _show(f"{name}, response", _responses(port, [path] * _PAINTS), _MAX_PAINT)
             _show(f"{name}, first contentful paint", _paints(stack.url("console") + path), _MAX_PAINT)
 
 
@@ -81,11 +86,16 @@ async def _aggregate(settings: Settings) -> None:
     await bigtable.close()
 
 
+def _user(user: str) -> str:
+    return f"user?{urlencode({'user': user, 'until': _DAYS[-1]})}"
+
+
 def _paths() -> dict[str, str]:
     day = {"day": _DAYS[-1]}
     return {
+        "no read": "user",
         "days": "days",
-        "user": "user?" + urlencode({"user": "user_0000001", "until": _DAYS[-1]}),
+        "user": _user("user_0000001"),
         "rejected": "rejected",
         "explore": "explore?" + urlencode({"by": "user by total_events", **day}),
         "explore a value": "explore?" + urlencode({"by": "song by plays", "value": "song_00000", **day}),
@@ -93,23 +103,20 @@ def _paths() -> dict[str, str]:
     }
 
 
-def _user_pages(port: int) -> list[float]:
-    """Return the milliseconds of each request for the page of another user, over one connection."""
-    dice = random.Random(1)
+def _responses(port: int, paths: list[str]) -> list[float]:
+    """Return the milliseconds of each request, one after the other, over one connection that is warm."""
     connection = HTTPConnection("127.0.0.1", port)
     found = []
-    for number in range(_REQUESTS + 1):
-        user = f"user_{dice.randrange(_USERS):07d}"
+    for path in [paths[0], *paths]:
         started = time.perf_counter()
-        connection.request("GET", f"/user?{urlencode({'user': user, 'until': _DAYS[-1]})}")
+        connection.request("GET", f"/{path}")
         response = connection.getresponse()
         body = response.read()
-        if number:  # the first one opens the connection to Bigtable
-            found.append((time.perf_counter() - started) * 1_000)
-        if response.status != 200 or body.count(b"<tr>") != 51:
-            raise MeasurementError(f"{user}: found {response.status} {body[:200]!r}, expected a page of 50 events")
+        found.append((time.perf_counter() - started) * 1_000)
+        if response.status != 200 or ("user=" in path and body.count(b"<tr>") != 51):
+            raise MeasurementError(f"{path}: found {response.status} {body[:200]!r}, expected a page with all its rows")
     connection.close()
-    return found
+    return found[1:]
 
 
 def _paints(address: str) -> list[float]:

@@ -1,5 +1,7 @@
 """Write the screenshots of the documentation: pages of the console with the sample events, in Debian's Chromium.
 
+Only the page Flow and the day of the page Rejected, which is today, differ from run to run.
+
 python -m tests.browser.screenshots
 """
 
@@ -7,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import click
-from google.pubsub_v1.types import PubsubMessage
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.batch.check import columns
@@ -24,7 +24,6 @@ from infra.sources.files import SourceReader, find_sources
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.pubsub.message import FIRST_PUBLISHED
 from shared.pubsub.publisher import Publisher
 from tests.support.console_server import SAMPLE_DAYS, connected
 from tests.support.processes import eventually
@@ -32,7 +31,6 @@ from tests.support.samples import MUSIC_CONTRACT, ROOT
 
 _WIDTH, _HEIGHT = 960, 600
 _MAX_TOTAL_BYTES = 400_000
-_PUBLISHED = "2024-01-18T09:00:00Z"  # the same rejected events are on the same day in every run
 _RATE, _MESSAGE_EVENTS = 100, 10  # events a second and in a message, for the page Flow
 
 # Name, address and theme of each image. A new page is one more line.
@@ -42,19 +40,10 @@ _IMAGES: list[tuple[str, str, Literal["light", "dark"]]] = [
     ("explore-light", "explore?by=song+by+plays&day=2024-01-16&value=song_000", "light"),
     ("explore-dark", "explore?by=song+by+plays&day=2024-01-16&value=song_000", "dark"),
     ("user-light", "user?user=user_0003&until=2024-01-20", "light"),
-    ("rejected-dark", "rejected?day=2024-01-18", "dark"),
+    ("rejected-dark", "rejected", "dark"),
 ]
 _LIVE: tuple[str, str, Literal["light", "dark"]] = ("flow-light", "flow", "light")
-_LIVE_HEIGHT = 1200  # with the last messages
-
-
-class _DatedPublisher(Publisher):
-    """Publishes messages as first published at a fixed time."""
-
-    async def publish(self, topic: str, messages: Sequence[PubsubMessage]) -> list[str]:
-        for message in messages:
-            message.attributes[FIRST_PUBLISHED] = _PUBLISHED
-        return await super().publish(topic, messages)
+_LIVE_HEIGHT = 1000  # with latency and backlog
 
 
 @click.command()
@@ -86,7 +75,7 @@ def main(folder: Path) -> None:
 async def _publish(settings: Settings) -> None:
     sources = find_sources(str(ROOT / "data"))
     reader = SourceReader(sources, format="auto", columns=columns(load_contract(MUSIC_CONTRACT)))
-    async with _DatedPublisher(settings) as publisher:
+    async with Publisher(settings) as publisher:
         await publish_files(reader, publisher, "events", batch_size=_MESSAGE_EVENTS, rate=_RATE)
 
 
