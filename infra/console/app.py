@@ -16,7 +16,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from infra.console.changes.replays import Replays, replay_events
-from infra.console.flow_history import FlowFeed
+from infra.console.flow.history import FlowFeed
+from infra.console.flow.messages import LastMessages
 from infra.console.pages import contract, contract_trial, days, explore, flow, rejected, replay, schedule, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
@@ -37,12 +38,14 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     """
     tables = Tables(settings)
     replays = Replays(partial(replay_events, settings, tables.contract))
+    messages = LastMessages(settings, tables.contract)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await replays.stop()
         await tables.close()
+        await messages.close()
 
     app = Starlette(
         routes=[
@@ -73,7 +76,7 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     app.state.tables = tables
     app.state.replays = replays
     app.state.allow_changes = allow_changes
-    app.state.flow = FlowFeed(partial(flow.find_stack, settings))
+    app.state.flow = FlowFeed(partial(flow.find_stack, settings), messages.read)
     return app
 
 

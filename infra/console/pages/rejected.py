@@ -20,7 +20,7 @@ from shared.tables.rejected import RejectedEvent
 from shared.validation.results import Finding, Rule
 
 # A page reads no more than this. Row keys begin with a digest, so the first events of a day are a random sample of it.
-_MAX_EVENTS, _MAX_BYTES = 5_000, 16 * 1024 * 1024
+_MAX_EVENTS, _MAX_BYTES = 2_000, 16 * 1024 * 1024
 _MAX_GROUPS = 50
 
 
