@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs protos requirements clean
+.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,8 +27,8 @@ $(READY): requirements.txt requirements-uv.txt pyproject.toml
 run: $(READY) ## run the whole pipeline once on the emulators (SOURCE=, CONTRACT=, REPORT=)
 	@$(BIN)/sluice run $(if $(SOURCE),--source '$(SOURCE)') $(if $(CONTRACT),--contract '$(CONTRACT)') $(if $(REPORT),--report '$(REPORT)')
 
-up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=)
-	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)')
+up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=, ARGS=--allow-changes)
+	@exec $(BIN)/sluice up $(if $(CONTRACT),--contract '$(CONTRACT)') $(ARGS)
 
 # Two processes share the tests; each has emulators of its own. Tests of one group stay in one process.
 # A test beyond its time limit ends its process, and a new one takes over: an exception raised by a signal can leave the
@@ -93,6 +93,9 @@ publish: $(READY) ## publish a file of events to the topic (SOURCE=, CONTRACT=)
 
 aggregate: $(READY) ## aggregate a day now (DATE=)
 	@$(BIN)/sluice aggregate $(if $(DATE),--date '$(DATE)') $(if $(CONTRACT),--contract '$(CONTRACT)')
+
+screenshots: $(READY) ## write docs/images, the screenshots of the console
+	@$(BIN)/python -m tests.browser.screenshots
 
 protos: $(READY) ## generate the Python classes of the .proto files
 	$(BIN)/python -m grpc_tools.protoc -I shared/bigtable --python_out=shared/bigtable --pyi_out=shared/bigtable shared/bigtable/bigtable.proto

@@ -89,6 +89,7 @@ class Settings:
         cpu: CPUs that the function was deployed with, `SLUICE_CPU`, which `sluice deploy` sets; as many as the process
             sees by default. On Cloud Run a process sees two with one CPU (https://github.com/dotnet/runtime/issues/99046).
         metrics_exporter: destination of OpenTelemetry metrics, `OTEL_METRICS_EXPORTER`; none by default.
+        summary_interval: seconds between two summaries in the log of `ingest`, `SLUICE_SUMMARY_INTERVAL`.
         lookback_days: days that a read of a user's events without a start goes back, `SLUICE_LOOKBACK_DAYS`.
         dataflow: when and how days go to Dataflow; None for never.
     """
@@ -105,6 +106,7 @@ class Settings:
     store_deadline: float = 60.0
     day_deadline: float | None = None
     cpu: float | None = None
+    summary_interval: float = 5.0
     lookback_days: int = 400
     metrics_exporter: str = ""
     dataflow: DataflowSettings | None = None
@@ -145,6 +147,7 @@ class Settings:
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, maximum=540.0),
             day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, maximum=3_600),
             cpu=_positive("SLUICE_CPU", env, default=None, maximum=1_000),
+            summary_interval=_positive("SLUICE_SUMMARY_INTERVAL", env, default=5.0, maximum=60.0),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
             dataflow=DataflowSettings.from_environment(env),

@@ -15,8 +15,15 @@ class Problem(Exception):  # noqa: N818 - internal; loaders raise it again as a 
     """An invalid key of a TOML file; the text names the key, the value found and the value expected."""
 
     def __init__(self, key: str, found: object, expected: str) -> None:
-        shown = "nothing" if found is None else repr(found)
+        shown = "nothing" if found is None else _represent(found)
         super().__init__(f"{key}: found {shown if len(shown) <= 120 else shown[:117] + '...'}, expected {expected}")
+
+
+def _represent(found: object) -> str:
+    try:
+        return repr(found)
+    except RecursionError:  # a dotted key of a thousand names
+        return "a value with too many levels"
 
 
 def read_table(kind: type[T], table: object, where: str) -> T:

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from infra.batch.report import Report
 from infra.sources.files import Record, SourceReader, Unreadable
 from shared.contracts.model import Contract
 from shared.row_keys import CellKey, rejected_row, user_of_row
 from shared.timestamps import parse_day
-from shared.validation.results import Accepted
+from shared.validation.results import Accepted, Verdict
 from shared.validation.validator import Validator
 
 if TYPE_CHECKING:
     from infra.sources.files import ColumnType
 
-_BATCH_SIZE = 1_000
+_BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
 
 _COLUMN_TYPES: dict[str, ColumnType] = {
     "string": "string",
@@ -84,15 +84,11 @@ def check_files(
         contract: the contract to validate against.
         progress: called with the report after each batch.
     """
-    validator = Validator(contract)
     published = datetime.now(UTC)
     report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
-    with closing(iter(reader)) as items:
-        while batch := list(islice(items, _BATCH_SIZE)):
-            records = readable(batch, report)
-            for record, verdict in zip(
-                records, validator.validate_all([record.raw for record in records], published), strict=True
-            ):
+    with closing(validate_source(reader, Validator(contract), published, report)) as batches:
+        for batch in batches:
+            for record, verdict in batch:
                 if isinstance(verdict, Accepted):
                     if cell_keys.add((verdict.cell_key,)):
                         report.stored += 1
@@ -101,10 +97,48 @@ def check_files(
                 if row not in seen:
                     seen.add(row)
                     report.reject(verdict.findings, position(record))
-            report.published += len(records)
             progress(report)
     report.days = cell_keys.days()
     return report
+
+
+def validate_source(
+    reader: SourceReader, validator: Validator, published: datetime, report: Report
+) -> Generator[list[tuple[Record, Verdict]], None, None]:
+    """Yield the events of files with their verdicts, in batches of limited size.
+
+    Args:
+        reader: reads the files.
+        validator: of the contract to validate against.
+        published: the publish time of all events.
+        report: counts the events and the unreadable pieces of each batch before it is yielded.
+    """
+    with closing(iter(reader)) as items:
+        while batch := next_batch(items):
+            records = readable(batch, report)
+            report.published += len(records)
+            verdicts = validator.validate_all([record.raw for record in records], published)
+            yield list(zip(records, verdicts, strict=True))
+
+
+class _HasRaw(Protocol):
+    @property
+    def raw(self) -> bytes: ...
+
+
+Item = TypeVar("Item", bound=_HasRaw)
+
+
+def next_batch(items: Iterator[Item]) -> list[Item]:
+    """Return the next items to validate together: at most a thousand, and few if these are large."""
+    batch: list[Item] = []
+    size = 0
+    for item in islice(items, _BATCH_SIZE):
+        batch.append(item)
+        size += len(item.raw)
+        if size >= _BATCH_BYTES:
+            break
+    return batch
 
 
 def readable(items: Sequence[Record | Unreadable], report: Report) -> list[Record]:

@@ -14,12 +14,11 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.publish import calls
-from shared import timestamps
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
@@ -126,7 +125,7 @@ async def replay_rejected(
         if limit is not None and replay.looked_at == limit:
             break
         replay.looked_at += 1
-        verdict = validator.validate(event.raw, _published(event))
+        verdict = validator.validate(event.raw, event.publish_time)
         if not isinstance(verdict, Accepted):
             replay.failing.update(rules_broken(verdict.findings))
             continue
@@ -150,7 +149,7 @@ async def _replay_batch(
     overwrite: bool,
 ) -> None:
     """Publish the events that aren't stored, and wait until they are; delete each rejected event that is stored."""
-    last = {verdict.cell_key: event for event, verdict in sorted(events, key=lambda each: _published(each[0]))}
+    last = {verdict.cell_key: event for event, verdict in sorted(events, key=lambda each: each[0].publish_time)}
     stored = await stored_events(bigtable, [verdict for _, verdict in events])
     replayed = [
         (event, verdict)
@@ -243,7 +242,3 @@ async def publish_again(publisher: Publisher, messages: Iterable[PubsubMessage])
         await publisher.publish(publisher.events_topic, of_call)
         count += messages_of_call
     return count
-
-
-def _published(event: RejectedEvent) -> datetime:
-    return timestamps.utc(datetime.fromisoformat(event.published))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.cli import options
-from shared.config import contract_path
+from shared.config import DEFAULT_CONTRACT, contract_path
 from shared.contracts.loader import load_contract
 from shared.errors import StackError
 
@@ -89,9 +92,24 @@ def up(contract: Path | None, engine: Engine, data: Path | None, allow_changes: 
     ) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
+        click.echo(_next_steps(stack.url("console"), sample_events=chosen == DEFAULT_CONTRACT))
         click.echo("\nCtrl-C ends all of it.")
         with show_live_stats() as show:
             stack.wait(show)
+
+
+def _next_steps(console: str, *, sample_events: bool) -> str:
+    """Return the commands that lead from a new stack to the first chart."""
+    program = shlex.quote(sys.argv[0])
+    source = os.path.relpath(ROOT / "data" / "sample_events.csv") if sample_events else "FILE"
+    steps = {
+        f"{program} publish --source {shlex.quote(source)}": "publish events: CSV, JSON or JSON lines",
+        f"{program} trigger aggregate": "compute their days",
+        f"{program} aggregate --date today": "compute the events of today",
+    }
+    width = max(map(len, steps)) + 3
+    lines = [f"{command:<{width}}# {effect}" for command, effect in steps.items()]
+    return "\n".join(["\nPaste the lines above into another terminal, then:", *lines, f"and open {console}"])
 
 
 @click.command()

@@ -16,8 +16,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from infra.console.changes.replays import Replays, replay_events
-from infra.console.flow_history import FlowFeed
-from infra.console.pages import days, explore, flow, rejected, replay, schedule, user
+from infra.console.flow.history import FlowFeed
+from infra.console.flow.messages import LastMessages
+from infra.console.pages import contract, contract_trial, days, explore, flow, rejected, replay, schedule, user
 from infra.console.rendering import page
 from infra.console.security import LocalOnly
 from infra.console.tables import Tables
@@ -37,12 +38,14 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     """
     tables = Tables(settings)
     replays = Replays(partial(replay_events, settings, tables.contract))
+    messages = LastMessages(settings, tables.contract)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await replays.stop()
         await tables.close()
+        await messages.close()
 
     app = Starlette(
         routes=[
@@ -55,6 +58,10 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
             Route("/rejected/replay", replay.show),
             Route("/rejected/replay", replay.replay, methods=["POST"]),
             Route("/rejected/replay/stop", replay.stop, methods=["POST"]),
+            Route("/rejected/try", contract_trial.show),
+            Route("/rejected/try", contract_trial.validate, methods=["POST"]),
+            Route("/contract", contract.show),
+            Route("/contract", contract.validate, methods=["POST"]),
             Route("/schedule", schedule.show),
             Route("/schedule/run", schedule.run, methods=["POST"]),
             Route("/explore", explore.show),
@@ -69,7 +76,7 @@ def create_app(settings: Settings, *, allow_changes: bool = False) -> Starlette:
     app.state.tables = tables
     app.state.replays = replays
     app.state.allow_changes = allow_changes
-    app.state.flow = FlowFeed(partial(flow.find_stack, settings))
+    app.state.flow = FlowFeed(partial(flow.find_stack, settings), messages.read)
     return app
 
 

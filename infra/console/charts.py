@@ -22,10 +22,11 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Bars, and the value at the upper edge of the chart."""
+    """Bars, the value at the upper edge of the chart, and whether the bars have parts on top."""
 
     bars: list[Bar]
     maximum: float
+    is_stacked: bool
 
 
 def bar_chart(lower: Sequence[float], upper: Sequence[float] = ()) -> Chart:
@@ -43,7 +44,7 @@ def bar_chart(lower: Sequence[float], upper: Sequence[float] = ()) -> Chart:
         height, top = round(low * scale, 2), round(high * scale, 2)
         x, width = round((number + _GAP / 2) * step, 2), round(step * (1 - _GAP), 2)
         bars.append(Bar(x, width, round(HEIGHT - height, 2), height, round(HEIGHT - height - top, 2), top))
-    return Chart(bars, maximum)
+    return Chart(bars, maximum, bool(upper))
 
 
 def _drawable(value: float) -> float:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from shared.tables.state import Run
+
+DAYS = 30  # of a page that shows days
 _FIRST, _LAST = date(1970, 1, 1), date(9998, 12, 31)
 
 
@@ -34,3 +38,13 @@ def choice(request: Request, name: str, choices: list[str], default: str) -> str
     if found not in choices and found != default:
         raise HTTPException(400, f"{name}: found {found[:80]!r}, expected one of {', '.join(choices)}")
     return found
+
+
+def newest_day(runs: Mapping[date, Run], today: date) -> date:
+    """Return the day that a page shows by default: the newest computed one, `today` without any.
+
+    If no day of the page would have events, it is the newest day that has some: the daily job also computes empty days.
+    """
+    newest = max(runs, default=today)
+    with_events = max((day for day, run in runs.items() if run.events), default=newest)
+    return newest if newest - with_events < timedelta(days=DAYS) else with_events

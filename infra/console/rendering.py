@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -19,10 +20,13 @@ PAGES = {
     "/days": "Days",
     "/user": "User",
     "/rejected": "Rejected",
+    "/contract": "Contract",
     "/explore": "Explore",
     "/schedule": "Schedule",
     "/flow": "Flow",
 }
+# Controls other than tab and newline, characters that reverse the direction of text, and surrogates without a pair.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def _visible(value: object) -> object:
@@ -38,6 +42,14 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _multiline(text: str) -> Markup:
+    r"""Return a text of many lines escaped; controls as codes such as `\u001b`, which JSON and TOML can read."""
+    return escape(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+_environment.filters["multiline"] = _multiline
 
 
 def render(template: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contracts.loader import load_contract
+from shared.contracts.loader import parse_contract, parse_toml, read_text
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import EventsTable
 from shared.tables.rejected import RejectedTable
@@ -28,7 +28,8 @@ class Tables:
             ContractError: the contract of the settings is invalid.
         """
         self.settings = settings
-        self.contract = load_contract(settings.contract)
+        self.contract_text = read_text(settings.contract)
+        self.contract = parse_contract(parse_toml(self.contract_text, str(settings.contract)), str(settings.contract))
         self._bigtable = Bigtable(replace(settings, store_deadline=_DEADLINE))
         self.state = StateTable(self._bigtable)
         self.events = EventsTable(self._bigtable, self.contract.bucket)

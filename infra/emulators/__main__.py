@@ -44,7 +44,7 @@ class _PushLimit(click.ParamType[tuple[str, int]]):
     multiple=True,
     help="ID of a subscription whose push endpoint in the folder is of an earlier run.",
 )
-@click.option("--stats", type=click.Path(path_type=Path), help="JSON file for the counts of pushes, by subscription.")
+@click.option("--stats", type=click.Path(path_type=Path), help="JSON file for counts of deliveries, by subscription.")
 def main(
     port: int,
     host: str,

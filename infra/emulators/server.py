@@ -70,7 +70,7 @@ async def serving(
         push_limits: the most push requests in flight, by the full name of a subscription.
         forget_endpoints: IDs of subscriptions whose push endpoints in the folder are of an earlier run. They get no
             pushes until a client sets an endpoint.
-        stats: a JSON file for the counts of pushes, by the full name of the subscription.
+        stats: a JSON file for the counts of deliveries, by the full name of the subscription.
 
     Raises:
         OSError: the port is in use, the folder can't be written, or a file of it isn't a complete database.
@@ -125,10 +125,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 async def _write_counts(path: Path, pubsub: PubSubService) -> None:
-    """Write the counts of pushes whenever they have changed, until cancelled."""
+    """Write the counts of deliveries whenever they have changed, until cancelled."""
     written = ""
     while True:
-        text = json.dumps(pubsub.push_counts())
+        text = json.dumps(pubsub.delivery_counts())
         if text != written:
             temporary = path.with_suffix(".new")
             with suppress(OSError):

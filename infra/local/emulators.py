@@ -47,7 +47,7 @@ def start_embedded(
         port: the port of all three services.
         data: the folder that keeps their data; None keeps it in memory.
         push_limits: the most pushes at once, by the full name of a subscription.
-        stats: the file for the counts of pushes.
+        stats: the file for the counts of deliveries.
     """
     options = [f"--port={port}", f"--stats={stats}", *([f"--data={data.resolve()}"] if data else [])]
     # The functions get other ports in each run. A push to an old port fails, or reaches another program.

@@ -36,6 +36,8 @@ _PUSH_LIMITS = {"aggregate-run": 1}
 _ATTEMPTS = 3
 _DELIVERIES = "deliveries.json"
 _WATCH_EVERY = 0.5  # seconds
+# Seconds between the summaries of `ingest`, unless the environment has another number: the console shows live rates.
+_SUMMARY_INTERVAL = "1"
 
 
 class Stack:
@@ -282,7 +284,8 @@ class Stack:
         source = ROOT / "functions" / function / "main.py"
         command: list[str | Path] = [framework, "--target", function, "--source", source, "--host", "127.0.0.1"]
         command += ["--port", str(self.ports[function])]
-        environment = {**os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
+        defaults = {"SLUICE_SUMMARY_INTERVAL": _SUMMARY_INTERVAL}
+        environment = {**defaults, **os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
         self._supervisor.start(function, command, env=environment, cwd=ROOT, wave=1)
 
     def _start_relay(self) -> None:

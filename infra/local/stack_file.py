@@ -44,7 +44,7 @@ class StackFile(msgspec.Struct, frozen=True):
 
     def reader(self) -> StackCountsReader:
         """Return a reader of the counts of this stack."""
-        return StackCountsReader(self.logs, self.stats)
+        return StackCountsReader(self.logs, self.stats, self.environment.get("GCP_PROJECT_ID", ""))
 
     def serves(self, settings: Settings) -> bool:
         """Return whether the functions of the stack are those of a pipeline: they store into its tables."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from infra.emulators.latency import is_bucket, latency_text
+from infra.provision.resources import RESOURCES
 from shared.runtime.logs import LogEvent
 
 # Fields with a count in the summaries of `ingest`; every other field with a number is a rule.
 _EVENT_COUNTS = ("messages", "stored", "rejected", "duplicate")
 _LONGEST_LINE = 160
+[_INGEST] = [each for each in RESOURCES.subscriptions if each.function == "ingest"]
+[_DEAD_LETTERS] = [each for each in RESOURCES.subscriptions if each.topic == _INGEST.dead_letter]
 
 
 @dataclass
@@ -25,6 +30,10 @@ class StackCounts:
         events: messages, stored, rejected and duplicate.
         rules: rejected events by rule; an event counts under every rule that it breaks.
         deliveries: of messages to the functions: delivered, acknowledged, failed.
+        latencies: of the messages of events, from their publication to their acknowledgement: see
+            `infra.emulators.latency`.
+        backlog: messages of events that aren't acknowledged now; None if unknown: Google's emulator doesn't count them.
+        dead_letters: messages of events that are dead letters now; None if unknown.
         days: computed by `aggregate`; a day computed twice counts twice.
         problems: warnings and errors by severity, without summaries.
         last_problem: the latest of these log lines.
@@ -33,6 +42,9 @@ class StackCounts:
     events: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     deliveries: Counter[str] = field(default_factory=Counter)
+    latencies: Counter[str] = field(default_factory=Counter)
+    backlog: int | None = None
+    dead_letters: int | None = None
     days: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     last_problem: str = ""
@@ -47,6 +59,11 @@ class StackCounts:
             "aggregate": f"days computed: {self.days:,}",
             "delivery": f"{self.deliveries['delivered']:,} messages delivered, {self.deliveries['failed']:,} failed",
         }
+        if self.backlog is not None:
+            texts["delivery"] += f", {self.backlog:,} waiting, {self.dead_letters:,} dead letters"
+        if self.latencies:
+            half, most = (latency_text(self.latencies, share) for share in (0.5, 0.95))
+            texts["delivery"] += f"; half of them stored within {half}, 95 % within {most}"
         if self.problems:
             counts = ", ".join(f"{severity} {count:,}" for severity, count in sorted(self.problems.items()))
             texts["problems"] = f"{counts}; the latest: {self.last_problem}"
@@ -56,9 +73,17 @@ class StackCounts:
 class StackCountsReader:
     """Reads the counts of a stack from its logs, each line once."""
 
-    def __init__(self, logs: Mapping[str, Path], stats: Path) -> None:
+    def __init__(self, logs: Mapping[str, Path], stats: Path, project_id: str) -> None:
+        """Prepare.
+
+        Args:
+            logs: the log files of the functions, by function.
+            stats: the file of the counts of deliveries.
+            project_id: of the stack.
+        """
         self._logs = dict(logs)
         self._stats = stats
+        self._prefix = f"projects/{project_id}/subscriptions/"
         self._offsets: Counter[str] = Counter()
         self._counts = StackCounts()
 
@@ -67,12 +92,17 @@ class StackCountsReader:
         for name, path in self._logs.items():
             for line in self._new_lines(name, path):
                 self._count_line(name, line)
-        try:
-            counts = msgspec.json.decode(self._stats.read_bytes(), type=dict[str, dict[str, int]])
-            self._counts.deliveries = sum(map(Counter, counts.values()), Counter())
-        except (OSError, msgspec.DecodeError):
-            pass  # there are no counts yet
+        with suppress(OSError, msgspec.DecodeError):  # there are no counts yet
+            self._count_deliveries(msgspec.json.decode(self._stats.read_bytes(), type=dict[str, dict[str, int]]))
         return self._counts
+
+    def _count_deliveries(self, counts: dict[str, dict[str, int]]) -> None:
+        self._counts.deliveries = sum(map(Counter, counts.values()), Counter())
+        ingest = counts.get(self._prefix + _INGEST.name, {})
+        self._counts.latencies = Counter({name: count for name, count in ingest.items() if is_bucket(name)})
+        self._counts.backlog = ingest.get("unacknowledged")
+        if self._counts.backlog is not None:
+            self._counts.dead_letters = counts.get(self._prefix + _DEAD_LETTERS.name, {}).get("unacknowledged", 0)
 
     def _new_lines(self, name: str, path: Path) -> list[bytes]:
         try:

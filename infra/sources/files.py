@@ -95,7 +95,8 @@ class SourceReader:
         *,
         format: Literal["auto", "csv", "json"] = "auto",
         columns: Mapping[str, ColumnType] | None = None,
-        stdin: BinaryIO | None = None,
+        stdin: BinaryIO | io.RawIOBase | None = None,
+        stdin_name: str = "stdin",
     ) -> None:
         """Check that every file can be read before reading the first.
 
@@ -104,6 +105,7 @@ class SourceReader:
             format: "auto" detects the format from the name, or from the content if the name has no known suffix.
             columns: the type of each CSV column, by header name. Columns without a type are text.
             stdin: the file that None in `sources` stands for; the standard input of the process by default.
+            stdin_name: its name in the results; like the name of a file, it determines the format.
 
         Raises:
             SourceError: a file is missing, is a directory or can't be read.
@@ -112,7 +114,8 @@ class SourceReader:
         known = [size for size in sizes if size is not None]
         self.total_bytes = sum(known) if len(known) == len(sizes) else None
         self.bytes_read = 0
-        self._sources, self._format, self._columns, self._stdin = sources, format, columns, stdin
+        self._sources, self._format, self._columns = sources, format, columns
+        self._stdin, self._stdin_name = stdin, stdin_name
 
     def __iter__(self) -> Generator[Record | Unreadable, None, None]:
         """Yield the events of every source in order, and the pieces that can't be read.
@@ -124,7 +127,7 @@ class SourceReader:
         """
         self.bytes_read = 0
         for path in self._sources:
-            name = "stdin" if path is None else str(path)
+            name = self._stdin_name if path is None else str(path)
             with ExitStack() as stack:
                 try:
                     raw = (

@@ -29,16 +29,35 @@ def load_contract(path: Path | str) -> Contract:
         ContractError: the file can't be read, isn't TOML or is inconsistent. The text names the file, the key, the
             value found and the value expected.
     """
-    path = Path(path)
+    return parse_contract(parse_toml(read_text(path), str(path)), str(path))
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a contract file, without a byte order mark.
+
+    Raises:
+        ContractError: the file can't be read or isn't UTF-8.
+    """
     try:
-        document = tomllib.loads(path.read_text("utf-8-sig"))
+        return Path(path).read_text("utf-8-sig")
     except OSError as error:
         raise ContractError(f"{path}: can't be read: {error.strerror}; expected a contract file") from None
     except UnicodeDecodeError as error:
         raise ContractError(f"{path}: byte {error.start} isn't UTF-8; expected a TOML file in UTF-8") from None
+    except ValueError as error:  # a NUL in the path
+        raise ContractError(f"{path!r}: can't be read: {error}; expected a contract file") from None
+
+
+def parse_toml(text: str, path: str) -> dict[str, Any]:
+    """Return the document that the text of a contract is; `path` is named in error texts.
+
+    Raises:
+        ContractError: the text isn't TOML.
+    """
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, or an integer with too many digits
         raise ContractError(f"{path}: not TOML: {error}") from None
-    return parse_contract(document, str(path))
 
 
 def parse_contract(document: Mapping[str, Any], path: str) -> Contract:

@@ -21,6 +21,12 @@ def pattern_matcher(pattern: str) -> Callable[[str], bool]:
     It first matches a set that contains only this pattern. A set reports no positions and takes a fifth of the time,
     but its automaton fails where it exceeds its memory. So the pattern itself confirms every mismatch.
     """
+    set_match, fullmatch = _compile_set(pattern).Match, compile_pattern(pattern).fullmatch
+
+    return lambda text: bool(set_match(text) or fullmatch(text))
+
+
+def _compile_set(pattern: str) -> Any:
     import re2
 
     options = re2.Options()
@@ -28,9 +34,7 @@ def pattern_matcher(pattern: str) -> Callable[[str], bool]:
     pattern_set = re2.Set.FullMatchSet(options)
     pattern_set.Add(pattern)
     pattern_set.Compile()
-    set_match, fullmatch = pattern_set.Match, compile_pattern(pattern).fullmatch
-
-    return lambda text: bool(set_match(text) or fullmatch(text))
+    return pattern_set
 
 
 def pattern_problem(pattern: str) -> str | None:
@@ -42,4 +46,8 @@ def pattern_problem(pattern: str) -> str | None:
     except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0]
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(error)
+    try:
+        _compile_set(pattern)
+    except re2.error:  # a set needs more memory than the pattern alone
+        return "pattern too large for a set"
     return None

@@ -30,6 +30,7 @@ _TYPES_OF_KEYS = {
     "max_future": ("timestamp",),
     "max_age": ("timestamp",),
 }
+_MAX_LENGTH = 2**63 - 1  # the largest length of a msgspec type
 _SCALARS = ("string", "integer", "number", "boolean")
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -159,6 +160,9 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
             if low == "min_length" and any(bound is not None and bound < 0 for bound in (minimum, maximum)):
                 key = low if (minimum or 0) < 0 else high
                 raise Problem(f"{where}.{key}", min(minimum or 0, maximum or 0), "0 or more")
+            if low == "min_length" and any(bound is not None and bound > _MAX_LENGTH for bound in (minimum, maximum)):
+                key = low if (minimum or 0) > _MAX_LENGTH else high
+                raise Problem(f"{where}.{key}", getattr(self, key), f"at most {_MAX_LENGTH}")
             if any(bound != bound for bound in (minimum, maximum)):
                 raise Problem(f"{where}.{low if minimum != minimum else high}", "nan", "a number")
             if minimum is not None and maximum is not None and minimum > maximum:

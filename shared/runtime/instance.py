@@ -29,7 +29,8 @@ def ingest_pipeline() -> IngestPipeline:
     """Return the ingest pipeline of this instance."""
     settings = Settings.from_environment()
     record = metrics.recorder(settings.metrics_exporter)
-    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "events ingested", record=record)
+    interval = settings.summary_interval
+    counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "events ingested", interval, record=record)
     contract = load_contract(settings.contract)
     pipeline = IngestPipeline(Bigtable(settings), contract, report=counter.add)
     logs.configure(settings.project_id, function="ingest", contract=contract.name)

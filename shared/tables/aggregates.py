@@ -122,6 +122,11 @@ class AggregatesTable:
             return measures
         return {}
 
+    async def of_values(self, dimension: str, values: Iterable[str], day: date) -> dict[str, Measures]:
+        """Return the measures of each of some values on one day that has them."""
+        keys = {row_keys.aggregate_row(dimension, day, value) for value in values}
+        return dict(await self._read_one_run(day, Scan(keys=keys), _all)) if keys else {}
+
     async def of_days(self, dimension: str, value: str, first: date, last: date) -> dict[date, Measures]:
         """Return the measures of one value on each day from `first` to `last` that has them."""
         runs, rows = await self._rows_of_days(dimension, value, first, last, _ONLY_MEASURES)

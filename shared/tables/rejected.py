@@ -13,7 +13,7 @@ from shared import row_keys
 from shared.bigtable.client import REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan, prefix_end
-from shared.timestamps import EPOCH
+from shared.timestamps import EPOCH, utc
 from shared.validation.results import Finding, Rejected, rules_broken
 
 FAMILY = "r"
@@ -43,6 +43,11 @@ class RejectedEvent(msgspec.Struct, frozen=True):
     def rules(self) -> list[str]:
         """Names of the broken rules, sorted; rules that only warn are excluded."""
         return sorted(rules_broken(self.findings))
+
+    @property
+    def publish_time(self) -> datetime:
+        """The time of `published`, in UTC."""
+        return utc(datetime.fromisoformat(self.published))
 
 
 class RejectedTable:

@@ -45,7 +45,7 @@ def markdown(results: Mapping[int, Result], minutes: float) -> str:
     """Return the page."""
     head = [
         INTRODUCTION,
-        f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes, {_machine()}.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes, {machine()}.",
         f"Python {platform.python_version()}, {_packages()}; {_emulators()}.",
         "",
         "| # | work | this project | ratios | others | met |",
@@ -98,7 +98,8 @@ def _packages() -> str:
     return ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the cores, the processor, the memory and the kernel of this machine."""
     model = next(
         (
             line.partition(":")[2].strip()

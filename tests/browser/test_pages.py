@@ -65,6 +65,7 @@ def test_explore_leads_to_a_value_and_to_a_user(page: Page) -> None:
     page.get_by_role("row").nth(1).get_by_role("link").click()
 
     expect(page.get_by_role("img", name="total_events a day")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="change since 2024-01-14").first).to_be_visible()
     page.get_by_role("link", name="Events of this user").click()
     expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-15")
 
@@ -130,6 +131,8 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
         "/user?user=user_0003&until=2024-01-20",
         "/rejected",
         "/rejected/replay",
+        "/rejected/try",
+        "/contract",
         "/explore?value=user_0003",
         "/schedule",
         "/flow",

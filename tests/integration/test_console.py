@@ -108,14 +108,27 @@ def test_rejected_shows_the_sample_events_by_rule_and_field(console: TestClient)
 
 def test_explore_leads_from_the_top_values_to_one_value_over_days(console: TestClient) -> None:
     page = show(console, "/explore?by=song+by+plays&day=2024-01-15")
-    assert page.rows()[0] == ["song_000", "45", "22", "204.62"]
+    assert page.rows()[0] == ["song_000", "45", "22", "204.62", "-", "-"]
 
     [link] = [each.attributes["href"] for each in page.all("a") if each.text == "song_000"]
     rows = show(console, link).rows()
 
-    assert rows[0][:2] == ["2024-01-15", "45"]
-    assert [row[1] for row in rows[1:30]] == ["-"] * 29
-    assert show(console, link.replace("01-15", "01-17")).rows()[2][:2] == ["2024-01-15", "45"]
+    assert rows[0] == ["plays", "45", "-", "-"]
+    assert rows[3][:2] == ["2024-01-15", "45"]
+    assert [row[1] for row in rows[4:33]] == ["-"] * 29
+    assert show(console, link.replace("01-15", "01-17")).rows()[5][:2] == ["2024-01-15", "45"]
+
+
+def test_explore_compares_a_day_with_the_day_before(console: TestClient) -> None:
+    plays = {day: show(console, f"/explore?by=song+by+plays&day=2024-01-{day}").rows() for day in (15, 16)}
+    counts = {day: {row[0]: int(row[1]) for row in rows} for day, rows in plays.items()}
+    compared = {row[0]: row[4:] for row in plays[16] if row[0] in counts[15]}
+
+    assert len(compared) > 5
+    for song, (day_before, week_before) in compared.items():
+        change = counts[16][song] - counts[15][song]
+        assert day_before.split(" (")[0] == f"{change:+}".replace("+0", "0")
+        assert week_before == "-"
 
 
 def test_the_command_serves_until_ctrl_c_also_with_an_open_stream(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -53,10 +53,16 @@ class FakeState:
 
 
 class FakeAggregates:
-    """Measures by (dimension, value, day)."""
+    """Measures by (dimension, value, day), and the values and day of each read of several values."""
 
     def __init__(self) -> None:
         self.measures: dict[tuple[str, str, date], dict[str, Any]] = {}
+        self.asked: list[tuple[list[str], date]] = []
+
+    async def of_values(self, dimension: str, values: Iterable[str], day: date) -> dict[str, dict[str, Any]]:
+        self.asked.append((list(values), day))
+        found = {value: self.measures.get((dimension, value, day), {}) for value in values}
+        return {value: measures for value, measures in found.items() if measures}
 
     async def of_days(self, dimension: str, value: str, first: date, last: date) -> dict[date, dict[str, Any]]:
         return {

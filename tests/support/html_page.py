@@ -79,7 +79,7 @@ def check_page(html: str) -> Page:
             assert not target.startswith("//"), target
     assert [script.texts for script in page.all("script")] in ([], [[]])
     labelled = {label.attributes["for"] for label in page.all("label")}
-    assert {each.attributes["id"] for tag in ("input", "select") for each in page.all(tag)} == labelled
+    assert {each.attributes["id"] for tag in ("input", "select", "textarea") for each in page.all(tag)} == labelled
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(each.attributes.get("scope") for each in page.all("th"))
     assert all(each.attributes.get("aria-label") for each in page.all("svg"))

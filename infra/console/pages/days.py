@@ -20,8 +20,6 @@ from shared.contracts.model import RESERVED_DIMENSION
 from shared.tables.state import Run
 from shared.timestamps import EPOCH, days_between
 
-_DAYS = 30
-
 
 class Day(NamedTuple):
     """One row of the table.
@@ -40,12 +38,12 @@ class Day(NamedTuple):
 
 
 async def show(request: Request) -> Response:
-    """Show the days up to the parameter `last`; by default up to the newest computed day."""
+    """Show the days up to the parameter `last`; by default up to the newest day: see `query.newest_day`."""
     tables = tables_of(request)
     today = datetime.now(UTC).date()
     runs = await tables.state.runs(EPOCH.date(), today)
-    last = query.day(request, "last", max(runs, default=today))
-    first = max(last - timedelta(days=_DAYS - 1), EPOCH.date())
+    last = query.day(request, "last", query.newest_day(runs, today))
+    first = max(last - timedelta(days=query.DAYS - 1), EPOCH.date())
     requested = query.day(request, "requested", last) if request.query_params.get("requested") else None
     days = await _read(tables, first, last, runs, today)
     chart = bar_chart([day.stored for day in days], [day.rejected for day in days])
@@ -56,7 +54,7 @@ async def show(request: Request) -> Response:
         chart=chart,
         last=last,
         earlier=max(first - timedelta(days=1), EPOCH.date()),
-        later=last + timedelta(days=_DAYS),
+        later=last + timedelta(days=query.DAYS),
         any_run=bool(runs),
         today=today,
         requested=requested,

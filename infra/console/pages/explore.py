@@ -1,7 +1,12 @@
-"""The page *Explore*: the top values of a dimension on a day, and the measures of one value over days."""
+"""The page *Explore*: the top values of a dimension on a day, and the measures of one value over days.
+
+Both are compared with the day before and the week before.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -11,15 +16,16 @@ from starlette.responses import Response
 
 from infra.console import query
 from infra.console.charts import bar_chart
+from infra.console.comparison import change_text, value_text
 from infra.console.rendering import page
 from infra.console.tables import Tables, tables_of
-from infra.console.text import as_float, measure_text
+from infra.console.text import as_float
 from shared.contracts.model import Aggregate, Contract
 from shared.tables.aggregates import Measures
 from shared.timestamps import EPOCH, days_between
 
 _VALUES = 20
-_DAYS = 30
+_DAY_BEFORE, _WEEK_BEFORE = timedelta(days=1), timedelta(days=7)
 
 
 class Row(NamedTuple):
@@ -41,12 +47,16 @@ async def show(request: Request) -> Response:
     today = datetime.now(UTC).date()
     default = today
     if not request.query_params.get("day"):
-        default = max(await tables.state.runs(EPOCH.date(), today), default=today)
+        default = query.newest_day(await tables.state.runs(EPOCH.date(), today), today)
     day = query.day(request, "day", default)
     value = request.query_params.get("value")
     names = [each.name for each in aggregate.measures]
-    top = await tables.aggregates.top(aggregate.dimension, measure, day, _VALUES)
-    found = await _over_days(tables, aggregate.dimension, value, day) if value is not None else {}
+    top, found = await asyncio.gather(
+        tables.aggregates.top(aggregate.dimension, measure, day, _VALUES),
+        _over_days(tables, aggregate.dimension, value, day),
+    )
+    compared = [each for each in (day - _DAY_BEFORE, day - _WEEK_BEFORE) if each >= EPOCH.date()]
+    earlier = await _on_days(tables, aggregate.dimension, [each for each, _ in top], compared)
     return page(
         request,
         "explore.html",
@@ -56,8 +66,18 @@ async def show(request: Request) -> Response:
         measure=measure,
         day=day,
         names=names,
-        top=[_top_row(by, day, names, each, measures) for each, measures in top],
+        change_columns=[day, *(f"change since {each}" for each in compared)],
+        top_columns=[*names, *(f"{measure}, change since {each}" for each in compared)],
+        top=[
+            Row(
+                each,
+                _address(by, day, each),
+                _texts(names, measures) + [change_text(measure, measures, other.get(each, {})) for other in earlier],
+            )
+            for each, measures in top
+        ],
         value=value,
+        changes=[_change_row(name, found.get(day, {}), [found.get(each, {}) for each in compared]) for name in names],
         days=[Row(str(each), "", _texts(names, measures)) for each, measures in found.items()],
         chart=bar_chart([as_float(measures.get(measure)) for measures in found.values()]),
         has_measures=any(found.values()),
@@ -74,24 +94,32 @@ def _choices(contract: Contract) -> dict[str, tuple[Aggregate, str]]:
     }
 
 
-async def _over_days(tables: Tables, dimension: str, value: str, last: date) -> dict[date, Measures]:
-    first = max(last - timedelta(days=_DAYS - 1), EPOCH.date())
+async def _over_days(tables: Tables, dimension: str, value: str | None, last: date) -> dict[date, Measures]:
+    """Return the measures of a value on each day of the page, empty without any; nothing without a value."""
+    if value is None:
+        return {}
+    first = max(last - timedelta(days=query.DAYS - 1), EPOCH.date())
     found = await tables.aggregates.of_days(dimension, value, first, last)
     return {day: found.get(day, {}) for day in days_between(first, last)}
 
 
-def _top_row(by: str, day: date, names: list[str], value: str, measures: Measures) -> Row:
-    address = "/explore?" + urlencode({"by": by, "day": day, "value": value}, errors="replace")
-    return Row(value, address, _texts(names, measures))
+async def _on_days(
+    tables: Tables, dimension: str, values: Sequence[str], days: Sequence[date]
+) -> list[dict[str, Measures]]:
+    """Return, for each day, the measures of the values that it has."""
+    return await asyncio.gather(*(tables.aggregates.of_values(dimension, values, day) for day in days))
+
+
+def _change_row(name: str, measures: Measures, earlier: Sequence[Measures]) -> Row:
+    return Row(name, "", [value_text(name, measures), *(change_text(name, measures, other) for other in earlier)])
+
+
+def _address(by: str, day: date, value: str) -> str:
+    return "/explore?" + urlencode({"by": by, "day": day, "value": value}, errors="replace")
 
 
 def _texts(names: list[str], measures: Measures) -> list[str]:
-    """Return the texts of the measures, each with its error where it is an estimate."""
-    return [
-        measure_text(measures.get(name))
-        + (f" ± {measure_text(measures[f'{name}_error'])}" if f"{name}_error" in measures else "")
-        for name in names
-    ]
+    return [value_text(name, measures) for name in names]
 
 
 def _timeline(contract: Contract, aggregate: Aggregate, value: str | None, day: date) -> str:

@@ -1,4 +1,4 @@
-"""The page *Flow*: events and deliveries a second of the running local stack, live."""
+"""The page *Flow*: rates, latency, backlog and the last messages of the running local stack, live."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from infra.console.charts import bar_chart
-from infra.console.flow_history import Flow, FlowFeed, FlowHistory
+from infra.console.flow.history import SAMPLES, Flow, FlowFeed, FlowHistory
 from infra.console.rendering import page, render
+from infra.emulators.latency import latency_text
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCountsReader
 from shared.config import Settings
@@ -47,8 +48,10 @@ def _feed(request: Request) -> FlowFeed:
 def _values(history: FlowHistory | None) -> dict[str, Any]:
     if history is None:
         return {"has_stack": False}
-    rates = history.rates
-    total, rate = history.total, rates[-1] if rates else Flow(0, 0, 0, 0, 0)
+    nothing = Flow(0, 0, 0, 0, 0)
+    found = history.rates
+    total, rate = history.total, found[-1] if found else nothing
+    rates = [nothing] * (SAMPLES - len(found)) + found  # as many bars from the start on: the page doesn't grow
     return {
         "has_stack": True,
         "rows": [
@@ -58,9 +61,20 @@ def _values(history: FlowHistory | None) -> dict[str, Any]:
             ("Messages delivered", rate.delivered, total.delivered),
             ("Deliveries failed", rate.failed, total.failed),
         ],
+        "deliveries": [
+            ("Latency of half of the messages, from publication to storage", latency_text(history.latencies, 0.5)),
+            ("Latency of 95 % of the messages", latency_text(history.latencies, 0.95)),
+            ("Backlog: messages not acknowledged", _count_text(history.counts.backlog)),
+            ("Dead letters", _count_text(history.counts.dead_letters)),
+        ],
+        "messages": history.messages,
         "chart": bar_chart([each.stored for each in rates], [each.rejected for each in rates]),
-        "ages": [f"{len(rates) - 1 - number} s ago" for number in range(len(rates))],
+        "ages": [f"{SAMPLES - 1 - number} s ago" for number in range(SAMPLES)],
         "days": history.counts.days,
         "problems": list(history.problems),
         "severities": sorted(history.counts.problems.items()),
     }
+
+
+def _count_text(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"

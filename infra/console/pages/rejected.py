@@ -20,7 +20,7 @@ from shared.tables.rejected import RejectedEvent
 from shared.validation.results import Finding, Rule
 
 # A page reads no more than this. Row keys begin with a digest, so the first events of a day are a random sample of it.
-_MAX_EVENTS, _MAX_BYTES = 5_000, 16 * 1024 * 1024
+_MAX_EVENTS, _MAX_BYTES = 2_000, 16 * 1024 * 1024
 _MAX_GROUPS = 50
 
 
@@ -44,7 +44,8 @@ async def show(request: Request) -> Response:
     day = query.day(request, "day", datetime.now(UTC).date())
     rules = list(get_args(Rule))
     rule = query.choice(request, "rule", rules, "")
-    groups, count, is_complete = await _group(tables_of(request).rejected.of_day(day, rule=rule or None), rule)
+    events, is_complete = await read_sample(tables_of(request).rejected.of_day(day, rule=rule or None))
+    groups = _group(events, rule)
     largest = sorted(groups.values(), key=lambda group: (-group.count, group.rule, group.field))
     return page(
         request,
@@ -55,29 +56,35 @@ async def show(request: Request) -> Response:
         groups=largest[:_MAX_GROUPS],
         chart=bar_chart([group.count for group in largest[:_MAX_GROUPS]]),
         left_out=len(largest) - len(largest[:_MAX_GROUPS]),
-        count=count,
+        count=len(events),
         is_complete=is_complete,
         earlier=day - timedelta(days=1),
         later=day + timedelta(days=1),
     )
 
 
-async def _group(events: AsyncGenerator[RejectedEvent], rule: str) -> tuple[dict[tuple[str, str], Group], int, bool]:
-    """Return the groups of the events, the number of events read, and whether these are all."""
-    groups: dict[tuple[str, str], Group] = {}
-    count = size = 0
+async def read_sample(events: AsyncGenerator[RejectedEvent]) -> tuple[list[RejectedEvent], bool]:
+    """Return the first events, as many as a page reads, and whether these are all."""
+    sample: list[RejectedEvent] = []
+    size = 0
     async with aclosing(events):
         async for event in events:
-            if count == _MAX_EVENTS or size > _MAX_BYTES:
-                return groups, count, False
-            count += 1
+            if len(sample) == _MAX_EVENTS or size > _MAX_BYTES:
+                return sample, False
+            sample.append(event)
             size += len(event.raw)
-            for key in {(each.rule, each.field) for each in event.findings if each.severity == "reject"}:
-                if rule in ("", key[0]):
-                    if key not in groups:
-                        groups[key] = _new_group(key, event)
-                    groups[key].count += 1
-    return groups, count, True
+    return sample, True
+
+
+def _group(events: list[RejectedEvent], rule: str) -> dict[tuple[str, str], Group]:
+    groups: dict[tuple[str, str], Group] = {}
+    for event in events:
+        for key in {(each.rule, each.field) for each in event.findings if each.severity == "reject"}:
+            if rule in ("", key[0]):
+                if key not in groups:
+                    groups[key] = _new_group(key, event)
+                groups[key].count += 1
+    return groups
 
 
 def _new_group(key: tuple[str, str], event: RejectedEvent) -> Group:

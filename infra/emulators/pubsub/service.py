@@ -12,6 +12,7 @@ from infra.emulators.protos import pubsub_pb2 as pb
 from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.delivery.push import Pushers
 from infra.emulators.pubsub.history import History
+from infra.emulators.pubsub.inspector import Inspector
 from infra.emulators.pubsub.journal import Journal
 from infra.emulators.pubsub.publisher import Publisher
 from infra.emulators.pubsub.state import Snapshot, State, Subscription, Topic
@@ -52,7 +53,7 @@ class PubSubService:
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """Return the handlers of the services."""
-        return [self._publisher.handler(), self._subscriber.handler()]
+        return [self._publisher.handler(), self._subscriber.handler(), Inspector(self._pushers.last_pushed).handler()]
 
     async def start(self) -> None:
         """Restore what the database has; call it before the server starts."""
@@ -81,9 +82,16 @@ class PubSubService:
         self._broker.close()
         self._journal.flush()
 
-    def push_counts(self) -> dict[str, dict[str, int]]:
-        """Return the messages delivered, failed and acknowledged by pushes, by the name of the subscription."""
-        return {name: dict(counts) for name, counts in self._pushers.counts.items()}
+    def delivery_counts(self) -> dict[str, dict[str, int]]:
+        """Return counts of each subscription that is pushed or holds messages, by its name.
+
+        These are the counts of `Pushers` since the start, and the messages `unacknowledged` now.
+        """
+        found = {name: dict(counts) for name, counts in self._pushers.counts.items()}
+        for name, subscription in self._state.subscriptions.items():
+            if name in found or len(subscription.queue):
+                found.setdefault(name, {})["unacknowledged"] = len(subscription.queue)
+        return found
 
     async def publish(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
         """Publish a message from this process.

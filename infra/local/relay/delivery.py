@@ -16,6 +16,7 @@ from google.api_core import exceptions
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
 
+from infra.emulators import latency
 from infra.local.relay.push_body import push_body
 
 _CALL_TIMEOUT = 30.0
@@ -66,7 +67,8 @@ class Relay:
 
     Attributes:
         name: the full name of the subscription.
-        counts: the messages delivered, failed, acknowledged, nacked and extended.
+        counts: the messages delivered, failed, acknowledged, nacked and extended; of those delivered also the number
+            per bucket of their latency since the publication.
     """
 
     def __init__(
@@ -182,6 +184,9 @@ class Relay:
             except (aiohttp.ClientError, TimeoutError, OSError):
                 delivered = False
             self.counts["delivered" if delivered else "failed"] += 1
+            if delivered:
+                published = received.message.publish_time.ToNanoseconds() / 1e9
+                self.counts[latency.bucket(time.time() - published)] += 1
             self._settle(received.ack_id, acknowledge=delivered)
 
     def _settle(self, ack_id: str, *, acknowledge: bool) -> None:

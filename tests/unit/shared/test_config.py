@@ -32,6 +32,7 @@ def test_every_setting_has_a_variable() -> None:
         "SLUICE_STORE_DEADLINE": "2.5",
         "SLUICE_DAY_DEADLINE": "513",
         "SLUICE_CPU": "0.5",
+        "SLUICE_SUMMARY_INTERVAL": "0.5",
         "SLUICE_LOOKBACK_DAYS": "30",
     }
 
@@ -48,6 +49,7 @@ def test_every_setting_has_a_variable() -> None:
         store_deadline=2.5,
         day_deadline=513.0,
         cpu=0.5,
+        summary_interval=0.5,
         lookback_days=30,
     )
 
@@ -109,7 +111,12 @@ def test_a_missing_identifier_is_refused() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
 @pytest.mark.parametrize(
     ("variable", "maximum"),
-    [("SLUICE_STORE_DEADLINE", "540"), ("SLUICE_LOOKBACK_DAYS", "36500"), ("SLUICE_CPU", "1000")],
+    [
+        ("SLUICE_STORE_DEADLINE", "540"),
+        ("SLUICE_SUMMARY_INTERVAL", "60"),
+        ("SLUICE_LOOKBACK_DAYS", "36500"),
+        ("SLUICE_CPU", "1000"),
+    ],
 )
 def test_invalid_numbers_are_refused(variable: str, maximum: str, value: str) -> None:
     with pytest.raises(SettingsError) as caught:

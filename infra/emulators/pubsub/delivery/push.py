@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from infra.emulators import latency
 from infra.emulators.clock import Alarm, Clock
 from infra.emulators.errors import ApiError
 from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.delivery.deliveries import Consumer, Delivery
 from infra.emulators.pubsub.delivery.push_requests import push_request
+from infra.emulators.pubsub.messages import Message
 from infra.emulators.pubsub.state import Subscription
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _PAUSE = (0.1, 60.0)
 _MAX_DOUBLINGS = 10
 # The lease outlasts the request, whose timeout is the ack deadline.
 _LEASE_MARGIN = 5
+# Acknowledged messages that are kept for inspection, and the size of the largest: together they fit into one response.
+_LAST_PUSHED, _MAX_KEPT_BYTES = 10, 256 << 10
 # Shorter than the 2 s after which gunicorn closes an idle connection: a request at the moment of the close fails.
 _KEEP_ALIVE = 1.0
 
@@ -43,7 +47,9 @@ class Pushers:
         limits: the most requests in flight by name of the subscription; MAX_WINDOW for all others.
 
     Attributes:
-        counts: messages delivered, failed and acknowledged since the start, by name of the subscription.
+        counts: messages delivered, failed and acknowledged since the start, by name of the subscription; of those
+            acknowledged also the number per bucket of their latency since the publication.
+        last_pushed: the last acknowledged messages by name of the subscription, oldest first; without large ones.
     """
 
     def __init__(self, broker: Broker, clock: Clock, limits: Mapping[str, int]) -> None:
@@ -51,6 +57,7 @@ class Pushers:
         self._clock = clock
         self._limits = limits
         self.counts: dict[str, Counter[str]] = {}
+        self.last_pushed: dict[str, deque[Message]] = {}
         self._pushers: dict[int, Pusher] = {}
         self._http: aiohttp.ClientSession | None = None
 
@@ -62,7 +69,8 @@ class Pushers:
         elif subscription.id not in self._pushers:
             limit = self._limits.get(subscription.config.name, MAX_WINDOW)
             counts = self.counts.setdefault(subscription.config.name, Counter())
-            pusher = Pusher(self._broker, self._clock, subscription, self._session(), limit, counts)
+            last = self.last_pushed.setdefault(subscription.config.name, deque(maxlen=_LAST_PUSHED))
+            pusher = Pusher(self._broker, self._clock, subscription, self._session(), limit, counts, last)
             self._pushers[subscription.id] = pusher
 
     def remove(self, subscription: Subscription) -> None:
@@ -99,9 +107,11 @@ class Pusher:
         http: aiohttp.ClientSession,
         limit: int,
         counts: Counter[str],
+        last_pushed: deque[Message],
     ) -> None:
         self._broker = broker
         self._counts = counts
+        self._last_pushed = last_pushed
         self._subscription = subscription
         self._http = http
         self._limit = limit
@@ -175,9 +185,13 @@ class Pusher:
         self._grow()
         try:
             await self._broker.acknowledge(self._subscription, [delivery])
-            self._counts["acknowledged"] += 1
         except ApiError as error:
             _log.error("%s: %s", self._subscription.config.name, error.text)
+            return
+        self._counts["acknowledged"] += 1
+        self._counts[latency.bucket(self._broker.now() - delivery.message.published / 1e6)] += 1
+        if len(delivery.message.content) <= _MAX_KEPT_BYTES:
+            self._last_pushed.append(delivery.message)
 
     async def _post(self, delivery: Delivery) -> bool:
         import aiohttp

@@ -11,7 +11,7 @@ from infra.console.charts import HEIGHT, WIDTH, bar_chart
 
 
 def test_without_values_there_are_no_bars() -> None:
-    assert bar_chart([]) == ([], 0)
+    assert bar_chart([]) == ([], 0, False)
 
 
 def test_without_a_positive_value_the_bars_are_flat() -> None:

@@ -82,6 +82,16 @@ def test_an_invalid_day_is_refused_and_escaped(client: TestClient, tables: Any, 
     assert [each for each in response.text if not each.isprintable() and each != "\n"] == []
 
 
+def test_an_empty_page_goes_back_to_the_newest_day_with_events(client: TestClient, tables: Any) -> None:
+    """The daily job computes yesterday, too, when only events of older days were published."""
+    for days, events in ((0, 0), (29, 5), (40, 7)):
+        tables.state.all_runs[DAY - timedelta(days=days)] = run_of(DAY - timedelta(days=days), events=events)
+    assert check_page(client.get("/days").text).rows()[0][0] == "2024-01-15"
+
+    tables.state.all_runs[DAY - timedelta(days=29)] = run_of(DAY - timedelta(days=29), events=0)
+    assert check_page(client.get("/days").text).rows()[0][0] == "2023-12-06"
+
+
 @pytest.fixture
 def request_day(mocker: MockerFixture) -> Any:
     """Replaces the publication of requests."""

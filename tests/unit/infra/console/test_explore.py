@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,13 @@ def test_the_default_is_the_first_measure_on_the_newest_computed_day(client: Tes
     page = show(client)
 
     assert [each.text for each in page.all("option") if "selected" in each.attributes] == ["user by total_events"]
-    assert page.rows() == [["u1", "1,234", "-", "2.50"]]
+    assert page.rows() == [["u1", "1,234", "-", "2.50", "-", "-"]]
     assert page.texts("h2") == ["Top values on 2024-01-15"]
 
 
 def test_a_value_has_its_measures_over_days(client: TestClient, tables: Any) -> None:
     for number in range(3):
-        measures = {"plays": number + 1, "unique_users": 70_000, "unique_users_error": 900, "mean_seconds": None}
+        measures = {"plays": number + 1, "unique_users": 70_000, "unique_users_error": 0.0081, "mean_seconds": None}
         tables.aggregates.measures["song", "a/b c", DAY - timedelta(days=number)] = measures
 
     top = show(client, by="song by plays", day="2024-01-15")
@@ -43,14 +43,58 @@ def test_a_value_has_its_measures_over_days(client: TestClient, tables: Any) -> 
     page = check_page(client.get(link).text)
 
     assert page.texts("h2")[0] == "song a/b c over days"
-    assert page.rows()[:4] == [
-        ["2024-01-15", "1", "70,000 ± 900", "-"],
-        ["2024-01-14", "2", "70,000 ± 900", "-"],
-        ["2024-01-13", "3", "70,000 ± 900", "-"],
+    assert page.rows()[:3] == [
+        ["plays", "1", "-1 (-50.0%)", "-"],
+        ["unique_users", "70,000 ± 0.81%", "≈ 0 (+0.0%)", "-"],
+        ["mean_seconds", "-", "-", "-"],
+    ]
+    assert page.rows()[3:7] == [
+        ["2024-01-15", "1", "70,000 ± 0.81%", "-"],
+        ["2024-01-14", "2", "70,000 ± 0.81%", "-"],
+        ["2024-01-13", "3", "70,000 ± 0.81%", "-"],
         ["2024-01-12", "-", "-", "-"],
     ]
     assert [float(each.attributes["height"]) for each in page.all("rect")][-3:] == [180, 120, 60]
     assert "Events of this user" not in page.texts("a")
+
+
+def test_a_value_is_compared_with_the_day_before_and_the_week_before(client: TestClient, tables: Any) -> None:
+    for days, plays in ((0, 90), (1, 60), (7, 120)):
+        tables.aggregates.measures["song", "s", DAY - timedelta(days=days)] = {"plays": plays}
+
+    page = show(client, by="song by plays", day="2024-01-15", value="s")
+
+    assert page.rows()[0] == ["plays", "90", "+30 (+50.0%)", "-30 (-25.0%)"]
+    headings = [each.text for each in page.all("th") if each.attributes["scope"] == "col"]
+    assert headings[:4] == ["Measure", "2024-01-15", "change since 2024-01-14", "change since 2024-01-08"]
+
+
+def test_the_top_values_have_the_change_of_their_measure(client: TestClient, tables: Any) -> None:
+    """The other days are read by the rows of the shown values only."""
+    for number in range(30):
+        tables.aggregates.measures["song", f"s{number:02}", DAY] = {"plays": 100 - number, "unique_users": 3}
+        tables.aggregates.measures["song", f"s{number:02}", DAY - timedelta(days=1)] = {"plays": 50}
+    tables.aggregates.measures["song", "s01", DAY - timedelta(days=7)] = {"plays": 0}
+
+    page = show(client, by="song by plays", day="2024-01-15")
+
+    assert page.rows()[:2] == [
+        ["s00", "100", "3", "-", "+50 (+100.0%)", "-"],
+        ["s01", "99", "3", "-", "+49 (+98.0%)", "+99"],
+    ]
+    shown = [f"s{number:02}" for number in range(20)]
+    assert tables.aggregates.asked == [(shown, DAY - timedelta(days=1)), (shown, DAY - timedelta(days=7))]
+
+
+def test_no_day_before_1970_is_read(client: TestClient, tables: Any) -> None:
+    day = date(1970, 1, 3)
+    tables.aggregates.measures["song", "s", day] = {"plays": 3}
+    tables.aggregates.measures["song", "s", day - timedelta(days=1)] = {"plays": 2}
+
+    page = show(client, by="song by plays", day="1970-01-03", value="s")
+
+    assert page.rows()[0] == ["plays", "3", "+1 (+50.0%)"]
+    assert [asked for _, asked in tables.aggregates.asked] == [date(1970, 1, 2)]
 
 
 def test_a_user_links_to_the_timeline(client: TestClient, tables: Any) -> None:
@@ -77,7 +121,7 @@ def test_hostile_values_and_measures_are_text(client: TestClient, tables: Any, t
 
     assert page.all("script") == []
     if text.isprintable():
-        assert page.rows()[0][1] == text
+        assert page.rows()[0][1:] == [text, "-", "-"]
         assert page.rows()[-1][0] == text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 from pytest_mock import MockerFixture
 from starlette.testclient import TestClient
 
-from infra.console import flow_history
-from infra.console.flow_history import FlowFeed, FlowHistory
+from infra.console.flow import history as flow_history
+from infra.console.flow.history import FlowFeed, FlowHistory
+from infra.console.flow.messages import LastMessage
 from infra.console.pages.flow import events, find_stack
 from infra.console.rendering import PAGES
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCountsReader
 from shared.config import Settings
+from shared.validation.results import Finding
 from tests.support.console_tables import HOSTILE
 from tests.support.html_page import Page, check_page
 
@@ -28,13 +31,17 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.path, self.stats = folder / "ingest.log", folder / "stats.json"
+        self.messages: list[LastMessage] | None = None
 
     def add(self, **entry: Any) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps({"event": "ingest_summary", "severity": "INFO", **entry}) + "\n")
 
+    async def read_messages(self) -> list[LastMessage] | None:
+        return self.messages
+
     def reader(self) -> StackCountsReader:
-        return StackCountsReader({"ingest": self.path}, self.stats)
+        return StackCountsReader({"ingest": self.path}, self.stats, "a-project")
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def log(tmp_path: Path) -> Log:
 @pytest.fixture
 def show(client: TestClient, log: Log) -> Callable[[], Page]:
     """Return a function that reads the page."""
-    feed = FlowFeed(log.reader)
+    feed = FlowFeed(log.reader, log.read_messages)
     client.app.state.flow = feed  # type: ignore[attr-defined]  # the type is ASGIApp
 
     def read() -> Page:
@@ -73,9 +80,75 @@ def test_the_page_has_counts_and_reloads_itself_without_scripts(show: Callable[[
         ["Events rejected", "0.0", "20"],
         ["Messages delivered", "0.0", "3"],
         ["Deliveries failed", "0.0", "1"],
+        ["Latency of half of the messages, from publication to storage", "-"],
+        ["Latency of 95 % of the messages", "-"],
+        ["Backlog: messages not acknowledged", "unknown"],
+        ["Dead letters", "unknown"],
     ]
+    assert "Unknown: only the embedded emulators keep the last messages." in page.texts("p")
     assert {"http-equiv": "refresh", "content": "5"} in [each.attributes for each in page.all("meta")]
     assert [each.attributes["src"] for each in page.all("script")] == ["/static/flow.js"]
+
+
+def test_the_page_has_latency_backlog_and_dead_letters(show: Callable[[], Page], log: Log) -> None:
+    name = "projects/a-project/subscriptions/events"
+    counts = {f"{name}-ingest": {"unacknowledged": 1_234}, f"{name}-dead-letter-keep": {"unacknowledged": 5}}
+    log.stats.write_text(json.dumps(counts))
+    show()
+    counts[f"{name}-ingest"] |= {"within_20_ms": 90, "within_1000_ms": 10}
+    log.stats.write_text(json.dumps(counts))
+
+    rows = show().rows()
+
+    assert [row[1] for row in rows[5:]] == ["20 ms", "1,000 ms", "1,234", "5"]
+
+
+def test_latencies_are_those_of_five_seconds(log: Log) -> None:
+    history = FlowHistory(log.reader())
+    for second in range(10):
+        counts = {"within_1_ms": 100 * min(second, 2), "within_50_ms": second}
+        log.stats.write_text(json.dumps({"projects/a-project/subscriptions/events-ingest": counts}))
+        history.sample(float(second))
+
+    assert history.latencies == {"within_50_ms": 5}
+
+
+def test_the_page_has_the_last_messages(show: Callable[[], Page], log: Log) -> None:
+    published = datetime(2024, 1, 15, 10, 0, 0, 500_000, tzinfo=UTC)
+    findings = [Finding("type", "page", "12", "string"), Finding("length", "query", "600 characters", "512", "warn")]
+    log.messages = [
+        LastMessage("2", published, "98 accepted, 2 rejected", findings, 1_000, '{"event_id":"a"}'),
+        LastMessage("1", published, "1 accepted", [], 0, '{"event_id":"b"}'),
+    ]
+
+    rows = show().rows()
+
+    assert rows[-2:] == [
+        [
+            "10:00:00.500000",
+            "2",
+            "98 accepted, 2 rejected",
+            "type: page: found 12, expected string"
+            "length (warning): query: found 600 characters, expected 512"
+            "and 1,000 more",
+            '{"event_id":"a"}',
+        ],
+        ["10:00:00.500000", "1", "1 accepted", "-", '{"event_id":"b"}'],
+    ]
+    log.messages = []
+    assert "No message since the start." in show().texts("p")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_message_is_text(show: Callable[[], Page], log: Log, text: str) -> None:
+    finding = Finding("unknown_field", text, text, text)
+    log.messages = [LastMessage("1", datetime.now(UTC), "1 rejected", [finding], 0, text)]
+
+    page = show()
+
+    assert len(page.all("script")) == 1
+    if text.isprintable():
+        assert page.rows()[-1][-1] == text
 
 
 def test_a_rate_is_the_mean_of_five_seconds(log: Log) -> None:
@@ -127,7 +200,7 @@ def test_a_hostile_problem_is_text(show: Callable[[], Page], log: Log, text: str
 async def test_a_live_event_is_the_escaped_part_of_the_page(log: Log, text: str) -> None:
     log.add(event="message_failed", severity="ERROR", message=text + "\n\ndata: forged\r\nid: 1")
 
-    async with aclosing(events(FlowFeed(log.reader))) as stream:
+    async with aclosing(events(FlowFeed(log.reader, log.read_messages))) as stream:
         event = await anext(stream)
 
     assert event.endswith("\n\n")
@@ -139,7 +212,7 @@ async def test_a_live_event_is_the_escaped_part_of_the_page(log: Log, text: str)
 
 
 async def test_live_events_end_with_the_server(log: Log) -> None:
-    feed = FlowFeed(log.reader)
+    feed = FlowFeed(log.reader, log.read_messages)
     stream = events(feed)
     await anext(stream)
     feed.stop()
@@ -149,7 +222,7 @@ async def test_live_events_end_with_the_server(log: Log) -> None:
 
 async def test_open_pages_share_one_sample_a_second(log: Log, mocker: MockerFixture) -> None:
     clock = mocker.patch.object(flow_history.time, "monotonic", return_value=50.0)
-    feed = FlowFeed(log.reader)
+    feed = FlowFeed(log.reader, log.read_messages)
     for _ in range(10):
         history = await feed.read()
     assert history is not None

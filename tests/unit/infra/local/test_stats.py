@@ -35,7 +35,9 @@ def log(tmp_path: Path) -> Path:
 
 
 def reader_of(log: Path) -> StackCountsReader:
-    return StackCountsReader({"ingest": log, "aggregate": log.with_name("aggregate.log")}, log.with_name("relay.json"))
+    return StackCountsReader(
+        {"ingest": log, "aggregate": log.with_name("aggregate.log")}, log.with_name("relay.json"), "p"
+    )
 
 
 def test_without_logs_every_count_is_zero(log: Path) -> None:
@@ -64,6 +66,36 @@ def test_summaries_are_added_up(log: Path) -> None:
         "aggregate": "days computed: 1",
         "delivery": "4 messages delivered, 2 failed",
     }
+
+
+def test_latencies_backlog_and_dead_letters_are_those_of_the_events_of_the_project(log: Path) -> None:
+    prefix, other = "projects/p/subscriptions", "projects/other/subscriptions"
+    of_ingest = {"delivered": 10, "unacknowledged": 7, "within_5_ms": 9, "within_200_ms": 1}
+    counts = {
+        f"{prefix}/events-ingest": of_ingest,
+        f"{prefix}/events-dead-letter-keep": {"unacknowledged": 2},
+        f"{prefix}/aggregate-run": {"unacknowledged": 100, "within_60000_ms": 100},
+        f"{other}/events-ingest": {"unacknowledged": 1_000},
+    }
+    log.with_name("relay.json").write_text(json.dumps(counts))
+
+    found = reader_of(log).read()
+
+    assert (found.backlog, found.dead_letters) == (7, 2)
+    assert found.lines()["delivery"] == (
+        "10 messages delivered, 0 failed, 7 waiting, 2 dead letters; half of them stored within 5 ms, "
+        "95 % within 200 ms"
+    )
+
+
+def test_without_dead_letters_their_number_is_zero_and_without_a_backlog_it_is_unknown(log: Path) -> None:
+    reader = reader_of(log)
+    log.with_name("relay.json").write_text('{"projects/p/subscriptions/events-ingest": {"unacknowledged": 0}}')
+    assert reader.read().dead_letters == 0
+
+    log.with_name("relay.json").write_text('{"projects/p/subscriptions/events-ingest": {"delivered": 3}}')
+    found = reader_of(log).read()
+    assert (found.backlog, found.dead_letters) == (None, None)
 
 
 def test_an_incomplete_line_is_read_when_it_is_complete(log: Path) -> None:

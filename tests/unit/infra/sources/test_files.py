@@ -174,6 +174,14 @@ def test_standard_input_has_progress_but_no_total_size(logs: Path) -> None:
     assert reader.bytes_read == 8
 
 
+@pytest.mark.parametrize(("name", "records"), [("a.csv", [b'{"n":"1"}']), ("a.JSON.gz", [b"n", b"1"])])
+def test_the_name_of_standard_input_determines_its_format(name: str, records: list[bytes]) -> None:
+    found = list(SourceReader([None], stdin=io.BytesIO(b"n\n1\n"), stdin_name=name))
+
+    assert [item.raw for item in found] == records
+    assert {item.source for item in found} == {name}
+
+
 def test_events_of_a_pipe_are_yielded_as_they_arrive() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as pipe:

@@ -268,5 +268,5 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         load_contract(tmp_path / "none.toml")
     with pytest.raises(ContractError, match="can't be read: Is a directory"):
         load_contract(tmp_path)
-    with pytest.raises(ContractError):
+    with pytest.raises(ContractError, match=r"'.x00': can't be read: embedded null byte; expected a contract file"):
         load_contract("\0")

@@ -39,6 +39,8 @@ DAY = '[aggregates.day]\nn = "count"\n'
             X + 'default = "AB"\ncase = "lower"',
             "fields.x.default: found 'AB', expected 'ab', the default after the field's transform",
         ),
+        (X + f"min_length = {2**63}", f"fields.x.min_length: found {2**63}, expected at most {2**63 - 1}"),
+        (X + f"max_length = {2**63}", f"fields.x.max_length: found {2**63}, expected at most {2**63 - 1}"),
         (X + 'default = "ab"\nmin_length = 3', "fields.x.default: found 'ab', expected a value within"),
         (
             X + 'default = "ab"\npattern = "c+"',

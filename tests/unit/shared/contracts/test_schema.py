@@ -213,6 +213,7 @@ def test_patterns_that_re2_takes(pattern: str) -> None:
         ("(a)\\1", "invalid escape sequence: \\1"),
         ("((a{100}){100}){100}", "invalid repetition size: {100}"),
         ("\ud800", "surrogates not allowed"),
+        ("[a-q]{1000}" * 90, "pattern too large for a set"),
     ],
 )
 def test_patterns_that_re2_refuses(pattern: str, reason: str) -> None:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from aiohttp import web
 from google.protobuf.duration_pb2 import Duration
 
 from infra.emulators.clock import SystemClock
 from infra.emulators.database import open_database
+from infra.emulators.protos import pubsub_pb2 as pb
+from infra.emulators.pubsub.inspector import METHOD, SERVICE
 from tests.support.clock import ManualClock
 from tests.support.pubsub import DEAD_LETTERS, NAME, NOON, TOPIC, Local, serving
 
@@ -245,11 +248,11 @@ async def test_a_successful_push_is_activity_and_a_failed_one_is_none(local: Loc
     await local.subscribe(push_config={"push_endpoint": endpoint.url}, **fields)
     await local.clock.advance(hours=20)
     await local.publish("0")
-    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("acknowledged") == 1)
+    await endpoint.reached(lambda: local.service.delivery_counts()[NAME].get("acknowledged") == 1)
     await local.clock.advance(hours=20)
     endpoint.statuses = [500] * 1000
     await local.publish("1")
-    await endpoint.reached(lambda: local.service.push_counts()[NAME].get("failed") == 1)
+    await endpoint.reached(lambda: local.service.delivery_counts()[NAME].get("failed") == 1)
     await local.clock.advance(hours=3)
     assert [each.name async for each in await local.subscriber.list_subscriptions(project="projects/p")] == [NAME]
     await local.clock.advance(hours=1)
@@ -272,3 +275,53 @@ async def test_a_forgotten_endpoint_gets_nothing_until_a_client_sets_one(endpoin
         await local.subscriber.modify_push_config(subscription=NAME, push_config=push_config)
         await endpoint.reached(lambda: len(endpoint.bodies) == 4)
         assert json.loads(endpoint.bodies[3])["subscription"] == NAME
+
+
+async def _last_pushed(local: Local, name: str = NAME) -> list[str]:
+    async with grpc.aio.insecure_channel(local.address) as channel:
+        call = channel.unary_unary(
+            f"/{SERVICE}/{METHOD}",
+            request_serializer=pb.GetSubscriptionRequest.SerializeToString,
+            response_deserializer=pb.PullResponse.FromString,
+        )
+        response = await call(pb.GetSubscriptionRequest(subscription=name))
+    return [pb.PubsubMessage.FromString(each.message).data.decode() for each in response.received_messages]
+
+
+async def test_the_last_acknowledged_messages_can_be_inspected(local: Local, endpoint: Endpoint) -> None:
+    """A failed push and a large message aren't among them, and an inspection takes no message away."""
+    await local.subscribe(push_config={"push_endpoint": endpoint.url})
+    assert await _last_pushed(local) == []
+    numbers: list[str] = []
+    for number in range(12):
+        numbers.append(str(number))
+        await local.publish(numbers[-1])
+        await endpoint.reached(lambda: endpoint.data() == numbers)
+    await local.publish("x" * 300_000)
+    await endpoint.reached(lambda: local.service.delivery_counts()[NAME].get("acknowledged") == 13)
+    endpoint.statuses = [500] * 1_000
+    await local.publish("failed")
+    await endpoint.reached(lambda: local.service.delivery_counts()[NAME].get("failed", 0) > 0)
+
+    assert await _last_pushed(local) == [str(number) for number in range(11, 1, -1)]
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await _last_pushed(local, f"{NAME}-other")
+    assert error.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_counts_include_the_latency_and_what_is_not_acknowledged(local: Local, endpoint: Endpoint) -> None:
+    await local.subscribe(push_config={"push_endpoint": endpoint.url})
+    await local.subscribe(f"{NAME}-other")
+    await local.subscribe(f"{NAME}-unused", topic=DEAD_LETTERS)
+    endpoint.held.clear()
+    await local.publish("a", "b")
+    await endpoint.reached(lambda: endpoint.in_flight == 2)
+    counts = local.service.delivery_counts()
+    assert counts == {NAME: {"unacknowledged": 2}, f"{NAME}-other": {"unacknowledged": 2}}
+
+    await local.clock.advance(seconds=4)
+    endpoint.held.set()
+    await endpoint.reached(lambda: local.service.delivery_counts()[NAME].get("acknowledged") == 2)
+
+    expected = {"delivered": 2, "acknowledged": 2, "within_5000_ms": 2, "unacknowledged": 0}
+    assert local.service.delivery_counts()[NAME] == expected

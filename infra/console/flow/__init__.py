@@ -1,0 +1,1 @@
+"""Flow: what the live page shows of a running local stack."""

@@ -1,0 +1,1 @@
+"""Validation of events from a form or of rejected events, which stores nothing."""
