@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.batch.report import partial_text
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
@@ -115,6 +116,8 @@ def aggregate(
 def _print_summary(summary: Summary) -> None:
     repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
     click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
+    if not summary.complete:
+        click.echo(f"{summary.day} is {partial_text(summary.day, summary.horizon)}", err=True)
     if summary.too_many_rejected:
         share = f"{summary.rejected:,} rejected, {summary.share_rejected:.0%} of the events published that day"
         click.echo(f"warning: {share}; see `sluice rejected --date {summary.day}`", err=True)

@@ -16,7 +16,7 @@ from infra.deploy import cloud_run_limits
 from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
-from infra.provision.resources import RESOURCES, RETENTION_TABLES
+from infra.provision.resources import INTERVALS, RESOURCES, RETENTION_TABLES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
 from shared.names import DEFAULT_NAME
@@ -137,6 +137,12 @@ class Metrics(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     otlp: bool = False
 
 
+class Intraday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The table `[intraday]`: how often the current day is computed; 0 for never."""
+
+    every_minutes: int = 0
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -147,6 +153,7 @@ class Deployment(msgspec.Struct, frozen=True):
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
+    intraday: Intraday = Intraday()
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -206,6 +213,9 @@ class Deployment(msgspec.Struct, frozen=True):
         for name, table in self.tables.items():
             table.check(name)
         self._check_metrics()
+        if self.intraday.every_minutes not in (0, *INTERVALS):
+            expected = f"0, or an interval that divides the day: {', '.join(map(str, INTERVALS))}"
+            raise Problem("intraday.every_minutes", self.intraday.every_minutes, expected)
         if self.aggregate.topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.topic", self.aggregate.topic, expected)
@@ -267,7 +277,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any], name: str) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"})
+    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
@@ -277,6 +287,7 @@ def _convert(document: dict[str, Any], name: str) -> Deployment:
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),
+        intraday=read_table(Intraday, document.get("intraday"), "intraday"),
     )
     deployment = deployment.named(name)
     deployment.check()

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from infra.batch.report import partial_text
 from infra.console import query
 from infra.console.changes import change
 from infra.console.changes.publishing import request_day
@@ -90,8 +91,8 @@ async def _read(tables: Tables, first: date, last: date, runs: dict[date, Run], 
             states.append(f"computing since {unfinished[day]:%Y-%m-%d %H:%M:%S}")
         if run is None and first_run < day < today:
             states.append("missing")
-        if run is not None and not run.saw_all_of(day):
-            states.append("computed before the end of the day")
+        if run is not None and (until := run.partial_until(day)):
+            states.append(partial_text(day, until))
         if day in late:
             states.append("late events, due again")
         if measures.get("too_many_rejected"):

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from infra.batch.report import partial_text
 from infra.console import query
 from infra.console.charts import bar_chart
 from infra.console.rendering import page
@@ -43,6 +44,8 @@ async def show(request: Request) -> Response:
     if not request.query_params.get("day"):
         default = max(await tables.state.runs(EPOCH.date(), today), default=today)
     day = query.day(request, "day", default)
+    run = (await tables.state.runs(day, day)).get(day)  # first, so that the measures are at least as new
+    until = run.partial_until(day) if run else None
     value = request.query_params.get("value")
     names = [each.name for each in aggregate.measures]
     top = await tables.aggregates.top(aggregate.dimension, measure, day, _VALUES)
@@ -55,6 +58,7 @@ async def show(request: Request) -> Response:
         dimension=aggregate.dimension,
         measure=measure,
         day=day,
+        partial=partial_text(day, until) if until else "",
         names=names,
         top=[_top_row(by, day, names, each, measures) for each, measures in top],
         value=value,
