@@ -11,7 +11,7 @@ from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, ApiDisabledError, Caller
 from infra.provision.plan import Change
 from infra.provision.provisioner import compare
-from infra.provision.resources import ALL_RESOURCES
+from infra.provision.resources import ALL_RESOURCES, RESOURCES
 from infra.provision.scheduler_client import scheduler_client
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
@@ -84,7 +84,7 @@ def _regions_of_jobs(settings: Settings) -> Iterator[str]:
         except ApiDisabledError:
             return
         for region in regions:
-            for job in ALL_RESOURCES.named(settings.name).jobs:
+            for job in RESOURCES.named(settings.name).jobs:
                 name = f"{project}/locations/{region}/jobs/{job.name}"
                 existing = caller.find(f"job {name}", client.get_job, name=name)
                 if existing is not None and marks.owner_in_text(existing.description) == settings.name:

@@ -47,7 +47,7 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics"}
+    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 

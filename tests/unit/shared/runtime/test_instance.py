@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from unittest.mock import MagicMock, call
 
@@ -95,9 +95,11 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert ingest._report is not None
     assert aggregate._report is not None
     counts: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
+    counts |= {"complete": False}
+    horizon = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
     ingest._report(Counter(stored=2))
     for too_many in (False, True):
-        aggregate._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **counts))
+        aggregate._report(Summary(day=date(2024, 1, 15), horizon=horizon, too_many_rejected=too_many, **counts))
 
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line.pop("logging.googleapis.com/labels")["contract"] for line in logged} == {"music"}
@@ -108,6 +110,7 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "event": "day_aggregated",
             "message": "day aggregated",
             "day": "2024-01-15",
+            "horizon": "2024-01-15T10:30:00Z",
             "too_many_rejected": False,
             **counts,
         },
@@ -116,6 +119,7 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "event": "day_aggregated",
             "message": "day aggregated; too many of its events are rejected",
             "day": "2024-01-15",
+            "horizon": "2024-01-15T10:30:00Z",
             "too_many_rejected": True,
             **counts,
         },
