@@ -20,7 +20,7 @@ from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
 from shared.tables.aggregates import AggregatesTable
-from shared.tables.events import FAMILY, EventsTable
+from shared.tables.events import FAMILY, EventsTable, LargeRow, large_rows
 from shared.tables.rejected import RejectedTable
 from shared.tables.run_writer import RunWriter
 from shared.tables.state import MAX_STALENESS, Run, StateTable
@@ -45,6 +45,7 @@ class Summary(msgspec.Struct, frozen=True):
         rejected: number of rejected events published that day.
         share_rejected: rejected events as a share of all events.
         too_many_rejected: whether that share exceeds the contract's `max_rejected`.
+        large_rows: number of rows of `events` that near the size that Bigtable can't read.
         rows: number of rows written.
         swept: number of rows from which the sweep deleted cells of earlier runs.
     """
@@ -57,6 +58,7 @@ class Summary(msgspec.Struct, frozen=True):
     rejected: int
     share_rejected: float
     too_many_rejected: bool
+    large_rows: int
     rows: int
     swept: int
 
@@ -70,6 +72,7 @@ class AggregatePipeline:
         contract: Contract,
         *,
         report: Callable[[Summary], None] | None = None,
+        report_large_row: Callable[[date, LargeRow], None] | None = None,
         deadline: float | None = None,
         cpu: float | None = None,
     ) -> None:
@@ -79,10 +82,12 @@ class AggregatePipeline:
             bigtable: client of the instance with the tables.
             contract: defines the measures.
             report: called with the summary of every finished run.
+            report_large_row: called with the day and each large row when it is read.
             deadline: longest time of a run in seconds; unlimited by default.
             cpu: CPUs that a run may use; as many as the process sees by default.
         """
         self._report = report
+        self._report_large_row = report_large_row
         self._deadline = deadline
         self._cpu = cpu
         self._contract = contract
@@ -136,6 +141,7 @@ class AggregatePipeline:
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
             too_many_rejected=quality.too_many_rejected,
+            large_rows=quality.large_rows,
             rows=run.rows,
             swept=swept,
         )
@@ -188,6 +194,10 @@ class AggregatePipeline:
                 async for users in _group_by_user(self._events.of_shard(prefix)):
                     events: list[list[bytes]] = []
                     for rows in users:
+                        for large in large_rows(rows):
+                            quality.large_rows += 1
+                            if self._report_large_row:
+                                self._report_large_row(day, large)
                         values, findings, repeated = _deduplicate(rows)
                         events.append(values)
                         quality.count_warnings(findings)

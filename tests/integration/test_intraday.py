@@ -14,7 +14,7 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.tables.state import StateTable
-from tests.integration.test_week import CONTRACT, WEEK, at, between, expected_measures, simulated
+from tests.integration.test_week import WEEK, at, between, expected_measures, simulated
 from tests.support import web_log
 from tests.support.samples import MUSIC_CONTRACT, message, sparkify_records
 

@@ -97,6 +97,8 @@ async def _read(tables: Tables, first: date, last: date, runs: dict[date, Run], 
             states.append("late events, due again")
         if measures.get("too_many_rejected"):
             states.append("too many rejected")
+        if measures.get("large_rows"):
+            states.append(f"large rows: {measures['large_rows']}")
         computed = EPOCH + timedelta(microseconds=run.micros) if run else None
         stored, rejected, share = (measures.get(name, 0) for name in ("stored", "rejected", "share_rejected"))
         found.append(Day(day, stored, rejected, share, computed, states))

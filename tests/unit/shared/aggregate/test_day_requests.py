@@ -59,8 +59,7 @@ def test_a_request_for_today_names_no_date() -> None:
 
 
 EXPECTED = (
-    ", expected an empty message, "
-    '{"date": "YYYY-MM-DD" or "today"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+    ', expected an empty message, {"date": "YYYY-MM-DD" or "today"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
 )
 
 
