@@ -23,7 +23,7 @@ from shared.pubsub.message import Message
 from shared.tables import events as events_table
 from shared.tables.events import LargeRow
 from shared.validation.validator import MAX_EVENT_BYTES
-from tests.support.large_day import DAY, LargeDay
+from tests.support.large_day import DAY, LargeDay, aggregate
 from tests.support.samples import MUSIC_CONTRACT, message
 from tests.support.state_rows import StateRows
 
@@ -226,3 +226,21 @@ async def test_a_large_row_is_reported_when_it_is_read_and_counted(monkeypatch: 
 
 def test_a_row_with_too_few_cells_to_be_large_is_not_measured() -> None:
     assert events_table._MIN_LARGE_ROW_CELLS * 2 * MAX_EVENT_BYTES <= events_table.LARGE_ROW_BYTES
+
+
+# The horizon of a run
+
+
+@pytest.mark.parametrize(("app_profile", "minutes"), [("", 0), ("serving", 35)])
+async def test_the_horizon_of_a_run_allows_for_stale_reads(
+    monkeypatch: pytest.MonkeyPatch, app_profile: str, minutes: int
+) -> None:
+    started = datetime(2024, 1, 16, 0, 30, tzinfo=UTC)
+    monkeypatch.setattr(pipeline, "now", lambda: started)
+    day = LargeDay(2, 1)
+    day.app_profile = app_profile
+
+    summary = await aggregate(day)
+
+    assert summary.horizon == started - timedelta(minutes=minutes)
+    assert summary.complete is (minutes == 0)
