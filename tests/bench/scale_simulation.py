@@ -28,7 +28,7 @@ MAX_ROW_BYTES = 256_000_000
 INTERVALS = (60, 30, 15, 5, 1)  # minutes
 # Seconds of a day's run: 95 % of the timeout of the function.
 DAY_DEADLINE = 513
-# Users that are placed on shards one by one; the others are as many that they are spread evenly.
+# Users that are placed on shards one by one; the others are so many that they are spread evenly.
 _PLACED_USERS = 50_000
 _ROUNDS = 20
 _SUMMED = 10_000  # terms of the harmonic number that aren't approximated
@@ -48,18 +48,9 @@ def load_table() -> str:
         stored = cost.stored_gib(prices, work, a.days_stored)
         hours = events / a.aggregate_events / 3_600
         dollars = cost.total(cost.month(prices, work))
-        cells = [
-            peak,
-            megabytes,
-            math.ceil(peak / capacity),
-            nodes,
-            stored,
-            hours,
-            dollars,
-            dollars / events * 1e6 / a.days,
-        ]
-        formats = (",.0f", ",.1f", ",d", ",d", ",.0f", ",.2f", ",.0f", ".2f")
-        rows.append([f"{events:,}", *map(format, cells, formats)])
+        numbers = [f"{peak:,.0f}", f"{megabytes:,.1f}", f"{math.ceil(peak / capacity)}", f"{nodes}", f"{stored:,.0f}"]
+        dollars_per_million = dollars / a.days / events * 1e6
+        rows.append([f"{events:,}", *numbers, f"{hours:,.2f}", f"{dollars:,.0f}", f"{dollars_per_million:.2f}"])
     heading = "events a day | events/s at the peak | MB/s of push | instances of `ingest` | Bigtable nodes | GiB stored"
     return _table(f"{heading} | hours of one core to aggregate | dollars a month | dollars per million events", rows)
 
@@ -74,16 +65,11 @@ def rows_table() -> str:
         for exponent in EXPONENTS:
             users = events // EVENTS_PER_USER
             largest = events / harmonic(users, exponent) * stored
-            counts = [
-                _ranks_above(largest * share, limit, exponent, users)
-                for share in (1.0, busiest_hour)
-                for limit in (LARGE_ROW_BYTES, MAX_ROW_BYTES)
-            ]
-            sizes = [largest / 1e6, largest * busiest_hour / 1e6]
-            rows.append(
-                [f"{events:,}", str(exponent), f"{sizes[0]:,.0f}", *_numbers(counts[:2])]
-                + [f"{sizes[1]:,.0f}", *_numbers(counts[2:])]
-            )
+            row = [f"{events:,}", str(exponent)]
+            for size in (largest, largest * busiest_hour):
+                counts = (_ranks_above(size, limit, exponent, users) for limit in (LARGE_ROW_BYTES, MAX_ROW_BYTES))
+                row += [f"{size / 1e6:,.0f}", *(f"{count:,}" for count in counts)]
+            rows.append(row)
     heading = "events a day | s | MB of the largest daily row | daily rows over 50 MB | over 256 MB"
     return _table(f"{heading} | MB of the largest hourly row | busiest hour: rows over 50 MB | over 256 MB", rows)
 
@@ -109,8 +95,8 @@ def intraday_table() -> str:
         read, seconds = work.intraday_events, work.intraday_events / prices.assumptions.aggregate_events
         added = cost.total(cost.month(prices, work)) - cost.total(base)
         listed = seconds * prices.assumptions.days * (prices.run.per_vcpu_second + prices.run.per_gib_second)
-        rows.append([f"{minutes}", f"{work.intraday_runs:,.0f}", f"{read / 1e6:,.0f}", f"{seconds:,.0f}"])
-        rows[-1] += [f"{listed:,.2f}", f"{added:,.2f}"]
+        counts = [f"{minutes}", f"{work.intraday_runs:,.0f}", f"{read / 1e6:,.0f}", f"{seconds:,.0f}"]
+        rows.append([*counts, f"{listed:,.2f}", f"{added:,.2f}"])
     heading = "`every_minutes` | runs a day | million events read a day | core-seconds a day"
     return _table(f"{heading} | dollars a month at list prices | of them beyond the free tier", rows)
 
@@ -145,10 +131,6 @@ def _node_loads(shards: Sequence[float], nodes: int) -> list[float]:
     sums = [0.0, *accumulate(shards)]
     each = SHARDS // nodes
     return [sums[node * each + each] - sums[node * each] for node in range(nodes)]
-
-
-def _numbers(counts: Iterable[int]) -> list[str]:
-    return [f"{count:,}" for count in counts]
 
 
 def _table(heading: str, rows: Iterable[Sequence[str]]) -> str:
