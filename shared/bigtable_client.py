@@ -21,7 +21,7 @@ from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import MAX_DIMENSION_BYTES, MAX_QUALIFIER_BYTES, encode
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import EventsTable
-from shared.tables.state import StateTable
+from shared.tables.state import Run, StateTable
 from shared.timestamps import utc
 from shared.validation.results import Rejected
 from shared.validation.validator import Validator
@@ -65,7 +65,8 @@ class BigTableClient:
         self._bigtable = Bigtable(self._settings)
         self._pipeline = IngestPipeline(self._bigtable, self._contract)
         self._events = EventsTable(self._bigtable, self._contract.bucket)
-        self._aggregates = AggregatesTable(self._bigtable, StateTable(self._bigtable))
+        self._state = StateTable(self._bigtable)
+        self._aggregates = AggregatesTable(self._bigtable, self._state)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
@@ -188,6 +189,15 @@ class BigTableClient:
     def get_top(self, dimension: str, measure: str, date: date, limit: int = 10) -> list[tuple[str, dict[str, Any]]]:
         """Return the dimension's values that rank highest in a measure on a day, each with all its measures."""
         return self._run(self._aggregates.top(dimension, measure, _day(date), limit))
+
+    def get_runs(self, first_date: date, last_date: date) -> dict[date, Run]:
+        """Return the run of each day that has one; `run.partial_until(day)` says up to when an unfinished day counts.
+
+        Args:
+            first_date: the first day in UTC (inclusive).
+            last_date: the last day in UTC (inclusive).
+        """
+        return self._run(self._state.runs(_day(first_date), _day(last_date)))
 
     def close(self) -> None:
         """Close the connection; a later call opens a new one."""

@@ -24,6 +24,8 @@ async def aggregate(request: Request) -> Response:
             case [day]:
                 log_fields["day"] = day
                 await instance.run_day(pipeline, day)
+            case []:  # another run has answered the request
+                pass
             case days:
                 await instance.request_days(days)
     return ACKNOWLEDGED

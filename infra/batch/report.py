@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +137,8 @@ def _describe(example: Example) -> str:
 def printable(text: str) -> str:
     """Return text with all non-printable characters escaped, so that it can't control the terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def partial_text(day: date, until: datetime) -> str:
+    """Return the text of a partial day: the time up to which its events are counted, with another day's date."""
+    return f"partial, up to {until:%H:%M} UTC" if until.date() == day else f"partial, up to {until:%Y-%m-%d %H:%M} UTC"

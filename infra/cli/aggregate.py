@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.batch.report import partial_text
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.tables.events import LARGE_ROW_BYTES
 
 if TYPE_CHECKING:
     from shared.aggregate.pipeline import Summary
@@ -115,6 +117,11 @@ def aggregate(
 def _print_summary(summary: Summary) -> None:
     repeated = f" ({summary.repeated:,} repeated ids left out)" if summary.repeated else ""
     click.echo(f"{summary.day}: {summary.events:,} events{repeated} → {summary.rows:,} rows")
+    if not summary.complete:
+        click.echo(f"{summary.day} is {partial_text(summary.day, summary.horizon)}", err=True)
+    if summary.large_rows:
+        text = f"{summary.large_rows:,} rows of events exceed {LARGE_ROW_BYTES // 10**6} MB; see docs/scale.md"
+        click.echo(f"warning: {text}", err=True)
     if summary.too_many_rejected:
         share = f"{summary.rejected:,} rejected, {summary.share_rejected:.0%} of the events published that day"
         click.echo(f"warning: {share}; see `sluice rejected --date {summary.day}`", err=True)

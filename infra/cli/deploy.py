@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from infra.cli import options
 from shared.config import EMULATOR_VARIABLES, Settings, contract_path, pipeline_name
@@ -129,7 +130,7 @@ def destroy(
     for line in removed:
         click.echo(line)
     if not removed:
-        click.echo("found no job, topics, subscriptions" + (" or tables" if tables else ""))
+        click.echo("found no jobs, topics, subscriptions" + (" or tables" if tables else ""))
     if not tables:
         click.echo("the tables stay with their data; --tables removes them too")
     if not emulated:
@@ -142,6 +143,7 @@ def destroy(
 @options.batch_size()
 @click.option("--days-stored", type=click.IntRange(1, 36_500), help="Days that events are kept. [of the price file]")
 @click.option("--queries-per-day", type=click.IntRange(0, 10**12), help="Requests to the read API. [of the price file]")
+@options.intraday_minutes
 @click.option(
     "--edition",
     type=click.Choice(["enterprise", "enterprise-plus"]),
@@ -157,6 +159,7 @@ def cost(
     batch_size: int,
     days_stored: int | None,
     queries_per_day: int | None,
+    intraday_minutes: int,
     edition: Edition,
     file: Path | None,
     as_json: bool,
@@ -175,8 +178,9 @@ def cost(
         prices = with_days_stored(prices, days_stored)
     if queries_per_day is not None:
         prices = with_queries(prices, queries_per_day)
-    work, full = Workload(events_per_day, size, batch_size), first_full_month(prices)
-    packed, alone = month(prices, work), month(prices, Workload(events_per_day, size, 1))
+    work = Workload(events_per_day, size, batch_size, intraday_minutes=intraday_minutes)
+    full = first_full_month(prices)
+    packed, alone = month(prices, work), month(prices, msgspec.structs.replace(work, batch_size=1))
     saved = total(alone) - total(packed)
     if as_json:
         months = [{"month": number, "total": total(month(prices, work, number))} for number in range(1, full + 1)]

@@ -67,8 +67,16 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("aggregate", "Port of the function `aggregate`.")
 @_port("query", "Port of the function `query`, the read API.")
 @_port("console", "Port of the console in the browser.")
+@options.intraday_minutes
 @options.allow_changes
-def up(contract: Path | None, engine: Engine, data: Path | None, allow_changes: bool, **ports: int | None) -> None:
+def up(
+    contract: Path | None,
+    engine: Engine,
+    data: Path | None,
+    intraday_minutes: int,
+    allow_changes: bool,
+    **ports: int | None,
+) -> None:
     """Run the local stack until Ctrl-C: emulators, the functions, the delivery between them, and the console.
 
     Example: sluice up --data my-data --emulators-port 8086
@@ -88,7 +96,13 @@ def up(contract: Path | None, engine: Engine, data: Path | None, allow_changes: 
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
     console: ConsoleMode = "changes allowed" if allow_changes else "read-only"
     with Stack(
-        contract=chosen, ports=required, functions=FUNCTIONS, engine=engine, data=data, console=console
+        contract=chosen,
+        ports=required,
+        functions=FUNCTIONS,
+        engine=engine,
+        data=data,
+        console=console,
+        intraday_minutes=intraday_minutes,
     ) as stack:
         stack.make_schedule()
         click.echo(stack.describe())

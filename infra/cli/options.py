@@ -41,7 +41,7 @@ engine = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 name = click.option("--name", help="Name of the pipeline, which prefixes its resources. [$SLUICE_NAME, or sluice]")
-region = click.option("--region", help="Region of the functions and the scheduler job. [$GCP_REGION, or us-central1]")
+region = click.option("--region", help="Region of the functions and the scheduler jobs. [$GCP_REGION, or us-central1]")
 
 
 class Day(click.ParamType[date]):
@@ -88,6 +88,20 @@ class Month(click.ParamType[tuple[date, date]]):
         except ValueError:
             self.fail(f"found {value!r}, expected a month such as 2024-01", param, ctx)
         return first, first.replace(day=monthrange(first.year, first.month)[1])
+
+
+class Interval(click.ParamType[int]):
+    """Minutes between two runs of a job; 0 for no runs."""
+
+    name = "MINUTES"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return an interval that divides the day, or 0."""
+        from infra.provision.resources import INTERVALS
+
+        if str(value) not in map(str, (0, *INTERVALS)):
+            self.fail(f"found {value!r}, expected one of {', '.join(map(str, INTERVALS))}, or 0", param, ctx)
+        return int(value)
 
 
 class Moment(click.ParamType[datetime]):
@@ -210,6 +224,12 @@ def print_json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value)))
 
 
+intraday_minutes = click.option(
+    "--intraday-minutes",
+    type=Interval(),
+    default=0,
+    help="Minutes between two computations of the current day, such as 15. [off]",
+)
 allow_changes = click.option(
     "--allow-changes",
     is_flag=True,

@@ -35,7 +35,7 @@ def provision(
     adopt: bool,
     as_json: bool,
 ) -> None:
-    """Create or update topics, subscriptions, tables and the scheduler job, on the emulators or on Google Cloud.
+    """Create or update topics, subscriptions, tables and the scheduler jobs, on the emulators or on Google Cloud.
 
     Prints one line per change: + created, ~ updated, ± recreated, - deleted, ! refused because it would lose data
     or because the resource lacks the pipeline's mark. Exits with 1 if a change was refused. A table keeps the retention
@@ -52,7 +52,10 @@ def provision(
     settings = replace(settings, region=region or settings.region)
     deployment = load_deployment(config, settings.name)
     emulated = settings.emulated()
-    resources = local_resources(settings, deployment.retention) if emulated else cloud_resources(settings, deployment)
+    if emulated:
+        resources = local_resources(settings, deployment.retention, deployment.intraday.every_minutes)
+    else:
+        resources = cloud_resources(settings, deployment)
     with Provisioning(settings, resources, adopt=adopt) as provisioning:
         refused = provisioning.skipped(force=force)
         if dry_run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 import msgspec
 
-from infra.batch.report import printable
+from infra.batch.report import partial_text, printable
 from infra.cli import options
 from shared.config import Settings, contract_path
 from shared.contracts.loader import load_contract
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from shared.aggregate.spans import Span
     from shared.bigtable_client import BigTableClient  # takes a second to import
     from shared.tables.rejected import RejectedEvent
+    from shared.tables.state import Run
 
 # Seconds until a command gives up on a server that doesn't answer; the functions wait longer.
 _DEADLINE = 10.0
@@ -111,7 +113,9 @@ def aggregates(
             _show_span(client.get_merged_aggregates(dimension, value, days[0], days[-1]), dimension, value, as_json)
         return
     with _client(name, project_id, instance_id, contract) as client:
+        runs = client.get_runs(days[0], days[-1])  # first, so that the measures are at least as new
         found = {each: measures for each in days if (measures := client.get_daily_aggregates(dimension, value, each))}
+    _warn_of_partial_days(runs, found)
     if as_json:
         options.print_json({each.isoformat(): measures for each, measures in found.items()})
         return
@@ -121,7 +125,15 @@ def aggregates(
         click.echo(f"no aggregates of {dimension} {value!r} from {days[0]} to {days[-1]}", err=True)
 
 
+def _warn_of_partial_days(runs: Mapping[date, Run], days: Iterable[date]) -> None:
+    for day in days:
+        if day in runs and (until := runs[day].partial_until(day)):
+            click.echo(f"{day} is {partial_text(day, until)}", err=True)
+
+
 def _show_span(span: Span, dimension: str, value: str, as_json: bool) -> None:
+    for day, until in span.partial.items():
+        click.echo(f"{day} is {partial_text(day, until)}", err=True)
     if as_json:
         options.print_json(span)
         return
@@ -162,7 +174,9 @@ def top(
     """
     loaded = load_contract(contract_path(contract))
     with _client(name, project_id, instance_id, contract) as client:
+        runs = client.get_runs(day, day)
         found = client.get_top(dimension, measure, day, limit)
+    _warn_of_partial_days(runs, runs)
     if as_json:
         options.print_json([{"value": value, **measures} for value, measures in found])
         return

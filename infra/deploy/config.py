@@ -13,10 +13,11 @@ import msgspec
 from msgspec import structs
 
 from infra.deploy import cloud_run_limits
-from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY, address
+from infra.deploy.config_tables import Alerts, Dataflow, Intraday, Metrics, TableSettings, check_account
+from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
-from infra.provision.resources import RESOURCES, RETENTION_TABLES
+from infra.provision.resources import RESOURCES
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.errors import SettingsError
 from shared.names import DEFAULT_NAME
@@ -25,16 +26,8 @@ from shared.toml_tables import Problem, only_keys, read_table, read_tables
 DEFAULTS = Path(__file__).parent / "deploy.toml"
 
 RUNTIMES = tuple(f"python{version.replace('.', '')}" for version in SUPPORTED)
-# A new account name (https://cloud.google.com/iam/docs/service-accounts-create) or the address of an existing account.
-_ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserviceaccount\.com")
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
-_CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
-# https://cloud.google.com/storage/docs/buckets#naming
-_OBJECT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/\S+")
-# https://cloud.google.com/dataflow/quotas#compute-engine-quotas
-_MAX_DATAFLOW_WORKERS = 1_000
-_RETENTION = re.compile(r"([1-9]\d{0,4})d")
 # https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 EXPORTER = "OTEL_METRICS_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
@@ -54,8 +47,8 @@ class All(Platform, forbid_unknown_fields=True, frozen=True):
         self.check_platform("all")
         if self.runtime not in RUNTIMES:
             raise Problem("all.runtime", self.runtime, f"a runtime that bundles are tested on: {', '.join(RUNTIMES)}")
-        _check_account("all.push_service_account", self.push_service_account)
-        _check_account("all.build_service_account", self.build_service_account)
+        check_account("all.push_service_account", self.push_service_account)
+        check_account("all.build_service_account", self.build_service_account)
 
 
 class Function(Platform, forbid_unknown_fields=True, frozen=True):
@@ -84,7 +77,7 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
                 expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: each message is a whole day"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         cloud_run_limits.check(name, self.cpu, self.memory, self.concurrency)
-        _check_account(f"{name}.service_account", self.service_account)
+        check_account(f"{name}.service_account", self.service_account)
         for variable, value in self.environment.items():
             check_variable(f"{name}.environment.{variable}", variable, value)
             if "${" in value or not value.isprintable():
@@ -104,76 +97,6 @@ class PushedFunction(Function, forbid_unknown_fields=True, frozen=True):
             raise Problem(f"{name}.topic", self.topic, expected)
 
 
-class Alerts(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The table `[alerts]`: the notification channels of incidents."""
-
-    notification_channels: list[str]
-
-    def check(self) -> None:
-        """Raise Problem for an invalid channel name."""
-        for channel in self.notification_channels:
-            if not _CHANNEL.fullmatch(channel):
-                raise Problem("alerts.notification_channels", channel, "projects/PROJECT/notificationChannels/NUMBER")
-
-
-class TableSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The tables `[tables.NAME]`: how long a Bigtable table keeps data."""
-
-    retention: str
-
-    @property
-    def age(self) -> timedelta | None:
-        """The age up to which cells are kept; None for all."""
-        match = _RETENTION.fullmatch(self.retention)
-        return timedelta(days=int(match[1])) if match else None
-
-    def check(self, name: str) -> None:
-        """Raise Problem for another table or an invalid retention."""
-        if name not in RETENTION_TABLES:
-            raise Problem("tables", name, f"one of the tables {', '.join(RETENTION_TABLES)}")
-        if self.age is None and self.retention != "forever":
-            raise Problem(f"tables.{name}.retention", self.retention, 'days such as "30d", or "forever"')
-
-
-class Metrics(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The table `[metrics]`: whether the bundle of ingest contains the OTLP exporter."""
-
-    otlp: bool = False
-
-
-class Dataflow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The table `[dataflow]`: when and how days go to Dataflow instead of the function `aggregate`."""
-
-    from_events: int
-    template: str
-    staging: str
-    service_account: str
-    max_workers: int
-
-    def check(self) -> None:
-        """Raise Problem for an invalid value."""
-        if self.from_events < 0:
-            raise Problem("dataflow.from_events", self.from_events, "a number of events, or 0 for never")
-        if not 1 <= self.max_workers <= _MAX_DATAFLOW_WORKERS:
-            raise Problem("dataflow.max_workers", self.max_workers, f"1 to {_MAX_DATAFLOW_WORKERS:,}")
-        if not self.from_events:
-            return
-        for key in ("template", "staging"):
-            if not _OBJECT.fullmatch(getattr(self, key)):
-                raise Problem(f"dataflow.{key}", getattr(self, key), "gs://BUCKET/PATH")
-        _check_account("dataflow.service_account", self.service_account)
-
-    def variables(self, project: str) -> dict[str, str]:
-        """Return the environment variables of the function `aggregate`."""
-        return {
-            "SLUICE_DATAFLOW_FROM_EVENTS": str(self.from_events),
-            "SLUICE_DATAFLOW_TEMPLATE": self.template,
-            "SLUICE_DATAFLOW_STAGING": self.staging,
-            "SLUICE_DATAFLOW_SERVICE_ACCOUNT": address(self.service_account, project),
-            "SLUICE_DATAFLOW_MAX_WORKERS": str(self.max_workers),
-        }
-
-
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -185,6 +108,7 @@ class Deployment(msgspec.Struct, frozen=True):
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
     dataflow: Dataflow = Dataflow(0, "", "", "", 1)
+    intraday: Intraday = Intraday()
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -245,6 +169,7 @@ class Deployment(msgspec.Struct, frozen=True):
             table.check(name)
         self._check_metrics()
         self.dataflow.check()
+        self.intraday.check()
         if self.aggregate.topic != REQUESTS:
             expected = f"{REQUESTS}, the topic of the daily job, of `sluice trigger` and of aggregate itself"
             raise Problem("aggregate.topic", self.aggregate.topic, expected)
@@ -306,7 +231,7 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any], name: str) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "dataflow"})
+    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday", "dataflow"})
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
@@ -317,12 +242,8 @@ def _convert(document: dict[str, Any], name: str) -> Deployment:
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),
         dataflow=read_table(Dataflow, document.get("dataflow"), "dataflow"),
+        intraday=read_table(Intraday, document.get("intraday"), "intraday"),
     )
     deployment = deployment.named(name)
     deployment.check()
     return deployment
-
-
-def _check_account(key: str, account: str) -> None:
-    if not _ACCOUNT.fullmatch(account):
-        raise Problem(key, account, "a name of 6 to 30 of a-z, 0-9 and -, or an address, NAME@....gserviceaccount.com")

@@ -21,6 +21,7 @@ class Workload(msgspec.Struct, frozen=True):
         memory_gib: the memory of an ingest instance, which has one CPU.
         aggregate_memory_gib: the memory of an aggregate instance.
         query_memory_gib: the memory of a query instance, which has one CPU.
+        intraday_minutes: the minutes between two runs of the current day; 0 for none.
     """
 
     events_per_day: float
@@ -29,6 +30,17 @@ class Workload(msgspec.Struct, frozen=True):
     memory_gib: float = 0.5
     aggregate_memory_gib: float = 1.0
     query_memory_gib: float = 0.5
+    intraday_minutes: int = 0
+
+    @property
+    def intraday_runs(self) -> float:
+        """The number of runs of the current day."""
+        return 24 * 60 / self.intraday_minutes if self.intraday_minutes else 0
+
+    @property
+    def intraday_events(self) -> float:
+        """The events that these runs read: run k of n reads k/n of an even day, in total (n - 1) / 2 days."""
+        return self.events_per_day * max(0.0, self.intraday_runs - 1) / 2
 
 
 class CostItem(msgspec.Struct, frozen=True):
@@ -54,7 +66,7 @@ def month(prices: Prices, work: Workload, number: int | None = None) -> list[Cos
         _retained(prices, work),
         *_functions(prices, work, events, messages),
         *_bigtable(prices, work, number),
-        _scheduler(prices),
+        _scheduler(prices, work),
         _logging(prices, work, messages),
     ]
 
@@ -144,13 +156,14 @@ def _functions(prices: Prices, work: Workload, events: float, messages: float) -
     run, a = prices.run, prices.assumptions
     queries = a.queries_per_day * a.days
     ingest = busy_seconds(prices, work, messages)
-    aggregate = events / a.aggregate_events
+    runs = (1 + work.intraday_runs) * a.days
+    aggregate = (events + work.intraday_events * a.days) / a.aggregate_events
     query = queries * max(run.least_seconds, a.query_seconds)
     gib_seconds = ingest * work.memory_gib + aggregate * work.aggregate_memory_gib + query * work.query_memory_gib
-    requests = max(0.0, messages + a.days + queries - run.free_requests) / 1e6 * run.per_million_requests
+    requests = max(0.0, messages + runs + queries - run.free_requests) / 1e6 * run.per_million_requests
     cpu = max(0.0, ingest + aggregate + query - run.free_vcpu_seconds) * run.per_vcpu_second
     memory = max(0.0, gib_seconds - run.free_gib_seconds) * run.per_gib_second
-    invocations = f"{messages:,.0f} of ingest, {a.days:,.0f} of aggregate, {queries:,.0f} of query"
+    invocations = f"{messages:,.0f} of ingest, {runs:,.0f} of aggregate, {queries:,.0f} of query"
     seconds = f"{ingest:,.0f} vCPU-seconds of ingest, {aggregate:,.0f} of aggregate, {query:,.0f} of query"
     return [
         CostItem("functions: invocations", requests, invocations),
@@ -170,10 +183,10 @@ def _bigtable(prices: Prices, work: Workload, number: int | None) -> list[CostIt
     ]
 
 
-def _scheduler(prices: Prices) -> CostItem:
-    free = prices.scheduler.free_jobs
-    dollars = max(0, 1 - free) * prices.scheduler.per_job
-    return CostItem("Scheduler", dollars, f"1 job; {free} of a billing account are free")
+def _scheduler(prices: Prices, work: Workload) -> CostItem:
+    free, jobs = prices.scheduler.free_jobs, 2 if work.intraday_minutes else 1
+    dollars = max(0, jobs - free) * prices.scheduler.per_job
+    return CostItem("Scheduler", dollars, f"{jobs} job{'s' * (jobs - 1)}; {free} of a billing account are free")
 
 
 def _logging(prices: Prices, work: Workload, messages: float) -> CostItem:
@@ -185,7 +198,7 @@ def _logging(prices: Prices, work: Workload, messages: float) -> CostItem:
     a = prices.assumptions
     instances = max(1.0, busy_seconds(prices, work, messages) / (a.days * _SECONDS_PER_DAY))
     lines = min(messages, instances * a.log_lines_hour * 24 * a.days)
-    requests = messages + a.days + a.queries_per_day * a.days
+    requests = messages + (1 + work.intraday_runs + a.queries_per_day) * a.days
     gib = (lines * a.log_bytes_line + requests * a.log_bytes_request) / _GIB
     dollars = max(0.0, gib - prices.logging.free_gib) * prices.logging.per_gib
     return CostItem("Logging", dollars, f"{lines:,.0f} lines, {requests:,.0f} logged requests: {gib:,.2f} GiB")

@@ -17,7 +17,8 @@ def cloud_resources(settings: Settings, deployment: Deployment) -> Resources:
         StoreUnavailableError: the Cloud Functions API doesn't answer.
     """
     account = address(deployment.accounts[PUSH.name], settings.project_id)
-    resources = RESOURCES.with_retention(deployment.retention).with_push(function_urls(settings, PUSHED), account)
+    resources = RESOURCES.with_retention(deployment.retention).with_intraday(deployment.intraday.every_minutes)
+    resources = resources.with_push(function_urls(settings, PUSHED), account)
     for name, function in deployment.pushed.items():
         resources = resources.with_topic(name, function.topic)
     return resources

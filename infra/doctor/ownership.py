@@ -11,7 +11,7 @@ from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, ApiDisabledError, Caller
 from infra.provision.plan import Change
 from infra.provision.provisioner import compare
-from infra.provision.resources import RESOURCES
+from infra.provision.resources import ALL_RESOURCES, RESOURCES
 from infra.provision.scheduler_client import scheduler_client
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
@@ -32,7 +32,7 @@ def require_marks(settings: Settings, *, tables: bool) -> None:
         SettingsError: a resource has another mark, or none; or the caller lacks permission.
         StoreUnavailableError: a service doesn't answer.
     """
-    for _, outcome in compare(settings):
+    for _, outcome in compare(settings, ALL_RESOURCES):
         if isinstance(outcome, SluiceError):
             if isinstance(outcome, ApiDisabledError):
                 continue  # an API that isn't enabled has no resources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 
 from shared.errors import StackError
@@ -45,4 +46,14 @@ def answers(port: int) -> bool:
         return False
     finally:
         connection.close()
+    return True
+
+
+def are_free(ports: Mapping[str, int]) -> bool:
+    """Return whether no program uses any of the ports, given by part."""
+    try:
+        for part, port in ports.items():
+            require_free(part, port)
+    except StackError:
+        return False
     return True

@@ -16,7 +16,7 @@ import msgspec
 
 from infra.local import embedded_resources, emulators
 from infra.local.emulators import PORTS, Engine
-from infra.local.ports import answers, free_ports, require_free
+from infra.local.ports import answers, are_free, free_ports, require_free
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
 from infra.local.supervisor import Supervisor
@@ -57,6 +57,7 @@ class Stack:
         engine: Engine = "embedded",
         data: Path | None = None,
         console: ConsoleMode | None = None,
+        intraday_minutes: int = 0,
     ) -> None:
         """Prepare a stack.
 
@@ -67,9 +68,11 @@ class Stack:
             engine: the embedded emulators, or Google's, whose programs must be installed.
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
             console: whether to serve the console, and whether it may change something.
+            intraday_minutes: the interval of the intraday schedule; 0 for none.
         """
         self._engine = engine
         self._data = data
+        self._intraday_minutes = intraday_minutes
         self._required_ports = dict(ports or {})
         self._functions = tuple(functions)
         self._pushed = [name for name in self._functions if name in PUSHED]
@@ -118,7 +121,7 @@ class Stack:
         self._supervisor.check()
 
     def make_schedule(self) -> None:
-        """Wait for the scheduler and create the daily job in it; embedded emulators have it since the start.
+        """Wait for the scheduler and create the jobs in it; embedded emulators have them since the start.
 
         Separate from the start of the stack: a short run needs the scheduler last, and needn't wait for its imports.
         """
@@ -127,7 +130,7 @@ class Stack:
         emulators.wait_until_ready(self._supervisor, self._engine, self.ports, "scheduler")
         from infra.provision.scheduler import provision_schedule
 
-        provision_schedule(self.settings)
+        provision_schedule(self.settings, self._resources)
 
     def run_job(self) -> str:
         """Run the daily job now; returns its name."""
@@ -190,7 +193,8 @@ class Stack:
                 return
             except SluiceError:
                 self._supervisor.stop()
-                if not attempts_left or not self._has_lost_a_port():
+                chosen = {part: port for part, port in self.ports.items() if part not in self._required_ports}
+                if not attempts_left or are_free(chosen):
                     raise
 
     def _choose_ports(self) -> None:
@@ -198,15 +202,6 @@ class Stack:
         free = [port for port in free_ports(2 * len(parts)) if port not in required.values()]
         self.ports = {part: required.get(part, port) for part, port in zip(parts, free, strict=False)}
         self.environment |= emulators.variables(self._engine, self.ports)
-
-    def _has_lost_a_port(self) -> bool:
-        try:
-            for part, port in self.ports.items():
-                if part not in self._required_ports:
-                    require_free(part, port)
-        except StackError:
-            return True
-        return False
 
     def _start(self) -> None:
         supervisor = self._supervisor
@@ -272,12 +267,13 @@ class Stack:
 
     @property
     def _resources(self) -> Resources:
-        return LOCAL.with_push(self._push_urls)
+        return LOCAL.with_push(self._push_urls).with_intraday(self._intraday_minutes)
 
     @property
     def _stack_file(self) -> StackFile:
         logs = {child.name: child.log for child in self._supervisor.children if child.name in FUNCTIONS}
-        return StackFile(self.environment, logs, self._supervisor.folder / _DELIVERIES, self._push_urls)
+        stats = self._supervisor.folder / _DELIVERIES
+        return StackFile(self.environment, logs, stats, self._push_urls, self._intraday_minutes)
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")

@@ -27,6 +27,7 @@ class StackFile(msgspec.Struct, frozen=True):
         logs: log files of its functions, by function.
         stats: file of the counts of deliveries.
         push: the address of each function that Pub/Sub pushes to.
+        intraday_minutes: the interval of the intraday schedule; 0 without one.
         pid: the process of the stack. One that was killed leaves its file behind.
     """
 
@@ -34,6 +35,7 @@ class StackFile(msgspec.Struct, frozen=True):
     logs: dict[str, Path]
     stats: Path
     push: dict[str, str] = {}
+    intraday_minutes: int = 0
     pid: int = msgspec.field(default_factory=os.getpid)
 
     def write(self, folder: Path) -> None:
@@ -64,18 +66,22 @@ class StackFile(msgspec.Struct, frozen=True):
         return None
 
 
-def local_resources(settings: Settings, retention: Mapping[str, timedelta | None]) -> Resources:
+def local_resources(
+    settings: Settings, retention: Mapping[str, timedelta | None], intraday_minutes: int = 0
+) -> Resources:
     """Return the declared resources on emulators; those of a running local stack redeliver sooner.
 
     Args:
         settings: of the project on the emulators.
         retention: the age up to which each of the named tables keeps data; None for all.
+        intraday_minutes: the interval of the intraday schedule; 0 for that of a running local stack, or none.
     """
     stack = StackFile.find(settings.bigtable_emulator) if settings.bigtable_emulator else None
     if stack is None or stack.environment.get("GCP_PROJECT_ID") != settings.project_id:
-        return RESOURCES.with_retention(retention)
+        return RESOURCES.with_retention(retention).with_intraday(intraday_minutes)
     push = stack.push if stack.serves(settings) else {}
-    return LOCAL.with_push(push).with_retention(retention)
+    resources = LOCAL.with_push(push).with_retention(retention)
+    return resources.with_intraday(intraday_minutes or stack.intraday_minutes)
 
 
 def _is_running(pid: int) -> bool:

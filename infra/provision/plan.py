@@ -39,7 +39,7 @@ class Change:
         action: what is done. `adopt` marks a resource that has no mark; `refuse` stands for one of another pipeline.
         kind: the kind of the resource.
         name: the name of the resource; for a family, the name of its table.
-        wanted: the declared resource; None for a family to drop.
+        wanted: the declared resource; None for a family or job to drop.
         text: the differences, for display.
         keys: the attributes to change; for a family, its name.
         loses: the data that the change loses for good, or "". Such a change needs `--force`.

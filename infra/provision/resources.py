@@ -8,6 +8,8 @@ from datetime import timedelta
 from functools import partial
 
 from infra.provision import marks
+from shared.aggregate.day_requests import REQUEST_FOR_TODAY
+from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.names import resource_name
 from shared.row_keys import split_keys
 
@@ -184,6 +186,21 @@ class Resources:
         )
         return replace(self, subscriptions=subscriptions)
 
+    def with_intraday(self, every_minutes: int) -> Resources:
+        """Return a copy with the job that requests the current day at an interval; unchanged for 0."""
+        if not every_minutes:
+            return self
+        job = Job(
+            INTRADAY,
+            topic=REQUESTS,
+            schedule=interval_schedule(every_minutes),
+            data=REQUEST_FOR_TODAY,
+            # Without retries: the next request replaces a lost one.
+            retries=0,
+            description=f"Request the aggregates of the current day every {every_minutes} minutes.",
+        )
+        return replace(self, jobs=(*self.jobs, job))
+
     def with_push(self, urls: Mapping[str, str], account: str = "") -> Resources:
         """Return a copy whose subscriptions push to their functions.
 
@@ -207,8 +224,20 @@ class Resources:
         return replace(self, tables=tables)
 
 
+# The job of the intraday schedule, which isn't declared by default.
+INTRADAY = "aggregate-intraday"
+
+# Divisors of a day, so that the interval is the same across midnight: minutes of an hour, and whole hours.
+INTERVALS = tuple(each for each in range(1, 1_440) if not 1_440 % each and (not 60 % each or not each % 60))
+
+
+def interval_schedule(minutes: int) -> str:
+    """Return the cron expression of one of the `INTERVALS`."""
+    return f"*/{minutes} * * * *" if minutes < 60 else f"0 */{minutes // 60} * * *"
+
+
 RESOURCES = Resources(
-    topics=("events", "events-dead-letter", "aggregate-requests"),
+    topics=("events", "events-dead-letter", REQUESTS),
     subscriptions=(
         Subscription("events-ingest", topic="events", function="ingest", dead_letter="events-dead-letter"),
         # A topic without a subscription drops its messages. 31 days are the maximum. A dry run of a replay nacks what
@@ -220,7 +249,7 @@ RESOURCES = Resources(
             minimum_backoff=timedelta(0),
             maximum_backoff=timedelta(0),
         ),
-        Subscription("aggregate-run", topic="aggregate-requests", function="aggregate"),
+        Subscription("aggregate-run", topic=REQUESTS, function="aggregate"),
     ),
     tables=(
         # The cell time is the event time, so a GC rule by age would delete a backfill of old events at once.
@@ -234,7 +263,7 @@ RESOURCES = Resources(
     jobs=(
         Job(
             "aggregate-daily",
-            topic="aggregate-requests",
+            topic=REQUESTS,
             # One hour after midnight: events of slow producer clocks and late deliveries are stored by then.
             # Later events mark their day for the next run.
             schedule="0 1 * * *",
@@ -245,6 +274,9 @@ RESOURCES = Resources(
         ),
     ),
 )
+
+# With the optional job, for everything that has to know all names.
+ALL_RESOURCES = RESOURCES.with_intraday(INTERVALS[0])
 
 # The functions that messages are pushed to, and all functions.
 PUSHED = tuple(each.function for each in RESOURCES.subscriptions if each.function)

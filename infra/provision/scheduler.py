@@ -1,4 +1,4 @@
-"""Jobs of Cloud Scheduler: create, compare, update."""
+"""Jobs of Cloud Scheduler: create, compare, update, delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.cloud.scheduler_v1.types import UpdateJobRequest
 from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, Caller
 from infra.provision.plan import Change, ExistingJob, plan_job, plan_owned
-from infra.provision.resources import RESOURCES, Job, Resources
+from infra.provision.resources import ALL_RESOURCES, RESOURCES, Job, Resources
 from infra.provision.scheduler_client import job_message, job_of_message, location, scheduler_client
 from shared.config import Settings
 
@@ -67,7 +67,10 @@ class Schedule:
         self.notes: list[str] = []
 
     def plan(self, *, adopt: bool = False) -> list[Change]:
-        """Read the existing jobs and return the changes they need; `adopt` marks unmarked ones."""
+        """Read the existing jobs and return the changes they need; `adopt` marks unmarked ones.
+
+        An optional job that isn't declared any more is deleted if it has the mark of the pipeline.
+        """
         changes = []
         for job in self.resources.jobs:
             existing = self._job(job.name)
@@ -78,6 +81,11 @@ class Schedule:
             found = marks.owner_in_text(existing.job.description)
             owner = self._settings.name
             changes += plan_owned("job", job.name, planned, owner=owner, found=found, adopt=adopt)
+        declared = {job.name for job in self.resources.jobs}
+        for job in ALL_RESOURCES.named(self._settings.name).jobs:
+            existing = self._job(job.name) if job.name not in declared else None
+            if existing and marks.owner_in_text(existing.job.description) == self._settings.name:
+                changes.append(Change("drop", "job", job.name, text="isn't declared"))
         return changes
 
     def create(self, change: Change) -> bool:
@@ -91,6 +99,10 @@ class Schedule:
             return  # the description has the mark, and its change comes next
         if change.action == "create":
             self.create(change)
+            return
+        if change.action == "drop":
+            name = f"{location(self._settings)}/jobs/{change.name}"
+            self._caller.delete(change.title, self.client.delete_job, name=name)
             return
         job = job_message(self._settings, _declared_job(change))
         mask = sorted({_FIELDS[key] for key in change.keys if key in _FIELDS})

@@ -1,4 +1,4 @@
-"""Delete the job, subscriptions, topics and tables, on emulators and on Google Cloud."""
+"""Delete the jobs, subscriptions, topics and tables, on emulators and on Google Cloud."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from infra.provision.bigtable import open_bigtable
 from infra.provision.google_api import BIGTABLE, PUBSUB, SCHEDULER, ApiDisabledError, Caller
 from infra.provision.pubsub import open_pubsub
-from infra.provision.resources import RESOURCES, Resources
+from infra.provision.resources import ALL_RESOURCES, Resources
 from infra.provision.scheduler import open_schedule
 from infra.provision.scheduler_client import location
 from shared.config import Settings
 
 
-def resource_names(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
+def resource_names(settings: Settings, resources: Resources = ALL_RESOURCES, *, tables: bool) -> list[str]:
     """Return the resources that `remove_resources` would delete, in that order."""
     named = resources.named(settings.name)
     return [
@@ -24,7 +24,7 @@ def resource_names(settings: Settings, resources: Resources = RESOURCES, *, tabl
     ]
 
 
-def remove_resources(settings: Settings, resources: Resources = RESOURCES, *, tables: bool) -> list[str]:
+def remove_resources(settings: Settings, resources: Resources = ALL_RESOURCES, *, tables: bool) -> list[str]:
     """Delete the declared resources that exist; returns a line for each one deleted.
 
     The caller has checked that they are the pipeline's: see `infra.doctor.ownership.require_marks`. An API that isn't
@@ -39,7 +39,7 @@ def remove_resources(settings: Settings, resources: Resources = RESOURCES, *, ta
         SettingsError: the caller lacks permission.
         StoreUnavailableError: the service doesn't answer.
     """
-    # The job first, so that no new request is published. A local stack may have emulators without a scheduler.
+    # The jobs first, so that no new request is published. A local stack may have emulators without a scheduler.
     deletions = [_delete_jobs] if settings.scheduler_emulator or not settings.pubsub_emulator else []
     deletions += [_delete_topics, *([_delete_tables] if tables else [])]
     lines = []

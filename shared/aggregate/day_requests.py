@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,20 +16,26 @@ TOPIC = "aggregate-requests"
 MAX_DAYS_PER_REQUEST = 3_660
 
 
+# Requests the current day. The schedule publishes it, so the time of its publication says which day that is.
+TODAY: Literal["today"] = "today"
+REQUEST_FOR_TODAY = f'{{"date": "{TODAY}"}}'.encode()
+
+
 def request_for(day: date) -> bytes:
     """Return the message data that requests exactly one day, so that it never fans out again."""
     return f'{{"date": "{day}"}}'.encode()
 
 
-def requested_days(message: Message) -> list[date] | None:
+def requested_days(message: Message) -> list[date] | Literal["today"] | None:
     """Return the days that a message names, oldest first; None for an empty message, which requests the days due.
 
-    A request is `{"date": "2024-01-15"}`, `{"from": "2024-01-01", "to": "2024-01-31"}` (both inclusive), or empty.
+    A request is `{"date": "2024-01-15"}`, `{"from": "2024-01-01", "to": "2024-01-31"}` (both inclusive),
+    `{"date": "today"}`, or empty.
 
     Raises:
         RequestError: any other message; the text states what was found and what was expected.
     """
-    expected = 'an empty message, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+    expected = 'an empty message, {"date": "YYYY-MM-DD" or "today"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
     try:
         data = b"".join(unpack(message))
         request = msgspec.json.decode(data) if data else {}
@@ -40,6 +46,8 @@ def requested_days(message: Message) -> list[date] | None:
     if not isinstance(request, dict) or not (request.keys() == {"date"} or request.keys() == {"from", "to"}):
         found = ", ".join(map(str, request)) if isinstance(request, dict) else type(request).__name__
         raise RequestError(f"message {message.message_id}: found {found[:200]}, expected {expected}")
+    if request == {"date": TODAY}:
+        return TODAY
     first_key, last_key = ("date", "date") if "date" in request else ("from", "to")
     first = _parse_date(request[first_key], first_key, message)
     last = _parse_date(request[last_key], last_key, message)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 
 from shared import row_keys
-from shared.aggregate.day_requests import requested_days
+from shared.aggregate.day_requests import TODAY, requested_days
 from shared.aggregate.quality import Quality
 from shared.aggregate.rollup_runner import RollupRunner
 from shared.aggregate.spans import mergeable_functions
@@ -20,11 +20,11 @@ from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
 from shared.tables.aggregates import AggregatesTable
-from shared.tables.events import FAMILY, EventsTable
+from shared.tables.events import FAMILY, EventsTable, LargeRow, large_rows
 from shared.tables.rejected import RejectedTable
 from shared.tables.run_writer import RunWriter
 from shared.tables.state import MAX_STALENESS, Run, StateTable
-from shared.timestamps import days_between, now
+from shared.timestamps import EPOCH, days_between, now
 
 # Shards of a day scanned concurrently, so that the server prepares some while others are processed.
 _SCANS = 16
@@ -40,21 +40,27 @@ class Summary(msgspec.Struct, frozen=True):
 
     Attributes:
         day: the day that was computed.
+        complete: whether the run has certainly read all events of the day that were stored before its end.
+        horizon: the time up to which the run has certainly read all stored events.
         events: number of events counted.
         repeated: number of further cells with an id that the user already has that day; only the newest cell counts.
         rejected: number of rejected events published that day.
         share_rejected: rejected events as a share of all events.
         too_many_rejected: whether that share exceeds the contract's `max_rejected`.
+        large_rows: number of rows of `events` that near the size that Bigtable can't read.
         rows: number of rows written.
         swept: number of rows from which the sweep deleted cells of earlier runs.
     """
 
     day: date
+    complete: bool
+    horizon: datetime
     events: int
     repeated: int
     rejected: int
     share_rejected: float
     too_many_rejected: bool
+    large_rows: int
     rows: int
     swept: int
 
@@ -68,6 +74,7 @@ class AggregatePipeline:
         contract: Contract,
         *,
         report: Callable[[Summary], None] | None = None,
+        report_large_row: Callable[[date, LargeRow], None] | None = None,
         deadline: float | None = None,
         cpu: float | None = None,
     ) -> None:
@@ -77,14 +84,17 @@ class AggregatePipeline:
             bigtable: client of the instance with the tables.
             contract: defines the measures.
             report: called with the summary of every finished run.
+            report_large_row: called with the day and each large row when it is read.
             deadline: longest time of a run in seconds; unlimited by default.
             cpu: CPUs that a run may use; as many as the process sees by default.
         """
         self._report = report
+        self._report_large_row = report_large_row
         self._deadline = deadline
         self._cpu = cpu
         self._contract = contract
-        self._state = StateTable(bigtable, staleness=MAX_STALENESS if bigtable.app_profile else timedelta())
+        self._staleness = MAX_STALENESS if bigtable.app_profile else timedelta()
+        self._state = StateTable(bigtable, staleness=self._staleness)
         self._events = EventsTable(bigtable, contract.bucket)
         self._rejected = RejectedTable(bigtable)
         self._aggregates = AggregatesTable(bigtable, self._state)
@@ -119,16 +129,21 @@ class AggregatePipeline:
         await run.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
         functions = mergeable_functions(self._contract.aggregates)
-        await self._state.finish_run(day, Run(run.micros, runner.events, quality.repeated, dimensions, functions))
+        horizon = (started - self._staleness - EPOCH) // timedelta(microseconds=1)
+        finished = Run(run.micros, runner.events, quality.repeated, dimensions, functions, horizon_micros=horizon)
+        await self._state.finish_run(day, finished)
         swept = await self._aggregates.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
         await self._state.clear_late(day, started)
         summary = Summary(
             day=day,
+            complete=finished.saw_all_of(day),
+            horizon=finished.horizon,
             events=runner.events,
             repeated=quality.repeated,
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
             too_many_rejected=quality.too_many_rejected,
+            large_rows=quality.large_rows,
             rows=run.rows,
             swept=swept,
         )
@@ -140,12 +155,16 @@ class AggregatePipeline:
         """Return the days that a message requests, oldest first.
 
         An empty message requests all days due: the day before its publication, the days marked by late events, and the
-        missed days.
+        missed days. A request for today requests the day of its publication, unless a run of that day has started
+        since: requests that wait behind a long or failed run don't add up to further runs.
 
         Raises:
             RequestError: the message isn't a valid request.
         """
         requested = requested_days(message)
+        if requested == TODAY:
+            today = message.published.date()
+            return [] if await self._state.has_started_since(today, message.published) else [today]
         if requested is not None:
             return requested
         yesterday = message.published.date() - timedelta(days=1)
@@ -182,6 +201,10 @@ class AggregatePipeline:
                 async for users in _group_by_user(self._events.of_shard(prefix)):
                     events: list[list[bytes]] = []
                     for rows in users:
+                        for large in large_rows(rows):
+                            quality.large_rows += 1
+                            if self._report_large_row:
+                                self._report_large_row(day, large)
                         values, findings, repeated = _deduplicate(rows)
                         events.append(values)
                         quality.count_warnings(findings)

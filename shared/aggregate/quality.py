@@ -27,6 +27,7 @@ class Quality:
         warned: number of stored events by the `warn` rule that they violate.
         rejected: number of rejected events published on the day, including events without a valid day of their own.
         rules: number of rejected events by the rule that they violate.
+        large_rows: number of rows of `events` that near the size that Bigtable can't read.
         max_rejected: largest share of rejected events without a warning; None for any.
     """
 
@@ -36,6 +37,7 @@ class Quality:
     warned: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     rules: Counter[str] = field(default_factory=Counter)
+    large_rows: int = 0
 
     @property
     def share_rejected(self) -> float:
@@ -67,6 +69,8 @@ class Quality:
         }
         if self.max_rejected is not None:
             measures |= {"max_rejected": self.max_rejected, "too_many_rejected": self.too_many_rejected}
+        if self.large_rows:
+            measures["large_rows"] = self.large_rows
         yield ValueMeasures(RESERVED_DIMENSION, "all", measures, {})
         if self.warned:
             yield ValueMeasures(RESERVED_DIMENSION, "warned", dict(self.warned), {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ class Span(msgspec.Struct, frozen=True):
         measures: JSON values by the measure's name, with the relative error of an estimate as `NAME_error`.
         unmerged: the reason for each measure of these days that can't be merged.
         not_computed: days without a run.
+        partial: the days of these measures whose run began before their end, with the time up to which it counts.
     """
 
     first: date
@@ -33,6 +34,7 @@ class Span(msgspec.Struct, frozen=True):
     measures: dict[str, Any]
     unmerged: dict[str, str]
     not_computed: list[date]
+    partial: dict[date, datetime]
 
 
 def mergeable_functions(aggregates: Iterable[Aggregate]) -> dict[str, dict[str, str]]:
@@ -50,7 +52,8 @@ async def span_of_value(table: AggregatesTable, dimension: str, value: str, firs
     runs, found = await table.mergeable_days(dimension, value, first, last)
     measures, unmerged = merge(found)
     not_computed = [day for day in days_between(first, last) if day not in runs]
-    return Span(first, last, len(found), measures, unmerged, not_computed)
+    partial = {day: until for day, run in sorted(runs.items()) if (until := run.partial_until(day))}
+    return Span(first, last, len(found), measures, unmerged, not_computed, partial)
 
 
 def merge(days: Sequence[MergeableDay]) -> tuple[dict[str, Any], dict[str, str]]:

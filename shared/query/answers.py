@@ -15,6 +15,10 @@ from shared.validation.results import Finding
 
 Next = Annotated[str | None, Meta(description="The cursor of the next page; null after the last one.")]
 Measures = Annotated[dict[str, Any], Meta(description="JSON values by the measure's name.")]
+PartialUntil = Annotated[
+    datetime | None,
+    Meta(description="The time up to which an unfinished day is certainly counted; null for a whole day."),
+]
 Event = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object", "description": "An event of the contract."})]
 
 
@@ -30,6 +34,7 @@ class DayMeasures(msgspec.Struct, frozen=True):
 
     day: date
     measures: Measures
+    partial_until: PartialUntil
 
 
 class ValueOverDays(msgspec.Struct, frozen=True):
@@ -46,12 +51,14 @@ class MergedMeasures(msgspec.Struct, frozen=True):
         measures: with the relative error of an estimate as `NAME_error`.
         unmerged: the reason for each measure that can't be merged.
         not_computed: days of the range without a run.
+        partial: the unfinished days of the range, with the time up to which their events are certainly counted.
     """
 
     days: int
     measures: Measures
     unmerged: dict[str, str]
     not_computed: list[date]
+    partial: dict[date, datetime]
 
 
 class RankedValue(msgspec.Struct, frozen=True):
@@ -65,6 +72,7 @@ class Top(msgspec.Struct, frozen=True):
     """The values that rank highest, highest first."""
 
     values: list[RankedValue]
+    partial_until: PartialUntil
 
 
 class DayQuality(msgspec.Struct, frozen=True):
@@ -74,6 +82,7 @@ class DayQuality(msgspec.Struct, frozen=True):
     measures: Measures
     warned: dict[str, int]
     rejected: dict[str, int]
+    partial_until: PartialUntil
 
 
 class Quality(msgspec.Struct, frozen=True):
@@ -116,7 +125,8 @@ class DayRun(msgspec.Struct, frozen=True):
 
     Attributes:
         started: when it started.
-        complete: whether it started after the end of its day.
+        complete: whether it has certainly counted all events that were stored before the end of its day.
+        horizon: the time up to which it has certainly counted all stored events.
         events: number of events it counted.
         repeated: number of further cells with the id of one of those events.
         dimensions: names of the dimensions it computed.
@@ -125,6 +135,7 @@ class DayRun(msgspec.Struct, frozen=True):
 
     started: datetime
     complete: bool
+    horizon: datetime
     events: int
     repeated: int
     dimensions: list[str]
@@ -134,7 +145,15 @@ class DayRun(msgspec.Struct, frozen=True):
     def of(cls, run: Run, day: date) -> DayRun:
         """Return the run of a day."""
         started = datetime.fromtimestamp(run.micros // 1_000 / 1_000, EPOCH.tzinfo)
-        return cls(started, run.saw_all_of(day), run.events, run.repeated, run.dimensions, run.engine)
+        return cls(
+            started=started,
+            complete=run.saw_all_of(day),
+            horizon=run.horizon,
+            events=run.events,
+            repeated=run.repeated,
+            dimensions=run.dimensions,
+            engine=run.engine,
+        )
 
 
 class DayState(msgspec.Struct, frozen=True):

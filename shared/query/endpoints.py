@@ -87,11 +87,14 @@ async def _events(tables: Tables, arguments: Arguments) -> answers.Events:
 
 
 async def _value(tables: Tables, arguments: Arguments) -> answers.ValueOverDays:
+    days = _days_of(arguments)
+    partial = await _partial_days(tables, days)
+
     async def read(day: date) -> answers.DayMeasures:
         found = await tables.aggregates.of_value(arguments["dimension"], arguments["value"], day)
-        return answers.DayMeasures(day, answers.measures(found))
+        return answers.DayMeasures(day, answers.measures(found), partial.get(day))
 
-    found = await _each(_days_of(arguments), read)
+    found = await _each(days, read)
     return answers.ValueOverDays([each for each in found if each.measures])
 
 
@@ -100,22 +103,28 @@ async def _merged(tables: Tables, arguments: Arguments) -> answers.MergedMeasure
     names = arguments["dimension"], arguments["value"]
     span = await span_of_value(tables.aggregates, *names, days[0], days[-1])
     return answers.MergedMeasures(
-        span.days, answers.measures(span.measures), answers.measures(span.unmerged), span.not_computed
+        span.days, answers.measures(span.measures), answers.measures(span.unmerged), span.not_computed, span.partial
     )
 
 
 async def _top(tables: Tables, arguments: Arguments) -> answers.Top:
-    names = arguments["dimension"], arguments["measure"]
-    found = await tables.aggregates.top(*names, arguments["day"], arguments["limit"])
-    return answers.Top([answers.RankedValue(answers.readable(value), answers.measures(each)) for value, each in found])
+    names, day = (arguments["dimension"], arguments["measure"]), arguments["day"]
+    partial = await _partial_days(tables, [day])
+    found = await tables.aggregates.top(*names, day, arguments["limit"])
+    ranked = [answers.RankedValue(answers.readable(value), answers.measures(each)) for value, each in found]
+    return answers.Top(ranked, partial.get(day))
 
 
 async def _quality(tables: Tables, arguments: Arguments) -> answers.Quality:
+    days = _days_of(arguments)
+    partial = await _partial_days(tables, days)
+
     async def read(day: date) -> answers.DayQuality:
         found = dict(await tables.aggregates.of_day(RESERVED_DIMENSION, day))
-        return answers.DayQuality(day, found.get("all", {}), found.get("warned", {}), found.get("rejected", {}))
+        measures, warned, rejected = (found.get(value, {}) for value in ("all", "warned", "rejected"))
+        return answers.DayQuality(day, measures, warned, rejected, partial.get(day))
 
-    found = await _each(_days_of(arguments), read)
+    found = await _each(days, read)
     return answers.Quality([each for each in found if each.measures])
 
 
@@ -150,6 +159,12 @@ async def _days(tables: Tables, arguments: Arguments) -> answers.Days:
         answers.DayState(day, answers.DayRun.of(runs[day], day) if day in runs else None, day in late) for day in days
     ]
     return answers.Days(states, late)
+
+
+async def _partial_days(tables: Tables, days: Sequence[date]) -> dict[date, datetime]:
+    """Return the horizons of partial runs; measures that are read afterwards are of the same runs or newer ones."""
+    runs = await tables.state.runs(days[0], days[-1])
+    return {day: until for day, run in runs.items() if (until := run.partial_until(day))}
 
 
 def _days_of(arguments: Arguments, max_days: int = MAX_DAYS) -> list[date]:

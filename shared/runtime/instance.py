@@ -19,6 +19,7 @@ from shared.query.api import QueryApi
 from shared.runtime import dataflow, logs, metrics
 from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
+from shared.tables.events import LargeRow
 
 # Seconds until a read for a person fails; a message waits longer for its writes.
 READ_DEADLINE = 10.0
@@ -51,7 +52,12 @@ def aggregate_pipeline() -> AggregatePipeline:
     settings = Settings.from_environment()
     contract = load_contract(settings.contract)
     pipeline = AggregatePipeline(
-        Bigtable(settings), contract, report=_log_run, deadline=settings.day_deadline, cpu=settings.cpu
+        Bigtable(settings),
+        contract,
+        report=_log_run,
+        report_large_row=_log_large_row,
+        deadline=settings.day_deadline,
+        cpu=settings.cpu,
     )
     logs.configure(settings.project_id, function="aggregate", contract=contract.name)
     SHUTDOWN.install()
@@ -101,6 +107,11 @@ async def request_days(days: Sequence[date]) -> None:
 
     await request_days(settings, days)
     logs.info(LogEvent.DAYS_REQUESTED, "days requested, each by a message of its own", days=days)
+
+
+def _log_large_row(day: date, large: LargeRow) -> None:
+    message = "a row of events is large, and Bigtable can't read one of over 256 MB; docs/scale.md leads to hourly rows"
+    logs.warning(LogEvent.LARGE_ROW, message, day=day, row=large.row, bytes=large.bytes)
 
 
 def _log_run(summary: Summary) -> None:

@@ -38,6 +38,7 @@ class LogEvent(StrEnum):
 
     INGEST_SUMMARY = "ingest_summary"
     DAY_AGGREGATED = "day_aggregated"
+    LARGE_ROW = "large_row"
     DAYS_REQUESTED = "days_requested"
     JOB_LAUNCHED = "job_launched"
     MESSAGE_FAILED = "message_failed"

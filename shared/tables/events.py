@@ -26,7 +26,19 @@ T = TypeVar("T")
 StoreRequest = tuple[Sequence[Accepted], asyncio.Future[T], T]
 
 FAMILY, FINDINGS = "e", "f"
+# Bytes from which a row is reported. Bigtable recommends at most 100 MB, and can't read a row of over 256 MB at once
+# (https://cloud.google.com/bigtable/quotas#limits).
+LARGE_ROW_BYTES = 50_000_000
+# Rows with fewer cells aren't measured. A received event has at most 1 MiB, and the stored one isn't twice as long.
+_MIN_LARGE_ROW_CELLS = 20
 MAX_DAYS_PER_SCAN = 512  # one request lists their row keys: 12,288 with hourly buckets
+
+
+class LargeRow(NamedTuple):
+    """A row whose values exceed `LARGE_ROW_BYTES`; its key is text, since it is percent-encoded."""
+
+    row: str
+    bytes: int
 
 
 class Position(NamedTuple):
@@ -161,6 +173,13 @@ class EventsTable:
     def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
         """Yield the rows of one shard of a day in batches, in key order, with findings."""
         return self._bigtable.read_batches(EVENTS, Scan.prefix(prefix))
+
+
+def large_rows(rows: Iterable[Row]) -> Iterator[LargeRow]:
+    """Yield those of some rows that exceed `LARGE_ROW_BYTES`."""
+    for row in rows:
+        if len(row.values) >= _MIN_LARGE_ROW_CELLS and (size := sum(map(len, row.values))) > LARGE_ROW_BYTES:
+            yield LargeRow(row.key.decode(), size)
 
 
 def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[datetime, datetime]]:

@@ -54,6 +54,7 @@ class Run(msgspec.Struct, frozen=True):
         dimensions: names of the dimensions it computed.
         functions: the function of each mergeable measure, by dimension and name.
         engine: what computed it: function, the code of the function `aggregate`, or beam.
+        horizon_micros: the time up to which it has certainly read all stored events; its start by default.
     """
 
     micros: int
@@ -62,11 +63,21 @@ class Run(msgspec.Struct, frozen=True):
     dimensions: list[str]
     functions: dict[str, dict[str, str]] = {}
     engine: Literal["function", "beam"] = "function"
+    horizon_micros: int = 0
+
+    @property
+    def horizon(self) -> datetime:
+        """The time up to which the run has certainly read all stored events; it may have read some later ones."""
+        return EPOCH + timedelta(microseconds=self.horizon_micros or self.micros)
 
     def saw_all_of(self, day: date) -> bool:
-        """Return whether the run started after the end of its day."""
+        """Return whether the horizon of the run is after the end of its day; otherwise the run is partial."""
+        return self.partial_until(day) is None
+
+    def partial_until(self, day: date) -> datetime | None:
+        """Return the horizon of a partial run of a day; None for a complete one."""
         end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        return self.micros >= int(end.timestamp()) * 1_000_000
+        return self.horizon if self.horizon < end else None
 
 
 class StateTable:
@@ -136,6 +147,12 @@ class StateTable:
         """Return the starts of the runs of a day that are not finished, by their claims."""
         row: Any = await self._bigtable.row(STATE, row_keys.state_row("claim", day))
         return dict(zip(row.qualifiers, row.micros, strict=True)) if row else {}
+
+    async def has_started_since(self, day: date, moment: datetime) -> bool:
+        """Return whether a run of a day has started at a moment or later; it may be unfinished, or have failed."""
+        current = await self.run(day)
+        starts = [*(await self._claims(day)).values(), *([current.micros] if current else ())]
+        return max(starts, default=-1) >= (moment - EPOCH) // timedelta(microseconds=1)
 
     async def unfinished(self, first: date, last: date) -> dict[date, datetime]:
         """Return the latest start of each day from `first` to `last` that a run has claimed and not finished.

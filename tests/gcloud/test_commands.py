@@ -11,7 +11,8 @@ from msgspec import structs
 
 from infra.cli.provision import provision
 from infra.deploy.alerts import write_files
-from infra.deploy.config import DEFAULTS, Alerts, Dataflow, load
+from infra.deploy.config import DEFAULTS, load
+from infra.deploy.config_tables import Alerts, Dataflow
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
 from infra.deploy.iam import ACCOUNTS, configured_grants
 from infra.deploy.steps import Target, deploy_steps

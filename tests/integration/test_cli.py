@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,6 +119,21 @@ def test_a_csv_file_is_ingested_aggregated_and_queried(sluice: Sluice, tmp_path:
     events = sluice("events", "u1", "--start", "2024-01-15", "--limit", "2", "--json").json
     assert [event["event_id"] for event in events] == ["e28", "e25"]
     assert sluice("events", "u1", "--start", "2024-01-15T10:00:28Z").out.count("\n") == 1
+
+
+def test_a_partial_day_is_named_on_standard_error(sluice: Sluice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.aggregate.pipeline.now", lambda: datetime(2024, 1, 15, 10, 45, 30, tzinfo=UTC))
+    assert sluice("ingest", "--source", "-", stdin=lines([music_event(1), music_event(2)])).code == 0
+    text = "2024-01-15 is partial, up to 10:45 UTC\n"
+
+    computed = sluice("aggregate", "--date", "2024-01-15")
+    top = sluice("top", "song", "plays", "--date", "2024-01-15", "--json")
+    day = sluice("aggregates", "all", "all", "--from", "2024-01-14", "--to", "2024-01-16")
+    span = sluice("aggregates", "all", "all", "--from", "2024-01-15", "--to", "2024-01-15", "--merge", "--json")
+
+    assert (computed.err, top.err, day.err, span.err) == (text, text, text, text)
+    assert len(top.json) == 2
+    assert span.json["partial"] == {"2024-01-15": "2024-01-15T10:45:30Z"}
 
 
 def test_rejected_events_are_shown_with_their_findings(sluice: Sluice) -> None:

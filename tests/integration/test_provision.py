@@ -565,3 +565,21 @@ def _declared_fields(job: Any) -> Any:
     """Return the declared fields of a job, without its update time and schedule time."""
     fields = ("schedule", "time_zone", "description", "retry_config", "pubsub_target", "state")
     return {field: getattr(job, field) for field in fields}
+
+
+def test_the_intraday_job_follows_its_declaration(empty_instance: Settings, tmp_path: Path) -> None:
+    applied(empty_instance)
+    file = tmp_path / "mine.toml"
+    file.write_text("[intraday]\nevery_minutes = 15\n")
+
+    made = run_provision(empty_instance, "--config", str(file))
+    again = run_provision(empty_instance, "--config", str(file))
+    file.write_text("[intraday]\nevery_minutes = 60\n")
+    changed = run_provision(empty_instance, "--config", str(file))
+    deleted = run_provision(empty_instance)
+
+    assert "+ job aggregate-intraday: */15 * * * * Etc/UTC\n" in made.output
+    assert "aggregate-intraday" not in again.output
+    assert "~ job aggregate-intraday: schedule: */15 * * * * → 0 */1 * * *, description: " in changed.output
+    assert "- job aggregate-intraday: isn't declared\n" in deleted.output
+    assert "aggregate-intraday" not in run_provision(empty_instance).output

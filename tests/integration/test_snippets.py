@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import signal
@@ -12,13 +13,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.local.ports import accepts
 from infra.provision.bigtable import provision_bigtable
+from shared.bigtable.client import Bigtable
 from shared.config import EMULATOR_VARIABLES, Settings
+from shared.contracts.loader import load_contract
+from shared.contracts.model import Contract
+from shared.ingest.pipeline import IngestPipeline
 from tests.support.processes import free_port
-from tests.support.samples import ROOT, cells, dump
+from tests.support.samples import MUSIC_CONTRACT, ROOT, cells, dump, lines, message, music_event
 
 SNIPPETS = ROOT / "docs" / "snippets"
 BIN = Path(sys.executable).parent
@@ -110,3 +116,31 @@ def test_the_contract_of_code_hosting_accepts_such_an_event(emulators: Settings)
     checked = output(*command, env=environment(emulators), given=json.dumps(event))
 
     assert "1 events read: 1 stored, 0 rejected, 0 duplicates" in checked
+
+
+def test_a_day_is_copied_to_hourly_rows(settings: Settings) -> None:
+    hourly = replace(settings, name="hourly")
+    provision_bigtable(hourly)
+    contract = load_contract(MUSIC_CONTRACT)
+    by_hour = replace(contract, bucket="hour")
+    published = datetime(2024, 1, 16, tzinfo=UTC)
+    # The duration of the second event has a warning, which is stored beside it.
+    changes = [{"timestamp": "2024-01-15T00:00:00Z"}, {"timestamp": "2024-01-15T23:59:59.999Z", "duration": 1e6}]
+    data = lines(music_event(number, **each) for number, each in enumerate(changes))
+
+    async def ingest(settings: Settings, contract: Contract) -> None:
+        bigtable = Bigtable(settings)
+        await IngestPipeline(bigtable, contract).process(message(data, published=published))
+        await bigtable.close()
+
+    asyncio.run(ingest(settings, contract))
+    for _ in range(2):  # a repetition changes nothing
+        out = output(sys.executable, SNIPPETS / "copy_to_hours.py", "2024-01-15", "hourly", env=environment(settings))
+        assert out == "3 cells copied\n"
+    copied = dump(hourly, "hourly-events")
+    assert len(list(cells(copied, "e"))) == 2
+    assert {key[-3:] for key in copied} == {b"#00", b"#23"}
+
+    asyncio.run(ingest(hourly, by_hour))  # the same cells as those of an instance with hourly rows
+
+    assert dump(hourly, "hourly-events") == copied

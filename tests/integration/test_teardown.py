@@ -118,7 +118,7 @@ def test_tables_remain_without_the_tables_option(destroy: Destroy, settings: Set
     assert existing(settings) == ([], [], TABLES)
     assert "removed topic events\n" in done.out
     assert "the tables stay" in done.out
-    assert "found no job, topics, subscriptions" in destroy("--yes").out
+    assert "found no jobs, topics, subscriptions" in destroy("--yes").out
 
 
 def test_tables_are_deleted_after_two_confirmations(destroy: Destroy, settings: Settings) -> None:

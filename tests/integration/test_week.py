@@ -11,6 +11,7 @@ import base64
 import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.emulators.scheduler.server import publisher, serving
 from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES, Resources
 from infra.provision.scheduler import provision_schedule
 from infra.provision.scheduler_client import JOB, location, scheduler_client
 from shared.aggregate.fan_out import request_days
@@ -126,11 +128,20 @@ def as_received(message: PubsubMessage) -> Message:
 
 @pytest.fixture
 async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Week]:
-    """The pipeline at the start of a Monday in 2018, with the job in a separate scheduler."""
+    async with simulated(settings, bigtable, monkeypatch, RESOURCES) as simulation:
+        yield simulation
+
+
+@asynccontextmanager
+async def simulated(
+    settings: Settings, bigtable: Bigtable, monkeypatch: pytest.MonkeyPatch, resources: Resources
+) -> AsyncIterator[Week]:
+    """Run the pipeline from the start of a Monday in 2018 on, with the jobs in a separate scheduler."""
     provision_pubsub(settings)
     clock = ManualClock(datetime(2018, 11, 5, tzinfo=UTC))
     times = SimpleNamespace(time=lambda: clock.now().timestamp(), monotonic=lambda: clock.now().timestamp())
     monkeypatch.setattr("shared.tables.state.time", times)
+    monkeypatch.setattr("shared.tables.state.now", clock.now)
     monkeypatch.setattr("shared.aggregate.pipeline.now", clock.now)
 
     async with publisher(str(settings.pubsub_emulator)) as send, Publisher(settings) as publish:
@@ -141,7 +152,7 @@ async def week(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.Monke
 
         async with serving(stamped, clock) as port:
             settings = replace(settings, scheduler_emulator=f"127.0.0.1:{port}")
-            assert await asyncio.to_thread(provision_schedule, settings)
+            assert await asyncio.to_thread(provision_schedule, settings, resources)
             yield Week(settings, bigtable, clock, publish)
 
 

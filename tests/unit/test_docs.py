@@ -27,9 +27,11 @@ from shared.contracts.loader import load_contract
 from shared.ingest.flow_control import FlowLimits
 from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE, MAX_UNPACKED_BYTES
 from shared.runtime.logs import LogEvent
+from shared.tables.events import _MIN_LARGE_ROW_CELLS, LARGE_ROW_BYTES
 from shared.validation import validator
 from shared.validation.checks import MAX_UNKNOWN_FINDINGS
 from tests.bench import page as bench_page
+from tests.bench import scale_simulation
 from tests.bench.rows import ROWS
 from tests.support import behaviours
 from tests.support.commands import exists
@@ -228,6 +230,31 @@ def test_the_prose_of_the_benchmarks_is_that_of_the_writer() -> None:
     assert [f"| {number} | {row.work} |" for number, row in ROWS.items()] == re.findall(
         r"^\| \d+ \| [^|]+ \|", page("benchmarks.md"), re.MULTILINE
     )
+
+
+def test_the_tables_of_the_scale_page_are_those_of_the_simulation() -> None:
+    tables = [scale_simulation.load_table(), scale_simulation.rows_table(), scale_simulation.shards_table()]
+
+    assert [table for table in tables if table not in page("scale.md")] == []
+    assert scale_simulation.intraday_table() in page("schedule.md")
+
+
+def test_the_sum_of_zipfs_law_is_approximated_closely() -> None:
+    for exponent in scale_simulation.EXPONENTS:
+        exact = sum(rank**-exponent for rank in range(1, 200_001))
+
+        assert scale_simulation.harmonic(200_000, exponent) == pytest.approx(exact, rel=1e-9)
+        assert scale_simulation.harmonic(100, exponent) == sum(rank**-exponent for rank in range(1, 101))
+
+
+def test_the_scale_page_has_the_limits_of_the_code() -> None:
+    text = page("scale.md")
+
+    assert f"over {LARGE_ROW_BYTES // 10**6} MB of values is logged" in text
+    assert f"fewer than {_MIN_LARGE_ROW_CELLS} cells" in text
+    assert f"`max_instances = {load().ingest.max_instances}`" in text
+    assert f"{load().aggregate.timeout} s and stops at 95 %" in text
+    assert int(load().aggregate.timeout * 0.95) == scale_simulation.DAY_DEADLINE
 
 
 def test_the_contract_example_loads() -> None:

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from infra.batch.report import partial_text
 from infra.console import query
 from infra.console.changes import change
 from infra.console.changes.publishing import request_day
@@ -88,12 +89,14 @@ async def _read(tables: Tables, first: date, last: date, runs: dict[date, Run], 
             states.append(f"computing since {unfinished[day]:%Y-%m-%d %H:%M:%S}")
         if run is None and first_run < day < today:
             states.append("missing")
-        if run is not None and not run.saw_all_of(day):
-            states.append("computed before the end of the day")
+        if run is not None and (until := run.partial_until(day)):
+            states.append(partial_text(day, until))
         if day in late:
             states.append("late events, due again")
         if measures.get("too_many_rejected"):
             states.append("too many rejected")
+        if measures.get("large_rows"):
+            states.append(f"large rows: {measures['large_rows']}")
         computed = EPOCH + timedelta(microseconds=run.micros) if run else None
         stored, rejected, share = (measures.get(name, 0) for name in ("stored", "rejected", "share_rejected"))
         found.append(Day(day, stored, rejected, share, computed, states))

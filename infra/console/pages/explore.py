@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from infra.batch.report import partial_text
 from infra.console import query
 from infra.console.charts import bar_chart
 from infra.console.comparison import change_text, value_text
@@ -49,6 +50,8 @@ async def show(request: Request) -> Response:
     if not request.query_params.get("day"):
         default = query.newest_day(await tables.state.runs(EPOCH.date(), today), today)
     day = query.day(request, "day", default)
+    run = (await tables.state.runs(day, day)).get(day)  # first, so that the measures are at least as new
+    until = run.partial_until(day) if run else None
     value = request.query_params.get("value")
     names = [each.name for each in aggregate.measures]
     top, found = await asyncio.gather(
@@ -65,6 +68,7 @@ async def show(request: Request) -> Response:
         dimension=aggregate.dimension,
         measure=measure,
         day=day,
+        partial=partial_text(day, until) if until else "",
         names=names,
         change_columns=[day, *(f"change since {each}" for each in compared)],
         top_columns=[*names, *(f"{measure}, change since {each}" for each in compared)],

@@ -1,4 +1,4 @@
-"""The page *Schedule*: the daily job as declared and as the scheduler has it, its next runs, and the runs of days."""
+"""The page *Schedule*: the daily job as declared and as scheduled, the intraday job, and the runs of days."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from infra.batch.report import partial_text
 from infra.console import query
 from infra.console.changes import change
 from infra.console.rendering import page
 from infra.console.tables import Tables, tables_of
 from infra.console.text import shown
 from infra.emulators.scheduler.cron import Cron, CronError
-from infra.provision.resources import RESOURCES, Job
+from infra.provision.resources import ALL_RESOURCES, RESOURCES, Job
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
 from shared.timestamps import EPOCH
@@ -54,7 +55,8 @@ async def show(request: Request) -> Response:
     tables = tables_of(request)
     notice = query.choice(request, "run", list(_NOTICES), "")
     declared = _declared_job(tables.settings)
-    found, problem = await _find(tables.settings)
+    scheduled, problem = await _find(tables.settings)
+    found = scheduled.get(declared.name)
     job = found.job if found else declared
     return page(
         request,
@@ -62,6 +64,7 @@ async def show(request: Request) -> Response:
         notice=_NOTICES.get(notice, ""),
         name=declared.name,
         found=found,
+        scheduled=scheduled,
         problem=problem,
         settings_of_job=[
             Setting(title, text, scheduled)
@@ -82,19 +85,19 @@ async def run(request: Request) -> Response:
     return RedirectResponse(f"/schedule?run={'published' if published else 'unknown'}", 303)
 
 
-async def _find(settings: Settings) -> tuple[ScheduledJob | None, str]:
-    """Return the job of the scheduler, or None and the reason."""
+async def _find(settings: Settings) -> tuple[dict[str, ScheduledJob], str]:
+    """Return the jobs that the scheduler has by their names, and why the daily one is missing."""
     try:
         if reason := _no_scheduler(settings):
-            return None, reason
+            return {}, reason
         async with asyncio.timeout(_DEADLINE):
-            found = await asyncio.to_thread(_find_job, settings)
+            found = await asyncio.to_thread(_find_jobs, settings)
     except SluiceError as error:
-        return None, str(error)
+        return {}, str(error)
     except TimeoutError:
-        return None, f"the scheduler doesn't answer within {_DEADLINE:g} s"
+        return {}, f"the scheduler doesn't answer within {_DEADLINE:g} s"
     name = _declared_job(settings).name
-    return found, "" if found else f"job {name}: found none, expected it to exist; `sluice provision` makes it"
+    return found, "" if name in found else f"job {name}: found none, expected it to exist; `sluice provision` makes it"
 
 
 def _no_scheduler(settings: Settings) -> str:
@@ -104,11 +107,12 @@ def _no_scheduler(settings: Settings) -> str:
     return ""
 
 
-def _find_job(settings: Settings) -> ScheduledJob | None:
+def _find_jobs(settings: Settings) -> dict[str, ScheduledJob]:
     # Google's client takes a second to import.
     from infra.provision import scheduler_client
 
-    return scheduler_client.find_job(settings)
+    found = {job.name: scheduler_client.find_job(settings, job.name) for job in ALL_RESOURCES.jobs}
+    return {settings.resource(name): job for name, job in found.items() if job}
 
 
 def _run_job(settings: Settings) -> bool:
@@ -154,6 +158,7 @@ async def _runs(tables: Tables) -> list[DayRun]:
     runs, unfinished = await asyncio.gather(tables.state.runs(first, last), tables.state.unfinished(first, last))
     found = [DayRun(day, start, None, "computing") for day, start in unfinished.items()]
     for day, each in runs.items():
-        state = "finished" if each.saw_all_of(day) else "finished, started before the end of the day"
+        until = each.partial_until(day)
+        state = f"finished: {partial_text(day, until)}" if until else "finished"
         found.append(DayRun(day, EPOCH + timedelta(microseconds=each.micros), each.events, state))
     return sorted(found, key=lambda each: (each.start, each.day), reverse=True)[:_PAST_RUNS]

@@ -298,6 +298,16 @@ async def test_several_days_are_requested_one_by_one_and_none_is_computed(
     assert (fake.computed, fake.requested) == ([], [date(2024, 1, 15), date(2024, 1, 16)])
 
 
+async def test_a_request_that_another_run_has_answered_is_acknowledged(
+    framework: Callable[[str], Any], make_pipeline: Callable[..., FakeAggregatePipeline]
+) -> None:
+    make_pipeline([], StoreUnavailableError("a day was computed or requested"))
+
+    response = await post(framework("aggregate"), *cloud_event(b'{"date": "today"}'))
+
+    assert response == (200, "OK")
+
+
 @pytest.mark.parametrize(("error", "status"), ERRORS)
 async def test_a_failed_day_fails_its_request_and_is_logged(
     framework: Callable[[str], Any],

@@ -55,11 +55,20 @@ def test_a_day_that_needs_attention_says_why(client: TestClient, tables: Any) ->
     assert [row[4] for row in page.rows()][:6] == [
         "too many rejected",
         "computing since 2024-01-20 07:08:09, late events, due again",
-        "computed before the end of the day",
+        "partial, up to 2024-01-16 03:00 UTC",
         "missing",
         "computed",
         "not computed",
     ]
+
+
+def test_an_unfinished_day_says_up_to_when_it_is_counted(client: TestClient, tables: Any) -> None:
+    _quality(tables, DAY, 3, 1)
+    tables.state.all_runs[DAY] = run_of(DAY, micros=int(datetime(2024, 1, 15, 10, 45, tzinfo=UTC).timestamp()) * 10**6)
+
+    page = check_page(client.get("/days").text)
+
+    assert page.rows()[0] == ["2024-01-15", "3", "1", "25.00%", "partial, up to 10:45 UTC", "2024-01-15 10:45:00"]
 
 
 def test_the_links_lead_to_the_days_around(client: TestClient, tables: Any) -> None:

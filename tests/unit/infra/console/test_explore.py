@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,18 @@ def test_the_default_is_the_first_measure_on_the_newest_computed_day(client: Tes
     assert [each.text for each in page.all("option") if "selected" in each.attributes] == ["user by total_events"]
     assert page.rows() == [["u1", "1,234", "-", "2.50", "-", "-"]]
     assert page.texts("h2") == ["Top values on 2024-01-15"]
+
+
+def test_the_top_values_of_an_unfinished_day_are_marked_as_partial(client: TestClient, tables: Any) -> None:
+    tables.aggregates.measures["song", "s", DAY] = {"plays": 1}
+    marker = "2024-01-15 is partial, up to 10:45 UTC: later events aren't counted yet."
+    micros = int(datetime(2024, 1, 15, 10, 45, tzinfo=UTC).timestamp()) * 10**6
+
+    tables.state.all_runs[DAY] = run_of(DAY, micros=micros)
+    assert marker in show(client, by="song by plays", day="2024-01-15").texts("p")
+
+    tables.state.all_runs[DAY] = run_of(DAY)
+    assert not [text for text in show(client, by="song by plays", day="2024-01-15").texts("p") if "partial" in text]
 
 
 def test_a_value_has_its_measures_over_days(client: TestClient, tables: Any) -> None:

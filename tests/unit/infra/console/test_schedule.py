@@ -51,7 +51,8 @@ def show(client: TestClient) -> Page:
 def test_the_job_is_shown_as_declared_and_as_the_scheduler_has_it(
     client: TestClient, tables: Any, find_job: Any
 ) -> None:
-    find_job.return_value = replace(ENABLED, job=replace(DECLARED, schedule="30 2 * * *", retries=0))
+    found = replace(ENABLED, job=replace(DECLARED, schedule="30 2 * * *", retries=0))
+    find_job.side_effect = lambda _settings, name: found if name == "aggregate-daily" else None
 
     page = show(client)
 
@@ -63,9 +64,20 @@ def test_the_job_is_shown_as_declared_and_as_the_scheduler_has_it(
         ["Topic", "aggregate-requests", "aggregate-requests"],
         ["Data", "{}", "{}"],
         ["Retries", f"5, {retries}", f"0, {retries} {differs}"],
-        ["ENABLED", "2024-01-16 01:00:00", "2024-01-15 01:00:02", "OK"],
+        ["aggregate-daily", "30 2 * * *", "ENABLED", "2024-01-16 01:00:00", "2024-01-15 01:00:02", "OK"],
     ]
     assert [text[-8:] for text in page.texts("time")] == ["02:30:00"] * 5
+
+
+def test_the_intraday_job_is_shown_if_the_scheduler_has_it(client: TestClient, tables: Any, find_job: Any) -> None:
+    intraday = replace(DECLARED, name="aggregate-intraday", schedule="*/15 * * * *")
+    jobs = {"aggregate-daily": ENABLED, "aggregate-intraday": replace(ENABLED, job=intraday, state="PAUSED")}
+    find_job.side_effect = lambda _settings, name: jobs[name]
+
+    rows = show(client).rows()
+
+    assert ["aggregate-intraday", "*/15 * * * *", "PAUSED", *rows[5][3:]] == rows[6]
+    assert rows[5][0] == "aggregate-daily"
 
 
 def test_the_next_runs_are_the_next_nights(client: TestClient, tables: Any, find_job: Any) -> None:
@@ -95,7 +107,7 @@ def test_the_runs_of_days_are_shown_the_latest_first(client: TestClient, tables:
     assert show(client).rows()[-3:] == [
         ["2024-01-15", "2024-01-20 00:00:00", "-", "computing"],
         ["2024-01-15", "2024-01-16 03:00:00", "1,234", "finished"],
-        ["2024-01-16", "2024-01-14 03:00:00", "3", "finished, started before the end of the day"],
+        ["2024-01-16", "2024-01-14 03:00:00", "3", "finished: partial, up to 2024-01-14 03:00 UTC"],
     ]
 
 
@@ -135,7 +147,7 @@ def test_a_scheduler_without_an_answer_delays_the_page_for_a_limited_time(
 ) -> None:
     mocker.patch.object(schedule, "_DEADLINE", 0.05)
     answer = Event()
-    mocker.patch("infra.provision.scheduler_client.find_job", side_effect=lambda _settings: answer.wait())
+    mocker.patch("infra.provision.scheduler_client.find_job", side_effect=lambda *_: answer.wait())
 
     page = show(client)
 
@@ -192,5 +204,5 @@ def test_a_hostile_job_is_text(client: TestClient, tables: Any, find_job: Any, t
     assert page.all("script") == []
     if text.isprintable():
         assert page.rows()[3][2].startswith(text)
-        assert page.rows()[5][3] == f"NOT_FOUND: {text}"
+        assert page.rows()[5][5] == f"NOT_FOUND: {text}"
     assert client.get("/schedule", params={"run": text}).status_code == 400

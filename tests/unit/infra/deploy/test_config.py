@@ -47,7 +47,7 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "dataflow"}
+    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday", "dataflow"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
@@ -217,6 +217,12 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
             "[metrics]\notlp = true\n[ingest.environment]\nOTEL_METRICS_EXPORTER = 'console'",
             "ingest.environment.OTEL_METRICS_EXPORTER: found 'console', expected otlp or none, since metrics.otlp is",
         ),
+        (
+            "[intraday]\nevery_minutes = 7",
+            "intraday.every_minutes: found 7, expected 0, or an interval that divides the day: 1, 2, 3, 4, 5, 6, ",
+        ),
+        ("[intraday]\nevery_minutes = 1440", "intraday.every_minutes: found 1440, expected 0, or an interval"),
+        ("[intraday]\nminutes = 15", "intraday.minutes: found 15, expected only the keys every_minutes"),
         ("[ingest", "found invalid TOML"),
     ],
 )

@@ -279,3 +279,20 @@ def test_an_invalid_table_is_rejected_with_its_key(tmp_path: Path, change: tuple
         price_table.load(file)
 
     assert expected in str(raised.value)
+
+
+def test_intraday_runs_read_the_day_so_far() -> None:
+    # 24 runs read 0, 1/24 ... 23/24 of 86,400 events: 11.5 days, beside the whole day of the daily run. At 1,000 events
+    # a second these are 993.6 and 86.4 s a day.
+    work = Workload(86_400, 199, 100, intraday_minutes=60)
+    without = msgspec.structs.replace(work, intraday_minutes=0)
+    prices = msgspec.structs.replace(ROUND, scheduler=msgspec.structs.replace(ROUND.scheduler, free_jobs=1))
+
+    with_runs, daily = dollars(work, prices), dollars(without, prices)
+
+    assert work.intraday_events == pytest.approx(11.5 * 86_400)
+    assert with_runs["functions: CPU"] - daily["functions: CPU"] == pytest.approx(993.6 * 30 * 0.01)
+    assert with_runs["functions: memory"] - daily["functions: memory"] == pytest.approx(993.6 * 30 * 0.001)
+    assert with_runs["functions: invocations"] - daily["functions: invocations"] == pytest.approx(24 * 30 / 1e6)
+    assert with_runs["Logging"] - daily["Logging"] == pytest.approx(24 * 30 * 2048 / 2**30 * 3)
+    assert (daily["Scheduler"], with_runs["Scheduler"]) == (0, 5)

@@ -33,6 +33,20 @@ def test_the_default_file_changes_only_the_pushes() -> None:
     assert declared.cloud_resources(SETTINGS, load()) == expected
 
 
+def test_a_file_declares_the_intraday_job(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[intraday]\nevery_minutes = 15\n")
+
+    [daily, intraday] = declared.cloud_resources(SETTINGS, load(file)).jobs
+
+    assert (daily,) == RESOURCES.jobs
+    assert (intraday.name, intraday.topic, intraday.schedule) == (
+        "aggregate-intraday",
+        "aggregate-requests",
+        "*/15 * * * *",
+    )
+
+
 def test_a_file_sets_retention_topic_and_identity(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from infra.deploy.alerts import metrics, policies, write_files
-from infra.deploy.config import Alerts, All, Deployment, PushedFunction, load
+from infra.deploy.config import All, Deployment, PushedFunction, load
+from infra.deploy.config_tables import Alerts
 from infra.deploy.gcloud import Action, Command, Lookup
 from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT
 from infra.deploy.steps import Target, deploy_steps, role_steps, target

@@ -109,7 +109,7 @@ def test_a_disabled_api_is_skipped(monkeypatch: pytest.MonkeyPatch, disabled: st
     [skipped] = [line for line in lines if line.startswith("skipped")]
     assert "isn't enabled in my-project. Try:\n  gcloud services enable" in skipped
     others = {
-        "jobs": {job.name for job in RESOURCES.jobs},
+        "jobs": {"aggregate-daily", "aggregate-intraday"},
         "topics": {*RESOURCES.topics, *(each.name for each in RESOURCES.subscriptions)},
         "tables": {table.name for table in RESOURCES.tables},
     }

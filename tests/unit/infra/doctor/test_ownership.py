@@ -14,6 +14,7 @@ from infra.doctor import ownership
 from infra.doctor.ownership import check_region, require_marks
 from infra.provision.google_api import ApiDisabledError
 from infra.provision.plan import Change
+from infra.provision.resources import Resources
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError, StoreUnavailableError
 
@@ -106,7 +107,11 @@ def test_the_job_of_another_pipeline_in_another_region_has_no_effect(jobs: dict[
 
 
 def outcomes(monkeypatch: pytest.MonkeyPatch, *given: Outcome) -> None:
-    monkeypatch.setattr(ownership, "compare", lambda _: iter([("resources", each) for each in given]))
+    def compare(_: Settings, resources: Resources) -> Iterator[tuple[str, Outcome]]:
+        assert [job.name for job in resources.jobs] == ["aggregate-daily", "aggregate-intraday"]
+        return iter([("resources", each) for each in given])
+
+    monkeypatch.setattr(ownership, "compare", compare)
 
 
 def test_resources_with_the_mark_may_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:

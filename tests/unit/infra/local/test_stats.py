@@ -175,6 +175,22 @@ def test_a_stack_pushes_to_its_functions_for_its_own_pipeline_only(
     assert {each.push_endpoint for each in subscriptions if each.function} == {expected}
 
 
+@pytest.mark.parametrize(("configured", "expected"), [(0, ["*/15 * * * *"]), (60, ["0 */1 * * *"])])
+def test_the_intraday_job_of_a_stack_stays_unless_another_interval_is_configured(
+    tmp_path: Path, mocker: MockerFixture, configured: int, expected: list[str]
+) -> None:
+    mocker.patch.object(tempfile, "gettempdir", return_value=str(tmp_path))
+    folder = tmp_path / "sluice-a"
+    folder.mkdir()
+    environment = {"GCP_PROJECT_ID": "p", "SLUICE_NAME": "sluice", "BIGTABLE_EMULATOR_HOST": "a"}
+    StackFile(environment, {}, folder / "stats", intraday_minutes=15).write(folder)
+
+    jobs = local_resources(Settings("p", "i", bigtable_emulator="a"), {}, configured).jobs
+
+    assert [job.schedule for job in jobs[1:]] == expected
+    assert len(local_resources(Settings("p", "i", bigtable_emulator="b"), {}).jobs) == 1
+
+
 def test_in_a_pipe_changes_are_lines_at_intervals(mocker: MockerFixture, capsys: pytest.CaptureFixture[str]) -> None:
     clock = mocker.patch.object(live_stats.time, "monotonic", return_value=100.0)
     counts = StackCounts()

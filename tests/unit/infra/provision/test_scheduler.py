@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from google.api_core import exceptions
 from google.cloud.scheduler_v1.types import HttpTarget, Job
 from pytest_mock import MockerFixture
 
-from infra.provision.resources import RESOURCES
+from infra.emulators.scheduler.cron import Cron
+from infra.provision.resources import INTERVALS, RESOURCES, Resources
 from infra.provision.scheduler import Schedule
 from infra.provision.scheduler_client import find_job, job_message
 from shared.config import Settings
@@ -20,20 +22,22 @@ from shared.config import Settings
 SETTINGS = Settings("p", "i", region="europe-west1")
 (DECLARED,) = RESOURCES.named(SETTINGS.name).jobs
 NAME = "projects/p/locations/europe-west1/jobs/aggregate-daily"
+INTRADAY_NAME = "projects/p/locations/europe-west1/jobs/aggregate-intraday"
+INTRADAY = RESOURCES.with_intraday(15)
 
 
 class Cloud:
-    """A fake Cloud Scheduler with a job, which records changes."""
+    """A fake Cloud Scheduler with the daily job and the intraday job, which records changes."""
 
-    def __init__(self, job: Job | None) -> None:
-        self.job = job
+    def __init__(self, job: Job | None, intraday: Job | None = None) -> None:
+        self.jobs = {NAME: job, INTRADAY_NAME: intraday}
         self.calls: list[Any] = []
 
     def get_job(self, *, name: str, **_: Any) -> Job:
-        if self.job is None:
+        job = self.jobs[name]
+        if job is None:
             raise exceptions.NotFound("Requested entity was not found.")
-        assert name == NAME
-        return self.job
+        return job
 
     def create_job(self, *, parent: str, job: Job, **_: Any) -> None:
         self.calls.append(("create", parent, job.name))
@@ -41,13 +45,18 @@ class Cloud:
     def update_job(self, *, request: Any, **_: Any) -> None:
         self.calls.append(("update", list(request.update_mask.paths), request.job == job_message(SETTINGS, DECLARED)))
 
+    def delete_job(self, *, name: str, **_: Any) -> None:
+        self.calls.append(("delete", name))
+
     def resume_job(self, *, name: str, **_: Any) -> None:
         self.calls.append(("resume", name))
 
 
-def plan_and_apply(job: Job | None, *, adopt: bool = False) -> tuple[list[str], list[Any]]:
-    cloud = Cloud(job)
-    schedule = Schedule(SETTINGS, RESOURCES, cloud)
+def plan_and_apply(
+    job: Job | None, *, adopt: bool = False, intraday: Job | None = None, resources: Resources = RESOURCES
+) -> tuple[list[str], list[Any]]:
+    cloud = Cloud(job, intraday)
+    schedule = Schedule(SETTINGS, resources, cloud)
     changes = schedule.plan(adopt=adopt)
     for change in changes:
         if not change.refusal(adopt=adopt):
@@ -127,6 +136,57 @@ def test_a_job_of_another_pipeline_is_refused_even_with_adopt() -> None:
     belongs = "refused: it belongs to another pipeline"
     assert lines == [f"! job aggregate-daily: found the mark sluice=other, expected sluice=sluice; {belongs}"]
     assert calls == []
+
+
+def intraday_job(minutes: int = 15, owner: str = "sluice") -> Job:
+    [_, declared] = RESOURCES.with_intraday(minutes).named(owner).jobs
+    job = job_message(SETTINGS, replace(declared, name="aggregate-intraday"))
+    job.state = Job.State.ENABLED
+    return job
+
+
+def test_the_intraday_job_requests_the_current_day_at_its_interval() -> None:
+    lines, calls = plan_and_apply(altered(), resources=INTRADAY)
+
+    assert lines == ["+ job aggregate-intraday: */15 * * * * Etc/UTC"]
+    assert calls == [("create", "projects/p/locations/europe-west1", INTRADAY_NAME)]
+    assert intraday_job().pubsub_target.data == b'{"date": "today"}'
+    assert plan_and_apply(altered(), intraday=intraday_job(), resources=INTRADAY) == ([], [])
+
+
+def test_another_interval_changes_the_intraday_job() -> None:
+    [line], _ = plan_and_apply(altered(), intraday=intraday_job(60), resources=INTRADAY)
+
+    assert line.startswith("~ job aggregate-intraday: schedule: 0 */1 * * * → */15 * * * *, description: ")
+
+
+def test_an_intraday_job_that_is_not_declared_any_more_is_deleted() -> None:
+    lines, calls = plan_and_apply(altered(), intraday=intraday_job())
+
+    assert lines == ["- job aggregate-intraday: isn't declared"]
+    assert calls == [("delete", INTRADAY_NAME)]
+
+
+@pytest.mark.parametrize("description", ["mine", "Every hour (sluice=other)"])
+def test_an_undeclared_job_without_the_mark_is_left_alone(description: str) -> None:
+    job = intraday_job()
+    job.description = description
+
+    assert plan_and_apply(altered(), intraday=job, adopt=True) == ([], [])
+
+
+@pytest.mark.parametrize("minutes", INTERVALS)
+def test_the_schedule_of_each_interval_fires_evenly_across_midnight(minutes: int) -> None:
+    [_, job] = RESOURCES.with_intraday(minutes).jobs
+    cron, moment, end = Cron(job.schedule, job.time_zone), datetime(2024, 1, 15, tzinfo=UTC), timedelta(days=2)
+    times = [moment]
+    while times[-1] < moment + end:
+        following = cron.next_after(times[-1])
+        assert following is not None
+        times.append(following)
+
+    assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(minutes=minutes)}
+    assert times[-1] == moment + end
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.provision.scheduler_client import TOPIC as SCHEDULED
-from shared.aggregate.day_requests import MAX_DAYS_PER_REQUEST, TOPIC, day_range, request_for, requested_days
+from shared.aggregate.day_requests import (
+    MAX_DAYS_PER_REQUEST,
+    REQUEST_FOR_TODAY,
+    TODAY,
+    TOPIC,
+    day_range,
+    request_for,
+    requested_days,
+)
 from shared.errors import RequestError
 from shared.pubsub.message import Message, receive
 from tests.support.samples import message
@@ -45,7 +53,14 @@ def test_a_request_names_one_day_or_a_range(data: bytes, days: list[date]) -> No
     assert requested_days(request(data)) == days
 
 
-EXPECTED = ', expected an empty message, {"date": "YYYY-MM-DD"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+def test_a_request_for_today_names_no_date() -> None:
+    assert requested_days(request(REQUEST_FOR_TODAY)) == TODAY
+    assert requested_days(request(b'{"date":"today"}')) == TODAY
+
+
+EXPECTED = (
+    ', expected an empty message, {"date": "YYYY-MM-DD" or "today"} or {"from": "YYYY-MM-DD", "to": "YYYY-MM-DD"}'
+)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +82,8 @@ EXPECTED = ', expected an empty message, {"date": "YYYY-MM-DD"} or {"from": "YYY
         (b'{"date": "2024-02-30"}', "message 77: date: found '2024-02-30', expected a date such as 2024-01-15"),
         (b'{"date": null}', "message 77: date: found 'None', expected a date such as 2024-01-15"),
         (b'{"from": "2024-01-15", "to": 5}', "message 77: to: found '5', expected a date such as 2024-01-15"),
+        (b'{"date": "Today"}', "message 77: date: found 'Today', expected a date such as 2024-01-15"),
+        (b'{"from": "today", "to": "today"}', "message 77: from: found 'today', expected a date such as 2024-01-15"),
         (
             b'{"from": "2024-01-16", "to": "2024-01-15"}',
             "from 2024-01-16 to 2024-01-15: found 0 days, expected 1 to 3660",

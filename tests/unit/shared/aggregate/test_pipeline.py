@@ -20,6 +20,10 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
+from shared.tables import events as events_table
+from shared.tables.events import LargeRow
+from shared.validation.validator import MAX_EVENT_BYTES
+from tests.support.large_day import DAY, LargeDay, aggregate
 from tests.support.samples import MUSIC_CONTRACT, message
 from tests.support.state_rows import StateRows
 
@@ -191,3 +195,52 @@ async def test_an_empty_scan_has_no_users() -> None:
         yield
 
     assert [group async for group in _group_by_user(stream())] == []
+
+
+# Large rows
+
+
+async def test_a_large_row_is_reported_when_it_is_read_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = LargeDay(60, 3)  # rows of 20 events
+    sizes = [sum(map(len, day._row(b"", user).values)) for user in range(3)]
+    monkeypatch.setattr("shared.tables.events.LARGE_ROW_BYTES", min(sizes) - 1)
+    reported: list[tuple[date, LargeRow]] = []
+    aggregation = AggregatePipeline(
+        day,  # type: ignore[arg-type] - a fake
+        load_contract(MUSIC_CONTRACT),
+        report_large_row=lambda of, large: reported.append((of, large)),
+    )
+
+    summary = await aggregation.run(DAY)
+
+    assert summary.large_rows == len(reported) == 3
+    assert {large.row.partition("#")[2] for _, large in reported} == {f"20240115#user_{n:07d}" for n in range(3)}
+    assert sorted(large.bytes for _, large in reported) == sorted(sizes)
+    assert {of for of, _ in reported} == {DAY}
+    assert day.measures["quality all"]["large_rows"] == 3
+
+    monkeypatch.setattr("shared.tables.events.LARGE_ROW_BYTES", max(sizes))
+    assert (await aggregation.run(DAY)).large_rows == 0
+    assert "large_rows" not in day.measures["quality all"]
+
+
+def test_a_row_with_too_few_cells_to_be_large_is_not_measured() -> None:
+    assert events_table._MIN_LARGE_ROW_CELLS * 2 * MAX_EVENT_BYTES <= events_table.LARGE_ROW_BYTES
+
+
+# The horizon of a run
+
+
+@pytest.mark.parametrize(("app_profile", "minutes"), [("", 0), ("serving", 35)])
+async def test_the_horizon_of_a_run_allows_for_stale_reads(
+    monkeypatch: pytest.MonkeyPatch, app_profile: str, minutes: int
+) -> None:
+    started = datetime(2024, 1, 16, 0, 30, tzinfo=UTC)
+    monkeypatch.setattr(pipeline, "now", lambda: started)
+    day = LargeDay(2, 1)
+    day.app_profile = app_profile
+
+    summary = await aggregate(day)
+
+    assert summary.horizon == started - timedelta(minutes=minutes)
+    assert summary.complete is (minutes == 0)

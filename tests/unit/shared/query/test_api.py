@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from shared.query.api import QueryApi
 from shared.query.problems import ProblemError
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import EventsTable
+from shared.tables.state import Run, StateTable
 from tests.support.samples import MUSIC_CONTRACT
 
 HOSTILE = "x\r\nset-cookie: a=b\r\n\r\n<script>"
@@ -102,6 +104,7 @@ async def test_a_failed_day_fails_the_range(api: QueryApi, monkeypatch: pytest.M
         raise ValueError("first")
 
     monkeypatch.setattr(AggregatesTable, "of_value", fail)
+    monkeypatch.setattr(StateTable, "runs", no_runs)
 
     with pytest.raises(ValueError, match=r"^first$"):
         await api.respond(request("/v1/aggregates", "dimension=a&value=b&from=2024-01-15&to=2024-01-20"))
@@ -111,10 +114,50 @@ async def test_names_that_json_cannot_contain_are_replaced(
     api: QueryApi, monkeypatch: pytest.MonkeyPatch, top: Callable[..., Any]
 ) -> None:
     monkeypatch.setattr(AggregatesTable, "top", top)
+    monkeypatch.setattr(StateTable, "runs", no_runs)
 
     response = await api.respond(request("/v1/top", "dimension=a&measure=b&day=2024-01-15"))
 
-    assert response.body == '{"values":[{"value":"ü?","measures":{"m?":1}}]}'.encode()
+    assert response.body == '{"values":[{"value":"ü?","measures":{"m?":1}}],"partial_until":null}'.encode()
+
+
+async def test_the_measures_of_a_partial_day_say_up_to_when_it_counts(
+    api: QueryApi, monkeypatch: pytest.MonkeyPatch, top: Callable[..., Any]
+) -> None:
+    noon = datetime(2024, 1, 15, 12, tzinfo=UTC)
+
+    async def runs(table: object, first: date, last: date) -> dict[date, Run]:
+        assert (first, last) == (date(2024, 1, 15), date(2024, 1, 15))
+        return {first: Run(int(noon.timestamp()) * 1_000_000, 3, 0, ["a"])}
+
+    async def of_value(*_: object) -> dict[str, Any]:
+        return {"m": 1}
+
+    async def of_day(*_: object) -> list[Any]:
+        return [("all", {"stored": 3})]
+
+    async def no_late_days(_table: object) -> list[date]:
+        return []
+
+    monkeypatch.setattr(StateTable, "runs", runs)
+    monkeypatch.setattr(StateTable, "late_days", no_late_days)
+    for name, read in (("top", top), ("of_value", of_value), ("of_day", of_day)):
+        monkeypatch.setattr(AggregatesTable, name, read)
+
+    async def answer(path: str, query: str) -> Any:
+        return json.loads((await api.respond(request(path, query))).body)
+
+    days = "from=2024-01-15&to=2024-01-15"
+    assert (await answer("/v1/top", "dimension=a&measure=b&day=2024-01-15"))["partial_until"] == "2024-01-15T12:00:00Z"
+    [value] = (await answer("/v1/aggregates", f"dimension=a&value=v&{days}"))["days"]
+    [quality] = (await answer("/v1/quality", days))["days"]
+    [state] = (await answer("/v1/days", days))["days"]
+    assert value["partial_until"] == quality["partial_until"] == "2024-01-15T12:00:00Z"
+    assert (state["run"]["complete"], state["run"]["horizon"]) == (False, "2024-01-15T12:00:00Z")
+
+
+async def no_runs(_table: object, _first: date, _last: date) -> dict[date, Run]:
+    return {}
 
 
 @pytest.fixture

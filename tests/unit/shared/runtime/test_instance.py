@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from unittest.mock import MagicMock, call
 
@@ -15,6 +15,7 @@ from shared.aggregate.pipeline import Summary
 from shared.config import Settings
 from shared.errors import ContractError, SettingsError
 from shared.runtime import instance
+from shared.tables.events import LargeRow
 from tests.support.samples import SPARKIFY_CONTRACT
 
 
@@ -95,9 +96,11 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert ingest._report is not None
     assert aggregate._report is not None
     counts: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
+    counts |= {"complete": False, "large_rows": 2}
+    horizon = datetime(2024, 1, 15, 10, 30, tzinfo=UTC)
     ingest._report(Counter(stored=2))
     for too_many in (False, True):
-        aggregate._report(Summary(day=date(2024, 1, 15), too_many_rejected=too_many, **counts))
+        aggregate._report(Summary(day=date(2024, 1, 15), horizon=horizon, too_many_rejected=too_many, **counts))
 
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line.pop("logging.googleapis.com/labels")["contract"] for line in logged} == {"music"}
@@ -108,6 +111,7 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "event": "day_aggregated",
             "message": "day aggregated",
             "day": "2024-01-15",
+            "horizon": "2024-01-15T10:30:00Z",
             "too_many_rejected": False,
             **counts,
         },
@@ -116,10 +120,23 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
             "event": "day_aggregated",
             "message": "day aggregated; too many of its events are rejected",
             "day": "2024-01-15",
+            "horizon": "2024-01-15T10:30:00Z",
             "too_many_rejected": True,
             **counts,
         },
     ]
+
+
+def test_a_large_row_is_logged_with_its_key_and_size(capsys: pytest.CaptureFixture[str]) -> None:
+    report = instance.aggregate_pipeline()._report_large_row
+    assert report is not None
+
+    report(date(2024, 1, 15), LargeRow("0a#20240115#busy%20bot", 61_000_000))
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["severity"], line["event"], line["day"]) == ("WARNING", "large_row", "2024-01-15")
+    assert (line["row"], line["bytes"]) == ("0a#20240115#busy%20bot", 61_000_000)
+    assert "docs/scale.md leads to hourly rows" in line["message"]
 
 
 def test_a_shutdown_logs_the_last_counts_and_then_exports_them(
