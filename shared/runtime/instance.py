@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -12,7 +13,7 @@ import msgspec
 from shared import gc_tuning
 from shared.aggregate.pipeline import AggregatePipeline, Summary
 from shared.bigtable.client import Bigtable
-from shared.config import Settings
+from shared.config import DataflowSettings, Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.query.api import QueryApi
@@ -84,11 +85,10 @@ async def run_day(pipeline: AggregatePipeline, day: date) -> None:
         StoreUnavailableError: Bigtable or Dataflow didn't respond in time, or the run exceeded the deadline.
         StoreRefusedError, SettingsError: Bigtable or Dataflow refused a call permanently.
     """
-    settings = Settings.from_environment()
-    if settings.dataflow:
+    if chosen := DataflowSettings.from_environment(os.environ):
         expected = await pipeline.expected_events(day)
-        if expected >= settings.dataflow.from_events:
-            job_id = await dataflow.launch(settings, settings.dataflow, day)
+        if expected >= chosen.from_events:
+            job_id = await dataflow.launch(Settings.from_environment(), chosen, day)
             logs.info(LogEvent.JOB_LAUNCHED, "Dataflow job launched", day=day, job_id=job_id, expected_events=expected)
             return
     await pipeline.run(day)

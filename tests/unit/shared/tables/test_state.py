@@ -21,7 +21,7 @@ def micros(moment: datetime) -> int:
 @pytest.mark.parametrize(("seconds", "partial"), [(-1, True), (0, False), (3_600, False)])
 def test_a_run_is_partial_up_to_its_horizon(seconds: int, partial: bool) -> None:
     horizon = MIDNIGHT + timedelta(seconds=seconds)
-    run = Run(micros(MIDNIGHT + timedelta(hours=2)), 3, 0, [], {}, micros(horizon))
+    run = Run(micros(MIDNIGHT + timedelta(hours=2)), 3, 0, [], horizon_micros=micros(horizon))
 
     assert run.partial_until(DAY) == (horizon if partial else None)
     assert run.saw_all_of(DAY) is not partial
