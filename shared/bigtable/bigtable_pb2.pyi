@@ -321,6 +321,24 @@ class PingAndWarmResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class SampleRowKeysRequest(_message.Message):
+    __slots__ = ("table_name", "app_profile_id", "row_range")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_RANGE_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    app_profile_id: str
+    row_range: RowRange
+    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., row_range: _Optional[_Union[RowRange, _Mapping]] = ...) -> None: ...
+
+class SampleRowKeysResponse(_message.Message):
+    __slots__ = ("row_key", "offset_bytes")
+    ROW_KEY_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    row_key: bytes
+    offset_bytes: int
+    def __init__(self, row_key: _Optional[bytes] = ..., offset_bytes: _Optional[int] = ...) -> None: ...
+
 class MutateRowRequest(_message.Message):
     __slots__ = ("table_name", "row_key", "mutations", "app_profile_id")
     TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -422,24 +440,6 @@ class Cell(_message.Message):
     value: bytes
     labels: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, timestamp_micros: _Optional[int] = ..., value: _Optional[bytes] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class SampleRowKeysRequest(_message.Message):
-    __slots__ = ("table_name", "app_profile_id", "row_range")
-    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
-    APP_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
-    ROW_RANGE_FIELD_NUMBER: _ClassVar[int]
-    table_name: str
-    app_profile_id: str
-    row_range: RowRange
-    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., row_range: _Optional[_Union[RowRange, _Mapping]] = ...) -> None: ...
-
-class SampleRowKeysResponse(_message.Message):
-    __slots__ = ("row_key", "offset_bytes")
-    ROW_KEY_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
-    row_key: bytes
-    offset_bytes: int
-    def __init__(self, row_key: _Optional[bytes] = ..., offset_bytes: _Optional[int] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("chunks", "last_scanned_row_key")
