@@ -1,0 +1,42 @@
+"""One event loop a process, in a thread of its own, which runs the coroutines of all other threads.
+
+Beam may call the DoFns of a process in several threads, and gRPC's asyncio API supports one loop a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from functools import lru_cache
+from threading import Thread
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine."""
+    return asyncio.run_coroutine_threadsafe(work, _loop()).result()
+
+
+def iterate(items: AsyncGenerator[T]) -> Iterator[T]:
+    """Yield the items of an asynchronous generator."""
+
+    async def following() -> tuple[T] | None:
+        try:
+            return (await anext(items),)
+        except StopAsyncIteration:
+            return None
+
+    try:
+        while (item := run(following())) is not None:
+            yield item[0]
+    finally:
+        run(items.aclose())
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="event-loop", daemon=True).start()
+    return loop
