@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from shared.config import EMULATOR_VARIABLES, Settings
 from shared.errors import JobError, MissingProgramError
 
 END_WITH_INPUT = "--end-with-input"
@@ -22,13 +23,13 @@ _PYTHON = _ROOT / "build" / "beam" / "bin" / "python"
 _LOG_TAIL_LINES = 20
 
 
-def results(module: str, flags: Sequence[str], environment: Mapping[str, str]) -> Iterator[Any]:
+def results(module: str, flags: Sequence[str], settings: Settings) -> Iterator[Any]:
     """Start a driver and yield its results as they come. Its processes end with the generator.
 
     Args:
         module: the driver, in this package.
         flags: its own and Beam's.
-        environment: variables that override those of this process.
+        settings: of the driver.
 
     Raises:
         MissingProgramError: the environment of Beam is missing.
@@ -38,7 +39,7 @@ def results(module: str, flags: Sequence[str], environment: Mapping[str, str]) -
         raise MissingProgramError(f"{_PYTHON}: found no environment of Apache Beam, expected one; run `make beam`")
     command = [str(_PYTHON), "-m", f"infra.beam.{module}", END_WITH_INPUT, *flags]
     # The workers of the local runner inherit the variables, and import the same code.
-    variables = {**os.environ, **environment, "PYTHONPATH": str(_ROOT)}
+    variables = {**os.environ, **_variables(settings), "PYTHONPATH": str(_ROOT)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - the program is ours
             command,
@@ -53,6 +54,19 @@ def results(module: str, flags: Sequence[str], environment: Mapping[str, str]) -
             yield from _results(process, log)
         finally:
             _end(process)
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    """Return the environment variables of the settings that options of a command override."""
+    variables = {
+        "GCP_PROJECT_ID": settings.project_id,
+        "BIGTABLE_INSTANCE": settings.instance_id,
+        "SLUICE_NAME": settings.name,
+        "SLUICE_CONTRACT": str(settings.contract.resolve()),
+    }
+    if settings.bigtable_emulator:
+        variables[EMULATOR_VARIABLES["bigtable"]] = settings.bigtable_emulator
+    return variables
 
 
 def _results(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Any]:
