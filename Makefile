@@ -121,6 +121,7 @@ requirements: $(READY) ## pin the newest versions of all dependencies
 	$(PIN) --upgrade requirements.in -c functions/aggregate/requirements.txt -o requirements.txt
 	$(PIN) --upgrade tests/bench/requirements.in -o tests/bench/requirements.txt
 	$(PIN) --upgrade infra/beam/requirements.in -o infra/beam/requirements.txt
+	$(PIN) --upgrade infra/beam/worker-requirements.in -c infra/beam/requirements.txt -o infra/beam/worker-requirements.txt
 	$(PIN) --upgrade requirements-protos.in -o requirements-protos.txt
 	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt
 

@@ -19,8 +19,10 @@ import msgspec
 from infra.beam.driver_process import END_WITH_INPUT
 from shared import errors
 
-# Errors of this project in the traceback of a worker, which Beam passes on as text.
-_WORKER_ERROR = re.compile(r"^shared\.errors\.(\w+): (.+?)(?: \[while running .*\])?$", re.MULTILINE)
+# An error of this project in the traceback of a worker process, which Beam passes on as text.
+_WORKER_ERROR = re.compile(r"^shared\.errors\.\w+: (.+)$", re.MULTILINE)
+# What Beam appends to the text of an error.
+_STEP = re.compile(r" \[while running '.*'\]$")
 
 
 def drive(main: Callable[[list[str]], None]) -> None:
@@ -32,13 +34,22 @@ def drive(main: Callable[[list[str]], None]) -> None:
         threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         main(arguments)
-    except errors.SluiceError as error:
-        _fail(str(error))
     except Exception as error:
-        known = _WORKER_ERROR.search(str(error))
-        if known is None or not hasattr(errors, known[1]):
+        text = error_text(error)
+        if text is None:
             raise
-        _fail(known[2])
+        _fail(text)
+
+
+def error_text(error: Exception) -> str | None:
+    """Return the text of an error of this project, raised here or in a worker; None for any other error."""
+    text = str(error)
+    if not isinstance(error, errors.SluiceError):
+        raised = _WORKER_ERROR.search(text)
+        if raised is None:
+            return None
+        text = raised[1]
+    return _STEP.sub("", text)
 
 
 def print_result(result: Any) -> None:
