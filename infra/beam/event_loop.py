@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator
-from functools import lru_cache
-from threading import Thread
+from functools import cache
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_lock = Lock()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -35,8 +37,13 @@ def iterate(items: AsyncGenerator[T]) -> Iterator[T]:
         run(items.aclose())
 
 
-@lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
+    with _lock:  # the first calls may be concurrent
+        return _start_loop()
+
+
+@cache
+def _start_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     Thread(target=loop.run_forever, name="event-loop", daemon=True).start()
     return loop

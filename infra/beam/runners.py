@@ -68,6 +68,7 @@ class Dataflow:
         staging = self.staging.rstrip("/")
         flags = [
             "--runner=DataflowRunner",
+            "--no_save_main_session",  # workers import the steps
             f"--project={settings.project_id}",
             f"--region={self.region or settings.region}",
         ]

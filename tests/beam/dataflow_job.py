@@ -1,6 +1,6 @@
 """Translate a job for Dataflow without sending it: `python -m tests.beam.dataflow_job FLAGS`, in Beam's environment.
 
-Prints as JSON the steps, the packages, and the job that Dataflow would get.
+Prints as JSON the names of the steps, the image, and the job that Dataflow would get.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ DAY = date(2024, 1, 15)
 
 
 def main(flags: list[str]) -> None:
+    # Beam asks for credentials although it sends nothing.
     google.auth.default = lambda **_options: (AnonymousCredentials(), "p")
     now = datetime.now(UTC)
     runs = {str(DAY): ClaimedRun(DAY, now, now, ())}
