@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import msgspec
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindows
 
+from infra.beam.bigtable_dofn import BigtableDoFn
 from infra.beam.event_loop import iterate, run
 from infra.beam.value_accumulators import ValueAccumulators
-from shared import gc_tuning
 from shared.aggregate.pipeline import AggregatePipeline, ClaimedRun
 from shared.aggregate.quality import Quality
 from shared.aggregate.rollup import DayRollup, ValueMeasures
 from shared.aggregate.rollup_runner import BatchBuilder
 from shared.aggregate.rollup_worker import Batch
-from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.model import Contract
 from shared.tables.events import EventsTable
-from shared.tables.run_writer import ROWS_PER_WRITE, RunWriter
+from shared.tables.run_writer import RunWriter
 from shared.tables.user_events import group_by_user
 
 # A day such as 2024-01-15, the start of a key range (inclusive), and its end (exclusive).
@@ -37,6 +38,8 @@ SUMMARY = "sluice.summary"
 SUMMARY_COUNTS = ("events", "repeated", "rejected", "rows", "swept")
 # Events measured before their accumulators are passed on, which bounds the memory of a day with many values.
 _MAX_EVENTS_HELD = 200_000
+# Bytes of rows in one write, each counted as its states and the approximate size of its measures.
+_MAX_PENDING_BYTES, _ROW_BYTES = 4 * 1024 * 1024, 2_048
 
 
 class Days(NamedTuple):
@@ -47,24 +50,16 @@ class Days(NamedTuple):
     runs: Mapping[str, ClaimedRun]
 
 
-class _Step(beam.DoFn):
-    """A step with a connection to Bigtable."""
+class _Step(BigtableDoFn):
+    """A step of the aggregation."""
 
     def __init__(self, days: Days) -> None:
+        super().__init__(days.settings)
         self._days = days
-
-    def setup(self) -> None:
-        """Prepare the connection; the first call opens it."""
-        gc_tuning.apply()
-        self._bigtable = Bigtable(self._days.settings)
-
-    def teardown(self) -> None:
-        """Close the connection."""
-        run(self._bigtable.close())
 
     @cached_property
     def _pipeline(self) -> AggregatePipeline:
-        return AggregatePipeline(self._bigtable, self._days.contract)
+        return AggregatePipeline(self.bigtable, self._days.contract)
 
     def _writer(self, day: str) -> RunWriter:
         return self._pipeline.writer(self._days.runs[day])
@@ -75,7 +70,7 @@ class DivideDay(_Step):
 
     def process(self, day: str) -> list[DayRange]:
         """Return the ranges of a day."""
-        events = EventsTable(self._bigtable, self._days.contract.bucket)
+        events = EventsTable(self.bigtable, self._days.contract.bucket)
         return [(day, *bounds) for bounds in run(events.ranges(self._days.runs[day].day))]
 
 
@@ -147,7 +142,7 @@ class MeasureRange(_Step):
 
     async def _measure(self, measuring: _Measuring, start: bytes, end: bytes) -> AsyncGenerator[None]:
         """Measure a range; yield whenever accumulators hold many events."""
-        events = EventsTable(self._bigtable, self._days.contract.bucket)
+        events = EventsTable(self.bigtable, self._days.contract.bucket)
         async for users in group_by_user(events.of_range(start, end)):
             await measuring.add(users)
             if measuring.events_held >= _MAX_EVENTS_HELD:
@@ -166,27 +161,35 @@ class WriteMeasures(_Step):
     def start_bundle(self) -> None:
         """Forget the rows of the bundle before."""
         self._writers: dict[str, RunWriter] = {}
-        self._pending: dict[str, list[ValueMeasures]] = {}
+        self._start_write()
+
+    def _start_write(self) -> None:
+        self._pending: dict[str, list[ValueMeasures]] = defaultdict(list)
+        self._pending_bytes = 0
 
     def process(self, element: tuple[ValueKey, ValueAccumulators]) -> None:
         """Add a value's row."""
         (day, dimension, value), merged = element
-        rows = self._pending.setdefault(day, [])
-        rows.append(self._rollup.results(dimension, value, merged.accumulators))
-        if len(rows) >= ROWS_PER_WRITE:
-            self._flush(day)
+        row = self._rollup.results(dimension, value, merged.accumulators)
+        # As Python objects, states take several times their bytes.
+        states = {name: msgspec.Raw(msgspec.json.encode(state)) for name, state in row.states.items()}
+        self._pending[day].append(row._replace(states=states))
+        self._pending_bytes += _ROW_BYTES + sum(map(len, states.values()))
+        if self._pending_bytes >= _MAX_PENDING_BYTES:
+            self._flush()
 
     def finish_bundle(self) -> Iterator[Any]:
         """Write the remaining rows; yield the number of all rows of the bundle."""
-        for day in list(self._pending):
-            self._flush(day)
+        self._flush()
         for day, writer in self._writers.items():
             yield GlobalWindows.windowed_value((day, writer.rows))
 
-    def _flush(self, day: str) -> None:
-        if day not in self._writers:
-            self._writers[day] = self._writer(day)
-        run(self._writers[day].write(self._pending.pop(day)))
+    def _flush(self) -> None:
+        for day, rows in self._pending.items():
+            if day not in self._writers:
+                self._writers[day] = self._writer(day)
+            run(self._writers[day].write(rows))
+        self._start_write()
 
 
 class FinishRun(_Step):

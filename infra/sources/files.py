@@ -96,6 +96,7 @@ class SourceReader:
         format: Literal["auto", "csv", "json"] = "auto",
         columns: Mapping[str, ColumnType] | None = None,
         stdin: BinaryIO | None = None,
+        stdin_name: str = "stdin",
     ) -> None:
         """Check that every file can be read before reading the first.
 
@@ -104,6 +105,7 @@ class SourceReader:
             format: "auto" detects the format from the name, or from the content if the name has no known suffix.
             columns: the type of each CSV column, by header name. Columns without a type are text.
             stdin: the file that None in `sources` stands for; the standard input of the process by default.
+            stdin_name: name of that file in findings, which may also tell its format.
 
         Raises:
             SourceError: a file is missing, is a directory or can't be read.
@@ -113,6 +115,7 @@ class SourceReader:
         self.total_bytes = sum(known) if len(known) == len(sizes) else None
         self.bytes_read = 0
         self._sources, self._format, self._columns, self._stdin = sources, format, columns, stdin
+        self._stdin_name = stdin_name
 
     def __iter__(self) -> Generator[Record | Unreadable, None, None]:
         """Yield the events of every source in order, and the pieces that can't be read.
@@ -124,7 +127,7 @@ class SourceReader:
         """
         self.bytes_read = 0
         for path in self._sources:
-            name = "stdin" if path is None else str(path)
+            name = self._stdin_name if path is None else str(path)
             with ExitStack() as stack:
                 try:
                     raw = (
