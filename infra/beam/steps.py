@@ -37,7 +37,7 @@ ROWS, QUALITY = "rows", "quality"
 SUMMARY = "sluice.summary"
 SUMMARY_COUNTS = ("events", "repeated", "rejected", "rows", "swept")
 # Events measured before their accumulators are passed on, which bounds the memory of a day with many values.
-_MAX_EVENTS_HELD = 200_000
+_MAX_EVENTS_HELD = 500_000
 # Bytes of rows in one write, each counted as its states and the approximate size of its measures.
 _MAX_PENDING_BYTES, _ROW_BYTES = 4 * 1024 * 1024, 2_048
 
@@ -127,26 +127,29 @@ class MeasureRange(_Step):
         day, start, end = day_range
         if day not in self._measuring:
             self._measuring[day] = _Measuring(self._days.contract, self._writer(day))
-        measuring = self._measuring[day]
-        for _ in iterate(self._measure(measuring, start, end)):
-            yield from measuring.take(day)
+        for _ in iterate(self._measure(self._measuring[day], start, end)):
+            yield from self._take()
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yield the remaining accumulators and the counts of the bundle."""
         in_window = GlobalWindows.windowed_value
         for day, measuring in self._measuring.items():
             run(measuring.complete())
-            yield from map(in_window, measuring.take(day))
             yield beam.pvalue.TaggedOutput(ROWS, in_window((day, measuring.writer.rows)))
             yield beam.pvalue.TaggedOutput(QUALITY, in_window((day, measuring.quality)))
+        yield from map(in_window, self._take())
 
     async def _measure(self, measuring: _Measuring, start: bytes, end: bytes) -> AsyncGenerator[None]:
         """Measure a range; yield whenever accumulators hold many events."""
         events = EventsTable(self.bigtable, self._days.contract.bucket)
         async for users in group_by_user(events.of_range(start, end)):
             await measuring.add(users)
-            if measuring.events_held >= _MAX_EVENTS_HELD:
+            if sum(each.events_held for each in self._measuring.values()) >= _MAX_EVENTS_HELD:
                 yield
+
+    def _take(self) -> Iterator[tuple[ValueKey, ValueAccumulators]]:
+        for day, measuring in self._measuring.items():
+            yield from measuring.take(day)
 
 
 class WriteMeasures(_Step):
@@ -170,7 +173,7 @@ class WriteMeasures(_Step):
     def process(self, element: tuple[ValueKey, ValueAccumulators]) -> None:
         """Add a value's row."""
         (day, dimension, value), merged = element
-        row = self._rollup.results(dimension, value, merged.accumulators)
+        row = self._rollup.results(dimension, value, merged.accumulators())
         # As Python objects, states take several times their bytes.
         states = {name: msgspec.Raw(msgspec.json.encode(state)) for name, state in row.states.items()}
         self._pending[day].append(row._replace(states=states))
