@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test quick unit soak fuzz bench lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
+.PHONY: help setup run up test quick unit soak fuzz bench beam lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,15 @@ bench: $(READY) ## compare the performance of this project with alternatives (RO
 	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes -r tests/bench/requirements.txt
 	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows '$(ROWS)',--page docs/benchmarks.md) $(if $(JSON),--json '$(JSON)')
 
+# In a separate environment: Apache Beam requires older versions of shared packages.
+BEAM := build/beam
+beam: $(BEAM)/.ready ## create build/beam, the environment of Apache Beam
+
+$(BEAM)/.ready: infra/beam/requirements.txt $(READY)
+	@test -x $(BEAM)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(BEAM)
+	@$(BIN)/uv pip sync --quiet --python $(BEAM)/bin/python --require-hashes infra/beam/requirements.txt
+	@touch $@
+
 lint: $(READY) ## check style, formatting, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -97,10 +106,14 @@ aggregate: $(READY) ## aggregate a day now (DATE=)
 screenshots: $(READY) ## write docs/images, the screenshots of the console
 	@$(BIN)/python -m tests.browser.screenshots
 
+# In a separate environment: generated code runs on no protobuf older than its protoc, and Beam requires an older one.
+PROTOC := build/protoc
 protos: $(READY) ## generate the Python classes of the .proto files
-	$(BIN)/python -m grpc_tools.protoc -I shared/bigtable --python_out=shared/bigtable --pyi_out=shared/bigtable shared/bigtable/bigtable.proto
-	$(BIN)/python -m grpc_tools.protoc -I infra/emulators/protos --python_out=infra/emulators/protos --pyi_out=infra/emulators/protos infra/emulators/protos/*.proto
-	$(BIN)/python -m grpc_tools.protoc -I infra/emulators/bigtable/admin --python_out=infra/emulators/bigtable/admin --pyi_out=infra/emulators/bigtable/admin infra/emulators/bigtable/admin/admin.proto
+	@test -x $(PROTOC)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(PROTOC)
+	@$(BIN)/uv pip install --quiet --python $(PROTOC)/bin/python --require-hashes -r requirements-protos.txt
+	for folder in shared/bigtable infra/emulators/protos infra/emulators/bigtable/admin; do \
+		$(PROTOC)/bin/python -m grpc_tools.protoc -I $$folder --python_out=$$folder --pyi_out=$$folder $$folder/*.proto || exit; \
+	done
 
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(READY) ## pin the newest versions of all dependencies
@@ -110,6 +123,9 @@ requirements: $(READY) ## pin the newest versions of all dependencies
 	$(PIN) --upgrade functions/requirements-otlp.in -c functions/aggregate/requirements.txt -o functions/requirements-otlp.txt
 	$(PIN) --upgrade requirements.in -c functions/aggregate/requirements.txt -o requirements.txt
 	$(PIN) --upgrade tests/bench/requirements.in -o tests/bench/requirements.txt
+	$(PIN) --upgrade infra/beam/requirements.in -o infra/beam/requirements.txt
+	$(PIN) --upgrade infra/beam/worker-requirements.in -c infra/beam/requirements.txt -o infra/beam/worker-requirements.txt
+	$(PIN) --upgrade requirements-protos.in -o requirements-protos.txt
 	$(PIN) --upgrade requirements-uv.in -o requirements-uv.txt
 
 clean: ## remove all generated files

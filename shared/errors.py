@@ -39,6 +39,10 @@ class StackError(PermanentError):
     """A process of the local stack didn't start, or ended too early; the text names it and quotes its log."""
 
 
+class JobError(PermanentError):
+    """A job on Beam failed; the text is its error."""
+
+
 class StoreRefusedError(PermanentError):
     """Bigtable refused a call: a table, column family or permission is missing, or an entry is invalid."""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import repeat
+from itertools import pairwise, repeat
 from operator import sub
 from string import ascii_letters, digits
 from typing import Literal, NamedTuple
@@ -156,6 +156,27 @@ def qualifier_bound(time: datetime) -> bytes:
 def shard_prefixes(day: date) -> list[bytes]:
     """Return the 64 key prefixes of a day's rows in `events` or `rejected`."""
     return [f"{shard:02x}#{format_day(day)}#".encode() for shard in range(SHARDS)]
+
+
+def split_day(day: date, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return ranges that together hold the rows of a day in `events`, split further at other keys.
+
+    All rows of a user are in one range: a key within them is cut to the user's first possible one.
+
+    Args:
+        day: of the rows.
+        keys: any row keys of the table, in order.
+
+    Returns:
+        Pairs of start key (inclusive) and end key (exclusive), in key order.
+    """
+    bounds = {b"#".join(key.split(b"#")[:3]) for key in keys}
+    ranges: list[tuple[bytes, bytes]] = []
+    for prefix in shard_prefixes(day):
+        end = prefix[:-1] + b"$"  # follows "#"
+        cuts = [prefix, *sorted(bound for bound in bounds if prefix < bound < end), end]
+        ranges += pairwise(cuts)
+    return ranges
 
 
 def all_shards() -> list[bytes]:

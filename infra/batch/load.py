@@ -31,6 +31,8 @@ async def load_files(
     *,
     batch_size: int = 500,
     quality: bool = True,
+    published: datetime | None = None,
+    distinct: bool = True,
     progress: Callable[[Report], None] = lambda _report: None,
 ) -> Report:
     """Store the events of files, and return when Bigtable has acknowledged all of them.
@@ -41,12 +43,14 @@ async def load_files(
         contract: the contract to validate against.
         batch_size: events that are validated and written together.
         quality: False skips the quality checks, so every event with an id, a user and a time is stored.
+        published: the time of publication of all events; now by default.
+        distinct: whether to count a repeated event once, and the events of each day, which takes memory for each event.
         progress: called with the report after each batch.
     """
     gc_tuning.apply()
     ingestion = IngestPipeline(bigtable, contract, quality=quality)
-    published = datetime.now(UTC)
-    report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
+    published = published or datetime.now(UTC)
+    report, cell_keys, seen = Report(), DistinctCellKeys() if distinct else None, set[bytes]()
     bytes_in_memory = 0
     batch_done = asyncio.Event()
 
@@ -56,7 +60,9 @@ async def load_files(
             verdicts = ingestion.validate_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
             await ingestion.store(accepted, published, records[0].source)
-            report.stored += cell_keys.add([verdict.cell_key for verdict in accepted])
+            report.stored += (
+                len(accepted) if cell_keys is None else cell_keys.add([verdict.cell_key for verdict in accepted])
+            )
             if len(accepted) < len(verdicts):
                 await store_rejected(records, verdicts)
             report.published += len(records)
@@ -71,7 +77,8 @@ async def load_files(
                 await ingestion.store([verdict], published, position(record))
                 row = rejected_row(verdict.raw, published.date())
                 if row not in seen:
-                    seen.add(row)
+                    if distinct:
+                        seen.add(row)
                     report.reject(verdict.findings, position(record))
 
     with closing(iter(reader)) as items:
@@ -85,5 +92,6 @@ async def load_files(
                     await batch_done.wait()
                 bytes_in_memory += size
                 batches.create_task(store(records, size))
-    report.days = cell_keys.days()
+    if cell_keys is not None:
+        report.days = cell_keys.days()
     return report

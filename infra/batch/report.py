@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from shared.errors import SourceError
 from shared.validation.results import Finding, rules_broken
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _MAX_UNREADABLE_SHOWN = 20
 
@@ -103,6 +103,9 @@ class Report:
 
     def show(self, console: Console, *, verb: str = "published") -> None:
         """Print the report; `verb` says what was done with the events."""
+        from rich.table import Table
+        from rich.text import Text
+
         console.print(
             f"[bold]{self.published:,}[/] events {verb}: [bold green]{self.stored:,}[/] stored, "
             f"[bold red]{self.rejected_events:,}[/] rejected, [bold]{self.duplicates:,}[/] duplicates"

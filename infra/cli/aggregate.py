@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from infra.batch.report import partial_text
 from infra.cli import options
@@ -17,7 +19,9 @@ from shared.contracts.loader import load_contract
 from shared.tables.events import LARGE_ROW_BYTES
 
 if TYPE_CHECKING:
+    from infra.beam.runners import Runner
     from shared.aggregate.pipeline import Summary
+    from shared.contracts.model import Contract
 
 
 @click.group()
@@ -74,6 +78,7 @@ def trigger_aggregate(
 @options.days("yesterday")
 @options.contract
 @options.instance
+@options.beam
 @options.as_json
 def aggregate(
     day: date | None,
@@ -83,35 +88,56 @@ def aggregate(
     name: str | None,
     project_id: str | None,
     instance_id: str | None,
+    runner: Runner | None,
     as_json: bool,
 ) -> None:
     """Compute the aggregates of days now, with the same code as the function.
 
     Example: sluice aggregate --date 2024-01-15
     """
-    from shared.aggregate.pipeline import AggregatePipeline
-    from shared.bigtable.client import Bigtable
-
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
     days = options.day_span(day, first, last)
+    report = (lambda _summary: None) if as_json else _print_summary
+    if runner is None:
+        summaries = _aggregate_here(settings, loaded, days, report)
+    else:
+        summaries = _aggregate_on_beam(settings, days, runner, report)
+    if as_json:
+        options.print_json(summaries)
+
+
+def _aggregate_here(
+    settings: Settings, contract: Contract, days: list[date], report: Callable[[Summary], None]
+) -> list[Summary]:
+    """Compute days one after the other in this process."""
+    from shared.aggregate.pipeline import AggregatePipeline
+    from shared.bigtable.client import Bigtable
 
     async def run() -> list[Summary]:
         bigtable = Bigtable(settings)
-        summaries = []
         try:
-            pipeline = AggregatePipeline(bigtable, loaded, cpu=settings.cpu)
-            for each in days:
-                summaries.append(await pipeline.run(each))
-                if not as_json:
-                    _print_summary(summaries[-1])
+            pipeline = AggregatePipeline(bigtable, contract, report=report, cpu=settings.cpu)
+            return [await pipeline.run(each) for each in days]
         finally:
             await bigtable.close()
-        return summaries
 
-    summaries = asyncio.run(run())
-    if as_json:
-        options.print_json(summaries)
+    return asyncio.run(run())
+
+
+def _aggregate_on_beam(
+    settings: Settings, days: list[date], runner: Runner, report: Callable[[Summary], None]
+) -> list[Summary]:
+    """Compute days in one job of Beam."""
+    from infra.beam.driver_process import results
+    from shared.aggregate.pipeline import Summary
+
+    summaries = []
+    flags = [f"--days={','.join(map(str, days))}", *runner.flags(settings, f"aggregate-{days[0]}-{days[-1]}")]
+    for result in results("aggregate", flags, settings):
+        summaries.append(msgspec.convert(result, Summary))
+        report(summaries[-1])
+    return summaries
 
 
 def _print_summary(summary: Summary) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from shared.errors import SourceError
 
 if TYPE_CHECKING:
     from infra.batch.report import Report
+    from infra.beam.runners import Runner
     from infra.sources.files import SourceReader
 
 
@@ -80,6 +82,7 @@ def publish(
 @click.option(
     "--no-quality-checks", is_flag=True, help="Store every event that has an id, a user and a time, without checks."
 )
+@options.beam
 @options.as_json
 def ingest(
     source: str,
@@ -90,6 +93,7 @@ def ingest(
     instance_id: str | None,
     batch_size: int,
     no_quality_checks: bool,
+    runner: Runner | None,
     as_json: bool,
 ) -> None:
     """Store the events of files in Bigtable directly, with the same code as the function.
@@ -101,6 +105,10 @@ def ingest(
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract)
+    if runner is not None:
+        flags = [f"--format={form}", f"--batch-size={batch_size}", *["--no-quality-checks"] * no_quality_checks]
+        _print_report(_ingest_on_beam(settings, source, flags, runner), as_json=as_json)
+        return
     reader = options.open_source(source, form, loaded)
 
     async def run() -> Report:
@@ -114,6 +122,20 @@ def ingest(
             await bigtable.close()
 
     _print_report(asyncio.run(run()), as_json=as_json)
+
+
+def _ingest_on_beam(settings: Settings, source: str, flags: list[str], runner: Runner) -> Report:
+    """Store files in one job of Beam, which also finds those in Cloud Storage."""
+    from infra.batch.report import Report
+    from infra.beam.driver_process import results
+    from infra.sources.files import find_sources
+
+    paths = [source] if "://" in source else [path and str(path.resolve()) for path in find_sources(source)]
+    if None in paths:
+        raise click.UsageError("found --source - with --engine beam, expected files")
+    flags += [f"--source={path}" for path in paths]
+    (report,) = results("ingest", [*flags, *runner.flags(settings, "ingest")], settings)
+    return Report(**{**report, "rejected": Counter(report["rejected"])})
 
 
 @click.command()

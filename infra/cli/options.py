@@ -6,12 +6,14 @@ import sys
 from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 import msgspec
 
+from infra.beam.runners import Dataflow, LocalRunner, Runner
 from shared.errors import SourceError
 
 if TYPE_CHECKING:
@@ -170,6 +172,71 @@ def days(default: str) -> Callable[[F], F]:
         return click.option("--date", "day", type=Day(), help=f"A single day. [{default}]")(function)
 
     return add
+
+
+def beam(function: F) -> F:
+    """Add the options of Beam; the command gets the runner that they select as `runner`, None without Beam."""
+
+    @click.option(
+        "--engine",
+        "engine",
+        type=click.Choice(["function", "beam"]),
+        default="function",
+        show_default=True,
+        help="This process with the code of the function, or Apache Beam.",
+    )
+    @click.option(
+        "--runner",
+        type=click.Choice(["direct", "dataflow"]),
+        help="Where Beam runs: on this machine, or on Dataflow. [direct]",
+    )
+    @click.option("--workers", type=click.IntRange(1), help="Worker processes of Beam, or most workers of Dataflow.")
+    @click.option("--region", help="Region of Dataflow. [$GCP_REGION, or us-central1]")
+    @click.option("--staging", help="Folder of Dataflow's files in Cloud Storage, gs://BUCKET[/FOLDER].")
+    @click.option("--service-account", help="E-mail address of the account of Dataflow's workers.")
+    @click.option("--image", help="Image of Dataflow's workers, with the code of this project.")
+    @click.option(
+        "--packages", multiple=True, help="A package that Dataflow's workers install instead of an image; repeatable."
+    )
+    @wraps(function)
+    def with_runner(
+        engine: str,
+        runner: str | None,
+        workers: int | None,
+        region: str | None,
+        staging: str | None,
+        service_account: str | None,
+        image: str | None,
+        packages: tuple[str, ...],
+        **options: Any,
+    ) -> Any:
+        of_dataflow = {
+            "--region": region,
+            "--staging": staging,
+            "--service-account": service_account,
+            "--image": image,
+            "--packages": packages,
+        }
+        given = [name for name, value in of_dataflow.items() if value]
+        selected: Runner | None = None
+        if engine != "beam":
+            given += ["--runner"] * (runner is not None) + ["--workers"] * (workers is not None)
+            _refuse(given, "--engine beam")
+        elif runner == "dataflow":
+            if staging is None:
+                raise click.UsageError("found --runner dataflow without --staging, expected both")
+            selected = Dataflow(staging, region, service_account, image, packages, workers)
+        else:
+            _refuse(given, "--runner dataflow")
+            selected = LocalRunner(workers or 1)
+        return function(runner=selected, **options)
+
+    return cast(F, with_runner)
+
+
+def _refuse(given: list[str], needed: str) -> None:
+    if given:
+        raise click.UsageError(f"found {', '.join(given)} without {needed}, expected both")
 
 
 def day_span(day: date | None, first: date | None, last: date | None) -> list[date]:

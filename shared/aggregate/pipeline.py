@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -15,15 +16,15 @@ from shared.aggregate.quality import Quality
 from shared.aggregate.rollup_runner import RollupRunner
 from shared.aggregate.spans import mergeable_functions
 from shared.bigtable.client import Bigtable
-from shared.bigtable.row_merger import Row
 from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
 from shared.tables.aggregates import AggregatesTable
-from shared.tables.events import FAMILY, EventsTable, LargeRow, large_rows
+from shared.tables.events import EventsTable, LargeRow
 from shared.tables.rejected import RejectedTable
 from shared.tables.run_writer import RunWriter
-from shared.tables.state import MAX_STALENESS, Run, StateTable
+from shared.tables.state import MAX_STALENESS, Engine, Run, StateTable
+from shared.tables.user_events import group_by_user
 from shared.timestamps import EPOCH, days_between, now
 
 # Shards of a day scanned concurrently, so that the server prepares some while others are processed.
@@ -63,6 +64,21 @@ class Summary(msgspec.Struct, frozen=True):
     large_rows: int
     rows: int
     swept: int
+
+
+class ClaimedRun(msgspec.Struct, frozen=True):
+    """A run of a day that has begun and isn't finished.
+
+    Attributes:
+        began: time before the first read; an event that is stored later may be missing.
+        start: claimed by no other run; the timestamp of all cells.
+        earlier_dimensions: that the run before it computed.
+    """
+
+    day: date
+    began: datetime
+    start: datetime
+    earlier_dimensions: tuple[str, ...]
 
 
 class AggregatePipeline:
@@ -115,36 +131,64 @@ class AggregatePipeline:
             raise StoreUnavailableError(f"{day}: the run didn't finish within {self._deadline:g} s") from None
 
     async def _run(self, day: date) -> Summary:
-        started = now()
-        earlier = await self._state.run(day)
-        start = await self._state.claim_start(day)
-        quality, run = Quality(self._contract.max_rejected), self._aggregates.begin(day, start)
+        claimed = await self.begin(day)
+        quality, writer = Quality(self._contract.max_rejected), self.writer(claimed)
         async with RollupRunner(self._contract, self._cpu) as runner:
-            await self._read(day, runner, quality, run)
+            await self._read(day, runner, quality, writer)
             async with aclosing(runner.finish()) as remaining:
                 async for measured in remaining:
-                    await run.write(measured)
-        quality.stored = runner.events
+                    await writer.write(measured)
+        return await self.finish(claimed, quality, writer.rows)
+
+    async def begin(self, day: date) -> ClaimedRun:
+        """Begin a run of a day."""
+        began = now()
+        earlier = await self._state.run(day)
+        start = await self._state.claim_start(day)
+        return ClaimedRun(day, began, start, tuple(earlier.dimensions) if earlier else ())
+
+    def writer(self, claimed: ClaimedRun) -> RunWriter:
+        """Return a writer of the run's rows; several can write the same run."""
+        return self._aggregates.begin(claimed.day, claimed.start)
+
+    async def finish(self, claimed: ClaimedRun, quality: Quality, rows: int, engine: Engine = "function") -> Summary:
+        """Finish a run whose measures are written, so that readers see it; finishing it again changes nothing.
+
+        Args:
+            claimed: the run.
+            quality: counts of its stored events; the counts of rejected events are added.
+            rows: number of rows written.
+            engine: what computed them.
+        """
+        day, writer = claimed.day, self.writer(claimed)
         quality.rejected, quality.rules = await self._rejected.count(day)
-        await run.write(quality.rows())
+        await writer.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
         functions = mergeable_functions(self._contract.aggregates)
-        horizon = (started - self._staleness - EPOCH) // timedelta(microseconds=1)
-        finished = Run(run.micros, runner.events, quality.repeated, dimensions, functions, horizon_micros=horizon)
-        await self._state.finish_run(day, finished)
-        swept = await self._aggregates.sweep(day, {*dimensions, *(earlier.dimensions if earlier else ())})
-        await self._state.clear_late(day, started)
+        horizon = (claimed.began - self._staleness - EPOCH) // timedelta(microseconds=1)
+        run = Run(
+            writer.micros,
+            quality.stored,
+            quality.repeated,
+            dimensions,
+            functions,
+            engine=engine,
+            horizon_micros=horizon,
+        )
+        await self._state.finish_run(day, run)
+        swept = await self._aggregates.sweep(day, {*dimensions, *claimed.earlier_dimensions})
+        await self._state.clear_late(day, claimed.began)
         summary = Summary(
             day=day,
-            complete=finished.saw_all_of(day),
-            horizon=finished.horizon,
-            events=runner.events,
+            complete=run.saw_all_of(day),
+            horizon=run.horizon,
+            events=quality.stored,
             repeated=quality.repeated,
             rejected=quality.rejected,
             share_rejected=quality.share_rejected,
             too_many_rejected=quality.too_many_rejected,
             large_rows=quality.large_rows,
-            rows=run.rows,
+            rows=rows + writer.rows,
             swept=swept,
         )
         if self._report:
@@ -189,76 +233,19 @@ class AggregatePipeline:
             first = min(runs)
         return [day for day in days_between(first, yesterday) if not (day in runs and runs[day].saw_all_of(day))]
 
-    async def _read(self, day: date, runner: RollupRunner, quality: Quality, run: RunWriter) -> None:
+    async def _read(self, day: date, runner: RollupRunner, quality: Quality, writer: RunWriter) -> None:
         """Read a day's events into the rollup and their findings into the quality, and write all final measures.
 
         A scan that completes a batch waits until its measures are written; the other scans continue meanwhile.
         """
         scans = asyncio.Semaphore(_SCANS)
 
+        report = partial(self._report_large_row, day) if self._report_large_row else None
+
         async def read_shard(prefix: bytes) -> None:
             async with scans:
-                async for users in _group_by_user(self._events.of_shard(prefix)):
-                    events: list[list[bytes]] = []
-                    for rows in users:
-                        for large in large_rows(rows):
-                            quality.large_rows += 1
-                            if self._report_large_row:
-                                self._report_large_row(day, large)
-                        values, findings, repeated = _deduplicate(rows)
-                        events.append(values)
-                        quality.count_warnings(findings)
-                        quality.repeated += repeated
-                    if measured := await runner.add(events):
-                        await run.write(measured)
+                async for users in group_by_user(self._events.of_shard(prefix)):
+                    if measured := await runner.add(quality.count_users(users, report)):
+                        await writer.write(measured)
 
         await asyncio.gather(*(read_shard(prefix) for prefix in row_keys.shard_prefixes(day)))
-
-
-async def _group_by_user(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[list[Row]]]:
-    """Group adjacent rows by user and yield the complete users of each batch; hourly buckets make several rows."""
-    user, current_rows = b"", list[Row]()
-    async for rows in batches:
-        users: list[list[Row]] = []
-        for row in rows:
-            row_user = b"#".join(row.key.split(b"#")[:3])
-            if row_user != user and current_rows:
-                users.append(current_rows)
-                current_rows = []
-            user = row_user
-            current_rows.append(row)
-        yield users
-    if current_rows:
-        yield [current_rows]
-
-
-def _deduplicate(rows: list[Row]) -> tuple[list[bytes], list[tuple[bytes, bytes]], int]:
-    """Keep only the newest event of each id in a user's day.
-
-    Returns:
-        The events, those that have findings with their findings, and the number of events left out.
-    """
-    if len(rows) == 1 and _has_only_distinct_events(rows[0]):
-        return rows[0].values, [], 0
-    values: dict[bytes, bytes] = {}
-    found: dict[bytes, bytes] = {}  # findings by the qualifier of their event
-    qualifiers: list[bytes] = []
-    repeated = 0
-    for row in reversed(rows):  # later hours first; within a family the cells are newest first
-        for family, qualifier, value in zip(row.families, row.qualifiers, row.values, strict=True):
-            if family != FAMILY:
-                found[qualifier] = value  # Bigtable returns families in any order
-            elif (event_id := qualifier[12:]) in values:
-                repeated += 1
-            else:
-                values[event_id] = value
-                qualifiers.append(qualifier)
-    events = zip(values.values(), qualifiers, strict=True)
-    findings = [(event, found[qualifier]) for event, qualifier in events if qualifier in found]
-    return list(values.values()), findings, repeated
-
-
-def _has_only_distinct_events(row: Row) -> bool:
-    """Return whether a row has events with distinct ids and no findings, which is the common case."""
-    event_ids = {qualifier[12:] for qualifier in row.qualifiers}
-    return len(event_ids) == len(row.qualifiers) == row.families.count(FAMILY)

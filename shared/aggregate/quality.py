@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -11,7 +11,10 @@ from zlib import crc32
 import msgspec
 
 from shared.aggregate.rollup import ValueMeasures
+from shared.bigtable.row_merger import Row
 from shared.contracts.model import RESERVED_DIMENSION
+from shared.tables.events import LargeRow, large_rows
+from shared.tables.user_events import deduplicate
 from shared.validation.results import StoredFindings
 
 _decode_findings = msgspec.json.Decoder(StoredFindings).decode
@@ -48,6 +51,37 @@ class Quality:
     def too_many_rejected(self) -> bool:
         """Whether the share of rejected events exceeds the contract's `max_rejected`."""
         return self.max_rejected is not None and self.share_rejected > self.max_rejected
+
+    def count_users(
+        self, users: Iterable[list[Row]], report: Callable[[LargeRow], None] | None = None
+    ) -> list[list[bytes]]:
+        """Count the stored and repeated events of users and their findings; return the events that count of each.
+
+        Args:
+            users: for each user all rows of the day.
+            report: called with each large row.
+        """
+        counted: list[list[bytes]] = []
+        for rows in users:
+            events, findings, repeated = deduplicate(rows)
+            counted.append(events)
+            self.stored += len(events)
+            self.repeated += repeated
+            self.count_warnings(findings)
+            for large in large_rows(rows):
+                self.large_rows += 1
+                if report:
+                    report(large)
+        return counted
+
+    def merge(self, other: Quality) -> None:
+        """Add the counts of other events of the day."""
+        self.stored += other.stored
+        self.repeated += other.repeated
+        self.warned += other.warned
+        self.rejected += other.rejected
+        self.rules += other.rules
+        self.large_rows += other.large_rows
 
     def count_warnings(self, events: Iterable[tuple[bytes, bytes]]) -> None:
         """Count the findings of stored events, each given as the event and the JSON stored beside it.

@@ -92,12 +92,24 @@ class DayRollup:
         for dimension in self._value_dimensions:
             yield from dimension.finish()
 
+    def take(self) -> Iterator[tuple[str, str, list[Accumulator]]]:
+        """Yield and release the accumulators of the other dimensions, by dimension and value.
+
+        Those of several rollups merge into the measures of all their events: see `results`.
+        """
+        for dimension in self._value_dimensions:
+            yield from dimension.take()
+
+    def results(self, dimension: str, value: str, accumulators: Sequence[Accumulator]) -> ValueMeasures:
+        """Return the measures of merged accumulators that `take` yielded for this dimension and value."""
+        return next(each for each in self._value_dimensions if each.name == dimension).results(value, accumulators)
+
 
 class _Dimension:
     """The measures of each value of one dimension, and the filter on its events."""
 
     def __init__(self, aggregate: Aggregate) -> None:
-        self._name, self._by = aggregate.dimension, aggregate.by
+        self.name, self._by = aggregate.dimension, aggregate.by
         self._where = aggregate.where
         self._measures, self._mergeable = aggregate.measures, aggregate.mergeable
         self._measure_names = [measure.name for measure in aggregate.measures]
@@ -117,7 +129,8 @@ class _Dimension:
     def _new_accumulators(self) -> list[Accumulator]:
         return [new() for new in self._accumulator_types]
 
-    def _results(self, value: str, accumulators: list[Accumulator]) -> ValueMeasures:
+    def results(self, value: str, accumulators: Sequence[Accumulator]) -> ValueMeasures:
+        """Return the measures of a value."""
         measures: dict[str, Any] = {}
         states: dict[str, Any] = {}
         for measure, accumulator in zip(self._measures, accumulators, strict=True):
@@ -126,7 +139,7 @@ class _Dimension:
                 measures[measure.error_name] = accumulator.error
             if self._mergeable and (state := accumulator.state(compact=True)) is not None:
                 states[measure.name] = state
-        return ValueMeasures(self._name, value, measures, states)
+        return ValueMeasures(self.name, value, measures, states)
 
 
 class _UserDimension(_Dimension):
@@ -143,7 +156,7 @@ class _UserDimension(_Dimension):
             slices = [slice(*bounds) for bounds in pairwise(accumulate(counts, initial=0))]
         if max(counts, default=0) > MAX_EXACT_DISTINCT:
             return [
-                self._results(name, self._accumulate([column[each] for column in measured]))
+                self.results(name, self._accumulate([column[each] for column in measured]))
                 for name, each in zip(names, slices, strict=True)
                 if name is not None and each.start < each.stop
             ]
@@ -157,7 +170,7 @@ class _UserDimension(_Dimension):
         state_rows = zip(*state_columns.values(), strict=True) if state_columns else repeat((), len(names))
         return [
             ValueMeasures(
-                self._name,
+                self.name,
                 name,
                 dict(zip(self._measure_names, values, strict=True)),
                 {key: state for key, state in zip(state_columns, states, strict=True) if state is not None},
@@ -178,9 +191,13 @@ class _ValueDimension(_Dimension):
 
     def __init__(self, aggregate: Aggregate) -> None:
         super().__init__(aggregate)
-        self._accumulators = _AccumulatorsByValue(self._new_accumulators)
+        self._accumulators = self._start()
+
+    def _start(self) -> _AccumulatorsByValue:
+        accumulators = _AccumulatorsByValue(self._new_accumulators)
         if self._by is None:
-            self._accumulators[WHOLE_DAY]  # creates them: the whole day has measures even without events
+            accumulators[WHOLE_DAY]  # creates them: the whole day has measures even without events
+        return accumulators
 
     def add(self, columns: Columns) -> None:
         """Add the events of a batch."""
@@ -205,7 +222,13 @@ class _ValueDimension(_Dimension):
     def finish(self) -> Iterator[ValueMeasures]:
         """Return the measures of every value."""
         for value, accumulators in self._accumulators.items():
-            yield self._results(value, accumulators)
+            yield self.results(value, accumulators)
+
+    def take(self) -> Iterator[tuple[str, str, list[Accumulator]]]:
+        """Yield and release the accumulators of every value."""
+        taken, self._accumulators = self._accumulators, self._start()
+        for value, accumulators in taken.items():
+            yield self.name, value, accumulators
 
 
 def _share_equal_strings(column: list[Any]) -> Column:

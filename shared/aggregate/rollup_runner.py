@@ -22,12 +22,34 @@ from shared.contracts.model import Contract
 _BATCH_BYTES = 1024 * 1024
 
 
-class RollupRunner:
-    """The rollup of one day. Leaving the context ends the worker process.
+class BatchBuilder:
+    """Gathers the events of whole users into batches."""
 
-    Attributes:
-        events: number of events added.
-    """
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._events: list[bytes] = []
+        self._bytes = 0
+        self._counts: list[int] = []  # events of each user
+
+    def add(self, users: Iterable[Sequence[bytes]]) -> Batch | None:
+        """Add for each user all of the day's events; return the batch that they complete."""
+        for events in filter(None, users):
+            self._events += events
+            self._bytes += sum(map(len, events))
+            self._counts.append(len(events))
+        return self.take() if self._bytes >= _BATCH_BYTES else None
+
+    def take(self) -> Batch:
+        """Return the events that are in no batch yet."""
+        batch = Batch(b",".join(self._events), self._counts)
+        self._start()
+        return batch
+
+
+class RollupRunner:
+    """The rollup of one day. Leaving the context ends the worker process."""
 
     def __init__(self, contract: Contract, cpu: float | None = None) -> None:
         """Prepare the rollup without starting a process.
@@ -39,13 +61,7 @@ class RollupRunner:
         self._plan = Plan(contract.user, contract.aggregates)
         self._cpu = math.inf if cpu is None else cpu
         self._executor: _Executor | None = None
-        self.events = 0
-        self._start_batch()
-
-    def _start_batch(self) -> None:
-        self._pending_events: list[bytes] = []
-        self._pending_bytes = 0
-        self._pending_counts: list[int] = []  # pending events of each user
+        self._batches = BatchBuilder()
 
     async def add(self, users: Iterable[Sequence[bytes]]) -> Sequence[ValueMeasures]:
         """Add the events of some users: for each user all of the day's events, as they are stored.
@@ -53,18 +69,14 @@ class RollupRunner:
         Returns:
             The final measures of earlier users; empty unless this call completes a batch.
         """
-        for events in filter(None, users):
-            self.events += len(events)
-            self._pending_events += events
-            self._pending_bytes += sum(map(len, events))
-            self._pending_counts.append(len(events))
-        if self._pending_bytes < _BATCH_BYTES:
+        batch = self._batches.add(users)
+        if batch is None:
             return []
         if self._executor is None:
             # Cloud Run shows two cores to a process with one CPU, so the declared number counts.
             cores = min(_core_count(), self._cpu)
             self._executor = WorkerProcess(self._plan) if cores > 1 else _InProcess(self._plan)
-        return await self._executor.measure(self._take_batch())
+        return await self._executor.measure(batch)
 
     async def finish(self) -> AsyncGenerator[Sequence[ValueMeasures]]:
         """Yield the remaining measures: of the last users, then of all other dimensions.
@@ -72,7 +84,7 @@ class RollupRunner:
         The next part is computed while the caller writes the current one.
         """
         executor = self._executor or _InProcess(self._plan)
-        measured = await executor.measure(self._take_batch())
+        measured = await executor.measure(self._batches.take())
         upcoming = asyncio.create_task(executor.remaining())
         try:
             yield measured
@@ -81,11 +93,6 @@ class RollupRunner:
                 yield measured
         finally:
             upcoming.cancel()
-
-    def _take_batch(self) -> Batch:
-        batch = Batch(b",".join(self._pending_events), self._pending_counts)
-        self._start_batch()
-        return batch
 
     async def __aenter__(self) -> Self:
         return self

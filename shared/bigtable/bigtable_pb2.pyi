@@ -144,7 +144,7 @@ class ReadRowsRequest(_message.Message):
     filter: RowFilter
     rows_limit: int
     reversed: bool
-    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., rows: _Optional[_Union[RowSet, _Mapping]] = ..., filter: _Optional[_Union[RowFilter, _Mapping]] = ..., rows_limit: _Optional[int] = ..., reversed: _Optional[bool] = ...) -> None: ...
+    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., rows: _Optional[_Union[RowSet, _Mapping]] = ..., filter: _Optional[_Union[RowFilter, _Mapping]] = ..., rows_limit: _Optional[int] = ..., reversed: bool = ...) -> None: ...
 
 class RowSet(_message.Message):
     __slots__ = ("row_keys", "row_ranges")
@@ -227,7 +227,7 @@ class RowFilter(_message.Message):
     block_all_filter: bool
     apply_label_transformer: str
     value_bitmask_filter: ValueBitmask
-    def __init__(self, chain: _Optional[_Union[RowFilter.Chain, _Mapping]] = ..., interleave: _Optional[_Union[RowFilter.Interleave, _Mapping]] = ..., condition: _Optional[_Union[RowFilter.Condition, _Mapping]] = ..., row_key_regex_filter: _Optional[bytes] = ..., family_name_regex_filter: _Optional[str] = ..., column_qualifier_regex_filter: _Optional[bytes] = ..., column_range_filter: _Optional[_Union[ColumnRange, _Mapping]] = ..., timestamp_range_filter: _Optional[_Union[TimestampRange, _Mapping]] = ..., value_regex_filter: _Optional[bytes] = ..., cells_per_row_offset_filter: _Optional[int] = ..., cells_per_row_limit_filter: _Optional[int] = ..., cells_per_column_limit_filter: _Optional[int] = ..., strip_value_transformer: _Optional[bool] = ..., row_sample_filter: _Optional[float] = ..., value_range_filter: _Optional[_Union[ValueRange, _Mapping]] = ..., sink: _Optional[bool] = ..., pass_all_filter: _Optional[bool] = ..., block_all_filter: _Optional[bool] = ..., apply_label_transformer: _Optional[str] = ..., value_bitmask_filter: _Optional[_Union[ValueBitmask, _Mapping]] = ...) -> None: ...
+    def __init__(self, chain: _Optional[_Union[RowFilter.Chain, _Mapping]] = ..., interleave: _Optional[_Union[RowFilter.Interleave, _Mapping]] = ..., condition: _Optional[_Union[RowFilter.Condition, _Mapping]] = ..., row_key_regex_filter: _Optional[bytes] = ..., family_name_regex_filter: _Optional[str] = ..., column_qualifier_regex_filter: _Optional[bytes] = ..., column_range_filter: _Optional[_Union[ColumnRange, _Mapping]] = ..., timestamp_range_filter: _Optional[_Union[TimestampRange, _Mapping]] = ..., value_regex_filter: _Optional[bytes] = ..., cells_per_row_offset_filter: _Optional[int] = ..., cells_per_row_limit_filter: _Optional[int] = ..., cells_per_column_limit_filter: _Optional[int] = ..., strip_value_transformer: bool = ..., row_sample_filter: _Optional[float] = ..., value_range_filter: _Optional[_Union[ValueRange, _Mapping]] = ..., sink: bool = ..., pass_all_filter: bool = ..., block_all_filter: bool = ..., apply_label_transformer: _Optional[str] = ..., value_bitmask_filter: _Optional[_Union[ValueBitmask, _Mapping]] = ...) -> None: ...
 
 class ValueRange(_message.Message):
     __slots__ = ("start_value_closed", "start_value_open", "end_value_closed", "end_value_open")
@@ -289,7 +289,7 @@ class CellChunk(_message.Message):
     value_size: int
     reset_row: bool
     commit_row: bool
-    def __init__(self, row_key: _Optional[bytes] = ..., family_name: _Optional[_Union[StringValue, _Mapping]] = ..., qualifier: _Optional[_Union[BytesValue, _Mapping]] = ..., timestamp_micros: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., value: _Optional[bytes] = ..., value_size: _Optional[int] = ..., reset_row: _Optional[bool] = ..., commit_row: _Optional[bool] = ...) -> None: ...
+    def __init__(self, row_key: _Optional[bytes] = ..., family_name: _Optional[_Union[StringValue, _Mapping]] = ..., qualifier: _Optional[_Union[BytesValue, _Mapping]] = ..., timestamp_micros: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., value: _Optional[bytes] = ..., value_size: _Optional[int] = ..., reset_row: bool = ..., commit_row: bool = ...) -> None: ...
 
 class StringValue(_message.Message):
     __slots__ = ("value",)
@@ -307,7 +307,7 @@ class FeatureFlags(_message.Message):
     __slots__ = ("reverse_scans",)
     REVERSE_SCANS_FIELD_NUMBER: _ClassVar[int]
     reverse_scans: bool
-    def __init__(self, reverse_scans: _Optional[bool] = ...) -> None: ...
+    def __init__(self, reverse_scans: bool = ...) -> None: ...
 
 class PingAndWarmRequest(_message.Message):
     __slots__ = ("name", "app_profile_id")
@@ -320,6 +320,24 @@ class PingAndWarmRequest(_message.Message):
 class PingAndWarmResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class SampleRowKeysRequest(_message.Message):
+    __slots__ = ("table_name", "app_profile_id", "row_range")
+    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
+    APP_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_RANGE_FIELD_NUMBER: _ClassVar[int]
+    table_name: str
+    app_profile_id: str
+    row_range: RowRange
+    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., row_range: _Optional[_Union[RowRange, _Mapping]] = ...) -> None: ...
+
+class SampleRowKeysResponse(_message.Message):
+    __slots__ = ("row_key", "offset_bytes")
+    ROW_KEY_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
+    row_key: bytes
+    offset_bytes: int
+    def __init__(self, row_key: _Optional[bytes] = ..., offset_bytes: _Optional[int] = ...) -> None: ...
 
 class MutateRowRequest(_message.Message):
     __slots__ = ("table_name", "row_key", "mutations", "app_profile_id")
@@ -357,7 +375,7 @@ class CheckAndMutateRowResponse(_message.Message):
     __slots__ = ("predicate_matched",)
     PREDICATE_MATCHED_FIELD_NUMBER: _ClassVar[int]
     predicate_matched: bool
-    def __init__(self, predicate_matched: _Optional[bool] = ...) -> None: ...
+    def __init__(self, predicate_matched: bool = ...) -> None: ...
 
 class ReadModifyWriteRowRequest(_message.Message):
     __slots__ = ("table_name", "row_key", "rules", "app_profile_id")
@@ -422,24 +440,6 @@ class Cell(_message.Message):
     value: bytes
     labels: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, timestamp_micros: _Optional[int] = ..., value: _Optional[bytes] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
-
-class SampleRowKeysRequest(_message.Message):
-    __slots__ = ("table_name", "app_profile_id", "row_range")
-    TABLE_NAME_FIELD_NUMBER: _ClassVar[int]
-    APP_PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
-    ROW_RANGE_FIELD_NUMBER: _ClassVar[int]
-    table_name: str
-    app_profile_id: str
-    row_range: RowRange
-    def __init__(self, table_name: _Optional[str] = ..., app_profile_id: _Optional[str] = ..., row_range: _Optional[_Union[RowRange, _Mapping]] = ...) -> None: ...
-
-class SampleRowKeysResponse(_message.Message):
-    __slots__ = ("row_key", "offset_bytes")
-    ROW_KEY_FIELD_NUMBER: _ClassVar[int]
-    OFFSET_BYTES_FIELD_NUMBER: _ClassVar[int]
-    row_key: bytes
-    offset_bytes: int
-    def __init__(self, row_key: _Optional[bytes] = ..., offset_bytes: _Optional[int] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("chunks", "last_scanned_row_key")

@@ -11,6 +11,7 @@ from shared.bigtable.batcher import Batcher, Send
 from shared.bigtable.mutations import Entry, Mutations, mutate_rows
 from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import Row
+from shared.bigtable.sample_row_keys import sample_row_keys
 from shared.bigtable.transport import Transport
 from shared.config import Settings
 
@@ -86,6 +87,12 @@ class Bigtable:
         """Return one row; None if it doesn't exist."""
         rows = [row async for row in self.read(table, Scan(keys=[key]))]
         return rows[0] if rows else None
+
+    async def sample_row_keys(self, table: str) -> list[bytes]:
+        """Return row keys that divide a table into parts of about the same size; raises like `sample_row_keys`."""
+        return await sample_row_keys(
+            self._connected(), self._name(table), self._settings.app_profile, deadline=self._settings.store_deadline
+        )
 
     async def close(self) -> None:
         """Close the connection after the requests in flight."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from shared.tables.rejected import RejectedEvent
-from shared.tables.state import Run
+from shared.tables.state import Engine, Run
 from shared.timestamps import EPOCH
 from shared.validation.results import Finding
 
@@ -139,7 +139,7 @@ class DayRun(msgspec.Struct, frozen=True):
     events: int
     repeated: int
     dimensions: list[str]
-    engine: Literal["function", "beam"]
+    engine: Engine
 
     @classmethod
     def of(cls, run: Run, day: date) -> DayRun:

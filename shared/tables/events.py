@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import compress, islice
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
@@ -173,6 +173,14 @@ class EventsTable:
     def of_shard(self, prefix: bytes) -> AsyncGenerator[list[Row]]:
         """Yield the rows of one shard of a day in batches, in key order, with findings."""
         return self._bigtable.read_batches(EVENTS, Scan.prefix(prefix))
+
+    def of_range(self, start: bytes, end: bytes) -> AsyncGenerator[list[Row]]:
+        """Yield the rows of one of the `ranges` of a day like `of_shard`."""
+        return self._bigtable.read_batches(EVENTS, Scan(ranges=[(start, end)]))
+
+    async def ranges(self, day: date) -> list[tuple[bytes, bytes]]:
+        """Return key ranges of about the same size that together hold the rows of a day, each with whole users."""
+        return row_keys.split_day(day, await self._bigtable.sample_row_keys(EVENTS))
 
 
 def large_rows(rows: Iterable[Row]) -> Iterator[LargeRow]:

@@ -44,6 +44,9 @@ MAX_STALENESS = timedelta(minutes=35)
 _LAYOUT_READ_DELAYS = (0.0, 0.1, 0.3, 1.0, 3.0)
 
 
+Engine = Literal["function", "beam"]
+
+
 class Run(msgspec.Struct, frozen=True):
     """A finished run of a day.
 
@@ -62,7 +65,7 @@ class Run(msgspec.Struct, frozen=True):
     repeated: int
     dimensions: list[str]
     functions: dict[str, dict[str, str]] = {}
-    engine: Literal["function", "beam"] = "function"
+    engine: Engine = "function"
     horizon_micros: int = 0
 
     @property

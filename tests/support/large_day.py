@@ -12,8 +12,9 @@ import resource
 import sys
 import time
 from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,7 @@ from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Row
 from shared.config import DEFAULT_CONTRACT
 from shared.contracts.loader import load_contract
+from shared.tables.run_writer import FAMILY
 
 DAY = date(2024, 1, 15)
 SONGS = 5_000
@@ -56,7 +58,7 @@ class LargeDay:
         self.measures: dict[str, Any] = {}
         self._users = [array("I") for _ in range(row_keys.SHARDS)]
         for user in range(users):
-            self._users[crc32(_name(user)) % row_keys.SHARDS].append(user)
+            self._users[crc32(name_of(user)) % row_keys.SHARDS].append(user)
 
     async def read_batches(self, table: str, scan: Scan) -> AsyncIterator[list[Row]]:
         """Yield the rows of one shard of `events`."""
@@ -66,7 +68,7 @@ class LargeDay:
         while batch := list(islice(users, 16)):
             self.rows_read += len(batch)
             await asyncio.sleep(0)  # like the wait for a response
-            yield [self._row(prefix, user) for user in batch]
+            yield [self.row_of_user(prefix, user) for user in batch]
 
     async def read(self, table: str, scan: Scan) -> AsyncIterator[Row]:
         """Yield nothing: the other tables are empty."""
@@ -82,17 +84,29 @@ class LargeDay:
         await asyncio.sleep(0)
         if table != AGGREGATES:
             return
-        for entry in MutateRowsRequest.FromString(b"".join(entry.wire for entry in mutations.entries())).entries:
+        self.count(MutateRowsRequest.FromString(b"".join(entry.wire for entry in mutations.entries())).entries)
+
+    def count(self, entries: Iterable[Any]) -> None:
+        """Count the rows of MutateRows entries and keep measures of dimensions with few values."""
+        for entry in entries:
             dimension, _, value = entry.row_key.decode().split("#")
             self.written[dimension] += 1
             if dimension in ("all", "event_type", "quality"):
-                cells = (mutation.set_cell for mutation in entry.mutations)
+                cells = (each.set_cell for each in entry.mutations if each.set_cell.family_name == FAMILY)
                 self.measures[f"{dimension} {value}"] = {
                     cell.column_qualifier.decode(): msgspec.json.decode(cell.value) for cell in cells
                 }
 
-    def _row(self, prefix: bytes, user: int) -> Row:
-        name, count = _name(user), self.each
+    def users_between(self, start: bytes, end: bytes) -> tuple[bytes, Sequence[int]]:
+        """Return the key prefix and the users of a key range within one shard."""
+        users = self._users[int(start[:2], 16)]
+        prefix = start[: start.rindex(b"#") + 1]
+        first, last = (bisect_left(users, bound, key=lambda user: prefix + name_of(user)) for bound in (start, end))
+        return prefix, users[first:last]
+
+    def row_of_user(self, prefix: bytes, user: int) -> Row:
+        """Return the row of a user."""
+        name, count = name_of(user), self.each
         numbers = range(user * count, user * count + count)
         values = [
             b'{"event_id":"evt_%012d","timestamp":"2024-01-15T10:00:00.000Z","event_type":"%s","artist":"Ox & Ember",'
@@ -104,7 +118,7 @@ class LargeDay:
         return Row(prefix + name, ["e"] * count, qualifiers, [0] * count, values, [()] * count)
 
 
-def _name(user: int) -> bytes:
+def name_of(user: int) -> bytes:
     return b"user_%07d" % user
 
 

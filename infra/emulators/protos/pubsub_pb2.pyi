@@ -58,7 +58,7 @@ class Topic(_message.Message):
     ingestion_data_source_settings: bytes
     message_transforms: _containers.RepeatedScalarFieldContainer[bytes]
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., message_storage_policy: _Optional[bytes] = ..., kms_key_name: _Optional[str] = ..., schema_settings: _Optional[bytes] = ..., satisfies_pzs: _Optional[bool] = ..., message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[Topic.State, str]] = ..., ingestion_data_source_settings: _Optional[bytes] = ..., message_transforms: _Optional[_Iterable[bytes]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., message_storage_policy: _Optional[bytes] = ..., kms_key_name: _Optional[str] = ..., schema_settings: _Optional[bytes] = ..., satisfies_pzs: bool = ..., message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[Topic.State, str]] = ..., ingestion_data_source_settings: _Optional[bytes] = ..., message_transforms: _Optional[_Iterable[bytes]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetTopicRequest(_message.Message):
     __slots__ = ("topic",)
@@ -195,7 +195,7 @@ class PushConfig(_message.Message):
         __slots__ = ("write_metadata",)
         WRITE_METADATA_FIELD_NUMBER: _ClassVar[int]
         write_metadata: bool
-        def __init__(self, write_metadata: _Optional[bool] = ...) -> None: ...
+        def __init__(self, write_metadata: bool = ...) -> None: ...
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -312,7 +312,7 @@ class Subscription(_message.Message):
     analytics_hub_subscription_info: bytes
     message_transforms: _containers.RepeatedScalarFieldContainer[bytes]
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, name: _Optional[str] = ..., topic: _Optional[str] = ..., push_config: _Optional[_Union[PushConfig, _Mapping]] = ..., bigquery_config: _Optional[bytes] = ..., cloud_storage_config: _Optional[bytes] = ..., bigtable_config: _Optional[bytes] = ..., ack_deadline_seconds: _Optional[int] = ..., retain_acked_messages: _Optional[bool] = ..., message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., enable_message_ordering: _Optional[bool] = ..., expiration_policy: _Optional[_Union[ExpirationPolicy, _Mapping]] = ..., filter: _Optional[str] = ..., dead_letter_policy: _Optional[_Union[DeadLetterPolicy, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., detached: _Optional[bool] = ..., enable_exactly_once_delivery: _Optional[bool] = ..., topic_message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[Subscription.State, str]] = ..., analytics_hub_subscription_info: _Optional[bytes] = ..., message_transforms: _Optional[_Iterable[bytes]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., topic: _Optional[str] = ..., push_config: _Optional[_Union[PushConfig, _Mapping]] = ..., bigquery_config: _Optional[bytes] = ..., cloud_storage_config: _Optional[bytes] = ..., bigtable_config: _Optional[bytes] = ..., ack_deadline_seconds: _Optional[int] = ..., retain_acked_messages: bool = ..., message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., enable_message_ordering: bool = ..., expiration_policy: _Optional[_Union[ExpirationPolicy, _Mapping]] = ..., filter: _Optional[str] = ..., dead_letter_policy: _Optional[_Union[DeadLetterPolicy, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., detached: bool = ..., enable_exactly_once_delivery: bool = ..., topic_message_retention_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., state: _Optional[_Union[Subscription.State, str]] = ..., analytics_hub_subscription_info: _Optional[bytes] = ..., message_transforms: _Optional[_Iterable[bytes]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class GetSubscriptionRequest(_message.Message):
     __slots__ = ("subscription",)
@@ -368,7 +368,7 @@ class PullRequest(_message.Message):
     subscription: str
     return_immediately: bool
     max_messages: int
-    def __init__(self, subscription: _Optional[str] = ..., return_immediately: _Optional[bool] = ..., max_messages: _Optional[int] = ...) -> None: ...
+    def __init__(self, subscription: _Optional[str] = ..., return_immediately: bool = ..., max_messages: _Optional[int] = ...) -> None: ...
 
 class ReceivedMessage(_message.Message):
     __slots__ = ("ack_id", "message", "delivery_attempt")
@@ -454,7 +454,7 @@ class StreamingPullResponse(_message.Message):
         MESSAGE_ORDERING_ENABLED_FIELD_NUMBER: _ClassVar[int]
         exactly_once_delivery_enabled: bool
         message_ordering_enabled: bool
-        def __init__(self, exactly_once_delivery_enabled: _Optional[bool] = ..., message_ordering_enabled: _Optional[bool] = ...) -> None: ...
+        def __init__(self, exactly_once_delivery_enabled: bool = ..., message_ordering_enabled: bool = ...) -> None: ...
     RECEIVED_MESSAGES_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGE_CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
     MODIFY_ACK_DEADLINE_CONFIRMATION_FIELD_NUMBER: _ClassVar[int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given
@@ -172,6 +173,37 @@ def test_tables_are_split_between_the_64_shards() -> None:
     splits = row_keys.split_keys()
     assert len(splits) == 63
     assert all(before < split <= after for before, split, after in zip(prefixes, splits, prefixes[1:], strict=False))
+
+
+@given(st.lists(texts, max_size=5), st.lists(st.tuples(texts, st.integers(0, 23)), max_size=5), times, buckets)
+def test_a_divided_day_keeps_the_rows_of_each_user_together(
+    users: list[str], sampled: list[tuple[str, int]], time: datetime, bucket: row_keys.Bucket
+) -> None:
+    day = time.date()
+    keys = [row_keys.event_rows(user, day, bucket)[hour if bucket == "hour" else 0] for user, hour in sampled]
+    keys += [b"", b"05", b"05#", b"3f#20991231#ann", *(key[:-2] for key in keys)]
+
+    ranges = row_keys.split_day(day, sorted(keys))
+
+    assert ranges == sorted(ranges)
+    assert all(before <= start < end for (_, before), (start, end) in pairwise([(b"", b""), *ranges]))
+    for user in {*users, *(user for user, _ in sampled)}:
+        rows = row_keys.event_rows(user, day, bucket)
+        (only,) = [pair for pair in ranges if pair[0] <= rows[0] < pair[1]]
+        assert only[0] <= rows[-1] < only[1]
+
+
+def test_a_day_is_divided_at_the_first_row_of_a_user() -> None:
+    day = date(2024, 1, 15)
+
+    ranges = row_keys.split_day(day, [b"01#20240114#x", b"01#20240115#ann#07", b"01#20240115#bob", b"02#"])
+
+    assert len(ranges) == 64 + 2
+    assert ranges[1:4] == [
+        (b"01#20240115#", b"01#20240115#ann"),
+        (b"01#20240115#ann", b"01#20240115#bob"),
+        (b"01#20240115#bob", b"01#20240115$"),
+    ]
 
 
 def test_rejected_rows_depend_on_day_and_bytes() -> None:

@@ -70,7 +70,7 @@ class Table(_message.Message):
     column_families: _containers.MessageMap[str, ColumnFamily]
     granularity: Table.TimestampGranularity
     deletion_protection: bool
-    def __init__(self, name: _Optional[str] = ..., cluster_states: _Optional[_Mapping[str, Table.ClusterState]] = ..., column_families: _Optional[_Mapping[str, ColumnFamily]] = ..., granularity: _Optional[_Union[Table.TimestampGranularity, str]] = ..., deletion_protection: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., cluster_states: _Optional[_Mapping[str, Table.ClusterState]] = ..., column_families: _Optional[_Mapping[str, ColumnFamily]] = ..., granularity: _Optional[_Union[Table.TimestampGranularity, str]] = ..., deletion_protection: bool = ...) -> None: ...
 
 class ColumnFamily(_message.Message):
     __slots__ = ("gc_rule", "value_type")
@@ -223,7 +223,7 @@ class Operation(_message.Message):
     metadata: _any_pb2.Any
     done: bool
     response: _any_pb2.Any
-    def __init__(self, name: _Optional[str] = ..., metadata: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., done: _Optional[bool] = ..., response: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., metadata: _Optional[_Union[_any_pb2.Any, _Mapping]] = ..., done: bool = ..., response: _Optional[_Union[_any_pb2.Any, _Mapping]] = ...) -> None: ...
 
 class DeleteTableRequest(_message.Message):
     __slots__ = ("name",)
@@ -245,7 +245,7 @@ class ModifyColumnFamiliesRequest(_message.Message):
         update: ColumnFamily
         drop: bool
         update_mask: _field_mask_pb2.FieldMask
-        def __init__(self, id: _Optional[str] = ..., create: _Optional[_Union[ColumnFamily, _Mapping]] = ..., update: _Optional[_Union[ColumnFamily, _Mapping]] = ..., drop: _Optional[bool] = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
+        def __init__(self, id: _Optional[str] = ..., create: _Optional[_Union[ColumnFamily, _Mapping]] = ..., update: _Optional[_Union[ColumnFamily, _Mapping]] = ..., drop: bool = ..., update_mask: _Optional[_Union[_field_mask_pb2.FieldMask, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODIFICATIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -260,7 +260,7 @@ class DropRowRangeRequest(_message.Message):
     name: str
     row_key_prefix: bytes
     delete_all_data_from_table: bool
-    def __init__(self, name: _Optional[str] = ..., row_key_prefix: _Optional[bytes] = ..., delete_all_data_from_table: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., row_key_prefix: _Optional[bytes] = ..., delete_all_data_from_table: bool = ...) -> None: ...
 
 class GenerateConsistencyTokenRequest(_message.Message):
     __slots__ = ("name",)
@@ -286,7 +286,7 @@ class CheckConsistencyResponse(_message.Message):
     __slots__ = ("consistent",)
     CONSISTENT_FIELD_NUMBER: _ClassVar[int]
     consistent: bool
-    def __init__(self, consistent: _Optional[bool] = ...) -> None: ...
+    def __init__(self, consistent: bool = ...) -> None: ...
 
 class Instance(_message.Message):
     __slots__ = ("name", "display_name", "state", "type")
@@ -338,7 +338,7 @@ class AppProfile(_message.Message):
         ALLOW_TRANSACTIONAL_WRITES_FIELD_NUMBER: _ClassVar[int]
         cluster_id: str
         allow_transactional_writes: bool
-        def __init__(self, cluster_id: _Optional[str] = ..., allow_transactional_writes: _Optional[bool] = ...) -> None: ...
+        def __init__(self, cluster_id: _Optional[str] = ..., allow_transactional_writes: bool = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     SINGLE_CLUSTER_ROUTING_FIELD_NUMBER: _ClassVar[int]

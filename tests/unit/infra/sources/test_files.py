@@ -237,6 +237,14 @@ def test_the_format_is_the_option_or_detected_by_name_or_by_content(
     assert record.raw == expected
 
 
+def test_the_name_of_a_stream_tells_its_format_and_is_in_its_records() -> None:
+    stream = io.BytesIO(gzip.compress(b"n\n1\n"))
+
+    [record] = SourceReader([None], stdin=stream, stdin_name="gs://bucket/a.csv.gz")
+
+    assert record == Record(b'{"n":"1"}', "gs://bucket/a.csv.gz", 2)
+
+
 def test_column_types_are_passed_to_the_csv_reader() -> None:
     reader = SourceReader([None], columns={"n": "integer"}, stdin=io.BytesIO(b"n\n1\n"))
 

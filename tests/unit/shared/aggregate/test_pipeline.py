@@ -11,7 +11,7 @@ import pytest
 
 from shared import row_keys
 from shared.aggregate import pipeline
-from shared.aggregate.pipeline import AggregatePipeline, _deduplicate, _group_by_user
+from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
@@ -22,6 +22,7 @@ from shared.errors import StoreUnavailableError
 from shared.pubsub.message import Message
 from shared.tables import events as events_table
 from shared.tables.events import LargeRow
+from shared.tables.user_events import deduplicate, group_by_user
 from shared.validation.validator import MAX_EVENT_BYTES
 from tests.support.large_day import DAY, LargeDay, aggregate
 from tests.support.samples import MUSIC_CONTRACT, message
@@ -138,7 +139,7 @@ def at(hour: int, micros: int = 0) -> datetime:
 def test_the_newest_of_the_events_with_one_id_counts() -> None:
     day = row("ann", ("1", at(9), b"old"), ("2", at(10), b"other"), ("1", at(11), b"new"), ("1", at(8), b"older"))
 
-    values, findings, repeated = _deduplicate([day])
+    values, findings, repeated = deduplicate([day])
 
     assert sorted(values) == [b"new", b"other"]
     assert (findings, repeated) == ([], 2)
@@ -150,13 +151,13 @@ def test_the_latest_hour_counts_for_a_repeated_id() -> None:
         row("ann", ("1", at(10), b"new"), ("2", at(10), b"other"), bucket="hour"),
     ]
 
-    values, _, repeated = _deduplicate(hours)
+    values, _, repeated = deduplicate(hours)
 
     assert (sorted(values), repeated) == ([b"new", b"other"], 1)
 
 
 def test_ids_with_a_common_prefix_are_distinct() -> None:
-    assert _deduplicate([row("ann", ("1", at(9), b"a"), ("10", at(9), b"b"), ("1:0", at(9), b"c"))])[2] == 0
+    assert deduplicate([row("ann", ("1", at(9), b"a"), ("10", at(9), b"b"), ("1:0", at(9), b"c"))])[2] == 0
 
 
 @pytest.mark.parametrize("findings_first", [False, True], ids=["events first", "findings first"])
@@ -169,7 +170,7 @@ def test_only_the_findings_of_counted_events_are_returned(findings_first: bool) 
 
     cells = [*findings_cells, *day.cells] if findings_first else [*day.cells, *findings_cells]
 
-    _, findings, _ = _deduplicate([row_of(day.key, cells)])
+    _, findings, _ = deduplicate([row_of(day.key, cells)])
 
     assert findings == [(b"new", b"about new")]
 
@@ -186,7 +187,7 @@ async def test_adjacent_rows_of_a_user_are_grouped() -> None:
         for batch in (rows[:1], rows[1:3], rows[3:]):
             yield batch
 
-    assert [users async for users in _group_by_user(stream())] == [[], [rows[:2]], [rows[2:3]], [rows[3:]]]
+    assert [users async for users in group_by_user(stream())] == [[], [rows[:2]], [rows[2:3]], [rows[3:]]]
 
 
 async def test_an_empty_scan_has_no_users() -> None:
@@ -194,7 +195,7 @@ async def test_an_empty_scan_has_no_users() -> None:
         return
         yield
 
-    assert [group async for group in _group_by_user(stream())] == []
+    assert [group async for group in group_by_user(stream())] == []
 
 
 # Large rows

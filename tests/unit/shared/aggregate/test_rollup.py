@@ -196,3 +196,34 @@ def test_a_new_accumulator_is_empty(function: str) -> None:
     one.add([1, 2])
 
     assert ACCUMULATORS[function]().result() in (0, None)
+
+
+def test_accumulators_of_several_rollups_merge_into_the_measures_of_all_events() -> None:
+    music = load_contract(MUSIC_CONTRACT)
+    dice = random.Random(5)
+    events = [
+        {
+            "user_id": f"user-{number % 7}",
+            "event_type": dice.choice(["song_play", "like"]),
+            "song_id": dice.choice(["s1", "s2", None]),
+            "duration": dice.choice([dice.random(), 1e300, -1e300, 7, None]),
+        }
+        for number in range(300)
+    ]
+    merged: dict[tuple[str, str], list[Any]] = {}
+    rollup = DayRollup(music.user, music.aggregates)
+    for start in range(0, 300, 50):
+        rollup.measure(b",".join(json.dumps(each).encode() for each in events[start : start + 50]), [50])
+        for dimension, value, accumulators in rollup.take():
+            earlier = merged.setdefault((dimension, value), [])
+            for index, accumulator in enumerate(accumulators):
+                if len(earlier) == index:
+                    earlier.append(accumulator)
+                else:
+                    earlier[index].merge(accumulator)
+    found = [rollup.results(*key, accumulators) for key, accumulators in merged.items()]
+    whole = DayRollup(music.user, music.aggregates)
+    whole.measure(b",".join(json.dumps(each).encode() for each in events), [300])
+
+    assert sorted(found) == sorted(whole.finish())
+    assert [(dimension, value) for dimension, value, _ in rollup.take()] == [("all", "all")]
