@@ -203,7 +203,7 @@ async def test_an_empty_scan_has_no_users() -> None:
 
 async def test_a_large_row_is_reported_when_it_is_read_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     day = LargeDay(60, 3)  # rows of 20 events
-    sizes = [sum(map(len, day._row(b"", user).values)) for user in range(3)]
+    sizes = [sum(map(len, day.row_of_user(b"", user).values)) for user in range(3)]
     monkeypatch.setattr("shared.tables.events.LARGE_ROW_BYTES", min(sizes) - 1)
     reported: list[tuple[date, LargeRow]] = []
     aggregation = AggregatePipeline(
