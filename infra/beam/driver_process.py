@@ -39,7 +39,7 @@ def results(module: str, flags: Sequence[str], settings: Settings) -> Iterator[A
         raise MissingProgramError(f"{_PYTHON}: found no environment of Apache Beam, expected one; run `make beam`")
     command = [str(_PYTHON), "-m", f"infra.beam.{module}", END_WITH_INPUT, *flags]
     # The workers of the local runner inherit the variables, and import the same code.
-    variables = {**os.environ, **_variables(settings), "PYTHONPATH": str(_ROOT)}
+    variables = {**os.environ, **variables_of(settings), "PYTHONPATH": str(_ROOT)}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - the program is ours
             command,
@@ -56,7 +56,7 @@ def results(module: str, flags: Sequence[str], settings: Settings) -> Iterator[A
             _end(process)
 
 
-def _variables(settings: Settings) -> dict[str, str]:
+def variables_of(settings: Settings) -> dict[str, str]:
     """Return the environment variables of the settings that options of a command override."""
     variables = {
         "GCP_PROJECT_ID": settings.project_id,
@@ -70,8 +70,7 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 
 def _results(process: subprocess.Popen[bytes], log: IO[bytes]) -> Iterator[Any]:
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
-    for line in process.stdout:
+    for line in process.stdout or ():
         message = msgspec.json.decode(line)
         if "error" in message:
             raise JobError(message["error"])

@@ -18,6 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.beam)
+            item.add_marker(pytest.mark.xdist_group("beam"))  # only one process makes the environment
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from infra.beam.driver_process import results
+from infra.beam.driver_process import results, variables_of
 from infra.beam.runners import LocalRunner
 from infra.cli.main import main
 from infra.provision.bigtable import provision_bigtable
@@ -147,7 +147,7 @@ def test_the_command_computes_hourly_buckets_warnings_and_rejections(
     assert load_contract(contract).bucket == "hour"
     settings = replace(settings, contract=contract)
     expected = cells_of_the_function(settings, busy_day(), DAY)
-    for name, value in environment(settings).items():
+    for name, value in variables_of(settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["sluice", "aggregate", "--engine", "beam", "--date", str(DAY), "--json"])
 
@@ -217,7 +217,7 @@ def test_disturbed_runs_leave_the_same_cells(settings: Settings, beam_python: Pa
     completed = subprocess.run(
         [beam_python, "-m", "tests.beam.disturbed_runs", *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment(settings)},
+        env={**os.environ, **variables_of(settings)},
         capture_output=True,
         text=True,
         check=False,
@@ -240,20 +240,10 @@ def new_tables(settings: Settings, name: str) -> Settings:
     return another
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables of these settings."""
-    return {
-        "GCP_PROJECT_ID": settings.project_id,
-        "BIGTABLE_INSTANCE": settings.instance_id,
-        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
-        "SLUICE_CONTRACT": str(settings.contract),
-    }
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_all_processes_end_with_an_interrupted_command(settings: Settings, number: signal.Signals) -> None:
     command = [str(ROOT / ".venv" / "bin" / "sluice"), "aggregate", "--engine", "beam", "--date", str(DAY)]
-    with started(command, env={**os.environ, **environment(settings)}) as process:
+    with started(command, env={**os.environ, **variables_of(settings)}) as process:
         assert eventually(lambda: bool(processes_of_beam(settings)))
         process.send_signal(number)
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from infra.beam.driver_process import variables_of
 from infra.cli.main import main
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
-from tests.beam.test_aggregate import environment
 from tests.support.samples import dump, lines, music_event
 
 Command = Callable[..., Any]
@@ -28,7 +28,7 @@ def ingest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     """Run `sluice ingest` in this process; return its report, or its error."""
 
     def run(settings: Settings, *arguments: str) -> Any:
-        for name, value in environment(settings).items():
+        for name, value in variables_of(settings).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["sluice", "ingest", "--json", *arguments])
         with pytest.raises(SystemExit) as ended:
