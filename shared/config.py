@@ -31,6 +31,7 @@ class DataflowSettings:
         from_events: number of events in a day from which on it does, `SLUICE_DATAFLOW_FROM_EVENTS`.
         template: the Flex Template, gs://BUCKET/PATH, `SLUICE_DATAFLOW_TEMPLATE`.
         staging: where jobs put temporary files, gs://BUCKET/PATH, `SLUICE_DATAFLOW_STAGING`.
+        image: of the workers, `SLUICE_DATAFLOW_IMAGE`.
         service_account: address of the workers' account, `SLUICE_DATAFLOW_SERVICE_ACCOUNT`.
         max_workers: `SLUICE_DATAFLOW_MAX_WORKERS`.
     """
@@ -38,6 +39,7 @@ class DataflowSettings:
     from_events: int
     template: str
     staging: str
+    image: str
     service_account: str
     max_workers: int
 
@@ -52,12 +54,15 @@ class DataflowSettings:
         if from_events is None:
             return None
         texts = {}
-        for name in ("template", "staging", "service_account"):
+        for name, part, expected in (
+            ("template", "gs://", "gs://BUCKET/PATH"),
+            ("staging", "gs://", "gs://BUCKET/PATH"),
+            ("image", "/", "an image such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE:TAG"),
+            ("service_account", "@", "the address of an account"),
+        ):
             variable = f"SLUICE_DATAFLOW_{name.upper()}"
             texts[name] = env.get(variable, "")
-            is_valid = "@" in texts[name] if name == "service_account" else texts[name].startswith("gs://")
-            if not is_valid:
-                expected = "the address of an account" if name == "service_account" else "gs://BUCKET/PATH"
+            if part not in texts[name]:
                 raise SettingsError(f"{variable}: found {texts[name]!r}, expected {expected}")
         workers = _positive("SLUICE_DATAFLOW_MAX_WORKERS", env, default=20, maximum=1_000)
         return cls(math.ceil(from_events), max_workers=math.ceil(workers), **texts)

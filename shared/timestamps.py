@@ -115,6 +115,11 @@ def days_between(first: date, last: date) -> Iterator[date]:
         yield date.fromordinal(ordinal)
 
 
+def end_of_day(day: date) -> datetime:
+    """Return the first moment after a day in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+
+
 def now() -> datetime:
     """Return the current time in UTC, in whole milliseconds like Bigtable's timestamps."""
     moment = datetime.now(UTC)

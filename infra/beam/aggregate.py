@@ -14,6 +14,7 @@ import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 
 from infra.beam.aggregate_pipeline import build
 from infra.beam.driver import drive, print_result
@@ -24,6 +25,7 @@ from shared.aggregate.quality import Quality
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.contracts.model import Contract
 
 
 def main(arguments: list[str]) -> None:
@@ -38,10 +40,7 @@ def main(arguments: list[str]) -> None:
 def compute(settings: Settings, days: list[date], flags: list[str]) -> Iterator[Summary]:
     """Compute days in one job with these flags of Beam, and yield a summary of each."""
     contract = load_contract(settings.contract)
-    runs = run(_begin(settings, days))
-    pipeline = beam.Pipeline(options=PipelineOptions(flags))
-    build(pipeline, Days(settings, contract, {str(day): claimed for day, claimed in runs.items()}))
-    result = pipeline.run()
+    runs, result = start(settings, contract, days, flags)
     result.wait_until_finish()
     found = result.metrics().query(MetricsFilter().with_namespace(SUMMARY))["counters"]
     counts = {each.key.metric.name: each.committed for each in found}
@@ -49,14 +48,29 @@ def compute(settings: Settings, days: list[date], flags: list[str]) -> Iterator[
         of_day = {name: counts[f"{day} {name}"] for name in SUMMARY_COUNTS}
         quality = Quality(contract.max_rejected, stored=of_day["events"], rejected=of_day["rejected"])
         yield Summary(
-            day=day, share_rejected=quality.share_rejected, too_many_rejected=quality.too_many_rejected, **of_day
+            day=day,
+            complete=runs[day].is_complete,
+            horizon=runs[day].horizon,
+            share_rejected=quality.share_rejected,
+            too_many_rejected=quality.too_many_rejected,
+            **of_day,
         )
 
 
-async def _begin(settings: Settings, days: list[date]) -> dict[date, ClaimedRun]:
+def start(
+    settings: Settings, contract: Contract, days: list[date], flags: list[str]
+) -> tuple[dict[date, ClaimedRun], PipelineResult]:
+    """Start a job that computes days, with these flags of Beam; return the run of each day, and the job."""
+    runs = run(_begin(settings, contract, days))
+    pipeline = beam.Pipeline(options=PipelineOptions(flags))
+    build(pipeline, Days(settings, contract, {str(day): claimed for day, claimed in runs.items()}))
+    return runs, pipeline.run()
+
+
+async def _begin(settings: Settings, contract: Contract, days: list[date]) -> dict[date, ClaimedRun]:
     bigtable = Bigtable(settings)
     try:
-        pipeline = AggregatePipeline(bigtable, load_contract(settings.contract))
+        pipeline = AggregatePipeline(bigtable, contract)
         return {day: await pipeline.begin(day) for day in days}
     finally:
         await bigtable.close()

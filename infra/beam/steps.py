@@ -35,7 +35,7 @@ ValueKey = tuple[str, str, str]
 ROWS, QUALITY = "rows", "quality"
 # Metrics that contain the summaries of runs: the counter "2024-01-15 events" counts the events of that day.
 SUMMARY = "sluice.summary"
-SUMMARY_COUNTS = ("events", "repeated", "rejected", "rows", "swept")
+SUMMARY_COUNTS = ("events", "repeated", "rejected", "large_rows", "rows", "swept")
 # Events measured before their accumulators are passed on, which bounds the memory of a day with many values.
 _MAX_EVENTS_HELD = 500_000
 # Bytes of rows in one write, each counted as its states and the approximate size of its measures.

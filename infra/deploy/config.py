@@ -107,7 +107,7 @@ class Deployment(msgspec.Struct, frozen=True):
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
-    dataflow: Dataflow = Dataflow(0, "", "", "", 1)
+    dataflow: Dataflow = Dataflow(0, "", "", "", "", 1)
     intraday: Intraday = Intraday()
 
     @property

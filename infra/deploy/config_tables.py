@@ -64,6 +64,7 @@ class Dataflow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     from_events: int
     template: str
     staging: str
+    image: str
     service_account: str
     max_workers: int
 
@@ -78,6 +79,9 @@ class Dataflow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         for key in ("template", "staging"):
             if not _OBJECT.fullmatch(getattr(self, key)):
                 raise Problem(f"dataflow.{key}", getattr(self, key), "gs://BUCKET/PATH")
+        if "/" not in self.image:
+            expected = "an image such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE:TAG"
+            raise Problem("dataflow.image", self.image, expected)
         check_account("dataflow.service_account", self.service_account)
 
     def variables(self, project: str) -> dict[str, str]:
@@ -86,6 +90,7 @@ class Dataflow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             "SLUICE_DATAFLOW_FROM_EVENTS": str(self.from_events),
             "SLUICE_DATAFLOW_TEMPLATE": self.template,
             "SLUICE_DATAFLOW_STAGING": self.staging,
+            "SLUICE_DATAFLOW_IMAGE": self.image,
             "SLUICE_DATAFLOW_SERVICE_ACCOUNT": address(self.service_account, project),
             "SLUICE_DATAFLOW_MAX_WORKERS": str(self.max_workers),
         }

@@ -25,7 +25,7 @@ from shared.tables.rejected import RejectedTable
 from shared.tables.run_writer import RunWriter
 from shared.tables.state import MAX_STALENESS, Engine, Run, StateTable
 from shared.tables.user_events import group_by_user
-from shared.timestamps import EPOCH, days_between, now
+from shared.timestamps import EPOCH, days_between, end_of_day, now
 
 # Shards of a day scanned concurrently, so that the server prepares some while others are processed.
 _SCANS = 16
@@ -72,13 +72,20 @@ class ClaimedRun(msgspec.Struct, frozen=True):
     Attributes:
         began: time before the first read; an event that is stored later may be missing.
         start: claimed by no other run; the timestamp of all cells.
+        horizon: time up to which it will certainly have read all stored events.
         earlier_dimensions: that the run before it computed.
     """
 
     day: date
     began: datetime
     start: datetime
+    horizon: datetime
     earlier_dimensions: tuple[str, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the horizon is after the end of the day."""
+        return self.horizon >= end_of_day(self.day)
 
 
 class AggregatePipeline:
@@ -145,7 +152,8 @@ class AggregatePipeline:
         began = now()
         earlier = await self._state.run(day)
         start = await self._state.claim_start(day)
-        return ClaimedRun(day, began, start, tuple(earlier.dimensions) if earlier else ())
+        dimensions = tuple(earlier.dimensions) if earlier else ()
+        return ClaimedRun(day, began, start, began - self._staleness, dimensions)
 
     def writer(self, claimed: ClaimedRun) -> RunWriter:
         """Return a writer of the run's rows; several can write the same run."""
@@ -165,7 +173,6 @@ class AggregatePipeline:
         await writer.write(quality.rows())
         dimensions = [*(aggregate.dimension for aggregate in self._contract.aggregates), RESERVED_DIMENSION]
         functions = mergeable_functions(self._contract.aggregates)
-        horizon = (claimed.began - self._staleness - EPOCH) // timedelta(microseconds=1)
         run = Run(
             writer.micros,
             quality.stored,
@@ -173,15 +180,15 @@ class AggregatePipeline:
             dimensions,
             functions,
             engine=engine,
-            horizon_micros=horizon,
+            horizon_micros=(claimed.horizon - EPOCH) // timedelta(microseconds=1),
         )
         await self._state.finish_run(day, run)
         swept = await self._aggregates.sweep(day, {*dimensions, *claimed.earlier_dimensions})
         await self._state.clear_late(day, claimed.began)
         summary = Summary(
             day=day,
-            complete=run.saw_all_of(day),
-            horizon=run.horizon,
+            complete=claimed.is_complete,
+            horizon=claimed.horizon,
             events=quality.stored,
             repeated=quality.repeated,
             rejected=quality.rejected,

@@ -49,6 +49,7 @@ def launch_request(settings: Settings, dataflow: DataflowSettings, day: date) ->
         "tempLocation": dataflow.staging,
         "stagingLocation": dataflow.staging,
         "maxWorkers": dataflow.max_workers,
+        "sdkContainerImage": dataflow.image,
     }
     return {
         "launchParameter": {

@@ -20,7 +20,7 @@ from shared.bigtable.read_rows import Filter, Scan
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError, StoreUnavailableError
 from shared.row_keys import CellKey
-from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, now
+from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, end_of_day, now
 
 FAMILY = "s"
 _RUN, _LATE, _LAYOUT = b"run", b"late", b"places"
@@ -79,8 +79,7 @@ class Run(msgspec.Struct, frozen=True):
 
     def partial_until(self, day: date) -> datetime | None:
         """Return the horizon of a partial run of a day; None for a complete one."""
-        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        return self.horizon if self.horizon < end else None
+        return self.horizon if self.horizon < end_of_day(day) else None
 
 
 class StateTable:

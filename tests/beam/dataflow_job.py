@@ -31,7 +31,7 @@ def main(flags: list[str]) -> None:
     # Beam asks for credentials although it sends nothing.
     google.auth.default = lambda **_options: (AnonymousCredentials(), "p")
     now = datetime.now(UTC)
-    runs = {str(DAY): ClaimedRun(DAY, now, now, ())}
+    runs = {str(DAY): ClaimedRun(DAY, now, now, now, ())}
     pipeline = beam.Pipeline(options=PipelineOptions([*flags, "--dry_run=true", "--no_auth"]))
     build(pipeline, Days(Settings("p", "i"), load_contract(DEFAULT_CONTRACT), runs))
     job = pipeline.run().job

@@ -84,7 +84,9 @@ def all_steps(build: Path) -> list[Step]:
         "vpc_connector": "projects/p/locations/us-central1/connectors/my-connector",
         "docker_repository": "us-central1-docker.pkg.dev/p/mine",
     }
-    large_days = Dataflow(1, "gs://my-bucket/template.json", "gs://my-bucket/staging", "my-workers", 20)
+    large_days = Dataflow(
+        1, "gs://my-bucket/template.json", "gs://my-bucket/staging", "docker.pkg.dev/p/r/i:1", "my-workers", 20
+    )
     with_dataflow = structs.replace(defaults, dataflow=large_days)
     dataflow_target = structs.replace(named_target(settings, with_dataflow), build=build)
     external_target = structs.replace(TARGET, accounts=(), grants=external)
@@ -120,8 +122,8 @@ def commands_of_the_doctor() -> list[Command]:
 
 
 def commands_of_the_docs() -> list[Command]:
-    """Return the commands of docs/deploy.md."""
-    text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    """Return the commands of docs/deploy.md and docs/beam.md."""
+    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("deploy.md", "beam.md"))
     values = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
     lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
     lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]

@@ -111,6 +111,10 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
         ("[dataflow]\nfrom_events = 1\ntemplate = 'gs://b'", "dataflow.template: found 'gs://b', expected gs://BUCKET"),
         (
             "[dataflow]\nfrom_events = 1\ntemplate = 'gs://bucket/t.json'\nstaging = 'gs://bucket/s'",
+            "dataflow.image: found '', expected an image",
+        ),
+        (
+            "[dataflow]\nfrom_events = 1\ntemplate = 'gs://bucket/t.json'\nstaging = 'gs://bucket/s'\nimage = 'a/b'",
             "dataflow.service_account: found '', expected a name",
         ),
         ("[dataflow]\nmax_workers = 0", "dataflow.max_workers: found 0, expected 1 to 1,000"),

@@ -58,6 +58,7 @@ DATAFLOW = """
 from_events = 50000000
 template = "gs://my-bucket/sluice/template.json"
 staging = "gs://my-bucket/sluice/staging"
+image = "europe-west1-docker.pkg.dev/my-project/sluice/beam:1"
 service_account = "my-workers"
 """
 

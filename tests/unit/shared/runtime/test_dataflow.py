@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "SLUICE_DATAFLOW_FROM_EVENTS": "1000",
     "SLUICE_DATAFLOW_TEMPLATE": "gs://my-bucket/template.json",
     "SLUICE_DATAFLOW_STAGING": "gs://my-bucket/staging",
+    "SLUICE_DATAFLOW_IMAGE": "europe-west1-docker.pkg.dev/my-project/sluice/beam:1",
     "SLUICE_DATAFLOW_SERVICE_ACCOUNT": "workers@my-project.iam.gserviceaccount.com",
 }
 LAUNCHED = {"job": {"id": "2024-01-15_00_00_00-1", "name": "shop-aggregate-20240115"}}
@@ -101,6 +102,7 @@ async def test_the_request_names_the_day_the_template_and_the_account(api: Api) 
                 "tempLocation": "gs://my-bucket/staging",
                 "stagingLocation": "gs://my-bucket/staging",
                 "maxWorkers": 20,
+                "sdkContainerImage": "europe-west1-docker.pkg.dev/my-project/sluice/beam:1",
             },
         }
     }
@@ -184,6 +186,7 @@ async def test_without_the_setting_no_day_goes_to_dataflow(monkeypatch: pytest.M
         ("SLUICE_DATAFLOW_FROM_EVENTS", "many", "found 'many', expected a number above 0"),
         ("SLUICE_DATAFLOW_TEMPLATE", "", "found '', expected gs://BUCKET/PATH"),
         ("SLUICE_DATAFLOW_STAGING", "my-bucket/x", "found 'my-bucket/x', expected gs://BUCKET/PATH"),
+        ("SLUICE_DATAFLOW_IMAGE", "", "found '', expected an image such as REGION-docker.pkg.dev"),
         ("SLUICE_DATAFLOW_SERVICE_ACCOUNT", "workers", "found 'workers', expected the address of an account"),
         ("SLUICE_DATAFLOW_MAX_WORKERS", "0", "found '0', expected a number above 0 and up to 1000"),
     ],
