@@ -25,10 +25,11 @@ from infra.provision.bigtable import provision_bigtable
 from infra.provision.resources import RESOURCES
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
-from shared.config import Settings
+from shared.config import DataflowSettings, Settings
 from shared.contracts.loader import load_contract
 from shared.errors import JobError
 from shared.ingest.pipeline import IngestPipeline
+from shared.runtime.dataflow import launch_request
 from shared.tables.state import StateTable
 from shared.timestamps import parse_day
 from tests.support import web_log
@@ -159,6 +160,28 @@ def test_the_command_computes_hourly_buckets_warnings_and_rejections(
     assert (summary["repeated"], summary["rejected"]) == (2, 9)
     assert cells_of_runs(settings, DAY) == expected
     assert (b"quality#20240115#warned", "a", b"range") in expected
+
+
+@pytest.mark.slow
+def test_the_flex_template_computes_the_day_of_its_parameters(settings: Settings, beam_python: Path) -> None:
+    """Its parameters are those that the function sends and the metadata describe."""
+    expected = cells_of_the_function(settings, busy_day(200), DAY)
+    chosen = DataflowSettings(1, "gs://b/t", "gs://b/s", "image", "workers@p", 1)
+    launch = launch_request(settings, chosen, DAY)["launchParameter"]
+    metadata = json.loads((ROOT / "infra" / "beam" / "template-metadata.json").read_text())
+    assert list(launch["parameters"]) == [each["name"] for each in metadata["parameters"]]
+    flags = [f"--{name}={value}" for name, value in launch["parameters"].items()]
+    command = [beam_python, "-m", "infra.beam.template", *flags, *LocalRunner().flags(settings, "")]
+
+    completed = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **variables_of(settings)}, capture_output=True, text=True, check=False
+    )
+
+    assert completed.returncode == 0, completed.stderr[-3_000:]
+    assert cells_of_runs(settings, DAY) == expected
+    run = with_bigtable(settings, lambda bigtable: StateTable(bigtable).run(DAY))
+    assert run is not None
+    assert run.engine == "beam"
 
 
 @pytest.mark.slow
