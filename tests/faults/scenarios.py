@@ -369,5 +369,6 @@ def _compare(settings: Settings, expected: log.Expected, outcome: Outcome) -> No
 def _aggregates(settings: Settings) -> Iterator[tuple[tuple[str, date, str], dict[str, Any]]]:
     for row_key, columns in dump(settings, "aggregates").items():
         dimension, day, value = row_key.decode().split("#")
-        measures = {name.decode(): json.loads(versions[0][1]) for (_, name), versions in columns.items()}
+        cells_of_measures = {name: versions for (family, name), versions in columns.items() if family == "a"}
+        measures = {name.decode(): json.loads(versions[0][1]) for name, versions in cells_of_measures.items()}
         yield (dimension, date(int(day[:4]), int(day[4:6]), int(day[6:])), value), measures
