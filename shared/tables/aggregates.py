@@ -12,6 +12,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,7 +23,7 @@ from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
-from shared.tables.run_writer import FAMILY, ROWS_PER_WRITE, STATES, RunWriter, micros_of, set_measures
+from shared.tables.run_writer import FAMILY, ROWS_PER_WRITE, STATES, RunWriter, micros_of, qualifier_of, set_measures
 from shared.tables.state import Run, StateTable
 from shared.timestamps import days_between
 
@@ -165,7 +166,7 @@ class AggregatesTable:
     async def top(self, dimension: str, measure: str, day: date, limit: int) -> list[tuple[str, Measures]]:
         """Return the dimension values with the highest `measure`, highest first, with all their measures."""
         scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_ONLY_MEASURES)
-        return await self._read_one_run(day, scan, lambda rows: _highest(rows, measure, limit))
+        return await self._read_one_run(day, scan, partial(_highest, measure, limit))
 
     async def of_day(self, dimension: str, day: date) -> list[tuple[str, Measures]]:
         """Return all values of a dimension on a day with their measures."""
@@ -173,12 +174,12 @@ class AggregatesTable:
         return await self._read_one_run(day, scan, _all)
 
     async def _read_one_run(
-        self, day: date, scan: Scan, collect: Callable[[AsyncIterator[_Row]], Awaitable[list[_Row]]]
+        self, day: date, scan: Scan, collect: Callable[[AsyncIterator[Row], int | None], Awaitable[list[_Row]]]
     ) -> list[_Row]:
-        """Collect rows of one run; start over if another run has finished meanwhile."""
+        """Collect what readers see of rows of one run; start over if another run has finished meanwhile."""
         run = await self._state.run(day)
         for _ in range(_MAX_READ_ATTEMPTS):
-            rows = await collect(self._visible_rows(scan, run))
+            rows = await collect(self._bigtable.read(AGGREGATES, scan), run.micros if run else None)
             latest = await self._state.run(day)
             if latest == run:
                 return rows
@@ -186,11 +187,6 @@ class AggregatesTable:
         raise StoreUnavailableError(
             f"aggregates of {day}: a run finished during each of {_MAX_READ_ATTEMPTS} reads; try again"
         )
-
-    async def _visible_rows(self, scan: Scan, run: Run | None) -> AsyncIterator[_Row]:
-        async for row in self._bigtable.read(AGGREGATES, scan):
-            if measures := _measures(row, run.micros if run else None):
-                yield row_keys.value_of_row(row.key), measures
 
 
 def _measures(row: Row, run_micros: int | None) -> Measures:
@@ -212,23 +208,33 @@ def _states(row: Row, run_micros: int) -> dict[str, Any]:
     return {}
 
 
-async def _all(rows: AsyncIterator[_Row]) -> list[_Row]:
-    return [row async for row in rows]
+async def _all(rows: AsyncIterator[Row], run_micros: int | None) -> list[_Row]:
+    return [
+        (row_keys.value_of_row(row.key), measures) async for row in rows if (measures := _measures(row, run_micros))
+    ]
 
 
-async def _highest(rows: AsyncIterator[_Row], measure: str, limit: int) -> list[_Row]:
-    """Return the rows with the highest measure, highest first; only a part of the rows is in memory."""
-
-    def rank(row: _Row) -> tuple[float, str]:
-        return -row[1][measure], row[0]
-
-    highest: list[_Row] = []
+async def _highest(measure: str, limit: int, rows: AsyncIterator[Row], run_micros: int | None) -> list[_Row]:
+    """Return the rows with the highest measure, highest first; only a part of the rows is in memory and decoded."""
+    qualifier = qualifier_of(measure)
+    highest: list[tuple[float, str, Row]] = []
     async for row in rows:
-        if isinstance(row[1].get(measure), int | float):
-            highest.append(row)
+        number = _number(row, qualifier, run_micros)
+        if number is not None:
+            highest.append((-number, row_keys.value_of_row(row.key), row))
             if len(highest) >= limit + _RANKED_AT_ONCE:
-                highest = heapq.nsmallest(limit, highest, key=rank)
-    return heapq.nsmallest(limit, highest, key=rank)
+                highest = heapq.nsmallest(limit, highest)
+    return [(value, _measures(row, run_micros)) for _, value, row in heapq.nsmallest(limit, highest)]
+
+
+def _number(row: Row, qualifier: bytes, run_micros: int | None) -> float | None:
+    """Return the measure of a row that readers see, if it is a number."""
+    visible = _visible_micros(row, run_micros)
+    for column, micros, value in zip(row.qualifiers, row.micros, row.values, strict=True):
+        if column == qualifier and micros == visible:
+            number = msgspec.json.decode(value)
+            return number if isinstance(number, int | float) else None
+    return None
 
 
 def _visible_micros(row: Row, run_micros: int | None) -> int | None:

@@ -65,7 +65,7 @@ def set_measures(mutations: Mutations, micros: int, rows: Iterable[tuple[bytes, 
     cell_keys: list[tuple[bytes, bytes, int]] = []
     values: list[bytes] = []
     for row_key, measures in rows:
-        cell_keys += [(row_key, _qualifier(name), micros) for name in measures]
+        cell_keys += [(row_key, qualifier_of(name), micros) for name in measures]
         values += map(_encode, measures.values())
     mutations.set_cells(FAMILY, cell_keys, values)
 
@@ -77,7 +77,8 @@ def _set_states(mutations: Mutations, micros: int, rows: Sequence[tuple[bytes, M
 
 
 @lru_cache(maxsize=256)
-def _qualifier(measure: str) -> bytes:
+def qualifier_of(measure: str) -> bytes:
+    """Return the qualifier of a measure's cell."""
     return row_keys.encode(measure).encode()
 
 

@@ -65,6 +65,16 @@ def column_bounds(message: Any) -> ColumnBounds:
     return ColumnBounds()
 
 
+def are_exact(message: Any) -> bool:
+    """Return whether the bounds of a valid filter are its result: cells inside pass unchanged, and no others do."""
+    kind = message.WhichOneof("filter")
+    if kind == "family_name_regex_filter":
+        return literal(message.family_name_regex_filter.encode()) is not None
+    if kind == "column_qualifier_regex_filter":
+        return literal(message.column_qualifier_regex_filter) is not None
+    return bool(kind == "column_range_filter")
+
+
 def _intersection(one: ColumnBounds, other: ColumnBounds) -> ColumnBounds:
     families = {one.family, other.family} - {None}
     if len(families) > 1:

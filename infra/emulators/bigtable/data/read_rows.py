@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from infra.emulators.bigtable.clock import server_time
-from infra.emulators.bigtable.column_bounds import column_bounds
+from infra.emulators.bigtable.column_bounds import are_exact, column_bounds
 from infra.emulators.bigtable.data.chunks import Row, encode_cells, responses
 from infra.emulators.bigtable.data.row_ranges import key_ranges
 from infra.emulators.bigtable.filters import Filter, compile_filter
@@ -34,6 +34,8 @@ async def read_rows(database: sqlite3.Connection, table: Table, request: Any) ->
     passing = compile_filter(request.filter) if request.filter.WhichOneof("filter") else None
     ranges = deque(key_ranges(request.rows, descending=request.reversed))
     columns = column_bounds(request.filter)
+    if passing and are_exact(request.filter):
+        passing = None
     while ranges:
         with storage_errors():
             stored = read_slice(database, table.id, ranges, columns, descending=request.reversed)

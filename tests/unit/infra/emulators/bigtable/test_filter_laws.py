@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.emulators.bigtable.cells import Cell, in_order
-from infra.emulators.bigtable.column_bounds import ColumnBounds, column_bounds
+from infra.emulators.bigtable.column_bounds import ColumnBounds, are_exact, column_bounds
 from infra.emulators.bigtable.filters import compile_filter
 from infra.emulators.bigtable.patterns import compile_pattern, literal
 from tests.support.row_filters import (
@@ -129,6 +129,17 @@ def test_a_sink_adds_a_copy_of_what_reaches_it(before: Any, after: Any, row: lis
 def test_cells_outside_of_the_column_bounds_change_nothing(message: Any, row: list[Cell]) -> None:
     for each in (message, chain(message, SINK), chain(qualifier(b"x"), message), chain(family("b"), message)):
         assert apply(each, [cell for cell in row if inside(column_bounds(each), cell)]) == apply(each, row)
+
+
+@given(FILTERS, ROWS)
+def test_exact_column_bounds_are_the_result(message: Any, row: list[Cell]) -> None:
+    for each in (message, qualifier(b"x"), family("b"), chain(family("b"))):
+        if are_exact(each):
+            assert [cell for cell in row if inside(column_bounds(each), cell)] == apply(each, row)
+    assert are_exact(family("b"))
+    assert are_exact(qualifier(b"x"))
+    assert not are_exact(chain(family("b")))
+    assert not are_exact(family("b|a"))
 
 
 def inside(bounds: ColumnBounds, cell: Cell) -> bool:
