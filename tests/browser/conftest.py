@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from infra.local.stack_file import StackFile
 from shared.config import Settings
@@ -25,6 +25,9 @@ from shared.ingest.pipeline import IngestPipeline
 from tests.support.console_server import connected, sample_settings, serving
 from tests.support.provisioning import provision
 from tests.support.samples import MUSIC_CONTRACT, lines, message, music_event
+
+# Milliseconds until an expected state counts as missing; a busy machine takes seconds to render.
+expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="module")
