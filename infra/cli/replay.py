@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from infra.cli import options
+from infra.cli import options, param_types
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.validation.results import Rule
@@ -30,7 +30,7 @@ def replay() -> None:
 
 
 @replay.command()
-@click.option("--date", "day", type=options.Day(), help="Only events first published on this day. [all days]")
+@click.option("--date", "day", type=param_types.Day(), help="Only events first published on this day. [all days]")
 @click.option("--rule", type=click.Choice(get_args(Rule)), help="Only events that broke this rule.")
 @click.option("--limit", type=click.IntRange(min=1), help="Maximum number of events.")
 @options.contract

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from infra.batch.report import partial_text, printable
-from infra.cli import options
+from infra.cli import options, param_types
 from shared.config import Settings, contract_path
 from shared.contracts.loader import load_contract
 from shared.validation.results import Rule
@@ -37,8 +37,10 @@ def _client(name: str | None, project_id: str | None, instance_id: str | None, c
 
 @click.command()
 @click.argument("user")
-@click.option("--start", type=options.Moment(), help="Start of the range (inclusive). [the lookback of the settings]")
-@click.option("--end", type=options.Moment(), help="End of the range (exclusive). [now]")
+@click.option(
+    "--start", type=param_types.Moment(), help="Start of the range (inclusive). [the lookback of the settings]"
+)
+@click.option("--end", type=param_types.Moment(), help="End of the range (exclusive). [now]")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of events.")
 @options.contract
 @options.instance
@@ -76,8 +78,8 @@ def events(
 @click.argument("dimension")
 @click.argument("value")
 @options.days("yesterday")
-@click.option("--week", type=options.Week(), help="The days of an ISO week as a whole, such as 2024-W03.")
-@click.option("--month", type=options.Month(), help="The days of a month as a whole, such as 2024-01.")
+@click.option("--week", type=param_types.Week(), help="The days of an ISO week as a whole, such as 2024-W03.")
+@click.option("--month", type=param_types.Month(), help="The days of a month as a whole, such as 2024-01.")
 @click.option("--merge", is_flag=True, help="The days of the range as a whole.")
 @options.contract
 @options.instance
@@ -152,7 +154,7 @@ def _show_span(span: Span, dimension: str, value: str, as_json: bool) -> None:
 @click.command()
 @click.argument("dimension")
 @click.argument("measure")
-@click.option("--date", "day", type=options.Day(), required=True, help="The day.")
+@click.option("--date", "day", type=param_types.Day(), required=True, help="The day.")
 @click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="Maximum number of values.")
 @options.contract
 @options.instance
@@ -193,7 +195,7 @@ def top(
 
 
 @click.command()
-@click.option("--date", "day", type=options.Day(), help="The day of first publication. [today]")
+@click.option("--date", "day", type=param_types.Day(), help="The day of first publication. [today]")
 @click.option("--rule", type=click.Choice(get_args(Rule)), help="Only events that broke this rule.")
 @click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of events.")
 @options.instance
