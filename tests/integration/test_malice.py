@@ -20,6 +20,9 @@ from tests.faults.pipeline import Pipeline
 from tests.support.hostile import CASES, MEMORY_HEAVY, OTHER, PUBLISHED, SECRET, body_of
 from tests.support.samples import MUSIC_CONTRACT, cells, cloud_event, dump
 
+# In the process of the tests of Beam, so that it never runs beside their worker processes.
+pytestmark = pytest.mark.xdist_group("beam")
+
 
 @pytest.fixture
 def pipeline(empty_instance: Settings) -> Iterator[Pipeline]:
