@@ -19,7 +19,7 @@ from shared.errors import JobError, MissingProgramError
 END_WITH_INPUT = "--end-with-input"
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PYTHON = _ROOT / "build" / "beam" / "bin" / "python"
+PYTHON = _ROOT / "build" / "beam" / "bin" / "python"
 _LOG_TAIL_LINES = 20
 
 
@@ -35,9 +35,9 @@ def results(module: str, flags: Sequence[str], settings: Settings) -> Iterator[A
         MissingProgramError: the environment of Beam is missing.
         JobError: the job failed.
     """
-    if not _PYTHON.exists():
-        raise MissingProgramError(f"{_PYTHON}: found no environment of Apache Beam, expected one; run `make beam`")
-    command = [str(_PYTHON), "-m", f"infra.beam.{module}", END_WITH_INPUT, *flags]
+    if not PYTHON.exists():
+        raise MissingProgramError(f"{PYTHON}: found no environment of Apache Beam, expected one; run `make beam`")
+    command = [str(PYTHON), "-m", f"infra.beam.{module}", END_WITH_INPUT, *flags]
     # The workers of the local runner inherit the variables, and import the same code.
     # glibc keeps freed memory in as many arenas as threads need: two save a tenth of a worker's memory.
     variables = {"MALLOC_ARENA_MAX": "2", **os.environ, **variables_of(settings), "PYTHONPATH": str(_ROOT)}

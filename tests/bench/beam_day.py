@@ -1,5 +1,7 @@
 """Measure the engine Beam with a generated day: events per second, and the peak memory of each process.
 
+Beside it stands the rate of a Beam pipeline written by hand, which reads a file and stores nothing.
+
 python -m tests.bench.beam_day --events 20000000 --users 1000000 --workers 2
 
 No emulator holds that much. The server generates the rows of a read, and counts the rows written to `aggregates`.
@@ -10,10 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
@@ -21,7 +25,7 @@ import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 import grpc
 import msgspec
 
-from infra.beam.driver_process import results
+from infra.beam.driver_process import PYTHON, results
 from infra.beam.runners import LocalRunner
 from infra.emulators.bigtable.admin.service import TableAdminService
 from infra.emulators.bigtable.data.aggregates import create_functions
@@ -33,11 +37,14 @@ from infra.provision.bigtable import provision_bigtable
 from shared import row_keys
 from shared.bigtable import bigtable_pb2 as pb
 from shared.config import Settings
+from tests.bench.events import write_json_lines
+from tests.bench.servers import PEERS
 from tests.support.large_day import DAY, SONGS, LargeDay, name_of
 
 _SAMPLE_USERS = 2_000
 _USERS_PER_RESPONSE = 16
 _SAMPLE_SECONDS = 0.5
+_EVENTS_BY_HAND = 200_000
 
 
 class GeneratedDay(DataService):
@@ -101,6 +108,7 @@ class Outcome:
     rows: dict[str, int]
     measures: dict[str, Any]
     peak_mib: dict[str, list[float]] = field(default_factory=dict)
+    by_hand_per_second: int = 0
 
 
 async def measure(events: int, users: int, workers: int) -> Outcome:
@@ -136,6 +144,15 @@ async def measure(events: int, users: int, workers: int) -> Outcome:
     return outcome
 
 
+def rate_by_hand(count: int) -> int:
+    """Return the events per second of the pipeline written by hand, without its start-up."""
+    with TemporaryDirectory() as name:
+        source = write_json_lines(Path(name) / "day.jsonl", count)
+        command = [PYTHON, PEERS / "beam_aggregate.py", source, Path(name) / "measures.json"]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=name)
+    return round(count / float(ran.stdout))
+
+
 async def _sample(instance: str, peaks: dict[str, dict[int, float]]) -> None:
     while True:
         await asyncio.to_thread(_record_peaks, f"BIGTABLE_INSTANCE={instance}".encode(), peaks)
@@ -162,6 +179,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     outcome = asyncio.run(measure(arguments.events, arguments.users, arguments.workers))
+    outcome.by_hand_per_second = rate_by_hand(min(arguments.events, _EVENTS_BY_HAND))
     print(msgspec.json.format(msgspec.json.encode(asdict(outcome))).decode())
 
 

@@ -69,7 +69,7 @@ def test_dataflow_refuses_an_emulator() -> None:
 
 
 def test_a_missing_environment_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(driver_process, "_PYTHON", tmp_path / "python")
+    monkeypatch.setattr(driver_process, "PYTHON", tmp_path / "python")
 
     with pytest.raises(MissingProgramError, match="found no environment of Apache Beam, expected one; run `make beam`"):
         list(driver_process.results("aggregate", [], SETTINGS))
