@@ -9,11 +9,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from infra.local import google_emulators
-from infra.local.ports import accepts
+from infra.local.ports import accepts, answers
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from shared.config import Settings
@@ -104,15 +103,7 @@ class Function:
 
     def responds(self) -> bool:
         """Return whether it responds to HTTP with any status."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-        return True
+        return answers(self.port)
 
     def memory_mib(self) -> float:
         """Return the proportional set size of all its processes in MiB, so shared pages count once."""

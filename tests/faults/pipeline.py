@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Literal
 
+from infra.local.ports import answers
 from infra.local.stack_file import StackFile
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
@@ -119,7 +119,7 @@ class Pipeline:
 
     def wait_for(self, name: str) -> None:
         """Wait until a part answers."""
-        ready = self._stats.exists if name == "delivery" else partial(self._answers, name)
+        ready = self._stats.exists if name == "delivery" else partial(answers, self._ports[name])
         self._supervisor.wait_until(ready, f"{name} doesn't answer")
 
     def kill(self, name: str) -> None:
@@ -236,14 +236,3 @@ class Pipeline:
 
     def _child(self, name: str) -> Child:
         return next(child for child in self._supervisor.children if child.name == name)
-
-    def _answers(self, name: str) -> bool:
-        connection = HTTPConnection("127.0.0.1", self._ports[name], timeout=1.0)
-        try:
-            connection.request("GET", "/")
-            connection.getresponse().read()
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-        return True
