@@ -487,7 +487,8 @@ async def invalid_names(clients: Clients) -> Any:
 @scenario
 async def the_last_sample_is_the_end_of_the_table(clients: Clients) -> Any:
     table = await clients.create_table("a", initial_splits=[{"key": b"m"}, {"key": b"f"}])
-    await write(clients, table, {bytes([letter]): [set_cell(b"q", b"v")] for letter in b"abcdefgh"})
+    # One row: Google's emulator samples its last row, and others at random.
+    await write(clients, table, {b"h": [set_cell(b"q", b"v")]})
     stream = await clients.data.sample_row_keys(table_name=table)
     return [sample.row_key async for sample in stream]
 
