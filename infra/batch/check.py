@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from infra.batch.report import Report
-from infra.sources.files import Record, SourceReader, Unreadable
 from shared.contracts.model import Contract
 from shared.row_keys import CellKey, rejected_row, user_of_row
+from shared.sources.files import Record, SourceReader, Unreadable
 from shared.timestamps import parse_day
 from shared.validation.results import Accepted, Verdict
 from shared.validation.validator import Validator
 
 if TYPE_CHECKING:
-    from infra.sources.files import ColumnType
+    from shared.sources.files import ColumnType
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
 

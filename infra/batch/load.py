@@ -11,12 +11,12 @@ from itertools import islice
 from infra.batch.check import DistinctCellKeys, position, readable
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
-from infra.sources.files import Record, SourceReader
 from shared import gc_tuning
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
+from shared.sources.files import Record, SourceReader
 from shared.validation.results import Accepted, Rejected, Verdict
 
 # Bytes of events in memory. The limit is well below the batcher's `Limits.pending_bytes`, since a mutation is larger

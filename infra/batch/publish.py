@@ -12,10 +12,10 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
-from infra.sources.files import Record, SourceReader, Unreadable
 from shared.pubsub.message import CONTENT_TYPE, LINES, MAX_PACKED_BYTES
 from shared.pubsub.packing import MessageTooLargeError, fit
 from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
+from shared.sources.files import Record, SourceReader, Unreadable
 
 # A PublishRequest may have 10 MB (https://cloud.google.com/pubsub/quotas#resource_limits).
 _MAX_BYTES_PER_CALL = 4 * 1024 * 1024

@@ -25,10 +25,10 @@ from infra.batch.report import Report
 from infra.beam.bigtable_dofn import BigtableDoFn
 from infra.beam.driver import drive, print_result
 from infra.beam.event_loop import run
-from infra.sources.files import SourceReader
 from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
 from shared.errors import SourceError
+from shared.sources.files import SourceReader
 
 # Namespaces of the metrics that contain the report: counters, counters by rule, and texts of what can't be read.
 _COUNTS, _RULES, _TEXTS = "sluice.report", "sluice.report.rejected", "sluice.report.unreadable"

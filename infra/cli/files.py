@@ -20,7 +20,7 @@ from shared.errors import SourceError
 if TYPE_CHECKING:
     from infra.batch.report import Report
     from infra.beam.runners import Runner
-    from infra.sources.files import SourceReader
+    from shared.sources.files import SourceReader
 
 
 @click.command()
@@ -128,7 +128,7 @@ def _ingest_on_beam(settings: Settings, source: str, flags: list[str], runner: R
     """Store files in one job of Beam, which also finds those in Cloud Storage."""
     from infra.batch.report import Report
     from infra.beam.driver_process import results
-    from infra.sources.files import find_sources
+    from shared.sources.files import find_sources
 
     paths = [source] if "://" in source else [path and str(path.resolve()) for path in find_sources(source)]
     if None in paths:

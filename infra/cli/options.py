@@ -19,8 +19,8 @@ from shared.errors import SourceError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from infra.sources.files import SourceReader
     from shared.contracts.model import Contract
+    from shared.sources.files import SourceReader
 
 _PAGE_WIDTH = 110  # characters
 F = TypeVar("F", bound=Callable[..., Any])
@@ -188,7 +188,7 @@ def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
         SourceError: no file matches, or a file can't be read.
     """
     from infra.batch.check import columns
-    from infra.sources.files import SourceReader, find_sources
+    from shared.sources.files import SourceReader, find_sources
 
     return SourceReader(find_sources(source), format=form, columns=columns(contract))
 

@@ -22,7 +22,6 @@ from infra.batch.publish import publish_files
 from infra.batch.report import Report, printable
 from infra.local.emulators import Engine
 from infra.local.stack import Stack
-from infra.sources.files import SourceReader
 from shared.aggregate.fan_out import request_days
 from shared.bigtable.client import EVENTS, Bigtable
 from shared.bigtable.read_rows import Filter, Scan
@@ -31,6 +30,7 @@ from shared.contracts.model import Contract
 from shared.errors import StackError
 from shared.pubsub.publisher import Publisher
 from shared.row_keys import SHARDS, user_of_row
+from shared.sources.files import SourceReader
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable

@@ -20,11 +20,11 @@ from infra.batch.check import columns
 from infra.batch.publish import publish_files
 from infra.local.ports import answers
 from infra.local.stack import Stack
-from infra.sources.files import SourceReader, find_sources
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.pubsub.publisher import Publisher
+from shared.sources.files import SourceReader, find_sources
 from tests.support.console_server import SAMPLE_DAYS, connected
 from tests.support.processes import eventually
 from tests.support.samples import MUSIC_CONTRACT, ROOT

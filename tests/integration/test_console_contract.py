@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 from infra.batch.check import check_files, columns
 from infra.console.app import create_app
-from infra.sources.files import SourceReader
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.sources.files import SourceReader
 from tests.support.console_server import sample_settings, serving
 from tests.support.html_page import Page, check_page
 from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump

@@ -18,11 +18,11 @@ from infra.batch.load import load_files
 from infra.console.app import create_app
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.resources import RESOURCES
-from infra.sources.files import SourceReader, find_sources
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.sources.files import SourceReader, find_sources
 from tests.support.samples import MUSIC_CONTRACT, ROOT
 
 SAMPLE_DAYS = [date(2024, 1, day) for day in (15, 16, 17)]

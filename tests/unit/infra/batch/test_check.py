@@ -9,9 +9,9 @@ import pytest
 
 from infra.batch.check import DistinctCellKeys, check_files, next_batch
 from infra.batch.report import Report
-from infra.sources.files import Record, SourceReader
 from shared.contracts.loader import load_contract
 from shared.row_keys import Bucket, cell_key_of
+from shared.sources.files import Record, SourceReader
 from tests.support.open_files import open_files
 from tests.support.samples import MUSIC_CONTRACT
 

@@ -13,10 +13,10 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.publish import _messages, publish_files
 from infra.batch.report import Report
-from infra.sources.files import SourceReader
 from shared.errors import PermanentError
 from shared.pubsub.message import MAX_PACKED_BYTES
 from shared.pubsub.packing import pack
+from shared.sources.files import SourceReader
 from tests.support.open_files import open_files
 
 

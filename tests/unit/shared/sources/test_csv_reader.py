@@ -12,11 +12,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from infra.sources import csv_reader
-from infra.sources.csv_cells import ColumnType
-from infra.sources.csv_reader import MAX_ROW_BYTES, read_csv
-from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.errors import SourceError
+from shared.sources import csv_reader
+from shared.sources.csv_cells import ColumnType
+from shared.sources.csv_reader import MAX_ROW_BYTES, read_csv
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 
 def read(data: bytes, columns: Mapping[str, ColumnType] | None = None) -> list[Record | Unreadable]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from infra.sources.csv_cells import ColumnType, converter
-from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
+from shared.sources.csv_cells import ColumnType, converter
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 # Bytes of a row, embedded newlines included. Four times the 256 KiB of a packed message, so every event that can be
 # published can be read. Also the most that an unclosed quote can force the reader to buffer and parse again.

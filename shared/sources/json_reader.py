@@ -11,8 +11,8 @@ from itertools import chain, count, repeat
 
 import msgspec
 
-from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.json_nesting import MAX_NESTING_DEPTH, too_deep
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 MAX_VALUE_BYTES = 64 << 20  # the longest line or JSON value that is held in memory
 BUFFER_BYTES = 1 << 18  # bytes per read

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.sources import json_reader
-from infra.sources.files import Record, SourceReader, Unreadable, find_sources
 from shared.errors import SourceError
+from shared.sources import json_reader
+from shared.sources.files import Record, SourceReader, Unreadable, find_sources
 from tests.support.open_files import open_files
 
 Format = Literal["auto", "csv", "json"]

@@ -14,11 +14,11 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, Literal, NoReturn
 
-from infra.sources import json_reader
-from infra.sources.csv_cells import ColumnType
-from infra.sources.csv_reader import read_csv
-from infra.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.errors import SourceError
+from shared.sources import json_reader
+from shared.sources.csv_cells import ColumnType
+from shared.sources.csv_reader import read_csv
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
 
