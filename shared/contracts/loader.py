@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
+from shared.contracts.source import SourceTable
 from shared.errors import ContractError
 from shared.row_keys import MAX_DIMENSION_BYTES, encode
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
@@ -73,12 +74,13 @@ def parse_contract(document: Mapping[str, Any], path: str) -> Contract:
 
 
 def _parse(document: Mapping[str, Any], path: str) -> Contract:
-    only_keys(document, {"version", "name", "event", "fields", "checks", "aggregates"})
+    only_keys(document, {"version", "name", "source", "event", "fields", "checks", "aggregates"})
     version, name = document.get("version"), document.get("name")
     if version != 1 or isinstance(version, bool):
         raise Problem("version", version, "1")
     if not isinstance(name, str) or not name:
         raise Problem("name", name, "a name for these events, as text")
+    source = read_table(SourceTable, document.get("source", {}), "source").source_format()
     event = read_table(EventTable, document.get("event"), "event")
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     checks.check()
@@ -104,6 +106,7 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         unknown_fields=checks.unknown_fields,
         max_rejected=checks.max_rejected,
         aggregates=aggregates,
+        source=source,
     )
 
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from shared.contracts.source import SourceFormat
+
 Severity = Literal["reject", "warn"]
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
 
@@ -99,6 +101,7 @@ class Contract:
 
     Attributes:
         max_rejected: share of a day's events, from 0 to 1, above which rejected events make the day carry a warning.
+        source: how the files of these events are written.
     """
 
     path: str
@@ -111,6 +114,7 @@ class Contract:
     unknown_fields: Literal["keep", "drop", "reject"]
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
+    source: SourceFormat = SourceFormat()
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""

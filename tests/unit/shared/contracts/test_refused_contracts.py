@@ -148,7 +148,7 @@ DAY = '[aggregates.day]\nn = "count"\n'
         # top-level keys
         (
             "[event2]\n",
-            "event2: found {}, expected only the top-level keys aggregates, checks, event, fields, name, version",
+            "event2: found {}, expected only the top-level keys aggregates, checks, event, fields, name, source, version",
         ),
     ],
 )
