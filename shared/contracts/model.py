@@ -114,7 +114,7 @@ class Contract:
     unknown_fields: Literal["keep", "drop", "reject"]
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
-    source: SourceFormat = SourceFormat()
+    source: SourceFormat
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""
