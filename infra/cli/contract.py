@@ -157,10 +157,7 @@ def diff(
         settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=after)
         stored = _check_stored(settings, new, days)
     if as_json:
-        changes = [
-            {"key": each.key, "effect": each.effect, "before": each.before, "after": each.after} for each in found
-        ]
-        options.print_json({"differences": changes, "stored": stored and stored.as_json()})
+        options.print_json({"differences": found, "stored": stored and stored.as_json()})
     else:
         for each in found:
             click.echo(printable(str(each)))
@@ -188,7 +185,8 @@ def _check_stored(settings: Settings, new: Contract, days: list[date]) -> Stored
 
 def _show_stored(stored: StoredCheck) -> None:
     click.echo(
-        f"{stored.events:,} stored events: {stored.failing:,} would be rejected, {stored.moved:,} would be in other cells"
+        f"{stored.events:,} stored events: {stored.failing:,} would be rejected, "
+        f"{stored.moved:,} would be in other cells"
     )
     for rule, count in stored.rules.most_common():
         click.echo(f"  {rule}: {count:,} events")

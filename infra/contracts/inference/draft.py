@@ -159,7 +159,7 @@ def _describe_numbers(draft: DraftField, column: Column, key: bool) -> None:
     words = names.words_of(column.path[-1])
     if column.only(int) and low >= 100 and high <= 599 and {"status", "code"} & set(words):
         draft.keys |= {"min": 100, "max": 599}
-    elif low >= 0:
+    elif low >= 0 and (key or not names.is_id(column.path)):
         draft.keys["min"] = 0
     if not key and "min" in draft.keys:
         draft.keys["severity"] = "warn"

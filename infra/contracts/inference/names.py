@@ -230,6 +230,12 @@ def id_score(path: Path) -> float | None:
     return about + _ID_ENDS[words[-1]] - 2 * (len(path) - 1)
 
 
+def is_id(path: Path) -> bool:
+    """Return whether a path names an id, of whatever it is."""
+    words = words_of(path[-1])
+    return bool(words) and words[-1] in _ID_ENDS
+
+
 def part_score(path: Path) -> float | None:
     """Return how well a path serves as a part of a composed id, None if it doesn't."""
     words = words_of(path[-1])
