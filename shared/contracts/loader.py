@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
+from shared.contracts.paths import join_path, split_path
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
 from shared.contracts.source import SourceTable
 from shared.errors import ContractError
@@ -139,9 +140,10 @@ def _make_field(name: str, table: FieldTable) -> Field:
     """Return the field that a table `[fields.<name>]` describes; raise Problem for an invalid table."""
     if not name or name.startswith("_") or _ESCAPED(name):
         raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
-    path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
-    if not all(path):
-        raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")
+    path = split_path(table.from_) if table.from_ else (name,)
+    if path is None:
+        expected = """keys joined by single dots, such as actor.login; a key with dots in quotes: 'a."b.c"'"""
+        raise Problem(f"fields.{name}.from", table.from_, expected)
     table.check(f"fields.{name}")
     return Field(
         name=name,
@@ -172,8 +174,11 @@ def _check_paths(fields: Mapping[str, Field]) -> None:
         for length in range(1, len(field.path) + 1):
             other = taken.get(field.path[:length])
             if other is not None:
-                dotted = ".".join(field.path)
-                raise Problem(f"fields.{field.name}.from", dotted, f"a path that doesn't overlap with fields.{other}")
+                raise Problem(
+                    f"fields.{field.name}.from",
+                    join_path(field.path),
+                    f"a path that doesn't overlap with fields.{other}",
+                )
         taken[field.path] = field.name
 
 

@@ -16,7 +16,7 @@ Thousands = Literal[",", ".", " ", "'", "_"]
 # Keys that only make sense for text, and for rows of cells.
 FORMATS_OF_KEYS: dict[str, tuple[Format, ...]] = {
     "encoding": ("auto", "csv", "json", "access_log"),
-    "skip_lines": ("auto", "csv", "access_log"),
+    "skip_lines": ("auto", "csv"),
     "delimiter": ("auto", "csv"),
     "columns": ("auto", "csv"),
     "decimal": ("auto", "csv"),
