@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from shared.contracts.model import Aggregate, Contract, Field
+from shared.contracts.paths import join_path
 
 Effect = Literal["added", "removed", "tightened", "loosened", "changed", "moves cell keys"]
 
@@ -180,15 +181,15 @@ def _summary(field: Field) -> dict[str, Any]:
 def _plain(key: str, value: Any) -> Any:
     """Return a value as a contract file has it."""
     if key == "path" and value is not None:
-        return ".".join(value)
+        return join_path(value)
     if key in _MICROSECONDS and value is not None:
         return next((f"{value // size}{unit}" for unit, size in _UNITS if value % size == 0), f"{value} us")
     return list(value) if isinstance(value, tuple) else value
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else str(value).lower()
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(each)}" for key, each in value.items()) or "nothing"
     return ", ".join(map(_shown, value)) if isinstance(value, list | tuple) else str(value)

@@ -56,7 +56,7 @@ class StoredCheck:
         for (key, value), verdict in zip(cells, verdicts, strict=True):
             if isinstance(verdict, Rejected):
                 self._reject(key, value, verdict.findings)
-            elif verdict.cell_key != key:
+            elif _place(verdict.cell_key, validator) != _place(key, validator):
                 self.moved += 1
 
     def _reject(self, key: CellKey, value: bytes, findings: list[Finding]) -> None:
@@ -87,6 +87,11 @@ class StoredCheck:
                 for rule, samples in sorted(self.samples.items())
             },
         }
+
+
+def _place(key: CellKey, validator: Validator) -> tuple[bytes, bytes]:
+    """Return the row and the qualifier of a cell, without a digest: that of the received record is unknown."""
+    return key.row_key, key.qualifier if validator.contract.id else key.qualifier.partition(b"#")[0]
 
 
 def of_stored_events(contract: Contract) -> Contract:

@@ -11,6 +11,7 @@ from infra.contracts.inference.columns import Column, Path
 from infra.contracts.inference.roles import Roles
 from infra.contracts.inference.times import Notation
 from shared.contracts.model import RESERVED_DIMENSION
+from shared.contracts.paths import join_path
 
 # An enumeration has few values, each of them often.
 _MOST_OPTIONS, _LEAST_USES = 20, 10
@@ -76,7 +77,7 @@ def draft_contract(name: str, columns: Sequence[Column], notations: Mapping[Colu
         if reason is None:
             described.append(column)
         else:
-            omitted.append(f"{'.'.join(column.path)}: {reason}")
+            omitted.append(f"{join_path(column.path)}: {reason}")
     named = dict(zip(described, names.field_names([column.path for column in described]), strict=True))
     fields = [_field(named[column], column, notations.get(column), key=column in keys) for column in described]
     return Draft(
@@ -175,7 +176,7 @@ def _checks(roles: Roles) -> dict[str, str]:
     checks["user"] = f"{roles.user.distinct:,} different values"
     for key, others in (("user", roles.other_users), ("time", roles.other_times)):
         if others:
-            shown = ", ".join(".".join(each.column.path) for each in others[:3])
+            shown = ", ".join(join_path(each.column.path) for each in others[:3])
             checks[key] = f"{checks[key]}; " if key in checks else ""
             checks[key] += f"check: or {shown}"
     return checks

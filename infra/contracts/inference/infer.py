@@ -16,9 +16,10 @@ from infra.contracts.inference.draft import Draft, draft_contract
 from infra.contracts.inference.roles import Roles, find_roles
 from infra.contracts.inference.sample import Sample, read_sample
 from infra.contracts.inference.times import Notation, notation_of
-from infra.contracts.inference.toml_text import contract_text, dotted
+from infra.contracts.inference.toml_text import contract_text
 from shared.contracts.loader import parse_contract, parse_toml
 from shared.contracts.model import Contract
+from shared.contracts.paths import join_path
 from shared.contracts.source import SourceFormat
 from shared.errors import SourceError
 from shared.validation.results import Rejected
@@ -77,9 +78,9 @@ def infer(sample: Sample, name: str, file: str, choices: Choices) -> Inferred:
     notations = {
         column: notation
         for column in columns
-        if (notation := _notation(column, chosen=choices.time == dotted(column.path)))
+        if (notation := _notation(column, chosen=choices.time == join_path(column.path)))
     }
-    by_path = {dotted(column.path): column for column in columns}
+    by_path = {join_path(column.path): column for column in columns}
     roles = find_roles(
         columns,
         notations,

@@ -8,7 +8,7 @@ from functools import cache
 
 from infra.contracts.inference.columns import Path
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 
 # Compound words without a capital or an underscore between their parts.
 _COMPOUNDS = {
@@ -226,7 +226,8 @@ def id_score(path: Path) -> float | None:
     words = words_of(path[-1])
     if not words or words[-1] not in _ID_ENDS:
         return None
-    about = max((_EVENT_WORDS.get(word, -2) for word in words[:-1]), default=5)
+    weights: list[float] = [_EVENT_WORDS.get(word, -2) for word in words[:-1]] or [5]
+    about = max(weights[-1], *(weight / 2 for weight in weights))  # a message_bus_id is less likely than a message_id
     return about + _ID_ENDS[words[-1]] - 2 * (len(path) - 1)
 
 

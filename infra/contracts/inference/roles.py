@@ -11,6 +11,7 @@ from typing import Any
 from infra.contracts.inference import names
 from infra.contracts.inference.columns import Column
 from infra.contracts.inference.times import Notation
+from shared.contracts.paths import join_path
 from shared.errors import SourceError
 
 # Shares of the distinct records. A log can have broken records, and an id has to be unique in all others.
@@ -100,7 +101,7 @@ def find_roles(
     if chosen_time is None:
         raise SourceError(_nothing_found("time", "a time in nearly every record", columns))
     if chosen_time not in notations:
-        shown = ".".join(chosen_time.path)
+        shown = join_path(chosen_time.path)
         raise SourceError(f"--time {shown}: found {_shown(chosen_time)}, expected times in a notation of contracts")
     chosen_user = user or (users[0].column if users else None)
     if chosen_user is None:
@@ -191,7 +192,7 @@ def _unique_share(ids: Sequence[Column], rows: _Rows) -> float:
 
 
 def _nothing_found(role: str, expected: str, columns: Sequence[Column]) -> str:
-    seen = "; ".join(f"{'.'.join(column.path)}: {_shown(column)}" for column in columns[:20])
+    seen = "; ".join(f"{join_path(column.path)}: {_shown(column)}" for column in columns[:20])
     more = f"; and {len(columns) - 20} more" if len(columns) > 20 else ""
     problem = f"found no field that is the {role} of the events, expected {expected}"
     return f"{problem}; name it with --{role}. Fields: {seen}{more}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +17,7 @@ import msgspec
 from infra.contracts.inference import names
 from infra.contracts.inference.columns import Column, columns_of
 from infra.contracts.inference.columns import Path as FieldPath
+from shared.contracts.paths import join_path
 from shared.errors import SourceError
 from shared.sources.files import ColumnType, Record, SourceReader, Unreadable
 
@@ -25,7 +26,13 @@ _MAX_BYTES = 16 << 20
 _PLACES = 8
 _MAX_PLACE_BYTES = 256 << 10
 # Types that cells are tried as; a column has the first type that all its cells have.
-_TRIED: tuple[ColumnType, ...] = ("integer", "number", "boolean", "json")
+_TRIED: dict[ColumnType, Callable[[str], object]] = {
+    "integer": re.compile(r"\s*[+-]?\d[\d.,'_\s]*").fullmatch,
+    "number": re.compile(r"\s*[+-]?[\d.,][\d.,'_\s]*(?:[eE][+-]?\d+)?\s*").fullmatch,
+    "boolean": re.compile(r"(?i)\s*(?:true|false)\s*").fullmatch,
+    "json": re.compile(r"\s*[{\[]").match,
+}
+_PROBED = 50  # texts of a column that decide whether a type is worth trying
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _DIGITS_OF_A_DAY = re.compile(r"(?:19|20)\d{6}(?:\d{6})?")
 
@@ -160,14 +167,20 @@ def _types_of_cells(file: _File, columns: Iterable[Column]) -> dict[Column, Colu
     """
     texts = [column for column in columns if column.only(str) and not _is_text_of_digits(column)]
     found: dict[Column, ColumnType] = {}
-    for tried in _TRIED:
-        untyped = [column for column in texts if column not in found]
+    for tried, looks_like in _TRIED.items():
+        untyped = [column for column in texts if column not in found and all(map(looks_like, column.present[:_PROBED]))]
         if untyped:
-            whole = {column.path for column in untyped}
             records = _objects(file.items({_header(column): tried for column in untyped}))
-            typed = {column.path: column for column in columns_of(records, whole)}
-            found |= {column: tried for column in untyped if str not in typed[column.path].kinds}
+            found |= {column: tried for column in untyped if not any(_has_text(record, column) for record in records)}
     return found
+
+
+def _has_text(record: dict[str, Any], column: Column) -> bool:
+    """Return whether the value of a column is a text."""
+    value: Any = record
+    for key in column.path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return isinstance(value, str)
 
 
 def _is_text_of_digits(column: Column) -> bool:
@@ -178,4 +191,4 @@ def _is_text_of_digits(column: Column) -> bool:
 
 
 def _header(column: Column) -> str:
-    return ".".join(column.path)
+    return join_path(column.path)

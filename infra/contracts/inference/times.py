@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -17,8 +17,8 @@ _EARLIEST, _LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzin
 # Values that decide whether a notation is worth trying on all of them.
 _PROBED = 20
 
-UNITS = ("s", "ms", "us", "ns")
-_DAYS = "days"  # of a spreadsheet
+_UNITS = ("s", "ms", "us", "ns")
+_SERIAL_DAYS = "serial_days"  # of a spreadsheet; they are only recognized by their fractions
 
 _CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S,%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 _OFFSETS = ("", "%z", " %z")
@@ -85,7 +85,7 @@ def notation_of(values: Sequence[Any], *, named_as_time: bool, least_share: floa
         return None
     found = [
         Notation(unit, format, times)
-        for unit, format in (_of_numbers() if numbers else _of_texts(named_as_time))
+        for unit, format in (_of_numbers(values) if numbers else _of_texts(named_as_time))
         if (times := _read(values, unit, format, least_share)) is not None
     ]
     if not found:
@@ -95,14 +95,14 @@ def notation_of(values: Sequence[Any], *, named_as_time: bool, least_share: floa
     return Notation(best.unit, best.format, best.times, ambiguous=twin)
 
 
-def _of_numbers() -> Iterable[tuple[str | None, str | None]]:
-    return [(unit, None) for unit in (*UNITS, _DAYS) if _reader(unit, None) is not None]
+def _of_numbers(values: Sequence[Any]) -> Iterable[tuple[str | None, str | None]]:
+    units = (*_UNITS, _SERIAL_DAYS) if any(value % 1 for value in values) else _UNITS
+    return [(unit, None) for unit in units]
 
 
 def _of_texts(named_as_time: bool) -> Iterable[tuple[str | None, str | None]]:
     yield None, None
-    if _reader(None, "rfc2822") is not None:
-        yield None, "rfc2822"
+    yield None, timestamps.RFC_2822
     for format in _formats():
         if named_as_time or "%Y%m%d" not in format:
             yield None, format
@@ -122,20 +122,11 @@ def _formats() -> tuple[str, ...]:
     return (*_WHOLE, *with_clock, *dates)
 
 
-@cache
-def _reader(unit: str | None, format: str | None) -> Callable[[Any], Any] | None:
-    """Return the reader of a notation, None if contracts don't have it."""
-    try:
-        return timestamps.reader(unit, format)
-    except KeyError:
-        return None
-
-
 def _read(values: Sequence[Any], unit: str | None, format: str | None, share: float) -> list[datetime | None] | None:
     """Return the times, None for a notation that reads too few of the values."""
-    read = _reader(unit, format)
-    if read is None or (format is not None and not _looks_like(format, values)):
+    if format is not None and not _looks_like(format, values):
         return None
+    read = timestamps.reader(unit, format)
     for part in (values[:_PROBED], values):
         times = [time if type(time := read(value)) is datetime and _plausible(time) else None for value in part]
         if sum(time is not None for time in times) < share * len(part):
@@ -149,13 +140,13 @@ def _plausible(time: datetime) -> bool:
 
 def _looks_like(format: str, values: Sequence[Any]) -> bool:
     """Return whether a value has the punctuation of a format; trying all formats on all values would take seconds."""
-    if format == "rfc2822":
+    if format == timestamps.RFC_2822:
         return True
     marks = re.sub(r"%[a-zA-Z]|[\w\s]", "", format)
     digits = "%b" not in format and "%B" not in format and "%a" not in format
     for value in values[:_PROBED]:
         if type(value) is str:
-            text = re.sub(r"(:\d\d(?:[.,]\d+)?) ?[+-]\d\d:?\d\d$", r"\1", value.strip())
+            text = re.sub(r"(:\d\d(?:[.,]\d+)?) ?[+-]\d\d:?\d\d(?=\]?$| )", r"\1", value.strip())
             return re.sub(r"[\w\s]", "", text) == marks and digits == (not re.search(r"[A-Za-z]{3}", text))
     return False
 

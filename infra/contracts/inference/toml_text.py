@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from infra.contracts.inference.columns import Path
 from infra.contracts.inference.draft import Draft, DraftField
+from shared.contracts.model import DIGEST
+from shared.contracts.paths import join_path
 from shared.contracts.source import SourceFormat
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+").fullmatch
@@ -39,7 +40,7 @@ def contract_text(draft: Draft, source: SourceFormat, header: Iterable[str]) -> 
 
 
 def _event_lines(draft: Draft) -> list[str]:
-    ids = draft.ids[0] if len(draft.ids) == 1 else list(draft.ids)
+    ids = list(draft.ids) if len(draft.ids) > 1 else (*draft.ids, DIGEST)[0]
     pairs = {"id": ids, "user": draft.user, "time": draft.time}
     return [
         f"{key} = {_value(value)}" + (f"  # {_plain(draft.checks[key])}" if key in draft.checks else "")
@@ -50,17 +51,12 @@ def _event_lines(draft: Draft) -> list[str]:
 def _field_lines(field: DraftField) -> list[str]:
     title = f"[fields.{_key(field.name)}]"
     comment = _plain("; ".join(field.comments))
-    path = {} if field.path == (field.name,) else {"from": dotted(field.path)}
+    path = {} if field.path == (field.name,) else {"from": join_path(field.path)}
     pairs = _pairs(path | field.keys)
     if not comment:
         return [title, *pairs]
     beside = f"{title}  # {comment}"
     return [beside, *pairs] if len(beside) <= _MAX_LINE_CHARS else [_comment(comment), title, *pairs]
-
-
-def dotted(path: Path) -> str:
-    """Return a path as the key `from` of a contract has it: keys joined by dots, those with dots in quotes."""
-    return ".".join(_value(key) if "." in key or '"' in key else key for key in path)
 
 
 def _pairs(table: Mapping[str, Any]) -> list[str]:

@@ -137,9 +137,9 @@ def test_a_warning_is_invalid_in_the_strict_schema_only() -> None:
 def test_a_schema_describes_what_it_cannot_express() -> None:
     contract = one_field(type="string", trim=True, case="lower", one_of=["a"], severity="warn", **{"from": "X"})
 
-    assert record_schema(contract)["properties"]["X"] == {
-        "description": "stored as x; trimmed; in lower case; one of a; a value that breaks a rule is stored with a finding"
-    }
+    assert record_schema(contract)["properties"]["X"]["description"] == (
+        "stored as x; trimmed; in lower case; one of a; a value that breaks a rule is stored with a finding"
+    )
 
 
 SCALARS = st.one_of(
@@ -148,7 +148,9 @@ SCALARS = st.one_of(
     st.integers(-10, 10),
     st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["", "a", "b", "A1", "song_play", "2024-01-15T10:30:00Z", "2024-01-15 10:30:00+01:00", "15/01/2024"]),
+    st.sampled_from(
+        ["", "a", "b", "A1", "song_play", "2024-01-15T10:30:00Z", "2024-01-15 10:30:00+01:00", "15/01/2024"]
+    ),
     st.text(max_size=6),
 )
 VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.sampled_from("ab"), SCALARS, max_size=2))
@@ -178,7 +180,9 @@ def test_an_event_is_accepted_exactly_if_it_is_valid(keys: dict[str, Any], unkno
     for key in reversed(path):
         value = data.draw(st.one_of(st.just({key: value}), st.just({key: value}), VALUES)) if key != path[0] else value
     record = {"id": "1", "user": "u", "time": "2024-01-15T10:30:00Z"}
-    record |= {path[0]: value} if data.draw(st.booleans()) else data.draw(st.dictionaries(st.sampled_from("axy"), VALUES))
+    record |= (
+        {path[0]: value} if data.draw(st.booleans()) else data.draw(st.dictionaries(st.sampled_from("axy"), VALUES))
+    )
 
     # A valid record may still be no time, or a number that 64 bits can't hold.
     if is_accepted(contract, record):
