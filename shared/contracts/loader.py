@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
+from shared.contracts.model import DIGEST, RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
 from shared.contracts.paths import join_path, split_path
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
 from shared.contracts.source import SourceTable
@@ -90,7 +90,7 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         for key, table in read_tables(document, "fields").items()
     }
     _check_paths(fields)
-    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    ids = _ids(event, fields)
     fields = _check_event(event, ids, fields, document["fields"])
     aggregates = tuple(
         _make_aggregate(key, table, fields)
@@ -111,13 +111,20 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
     )
 
 
+def _ids(event: EventTable, fields: Mapping[str, Field]) -> tuple[str, ...]:
+    """Return the fields of the id, none for a digest."""
+    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    if not ids or len(set(ids)) != len(ids):
+        raise Problem("event.id", event.id, "a field, or a list of different fields")
+    return () if ids == (DIGEST,) and DIGEST not in fields else ids
+
+
 def _check_event(
     event: EventTable, ids: tuple[str, ...], fields: dict[str, Field], tables: Mapping[str, Any]
 ) -> dict[str, Field]:
     """Check the fields that determine the cell key, and return all fields with these required."""
-    if not ids or len(set(ids)) != len(ids):
-        raise Problem("event.id", event.id, "a field, or a list of different fields")
-    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, ("string", "integer")) for each in ids]
+    scalars = ("string", "integer", "number", "boolean", "timestamp")
+    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, scalars) for each in ids]
     roles += [("user", event.user, ("string", "integer")), ("time", event.time, ("timestamp",))]
     checked = dict(fields)
     for role, name, types in roles:
