@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from infra.batch.report import printable
 from infra.cli import options, param_types
 from shared.config import Settings, contract_path
 from shared.contracts.loader import load_contract
+from shared.contracts.source import Format
 from shared.errors import SourceError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def contract() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "json", "auto"]),
+    type=click.Choice(get_args(Format)),
     default="auto",
     show_default=True,
     help="Format of the file.",
@@ -66,7 +67,7 @@ def infer(
     user: str | None,
     time: str | None,
     records: int,
-    form: str,
+    form: Format,
 ) -> None:
     """Write the contract of a file of events, or of standard input (-).
 

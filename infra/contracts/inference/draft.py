@@ -99,7 +99,7 @@ def _reason_to_omit(column: Column, notations: Mapping[Column, Notation]) -> str
         kinds = ", ".join(sorted(_KINDS[kind] for kind in column.kinds))
         return f"values of several types ({kinds})"
     if column.null_share > 1 - _RARE:
-        return f"{column.null_share:.1%} null"
+        return f"null in all but {len(column.present):,} records"
     return None
 
 
@@ -169,7 +169,7 @@ def _describe_numbers(draft: DraftField, column: Column, key: bool) -> None:
 def _checks(roles: Roles) -> dict[str, str]:
     checks = {}
     if not roles.ids:
-        checks["id"] = "check: no field or few fields together are unique; equal records are one event"
+        checks["id"] = "check: no id was found, so equal records are one event"
     else:
         share = "unique in the sample" if roles.unique == 1 else f"unique in {roles.unique:.1%} of the sample"
         checks["id"] = share if len(roles.ids) == 1 else f"check: together {share}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,8 +19,9 @@ from infra.contracts.inference.toml_text import contract_text
 from shared.contracts.loader import parse_contract, parse_toml
 from shared.contracts.model import Contract
 from shared.contracts.paths import join_path
-from shared.contracts.source import SourceFormat
+from shared.contracts.source import Format, SourceFormat
 from shared.errors import SourceError
+from shared.sources.files import format_of
 from shared.validation.results import Rejected
 from shared.validation.validator import Validator
 
@@ -54,7 +54,7 @@ class Inferred:
     rejected: int
 
 
-def infer_file(path: Path | None, form: Any, *, most: int, name: str | None, choices: Choices) -> Inferred:
+def infer_file(path: Path | None, form: Format, *, most: int, name: str | None, choices: Choices) -> Inferred:
     """Infer the contract of a file's records.
 
     Args:
@@ -105,7 +105,7 @@ def _kept_by(
     described = list(columns)
     while True:
         draft = draft_contract(name, described, notations, roles)
-        text = contract_text(draft, SourceFormat(), _header(sample, file))
+        text = contract_text(draft, _declared(sample.source, file), _header(sample, file))
         contract = parse_contract(parse_toml(text, file), file)
         rejected = [
             verdict
@@ -137,6 +137,14 @@ def _notation(column: Column, *, chosen: bool) -> Notation | None:
     return notation_of(column.present, named_as_time=named) or (
         notation_of(column.present, named_as_time=named, least_share=_LEAST_TIMES) if named else None
     )
+
+
+def _declared(found: SourceFormat, file: str) -> SourceFormat:
+    """Return what a contract has to declare of the source: not a format that each file shows itself."""
+    plain = replace(found, format="auto")
+    if plain == SourceFormat() and found.format != "access_log":
+        return plain
+    return plain if format_of(file) == found.format else found
 
 
 def _chosen(option: str, path: str, columns: Mapping[str, Column]) -> Column:

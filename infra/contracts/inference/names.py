@@ -112,6 +112,7 @@ _USER_WORDS = {
     "session": 2,
     "vendor": 2,
     "sensor": 3,
+    "node": 3,
     "machine": 3,
 }
 _LEAST_ALONE = 3  # weight of a word that needs no "id" behind it

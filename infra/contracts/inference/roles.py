@@ -18,6 +18,7 @@ from shared.errors import SourceError
 _LEAST_UNIQUE, _MOST_NULL_IDS, _MOST_NULL_USERS, _LEAST_TIMES = 0.99, 0.05, 0.5, 0.95
 _MOST_PARTS, _PARTS_TRIED = 4, 10
 _MAX_ID_CHARS = 500
+_TRUTHS = {"true", "false", "yes", "no"}
 _LEAST_ID_SCORE, _LEAST_ROWS = 4, 20
 
 
@@ -67,6 +68,8 @@ def user_candidates(columns: Sequence[Column], notations: Mapping[Column, Notati
     for column in columns:
         named = names.user_score(column.path)
         if named is None or column in notations or not column.only(str, int) or column.null_share > _MOST_NULL_USERS:
+            continue
+        if {str(value).lower() for value in column.counts} <= _TRUTHS:  # whether there is a user
             continue
         share_distinct = column.distinct / len(column.present)
         score = named - 6 * column.null_share

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -18,7 +19,10 @@ from infra.contracts.inference import names
 from infra.contracts.inference.columns import Column, columns_of
 from infra.contracts.inference.columns import Path as FieldPath
 from shared.contracts.paths import join_path
+from shared.contracts.source import Format, SourceFormat
 from shared.errors import SourceError
+from shared.sources.csv_cells import DEFAULT
+from shared.sources.detection import detect
 from shared.sources.files import ColumnType, Record, SourceReader, Unreadable
 
 # Bytes of a sample's records; decoded they take several times as many.
@@ -43,18 +47,20 @@ class Sample:
 
     Attributes:
         records: decoded; the cells of a text file have the type that all cells of their column have.
+        source: how the file is written.
         whole: the paths of cells that hold objects, which a contract can't take apart.
         unreadable: pieces that can't be read, or are no objects.
         complete: whether the sample is the whole file.
     """
 
     records: list[dict[str, Any]]
-    whole: frozenset[FieldPath]
-    unreadable: int
-    complete: bool
+    source: SourceFormat = DEFAULT
+    whole: frozenset[FieldPath] = frozenset()
+    unreadable: int = 0
+    complete: bool = True
 
 
-def read_sample(path: Path | None, form: Any, most: int) -> Sample:
+def read_sample(path: Path | None, form: Format, most: int) -> Sample:
     """Read at most that many records: half of them from the start, the others from places all over the file.
 
     Only a plain file of lines can be read from its middle; the sample of any other file is its start.
@@ -67,48 +73,62 @@ def read_sample(path: Path | None, form: Any, most: int) -> Sample:
     Raises:
         SourceError: nothing can be read.
     """
-    file = _File(path, form, most)
+    if path is not None:
+        return _read(path, str(path), form, most)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(sys.stdin.buffer.read(_MAX_BYTES))
+        file.flush()
+        return _read(Path(file.name), "stdin", form, most)
+
+
+def _read(path: Path, name: str, form: Format, most: int) -> Sample:
+    file = _File(path, name, form, most)
     items = file.items({})
     records = _objects(items)
     if not records:
         problem = next((item.problem for item in items if isinstance(item, Unreadable)), "found no records")
-        raise SourceError(f"{path or 'stdin'}: {problem}; expected records to infer a contract from")
-    types = _types_of_cells(file, columns_of(records))
-    typed = _objects(file.items({_header(column): kind for column, kind in types.items()})) if types else records
+        raise SourceError(f"{name}: {problem}; expected records to infer a contract from")
+    types = _types_of_cells(file, columns_of(records)) if file.source.format == "csv" else {}
+    typed = _objects(file.items({join_path(column.path): kind for column, kind in types.items()})) if types else records
     whole = frozenset(column.path for column, kind in types.items() if kind == "json")
-    return Sample(typed, whole, len(items) - len(records), file.complete)
+    return Sample(typed, file.source, whole, len(items) - len(records), file.complete)
 
 
 class _File:
     """A file of which the same items can be read several times, with different types of its cells.
 
     Attributes:
+        source: how the file is written.
         complete: whether the items are all of the file's.
     """
 
-    def __init__(self, path: Path | None, form: Any, most: int) -> None:
-        self._path, self._form, self._most = path, form, most
-        self._data = sys.stdin.buffer.read(_MAX_BYTES) if path is None else b""
+    def __init__(self, path: Path, name: str, form: Format, most: int) -> None:
+        self._path, self._name, self._most = path, name, most
         self._places: list[bytes] | None = None
         self.complete = False
+        try:
+            found = detect(path, name)
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SourceError(f"{name}: can't be read: {reason}; expected a file of events") from None
+        self.source = found if form == "auto" else replace(found, format=form)
 
     def items(self, types: Mapping[str, ColumnType]) -> list[Record | Unreadable]:
         """Return the items of the sample, with cells of these types."""
-        reader = SourceReader(
-            [self._path], format=self._form, columns=types, stdin=io.BytesIO(self._data) if self._data else None
-        )
-        items, ended = _take(reader, self._most)
+        with self._path.open("rb") as file:
+            reader = self._reader(file, types)
+            items, ended = _take(reader, self._most)
         if self._places is None:
             self.complete = ended
-            self._places = [] if ended or self._path is None else _places(self._path, items, reader.bytes_read)
+            self._places = [] if ended else _places(self._path, items, reader.bytes_read)
         if not self._places:
             return items
         share = self._most // 2 // len(self._places)
-        others = (
-            SourceReader([None], format=self._form, columns=types, stdin=io.BytesIO(place), stdin_name=str(self._path))
-            for place in self._places
-        )
+        others = (self._reader(io.BytesIO(place), types) for place in self._places)
         return items[: self._most // 2] + list(chain.from_iterable(_take(other, share)[0] for other in others))
+
+    def _reader(self, file: BinaryIO, types: Mapping[str, ColumnType]) -> SourceReader:
+        return SourceReader([None], source_format=self.source, columns=types, stdin=file, stdin_name=self._name)
 
 
 def _take(reader: SourceReader, most: int) -> tuple[list[Record | Unreadable], bool]:
@@ -170,7 +190,7 @@ def _types_of_cells(file: _File, columns: Iterable[Column]) -> dict[Column, Colu
     for tried, looks_like in _TRIED.items():
         untyped = [column for column in texts if column not in found and all(map(looks_like, column.present[:_PROBED]))]
         if untyped:
-            records = _objects(file.items({_header(column): tried for column in untyped}))
+            records = _objects(file.items({join_path(column.path): tried for column in untyped}))
             found |= {column: tried for column in untyped if not any(_has_text(record, column) for record in records)}
     return found
 
@@ -188,7 +208,3 @@ def _is_text_of_digits(column: Column) -> bool:
     if any(_LEADING_ZERO.match(text) for text in column.present):
         return True
     return names.is_named_as_time(column.path) and all(_DIGITS_OF_A_DAY.fullmatch(text) for text in column.present)
-
-
-def _header(column: Column) -> str:
-    return join_path(column.path)

@@ -29,6 +29,7 @@ _NUMBERS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%
 _WHOLE = (
     "%d/%b/%Y:%H:%M:%S %z",  # web servers
     "[%d/%b/%Y:%H:%M:%S %z]",
+    "%Y-%m-%d-%H.%M.%S.%f",
     "%a %b %d %H:%M:%S %z %Y",
     "%a %b %d %H:%M:%S UTC %Y",
     "%a %b %d %H:%M:%S %Y",  # ctime
