@@ -150,7 +150,10 @@ def _verdict(case: CaseTable, validator: Validator, now: datetime) -> Verdict:
 def _problems(case: CaseTable, verdict: Verdict) -> Iterator[str]:
     """Yield what differs from the expected results."""
     findings = verdict.findings if isinstance(verdict, Rejected) else verdict.warnings
-    reasons = "; ".join(f"{each.rule} {each.field}: found {each.found}, expected {each.expected}" for each in findings)
+    reasons = "; ".join(
+        f"{' '.join(filter(None, (each.rule, each.field)))}: found {each.found}, expected {each.expected}"
+        for each in findings
+    )
     found = "rejected" if isinstance(verdict, Rejected) else "stored"
     if found != case.verdict:
         yield f"verdict: found {found}{f' ({reasons})' if reasons else ''}, expected {case.verdict}"
