@@ -110,6 +110,8 @@ def _without_null(schema: Schema) -> Schema:
     options = [option for option in found.pop("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
         return {**options[0], **found}
+    if options and all(option.keys() == {"type"} for option in options):  # editors show this error more clearly
+        return {"type": [option["type"] for option in options], **found}
     return {"anyOf": options, **found} if options else found
 
 

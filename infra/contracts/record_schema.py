@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.contracts.portable_patterns import portable_pattern
-from shared.contracts.model import Contract, Field
+from shared.contracts.model import Contract, Field, Unit
 from shared.validation.checks import MAX_INTEGER, MIN_INTEGER
 
 Schema = dict[str, Any]
@@ -15,7 +15,13 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # What a contract accepts as RFC 3339; the format "date-time" of JSON Schema requires an offset.
 _RFC_3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d| UTC)?$"
-_JSON_TYPES = {"timestamp": "string"}
+_UNITS: dict[Unit, str] = {
+    "s": "seconds since 1970",
+    "ms": "milliseconds since 1970",
+    "us": "microseconds since 1970",
+    "ns": "nanoseconds since 1970",
+    "serial_days": "days since 1899-12-30",
+}
 _SIZES = {
     "string": ("minLength", "maxLength"),
     "array": ("minItems", "maxItems"),
@@ -52,8 +58,8 @@ class _Node:
 
     def schema(self, contract: Contract, *, strict: bool) -> Schema:
         closed = contract.unknown_fields == "reject"
-        properties = {key: _field_schema(each, contract, strict=strict) for key, each in self.fields.items()}
-        required = [key for key, each in self.fields.items() if each.required and _asserted(each, strict)]
+        properties = {key: _field_schema(each, strict=strict) for key, each in self.fields.items()}
+        required = [key for key, each in self.fields.items() if _is_required(each) and _asserted(each, strict)]
         for key, child in self.children.items():
             schema = child.schema(contract, strict=strict)
             if "required" in schema or closed:  # otherwise another value is kept like an unknown field
@@ -68,26 +74,30 @@ class _Node:
         return found
 
 
+def _is_required(each: Field) -> bool:
+    return each.required and each.default is None  # the user is required, and can have a default
+
+
 def _asserted(each: Field, strict: bool) -> bool:
     return strict or each.severity == "reject"
 
 
-def _field_schema(each: Field, contract: Contract, *, strict: bool) -> Schema:
+def _field_schema(each: Field, *, strict: bool) -> Schema:
     description = _description(each)
     schema: Schema = {"description": description} if description else {}
     if not _asserted(each, strict):
         return schema
-    schema |= _rules(each, is_time=each.name == contract.time)
-    if not each.required:
+    schema |= _rules(each)
+    if not _is_required(each):
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
             schema["enum"] = [*schema["enum"], None]
     return schema
 
 
-def _rules(each: Field, *, is_time: bool) -> Schema:
+def _rules(each: Field) -> Schema:
     if each.type == "timestamp":
-        return _time_rules(each, is_time=is_time)
+        return _time_rules(each)
     rules: Schema = {"type": each.type}
     if each.type in ("integer", "number"):
         low, high = (MIN_INTEGER, MAX_INTEGER) if each.type == "integer" else (-math.inf, math.inf)
@@ -108,9 +118,9 @@ def _rules(each: Field, *, is_time: bool) -> Schema:
     return rules
 
 
-def _time_rules(each: Field, *, is_time: bool) -> Schema:
+def _time_rules(each: Field) -> Schema:
     if each.unit:
-        return {"type": "number", **({"minimum": 0} if is_time else {})}  # Bigtable's times begin in 1970
+        return {"type": "number"}
     if each.format:
         return {"type": "string", "minLength": 1}
     return {"type": "string", "pattern": _RFC_3339}
@@ -122,7 +132,7 @@ def _description(each: Field) -> str:
     if each.path[-1] != each.name:
         parts.append(f"stored as {each.name}")
     if each.type == "timestamp":
-        parts.append(f"a time in {each.unit} since 1970" if each.unit else f"a time: {each.format or 'RFC 3339'}")
+        parts.append(f"a time: {_UNITS[each.unit] if each.unit else each.format or 'RFC 3339'}")
     parts += ["trimmed"] * each.trim + [f"in {each.case} case"] * (each.case is not None)
     if (each.trim or each.case) and each.one_of is not None:
         parts.append(f"one of {', '.join(map(str, each.one_of))}")

@@ -116,6 +116,16 @@ def test_a_rule_is_in_the_schema(keys: dict[str, Any], record: dict[str, Any], e
     assert (is_valid(contract, record), is_accepted(contract, record)) == (expected, expected)
 
 
+@pytest.mark.parametrize(("user", "expected"), [({}, True), ({"user": None}, True), ({"user": ""}, False)])
+def test_a_user_with_a_default_can_be_absent(user: dict[str, Any], expected: bool) -> None:
+    fields = {"id": {"type": "string"}, "user": {"type": "string", "default": "x"}, "time": {"type": "timestamp"}}
+    document = {"version": 1, "name": "test", "event": {"id": "id", "user": "user", "time": "time"}, "fields": fields}
+    contract = parse_contract(document, "test.toml")
+    record = {"id": "1", "time": "2024-01-15T10:30:00Z", **user}
+
+    assert (is_valid(contract, record), is_accepted(contract, record)) == (expected, expected)
+
+
 @pytest.mark.parametrize("record", [{"y": 1}, {"a": {"c": 1}}, {"a": "text"}, {"a": None}])
 def test_unknown_fields_are_invalid_if_the_contract_rejects_them(record: dict[str, Any]) -> None:
     contract = one_field(type="string", **{"from": "a.b"})
