@@ -231,6 +231,40 @@ def test_cells_get_the_types_that_all_of_their_column_have(infer: Infer) -> None
     assert inferred.rejected == 0
 
 
+BANK = (
+    '"Girokonto";"DE99999999999999999999"\n'
+    '""\n'
+    '"Kontostand vom 30.06.2023:";"5.000,01 EUR"\n'
+    '""\n'
+    '"Datum";"Status";"Kunde";"Customer ID";"Betrag (€)"\n'
+    '"13.06.23";"Gebucht";"COMPANY INC";"K1";"1.000,25"\n'
+    '"15.06.23";"Gebucht";"ISSUER";"K2";"-8,67"\n'
+    '"01.07.23";"Gebucht";"MAX";"K1";"-1.450,00"\n'
+)
+
+
+def test_what_a_reader_cannot_know_of_the_file_is_declared(tmp_path: Path) -> None:
+    path = tmp_path / "bank.csv"
+    path.write_bytes(BANK.encode("cp1252"))
+
+    inferred = infer_file(path, "auto", most=100, name=None, choices=Choices())
+
+    source = inferred.contract.source
+    assert (source.encoding, source.skip_lines, source.decimal, source.thousands) == ("windows-1252", 4, ",", ".")
+    fields = {each.name: (each.path, each.type, each.format) for each in inferred.contract.fields}
+    assert fields["Betrag"] == (("Betrag (€)",), "number", None)
+    assert fields["Datum"] == (("Datum",), "timestamp", "%d.%m.%y")
+    assert (inferred.records, inferred.rejected) == (3, 0)
+
+
+def test_columns_without_names_can_be_chosen(infer: Infer) -> None:
+    rows = "".join(f"u{number % 5},{1705314645 + number},{number * 1.5}\n" for number in range(40))
+
+    contract = infer(rows, "log.csv", user="column_1", time="column_2").contract
+    assert contract.source.columns == ("column_1", "column_2", "column_3")
+    assert (contract.user, contract.time, contract.field("column_2").unit) == ("column_1", "column_2", "s")
+
+
 def test_a_compressed_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(CSV.encode()))
