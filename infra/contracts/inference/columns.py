@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,14 +28,14 @@ class Column:
     values: Sequence[Any]
 
     @cached_property
-    def kinds(self) -> Counter[type]:
-        """The Python types of the values, with counts."""
-        return Counter(map(type, self.present))
-
-    @cached_property
     def present(self) -> list[Any]:
         """The values that aren't null."""
         return [value for value in self.values if value is not None]
+
+    @cached_property
+    def kinds(self) -> Counter[type]:
+        """The Python types of the values, with counts."""
+        return Counter(map(type, self.present))
 
     @cached_property
     def null_share(self) -> float:
@@ -50,9 +50,7 @@ class Column:
     @cached_property
     def counts(self) -> Counter[Any]:
         """The different values with their counts, in the order in which they first occur."""
-        if any(not isinstance(value, Hashable) for value in self.present):
-            return Counter()
-        return Counter(self.present)
+        return Counter() if self.kinds.keys() & {list, dict} else Counter(self.present)
 
     def only(self, *types: type) -> bool:
         """Return whether the column has values, all of these types."""
@@ -89,10 +87,13 @@ def columns_of(records: Sequence[Mapping[str, Any]], whole: Collection[Path] = (
     for row, record in enumerate(records):
         for key, value in record.items():
             root.children.setdefault(key, _Node()).add(row, value)
-    return [
-        Column(path, [values.get(row) for row in range(len(records))])
-        for path, values in _leaves((), root.children.items(), whole)
-    ]
+    columns = []
+    for path, values in _leaves((), root.children.items(), whole):
+        column: list[Any] = [None] * len(records)
+        for row, value in values.items():
+            column[row] = value
+        columns.append(Column(path, column))
+    return columns
 
 
 def _leaves(
