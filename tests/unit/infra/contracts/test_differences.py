@@ -39,6 +39,7 @@ def test_a_contract_does_not_differ_from_itself() -> None:
         ('severity = "warn"', 'severity = "reject"', ("fields.duration.severity", "tightened", "warn", "reject")),
         ('{1,64}"', '{1,32}"', ("fields.song_id.pattern", "changed", "[A-Za-z0-9_-]{1,64}", "[A-Za-z0-9_-]{1,32}")),
         ('pattern = "[A-Za-z0-9_-]{1,64}"\n', "", ("fields.song_id.pattern", "loosened", "[A-Za-z0-9_-]{1,64}", None)),
+        ("[fields.page]", "[fields.page]\nrequired = true", ("fields.page.required", "tightened", False, True)),
         ('from = "songId"', 'from = "song"', ("fields.song_id.from", "changed", "songId", "song")),
         ('"keep"', '"reject"', ("checks.unknown_fields", "tightened", "keep", "reject")),
         ('"keep"', '"drop"', ("checks.unknown_fields", "changed", "keep", "drop")),

@@ -48,6 +48,10 @@ def test_the_same_texts_match(pattern: str, data: st.DataObject) -> None:
     assert valid(text) == pattern_matcher(pattern)(text)
 
 
+def test_what_means_something_else_in_ecma_262_is_spelled_out() -> None:
+    assert portable_pattern(r".\s\A[\s\-]") == r"^(?:[^\n][\t\n\f\r ]^[\t\n\f\r \-])$"
+
+
 @pytest.mark.parametrize("pattern", [r"(?i)a", r"\pL+", "[[:alpha:]]", r"\bA\b", r"\x41", r"[\S]", r"\Qa.b\E", "a{"])
 def test_a_pattern_without_an_equivalent_is_not_translated(pattern: str) -> None:
     assert pattern_problem(pattern) is None

@@ -37,6 +37,17 @@ def test_events_pass_the_contract_that_they_were_stored_with() -> None:
     assert (found.events, found.failing, found.moved) == (1, 0, 0)
 
 
+def test_the_age_of_a_stored_event_is_unknown() -> None:
+    young = replace(
+        MUSIC, fields=tuple(replace(each, max_age=1) if each.type == "timestamp" else each for each in MUSIC.fields)
+    )
+
+    for now in (datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)):
+        found = StoredCheck()
+        found.add(stored(MUSIC, music_event()), Validator(of_stored_events(young)), now)
+        assert (found.events, found.failing) == (1, 0)
+
+
 def test_an_event_counts_under_each_rule_that_it_breaks() -> None:
     strict = replace(
         MUSIC,

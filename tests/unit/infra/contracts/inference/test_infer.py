@@ -126,6 +126,17 @@ def test_an_id_of_several_fields_is_found(infer: Infer) -> None:
     assert infer(records).contract.id == ("order_id", "line")
 
 
+def test_fields_that_repeat_together_are_no_id(infer: Infer) -> None:
+    records = [
+        {"order_id": number // 4, "line": number % 3, "customer": "c", "ts": 1705314645 + number}
+        for number in range(40)
+    ]
+
+    inferred = infer(records)
+    assert inferred.contract.id == ()
+    assert 'id = "digest(record)"  # check: no id was found, so equal records are one event' in inferred.text
+
+
 def test_an_id_is_unique_among_distinct_records_only(infer: Infer) -> None:
     records = plays()
 
