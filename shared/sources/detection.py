@@ -104,8 +104,8 @@ def _of_rows(lines: Sequence[str], found: SourceFormat) -> SourceFormat:
 def _table(lines: Sequence[str]) -> _Table | None:
     """Return the rows of the delimiter that gives most lines the same number of cells, at least two.
 
-    More cells weigh as much as more lines: the commas of decimals split each row of another delimiter in two. Blanks only
-    count by lines, since texts are full of them.
+    More cells weigh as much as more lines: the commas of decimals split each row of another delimiter in two. Blanks
+    only count by lines, since texts are full of them.
     """
     best, best_count, best_weight = None, 0, 0
     for delimiter in (*layout.DELIMITERS, layout.BLANKS):

@@ -95,7 +95,7 @@ def _read(path: Path, name: str, form: Format, most: int) -> Sample:
 
 
 class _File:
-    """A file of which the same items can be read several times, with different types of its cells.
+    """A file whose items can be read several times, with different types of its cells.
 
     Attributes:
         source: how the file is written.

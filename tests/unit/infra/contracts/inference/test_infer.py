@@ -36,7 +36,7 @@ def infer(tmp_path: Path) -> Infer:
 
 
 def plays(count: int = 60, **changes: Any) -> list[dict[str, Any]]:
-    """Return events, of which each third is of the same user."""
+    """Return events of three users."""
     return [
         {
             "event_id": f"e{number}",
