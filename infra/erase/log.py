@@ -53,7 +53,7 @@ class Erasure(msgspec.Struct, frozen=True):
     @property
     def row_key(self) -> bytes:
         """The key of its row; rows are in the order in which the erasures began."""
-        return _PREFIX + f"{self.begun:%Y%m%dT%H%M%S}#{self.id}".encode()
+        return _PREFIX + f"{self.begun:%Y%m%dT%H%M%S.%f}#{self.id}".encode()
 
 
 class ErasureLog:
