@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from typing import Any, Literal, cast
+
+from shared.contracts.masks import Mask, MaskKey
 
 Severity = Literal["reject", "warn"]
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
@@ -20,6 +23,7 @@ class Field:
         pattern: regular expression in RE2's syntax that the whole text must match.
         minimum, maximum: range of a number, both inclusive.
         max_future, max_age: range of a timestamp, in microseconds from its message's publish time.
+        mask: replaces the value by a keyed digest, or drops it, before the event is stored.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Field:
     maximum: float | None = None
     max_future: int | None = None
     max_age: int | None = None
+    mask: Mask | None = None
 
 
 Function = Literal["count", "unique", "sum", "min", "max", "mean"]
@@ -99,6 +104,7 @@ class Contract:
 
     Attributes:
         max_rejected: share of a day's events, from 0 to 1, above which rejected events make the day carry a warning.
+        mask_key: the key of masked values; None if it isn't known.
     """
 
     path: str
@@ -111,6 +117,7 @@ class Contract:
     unknown_fields: Literal["keep", "drop", "reject"]
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
+    mask_key: MaskKey | None = attribute(default=None, repr=False, compare=False)
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""
@@ -118,6 +125,11 @@ class Contract:
             if field.name == name:
                 return field
         raise KeyError(name)
+
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        """Names of the fields with `mask = "hash"`, which need the key."""
+        return tuple(field.name for field in self.fields if field.mask == "hash")
 
     def of_canonical_events(self) -> Contract:
         """Return the contract for events that are canonical already: top-level fields and RFC 3339 timestamps."""
@@ -130,10 +142,14 @@ class Contract:
         Two contracts with equal fingerprints give every event the same cell key.
         """
         key_fields = {*self.id, self.user, self.time}
-        keys = ("path", "type", "default", "trim", "case", "unit", "format")
+        keys = ("path", "type", "default", "trim", "case", "unit", "format", "mask")
         fields = {
             field.name: {key: value for key in keys if (value := getattr(field, key))}
             for field in self.fields
             if field.name in key_fields
         }
-        return {"id": self.id, "user": self.user, "time": self.time, "bucket": self.bucket, "fields": fields}
+        layout: dict[str, Any] = {"id": self.id, "user": self.user, "time": self.time, "bucket": self.bucket}
+        layout["fields"] = fields
+        if any("mask" in settings for settings in fields.values()):
+            layout["mask_key"] = self.mask_key and self.mask_key.fingerprint
+        return layout

@@ -41,8 +41,8 @@ def generated(events: int) -> Iterator[bytes]:
     """Yield events of 20,000 users on ten days."""
     for number in range(events):
         day = _FIRST + timedelta(days=number % _DAYS)
-        kind = "dance" if number % _REJECTED_EVERY == 7 else "song_play"
-        user = f"user-{number * 7_919 % _USERS:05d}"
+        kind = "dance" if number // 3 % _REJECTED_EVERY == 7 else "song_play"
+        user = f"user-{number // _DAYS * 7_919 % _USERS:05d}"
         moment = f"{day}T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.{number % 1000:03d}Z"
         yield msgspec.json.encode(music_event(number, userId=user, timestamp=moment, event_type=kind))
 
