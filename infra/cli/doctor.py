@@ -122,7 +122,9 @@ def smoke(
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     settings = replace(settings, store_deadline=_DEADLINE)
-    made = make_event(load_contract(settings.contract), now(), read_template(event) if event else None)
+    made = make_event(
+        load_contract(settings.contract, settings.mask_key), now(), read_template(event) if event else None
+    )
     destination = topic or settings.resource("events")
     next_steps = _next_steps(settings, region or settings.region)
 

@@ -57,7 +57,7 @@ def erase(
     from infra.erase.users import Users
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    loaded = load_contract(settings.contract)
+    loaded = load_contract(settings.contract, settings.mask_key)
     erased = Users(loaded, [*users, *(_lines(users_file) if users_file else ())])
     since = _first_whole_day(settings)
 

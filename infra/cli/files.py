@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.cli import options
-from shared.config import Settings, contract_path
+from shared.config import Settings, contract_path, mask_key
 from shared.contracts.loader import load_contract
 from shared.errors import SourceError
 
@@ -104,7 +104,7 @@ def ingest(
     from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    loaded = load_contract(settings.contract)
+    loaded = load_contract(settings.contract, settings.mask_key)
     if runner is not None:
         flags = [f"--format={form}", f"--batch-size={batch_size}", *["--no-quality-checks"] * no_quality_checks]
         _print_report(_ingest_on_beam(settings, source, flags, runner), as_json=as_json)
@@ -149,7 +149,7 @@ def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
     """
     from infra.batch.check import check_files
 
-    loaded = load_contract(contract_path(contract))
+    loaded = load_contract(contract_path(contract), mask_key())
     reader = options.open_source(source, form, loaded)
     with _progress_bar("checking", reader) as progress:
         report = check_files(reader, loaded, progress=progress)

@@ -13,6 +13,7 @@ from shared import json_nesting
 from shared.contracts.model import Contract
 from shared.contracts.patterns import compile_pattern
 from shared.errors import SourceError
+from shared.validation.masks import masks_of
 from shared.validation.transform import Transform
 
 # Users in one pattern; a larger one could exceed the memory that RE2 grants a pattern.
@@ -36,21 +37,24 @@ class Users:
 
         Args:
             contract: of the events.
-            users: as the contract's user field has them after the transform.
+            users: as the contract's user field has them after the transform; if it masks them, before or after that.
 
         Raises:
             SourceError: there is no user, or an empty one.
+            SettingsError: the contract needs a key for its masks and has none.
         """
         given = frozenset(users)
         if not given or "" in given:
             raise SourceError(f"users: found {'an empty user' if given else 'none'}, expected at least one user")
-        self.stored = given
+        masks = masks_of(contract)
+        self.stored = given if masks is None else frozenset(masks.mask_of_user(user) for user in given)
+        self._texts = given | self.stored
         self._user_field = contract.user
-        self._transform = Transform(contract)
+        self._transform = Transform(contract, masks)
         self._decode = msgspec.json.Decoder().decode
         # The state of `unique` marks numbers, and texts that sort before "\2": see `distinct_keys`.
-        self._in_states = self.stored | {f"\0{kind}{user}" for user in self.stored for kind in "tn"}
-        self._searches = [compile_pattern(pattern).search for pattern in _patterns(sorted(given))]
+        self._in_states = self._texts | {f"\0{kind}{user}" for user in self._texts for kind in "tn"}
+        self._searches = [compile_pattern(pattern).search for pattern in _patterns(sorted(self._texts))]
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -62,7 +66,7 @@ class Users:
         as a token, that is without a letter, digit or underscore beside it.
         """
         user = self._user_of(raw)
-        return user in self.stored if user is not None else self._contains_user(raw)
+        return user in self._texts if user is not None else self._contains_user(raw)
 
     def _user_of(self, raw: bytes) -> str | None:
         if json_nesting.too_deep(raw):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from typing import Any, Literal, cast
 
-from shared.contracts.masks import Mask, MaskKey
+from shared.contracts.masks import MIN_KEY_CHARS, VARIABLE, Mask, MaskKey
+from shared.errors import SettingsError
 
 Severity = Literal["reject", "warn"]
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
@@ -130,6 +131,14 @@ class Contract:
     def hashed(self) -> tuple[str, ...]:
         """Names of the fields with `mask = "hash"`, which need the key."""
         return tuple(field.name for field in self.fields if field.mask == "hash")
+
+    def require_mask_key(self) -> None:
+        """Raise SettingsError if the contract needs a key and has none."""
+        if self.hashed and self.mask_key is None:
+            raise SettingsError(
+                f"{VARIABLE}: found nothing, expected {MIN_KEY_CHARS} or more secret characters, such as the output of "
+                f"`openssl rand -hex 32`, since {self.path} has mask = hash in fields.{self.hashed[0]}"
+            )
 
     def of_canonical_events(self) -> Contract:
         """Return the contract for events that are canonical already: top-level fields and RFC 3339 timestamps."""

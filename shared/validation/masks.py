@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
-from shared.contracts.masks import DROPPED, MIN_KEY_CHARS, VARIABLE, MaskKey
+from shared.contracts.masks import DROPPED, MaskKey
 from shared.contracts.model import Contract, Field
-from shared.errors import SettingsError
 from shared.validation.results import Finding
 
 # What a finding quotes instead of a value.
@@ -37,12 +36,8 @@ class Masks:
         self.names = frozenset(field.name for field in fields)
         self._fields = {field.name: field for field in fields}
         self._key = contract.mask_key
-        hashed = [field.name for field in fields if field.mask == "hash"]
-        if hashed and self._key is None:
-            raise SettingsError(
-                f"{VARIABLE}: found nothing, expected {MIN_KEY_CHARS} or more secret characters, such as the output of "
-                f"`openssl rand -hex 32`, since {contract.path} has mask = hash in fields.{hashed[0]}"
-            )
+        contract.require_mask_key()
+        self._user = contract.user
         self._key_fields = self.names & {*contract.id, contract.user}
         self._read_keys = {field.path[0] for field in contract.fields}
 
@@ -70,6 +65,10 @@ class Masks:
             else:
                 masked[name] = value
         return masked
+
+    def mask_of_user(self, user: str) -> str:
+        """Return a user as row keys have it."""
+        return str(self.mask_of(self._user)(user)) if self._user in self.names else user
 
     def apply_to_keys(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return a canonical event, valid or not, with the values masked that cell keys are made of."""

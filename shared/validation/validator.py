@@ -123,6 +123,10 @@ class Validator:
     def _rejected(self, raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
         return self.reject(raw, Finding(rule, "", found, expected))
 
+    def stored_user(self, user: str) -> str:
+        """Return a user as row keys have it; a plain one is masked if the contract masks users."""
+        return user if self._masks is None else self._masks.mask_of_user(user)
+
     def cell_key(self, event: dict[str, Any]) -> CellKey:
         """Return the cell key of a canonical event without findings."""
         contract = self.contract
