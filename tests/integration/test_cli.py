@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from infra.cli.main import main
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES
 from shared.config import Settings
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event, sparkify_records
 
@@ -467,3 +469,15 @@ def test_erase_without_a_user_is_refused(sluice: Sluice, tmp_path: Path) -> None
 
     assert sluice("erase").err == "sluice: users: found none, expected at least one user\n"
     assert "byte 4 isn't UTF-8" in sluice("erase", "--users-file", str(binary)).err
+
+
+def test_doctor_checks_a_subscription_of_any_project(sluice: Sluice, settings: Settings) -> None:
+    provision_pubsub(settings, RESOURCES.with_push({"ingest": "http://127.0.0.1:1/"}))
+    full = f"projects/{settings.project_id}/subscriptions/events-ingest"
+
+    good = sluice("doctor", "--subscription", "events-ingest", "--subscription", full)
+    bad = sluice("doctor", "--subscription", "missing", "--json")
+
+    assert (good.code, good.out.count("ok       events-ingest, ack deadline: 600 s\n")) == (0, 2)
+    assert (bad.code, bad.json[0]["severity"]) == (1, "error")
+    assert "expected only --project-id and --json" in sluice("doctor", "--subscription", "x", "--cloud").err
