@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
@@ -52,14 +52,14 @@ def erase(
     Example: sluice erase user_0007 --yes
     """
     from infra.erase.erasure import Eraser
-    from infra.erase.plan import make_plan
+    from infra.erase.plan import first_whole_day, make_plan
     from infra.erase.unreached import copies
     from infra.erase.users import Users
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract, settings.mask_key)
     erased = Users(loaded, [*users, *(_lines(users_file) if users_file else ())])
-    since = _first_whole_day(settings)
+    since = first_whole_day(settings)
 
     async def run(bigtable: Bigtable) -> tuple[Plan, Outcome | None]:
         plan = await make_plan(bigtable, loaded, erased, since)
@@ -127,16 +127,6 @@ def _lines(file: BinaryIO) -> list[str]:
     except UnicodeDecodeError as error:
         raise SourceError(f"{file.name}: byte {error.start} isn't UTF-8; expected one user a line in UTF-8") from None
     return [line for line in (each.removesuffix("\r") for each in lines) if line]
-
-
-def _first_whole_day(settings: Settings) -> date | None:
-    """Return the first day of which the retention of `events` has removed no event; None without a retention."""
-    from infra.provision.bigtable import open_bigtable
-    from infra.provision.resources import RESOURCES
-
-    with open_bigtable(settings, RESOURCES) as tables:
-        age = tables.retention("events")
-    return None if age is None else (now() - age).date() + timedelta(days=1)
 
 
 def _print_plan(plan: Plan, users: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.beam.runners import Dataflow
 from infra.cli import options
 from shared.config import Settings, contract_path, mask_key
 from shared.contracts.loader import load_contract
@@ -105,6 +106,10 @@ def ingest(
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract, settings.mask_key)
+    if isinstance(runner, Dataflow) and loaded.hashed:
+        raise click.UsageError(
+            "found --runner dataflow with mask = hash in the contract, expected a runner with its key"
+        )
     if runner is not None:
         flags = [f"--format={form}", f"--batch-size={batch_size}", *["--no-quality-checks"] * no_quality_checks]
         _print_report(_ingest_on_beam(settings, source, flags, runner), as_json=as_json)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from infra.erase.log import Erasure, ErasureLog
 from infra.erase.survey import Survey, make_survey
 from infra.erase.users import Users
+from infra.provision.bigtable import open_bigtable
+from infra.provision.resources import RESOURCES
 from shared.bigtable.client import Bigtable
+from shared.config import Settings
 from shared.contracts.model import Contract
 from shared.tables.state import StateTable
+from shared.timestamps import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,18 @@ async def make_plan(bigtable: Bigtable, contract: Contract, users: Users, first_
     expired = {day for day in days | survey.aggregates.days if first_whole_day and day < first_whole_day}
     marked = sorted(days - expired)
     return Plan(survey, marked, await days_with_runs(state, marked), sorted(expired), unfinished)
+
+
+def first_whole_day(settings: Settings) -> date | None:
+    """Return the first day of which the retention of `events` has removed no event; None without a retention.
+
+    Raises:
+        SettingsError: the caller may not read the table's settings.
+        StoreUnavailableError: Bigtable doesn't answer.
+    """
+    with open_bigtable(settings, RESOURCES) as tables:
+        age = tables.retention("events")
+    return None if age is None else (now() - age).date() + timedelta(days=1)
 
 
 async def days_with_runs(state: StateTable, days: Iterable[date]) -> list[date]:

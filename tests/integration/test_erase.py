@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ import pytest
 from infra.erase.erasure import Eraser, Outcome
 from infra.erase.event_rows import EventRows
 from infra.erase.log import ErasureLog
-from infra.erase.plan import make_plan
+from infra.erase.plan import first_whole_day, make_plan
 from infra.erase.survey import Counts, Survey
 from infra.erase.users import Users
+from infra.provision.bigtable import provision_bigtable
+from infra.provision.resources import RESOURCES
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import AGGREGATES, EVENTS, REJECTED, STATE, Bigtable
 from shared.bigtable.mutations import Mutations
@@ -28,6 +30,7 @@ from shared.row_keys import aggregate_row, encode
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.run_writer import set_measures
 from shared.tables.state import StateTable
+from shared.timestamps import now
 from tests.support.samples import MUSIC_CONTRACT, dump, lines, message, music_event
 
 MUSIC = load_contract(MUSIC_CONTRACT)
@@ -261,3 +264,13 @@ async def test_a_contract_with_other_row_keys_is_refused(bigtable: Bigtable, set
 
     with pytest.raises(LayoutChangedError, match=r"hourly\.toml"):
         await make_plan(bigtable, hourly(), Users(hourly(), ["ann"]), None)
+
+
+def test_the_retention_of_events_tells_the_first_whole_day(settings: Settings, empty_instance: Settings) -> None:
+    provision_bigtable(empty_instance, RESOURCES.with_retention({"events": timedelta(days=30)}))
+
+    found = first_whole_day(empty_instance)
+
+    today = now().date()
+    assert found in (today - timedelta(days=29), today - timedelta(days=30))  # midnight may pass
+    assert first_whole_day(settings) is None
