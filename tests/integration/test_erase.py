@@ -26,7 +26,7 @@ from shared.contracts.loader import load_contract, parse_contract, parse_toml
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError, StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
-from shared.row_keys import aggregate_row, encode
+from shared.row_keys import aggregate_row, encode, state_row
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.run_writer import set_measures
 from shared.tables.state import StateTable
@@ -237,6 +237,10 @@ async def test_days_whose_events_have_expired_keep_their_measures_without_the_us
 
 async def test_a_day_without_a_run_is_marked_and_not_computed(bigtable: Bigtable, settings: Settings) -> None:
     await fill(bigtable, MUSIC, ["ann", "eve"], runs=0)
+    marks_of_late_events = Mutations()
+    for day in DAYS:
+        marks_of_late_events.delete_row(state_row("late", day))
+    await bigtable.write(STATE, marks_of_late_events)
 
     outcome = await erase(bigtable, MUSIC, ["eve"])
 
