@@ -60,8 +60,10 @@ class _Rows:
         else:
             return False
         if source_format.columns is not None:
-            width = len(source_format.columns)
-            self.delimiter = source_format.delimiter or layout.width_delimiter(self._head(1)[0], width)
+            (first,) = self._head(1)
+            self.delimiter = source_format.delimiter or layout.width_delimiter(first, len(source_format.columns))
+            if tuple(layout.cells_of(first, self.delimiter)) == source_format.columns:
+                self.skip_lines(self.line)  # this file has a header
             return True
         may_search = source_format.skip_lines is None
         header = layout.find_header(self._head(1), columns, source_format.delimiter)
