@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from infra.export.exporter import ExportedDay
     from infra.export.sql.results import Result
 
+# Seconds until `sql` gives up on a server that doesn't answer, like the other commands that read.
+_DEADLINE = 10.0
 _TABLES = ("events", "rejected", "aggregates")
 
 
@@ -168,6 +171,7 @@ def sql(
             settings = Settings.from_environment(
                 name=name, project_id=project_id, instance_id=instance_id, contract=contract
             )
+            settings = replace(settings, store_deadline=_DEADLINE)
             tables: Mapping[str, Any] = stack.enter_context(streamed_tables(settings, loaded, days))
         else:
             tables = exported_tables(source, days or None)

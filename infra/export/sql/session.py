@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +17,8 @@ from infra.export.sql.results import Result, plain
 from infra.export.sql.streams import DayStream
 from infra.export.sql.views import quoted
 from shared.errors import QueryError
+
+T = TypeVar("T")
 
 _BATCH_ROWS = 2_048
 _MISSING_TABLE = re.compile(r"Catalog Error: Table with name .* does not exist")
@@ -28,6 +31,7 @@ class Session:
         self._connection = connection
         self._tables = tables
         self._names = [*tables, *views]
+        self._worker = ThreadPoolExecutor(1)
 
     def result(self, query: str) -> Result:
         """Begin one statement and return its result.
@@ -39,13 +43,27 @@ class Session:
             statements = self._connection.extract_statements(query)
             if len(statements) != 1:
                 raise QueryError(f"found {len(statements)} statements, expected one")
-            reader = self._connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+            reader = self._run(lambda: self._connection.sql(query).to_arrow_reader(_BATCH_ROWS))
         return Result(reader.schema.names, self._rows(reader))
+
+    def close(self) -> None:
+        """End the thread of the queries."""
+        self._worker.shutdown()
 
     def _rows(self, reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
         with self._translated():
-            for batch in reader:
+            while (batch := self._run(lambda: next(reader, None))) is not None:
                 yield from zip(*(map(plain, column.to_pylist()) for column in batch.columns), strict=True)
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """Run work of DuckDB in a thread and return its result; Ctrl-C interrupts it, which DuckDB alone ignores."""
+        working = self._worker.submit(work)
+        try:
+            return working.result()
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            wait([working])
+            raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -88,7 +106,11 @@ def session(tables: Mapping[str, Any], views: Mapping[str, str], memory_mib: int
             for name, query in usable.items():
                 connection.execute(f"create view {quoted(name)} as {query}")
             connection.execute("set lock_configuration = true")
-            yield Session(connection, tables, usable)
+            opened = Session(connection, tables, usable)
+            try:
+                yield opened
+            finally:
+                opened.close()
         finally:
             connection.close()
 
