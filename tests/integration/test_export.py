@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+import tomllib
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.cloud import storage
 
 from infra.export.day_tables import versions
 from infra.export.day_tables.tables import TABLES, TableName, day_table
 from infra.export.exporter import ExportedDay, Exporter
+from infra.export.files import bucket as bucket_module
 from infra.export.files.destinations import destination
 from infra.export.sql.exported import exported_tables
-from infra.export.sql.session import Session, session
+from infra.export.sql.session import session
 from infra.export.sql.views import dimension_views
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
-from shared.contracts.loader import load_contract
+from shared.contracts.loader import load_contract, parse_contract
 from shared.contracts.model import Contract
 from shared.errors import ExportError
 from shared.ingest.pipeline import IngestPipeline
 from shared.tables.aggregates import AggregatesTable
+from shared.tables.events import EventsTable
 from shared.tables.state import StateTable
 from shared.timestamps import days_between
 from tests.support.exported import measures_by_sql
@@ -81,6 +84,11 @@ async def export(
     return outcomes
 
 
+def names(folder: Path) -> list[str]:
+    """Return the names of all files, hidden ones included."""
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
 def rows(folder: Path, table: str, day: date = DAY) -> list[dict[str, Any]]:
     return pq.read_table(folder / table / f"day={day}" / "part-000.parquet", partitioning=None).to_pylist()
 
@@ -96,10 +104,9 @@ async def test_sql_over_exported_events_equals_the_aggregates_to_the_cell(
     source: str, days: tuple[date, date], bigtable: Bigtable, tmp_path: Path
 ) -> None:
     """Every measure of the shipped contracts, of every value and day."""
-    if source == "data":
-        contract, published = load_contract(MUSIC_CONTRACT), (ROOT / "data" / "sample_events.json").read_bytes()
-    else:
-        contract, published = load_contract(SPARKIFY_CONTRACT), lines(_records_of(days))
+    contract = load_contract(MUSIC_CONTRACT if source == "data" else SPARKIFY_CONTRACT)
+    sample = ROOT / "data" / "sample_events.json"
+    published = sample.read_bytes() if source == "data" else lines(_records_of(days))
     await IngestPipeline(bigtable, contract).process(message(published))
     span = list(days_between(*days))
     state = StateTable(bigtable)
@@ -124,11 +131,11 @@ async def test_sql_over_exported_events_equals_the_aggregates_to_the_cell(
 
 def _records_of(days: tuple[date, date]) -> list[dict[str, Any]]:
     """Return the records of the real logs from the first to the last of two days."""
-    found = []
-    for record in sparkify_records():
-        if days[0] <= datetime.fromtimestamp(record["ts"] / 1_000, UTC).date() <= days[1]:
-            found.append(record)
-    return found
+    return [
+        record
+        for record in sparkify_records()
+        if days[0] <= datetime.fromtimestamp(record["ts"] / 1_000, UTC).date() <= days[1]
+    ]
 
 
 async def test_nothing_of_an_event_is_lost(bigtable: Bigtable, contract: Contract, tmp_path: Path) -> None:
@@ -164,8 +171,6 @@ async def test_nothing_of_an_event_is_lost(bigtable: Bigtable, contract: Contrac
 
 async def _stored(bigtable: Bigtable, contract: Contract, user: str) -> list[dict[str, Any]]:
     """Return the user's events that count."""
-    from shared.tables.events import EventsTable
-
     table = EventsTable(bigtable, contract.bucket)
     start, end = datetime(2024, 1, 15, tzinfo=UTC), datetime(2024, 1, 16, tzinfo=UTC)
     decoded = map(json.loads, await table.of_user(user, start, end, None, 400))
@@ -203,7 +208,11 @@ async def test_aggregates_have_the_exact_values_of_the_run(
     await AggregatesTable(bigtable, state).write_by_hand("guess", "x", DAY, {"big": 2**70, "flag": True, "none": None})
     assert [each.status for each in await export(bigtable, contract, tmp_path, [DAY], ("aggregates",))] == ["written"]
     by_hand = {row["measure"]: (row["integer"], row["number"], row["json"]) for row in rows(tmp_path, "aggregates")}
-    assert by_hand == {"big": (None, float(2**70), str(2**70)), "flag": (None, None, "true"), "none": (None, None, "null")}
+    assert by_hand == {
+        "big": (None, float(2**70), str(2**70)),
+        "flag": (None, None, "true"),
+        "none": (None, None, "null"),
+    }
 
     await AggregatePipeline(bigtable, contract).run(DAY)
     await export(bigtable, contract, tmp_path, [DAY], ("aggregates",))
@@ -211,7 +220,11 @@ async def test_aggregates_have_the_exact_values_of_the_run(
     found = {(row["dimension"], row["value"], row["measure"]): row for row in rows(tmp_path, "aggregates")}
     total, seconds = found["all", "all", "total_events"], found["all", "all", "listening_seconds"]
     assert (total["integer"], total["number"], total["json"]) == (3, 3.0, "3")
-    assert (seconds["integer"], seconds["number"], seconds["json"]) == (None, 0.30000000000000004, "0.30000000000000004")
+    assert (seconds["integer"], seconds["number"], seconds["json"]) == (
+        None,
+        0.30000000000000004,
+        "0.30000000000000004",
+    )
     assert found["quality", "all", "stored"]["integer"] == 3
     assert ("guess", "x", "big") in found
 
@@ -261,16 +274,23 @@ async def test_a_day_without_a_run_is_reported_and_has_no_file(
     [outcome] = await export(bigtable, contract, tmp_path, [DAY], ("aggregates",))
 
     assert (outcome.status, outcome.file) == ("not_computed", "")
-    assert list(tmp_path.rglob("*.parquet")) == []
+    assert names(tmp_path) == []
 
 
 async def test_a_contract_with_other_columns_writes_the_day_again(
     bigtable: Bigtable, contract: Contract, tmp_path: Path
 ) -> None:
+    document = tomllib.loads(MUSIC_CONTRACT.read_text("utf-8"))
+    document["fields"]["mood"] = {"type": "string"}
     await ingest(bigtable, contract, [music_event(1, mood="good")])
     await export(bigtable, contract, tmp_path, [DAY], ("events",))
-    mood = msgspec.structs  # placeholder
-    assert mood
+    assert rows(tmp_path, "events")[0]["_other_fields"] == '{"mood":"good"}'
+
+    [outcome] = await export(bigtable, parse_contract(document, "mine.toml"), tmp_path, [DAY], ("events",))
+
+    assert outcome.status == "written"
+    [row] = rows(tmp_path, "events")
+    assert (row["mood"], row["_other_fields"]) == ("good", None)
 
 
 async def test_a_day_whose_events_have_expired_keeps_its_file(
@@ -288,7 +308,7 @@ async def test_a_day_whose_events_have_expired_keeps_its_file(
     finally:
         await empty.close()
     assert rows(tmp_path, "events") == []
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["part-000.parquet"]
+    assert names(tmp_path) == ["part-000.parquet"]
 
 
 async def test_an_interrupted_export_leaves_the_earlier_file_or_none(
@@ -304,12 +324,12 @@ async def test_an_interrupted_export_leaves_the_earlier_file_or_none(
             raise KeyboardInterrupt
 
     exporter = Exporter("events", table, target)
-    for _ in range(2):
+    for earlier in ([], ["part-000.parquet"]):
         with monkeypatch.context() as patched:
             patched.setattr(table, "batches", stop_after_first)
             with pytest.raises(KeyboardInterrupt):
                 [_ async for _ in Exporter("events", table, target, force=True).export([DAY], lambda *_: None)]
-        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] in ([], ["part-000.parquet"])
+        assert names(tmp_path) == earlier
         [outcome] = [each async for each in exporter.export([DAY], lambda *_: None)]
         assert (outcome.rows, len(rows(tmp_path, "events"))) == (50, 50)
 
@@ -325,8 +345,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 async def test_a_bucket_gets_the_same_files_as_a_folder(
     bigtable: Bigtable, contract: Contract, tmp_path: Path, bucket: str
 ) -> None:
-    from google.cloud import storage
-
     await ingest(bigtable, contract, [music_event(number) for number in range(50)])
     await AggregatePipeline(bigtable, contract).run(DAY)
     outcomes = await export(bigtable, contract, bucket, [DAY])
@@ -344,13 +362,9 @@ async def test_a_bucket_gets_the_same_files_as_a_folder(
 async def test_a_failed_upload_leaves_no_object(
     bigtable: Bigtable, contract: Contract, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from google.cloud import storage
-
-    from infra.export.files import bucket as bucket_module
-
     monkeypatch.setattr(bucket_module, "_CHUNK_BYTES", 256 * 1024)
     target = destination(bucket)
-    with pytest.raises(RuntimeError), target.new_file("events/day=2024-01-15/part-000.parquet") as file:
+    with contextlib.suppress(RuntimeError), target.new_file("events/day=2024-01-15/part-000.parquet") as file:
         file.write(b"x" * 1_000_000)
         raise RuntimeError
 
@@ -359,7 +373,7 @@ async def test_a_failed_upload_leaves_no_object(
 
 
 async def test_a_missing_bucket_is_named(bucket: str) -> None:
-    with pytest.raises(ExportError, match="^gs://gone: found no such bucket$"):
+    with pytest.raises(ExportError, match=r"^gs://gone: found no such bucket$"):
         destination("gs://gone/x").check()
     with pytest.raises(ExportError, match=r"^found 'gs://', expected gs://BUCKET\[/FOLDER\]$"):
         destination("gs://")

@@ -30,7 +30,10 @@ def measures_by_sql(session: Session, contract: Contract) -> Iterator[tuple[Cell
         for day, value, *results in session.result(query).rows:
             parts = iter(results)
             for measure in aggregate.measures:
-                yield (aggregate.dimension, day, value, measure.name), _result(measure, [next(parts) for _ in _columns(measure)])
+                yield (
+                    (aggregate.dimension, day, value, measure.name),
+                    _result(measure, [next(parts) for _ in _columns(measure)]),
+                )
 
 
 def _columns(measure: Measure) -> list[str]:

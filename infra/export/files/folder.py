@@ -47,8 +47,8 @@ class Folder:
                 os.fsync(file.fileno())
                 temporary.replace(target)
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
             with suppress(OSError):
+                temporary.unlink(missing_ok=True)
                 target.parent.rmdir()  # only if it is empty
             if isinstance(error, OSError):
                 raise ExportError(f"{target}: can't be written: {error.strerror or error}") from None
