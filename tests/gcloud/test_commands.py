@@ -122,8 +122,8 @@ def commands_of_the_doctor() -> list[Command]:
 
 
 def commands_of_the_docs() -> list[Command]:
-    """Return the commands of docs/deploy.md and docs/beam.md."""
-    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("deploy.md", "beam.md"))
+    """Return the commands of docs/deploy.md, docs/beam.md and docs/export.md."""
+    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("deploy.md", "beam.md", "export.md"))
     values = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
     lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
     lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]
