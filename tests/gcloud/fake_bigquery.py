@@ -30,7 +30,11 @@ class FakeBigQuery(FakeCloud):
             error = {"domain": "global", "reason": "notFound", "message": "Not found"}
             return 404, {"error": {"code": 404, "message": "Not found", "errors": [error]}}
         if request.path.split("?")[0].endswith("/jobs"):
-            return 200, request.body | {"id": "my-project:EU.job", "status": {"state": "DONE"}, "statistics": {}}
+            return 200, request.body | {
+                "id": "my-project:EU.job",
+                "status": {"state": "DONE"},
+                "statistics": {"query": {"statementType": "SELECT"}},
+            }
         return 200, request.body
 
     def bodies(self, ending: str) -> list[Any]:

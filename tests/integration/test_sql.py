@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -286,3 +288,20 @@ def test_a_closed_pipe_ends_a_query_without_an_error(exported: str, settings: Se
         assert process.stderr.read() == ""
 
     assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_the_documented_queries_print_what_the_page_shows(
+    sluice: Sluice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the sample events."""
+    page = (ROOT / "docs" / "export.md").read_text("utf-8").partition("## BigQuery")[0]
+    blocks = "\n".join(re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    shown = re.findall(r"^\$ (sluice .*)\n((?:(?!\$ ).*\n)*)", blocks, re.MULTILINE)
+    assert sluice("ingest", "--source", str(ROOT / "data")).code == 0
+    assert sluice("aggregate", "--from", "2024-01-15", "--to", "2024-01-17").code == 0
+
+    monkeypatch.chdir(tmp_path)
+    for line, output in shown:
+        result = sluice(*shlex.split(line)[1:])
+        assert (result.out + result.err).strip() == output.strip()
+    assert len(shown) == 7
