@@ -13,6 +13,7 @@ from infra.export.day_tables.record_batches import MAX_BATCH_BYTES, MAX_BATCH_RO
 from shared import row_keys
 from shared.bigtable.row_merger import Row
 from shared.tables.events import FAMILY
+from shared.tables.user_events import has_only_distinct_events
 
 _QUALIFIER_TIME_BYTES = 12  # TTTTTTTTTTT#
 
@@ -41,6 +42,10 @@ def events_of_user(rows: list[Row]) -> Iterator[StoredEvent]:
     Args:
         rows: of the user and day, in key order.
     """
+    if len(rows) == 1 and has_only_distinct_events(rows[0]):
+        for qualifier, value in zip(rows[0].qualifiers, rows[0].values, strict=True):
+            yield StoredEvent(qualifier[_QUALIFIER_TIME_BYTES:].decode(), value, None, ())
+        return
     versions: dict[bytes, list[tuple[bytes, bytes]]] = {}
     findings: dict[bytes, bytes] = {}
     for row in reversed(rows):  # later hours first; within a family the cells are newest first
