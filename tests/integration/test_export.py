@@ -27,12 +27,12 @@ from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.contracts.loader import load_contract, parse_contract
 from shared.contracts.model import Contract
-from shared.errors import ExportError
+from shared.errors import ExportError, StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.events import EventsTable
 from shared.tables.state import StateTable
-from shared.timestamps import days_between
+from shared.timestamps import days_between, now
 from tests.support.exported import measures_by_sql
 from tests.support.samples import (
     MUSIC_CONTRACT,
@@ -227,6 +227,50 @@ async def test_aggregates_have_the_exact_values_of_the_run(
     )
     assert found["quality", "all", "stored"]["integer"] == 3
     assert ("guess", "x", "big") in found
+
+
+async def test_aggregates_are_those_of_one_finished_run(bigtable: Bigtable, contract: Contract, tmp_path: Path) -> None:
+    await ingest(bigtable, contract, [music_event(1)])
+    pipeline = AggregatePipeline(bigtable, contract)
+    await pipeline.run(DAY)
+    table = day_table("aggregates", bigtable, contract)
+    version = await table.version(DAY)
+    unfinished = AggregatesTable(bigtable, StateTable(bigtable)).begin(DAY, now() + timedelta(seconds=1))
+    await unfinished.write([("all", "all", {"total_events": 99}, {}), ("user", "ghost", {"total_events": 9}, {})])
+
+    await export(bigtable, contract, tmp_path, [DAY], ("aggregates",))
+
+    found = {(row["value"], row["json"]) for row in rows(tmp_path, "aggregates") if row["measure"] == "total_events"}
+    assert ("all", "1") in found
+    assert not {"99", "9"} & {value for _, value in found}
+    await pipeline.run(DAY)
+    with pytest.raises(StoreUnavailableError, match="another run finished during the read; try again"):
+        [_ async for _ in table.batches(DAY, version)]
+
+
+async def test_sql_over_days_with_different_columns_has_all_of_them(
+    bigtable: Bigtable, contract: Contract, tmp_path: Path
+) -> None:
+    document = tomllib.loads(MUSIC_CONTRACT.read_text("utf-8"))
+    document["fields"]["mood"] = {"type": "string"}
+    await ingest(bigtable, contract, [music_event(1), music_event(2, timestamp="2024-01-16T10:00:00Z", mood="good")])
+    await export(bigtable, contract, tmp_path, [DAY], ("events",))
+    await export(bigtable, parse_contract(document, "mine.toml"), tmp_path, [date(2024, 1, 16)], ("events",))
+
+    with session(exported_tables(tmp_path, None), {}, 256) as opened:
+        found = list(opened.result("select day, mood from events order by day").rows)
+
+    assert found == [(DAY, None), (date(2024, 1, 16), "good")]
+
+
+async def test_a_column_that_changes_its_type_is_named(bigtable: Bigtable, contract: Contract, tmp_path: Path) -> None:
+    document = tomllib.loads(MUSIC_CONTRACT.read_text("utf-8"))
+    document["fields"]["page"] = {"type": "integer"}
+    await export(bigtable, contract, tmp_path, [DAY], ("events",))
+    await export(bigtable, parse_contract(document, "mine.toml"), tmp_path, [date(2024, 1, 16)], ("events",))
+
+    with pytest.raises(ExportError, match=r"events: .*page.*string.*int64"):
+        exported_tables(tmp_path, None)
 
 
 async def test_unchanged_days_are_skipped_and_changed_ones_written_again(

@@ -260,24 +260,6 @@ def start(settings: Settings, arguments: Sequence[str]) -> subprocess.Popen[str]
     )
 
 
-def test_ctrl_c_ends_a_query(exported: str, settings: Settings) -> None:
-    endless = "select sum(hash(a.i * b.i)) from range(1000000) a(i), range(1000000) b(i)"
-    with start(settings, ["sql", endless, "--source", exported]) as process:
-        _wait_for_query(process)
-        process.send_signal(signal.SIGINT)
-        output, error = process.communicate(timeout=30)
-
-    assert (process.returncode, output) == (130, "")
-    assert error.strip() == "sluice: interrupted"
-
-
-def _wait_for_query(process: subprocess.Popen[str]) -> None:
-    """Wait until the thread of the queries exists."""
-    status = Path(f"/proc/{process.pid}/task")
-    while process.poll() is None and len(list(status.iterdir())) < 3:
-        pass
-
-
 def test_a_closed_pipe_ends_a_query_without_an_error(exported: str, settings: Settings) -> None:
     query = "select a.* from events a, events b"
     with start(settings, ["sql", query, "--source", exported, "--csv"]) as process:
