@@ -225,6 +225,11 @@ class StateTable:
         """Return the marked days, oldest first."""
         return [row_keys.day_of_state_row(row.key) async for row in self._bigtable.read(STATE, Scan.prefix(b"late#"))]
 
+    async def latest_mark(self, day: date) -> datetime | None:
+        """Return the time of the latest mark of a day; None without a mark."""
+        row = await self._bigtable.row(STATE, row_keys.state_row("late", day))
+        return EPOCH + timedelta(microseconds=max(row.micros)) if row else None
+
     async def clear_late(self, day: date, started: datetime) -> None:
         """Delete the marks of a day whose events a run has certainly read.
 

@@ -162,8 +162,9 @@ def commands_for_subscriptions() -> list[Command]:
 
 
 def commands_of_the_docs() -> list[Command]:
-    """Return the commands of docs/deploy.md, docs/beam.md and docs/privacy.md."""
-    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("deploy.md", "beam.md", "privacy.md"))
+    """Return the commands of docs/deploy.md, docs/beam.md, docs/export.md and docs/privacy.md."""
+    pages = ("deploy.md", "beam.md", "export.md", "privacy.md")
+    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in pages)
     values = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
     lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
     lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]
