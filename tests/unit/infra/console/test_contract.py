@@ -152,7 +152,7 @@ def test_an_urlencoded_form_is_read(client: TestClient) -> None:
     [
         (b"", "empty.json", "empty.json: found no events, expected at least one."),
         (b" \n\n", "blank.csv", "blank.csv: found no events, expected at least one."),
-        ("é".encode("utf-16"), "marks.json", "marks.json: 1 unreadable."),
+        ("é".encode("utf-16"), "marks.json", "marks.json: 1 rejected."),
         (b'{"event_id": "\xe9"}', "latin1.json", "latin1.json: 1 rejected."),
         (CSV + b"\xe9,u,,,\n", "latin1.csv", "latin1.csv: 1 accepted, 1 unreadable."),
         (bytes(range(256)) * 9, "binary.json", "binary.json: 10 rejected."),
@@ -229,7 +229,10 @@ def test_unreadable_pieces_are_counted_and_the_first_shown(client: TestClient) -
 
     assert summary(page) == "bad.csv: 1 accepted, 30 unreadable."
     shown = [text for text in page.texts("li") if text.startswith("bad.csv:")]
-    assert shown[0] == "bad.csv:3: found byte 0xff at byte 1 of the row, expected UTF-8"
+    assert shown[0] == (
+        "bad.csv:3: found byte 0xff at byte 1 of the row, expected UTF-8; "
+        "if 'ÿ,,,,\\n' is right, set encoding = 'windows-1252' in [source]"
+    )
     assert len(shown) == 20
     assert "10 more are left out." in page.texts("p")
 
