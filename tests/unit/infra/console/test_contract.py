@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from pytest_mock import MockerFixture
 from starlette.testclient import TestClient
@@ -123,6 +126,12 @@ def test_a_warning_accepts_the_event(client: TestClient) -> None:
     assert page.rows()[0] == ["range", "duration", "warn", "1"]
 
 
+def parquet(events: list[dict[str, Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(events), buffer)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "file", "name"),
     [
@@ -132,6 +141,7 @@ def test_a_warning_accepts_the_event(client: TestClient) -> None:
         ("", f"{GOOD}\n{GOOD}".encode(), "events.ndjson"),
         ("", gzip.compress(f"{GOOD}\n{GOOD}".encode()), "events.json.gz"),
         ("", b"\xef\xbb\xbf" + CSV + b"2,u,2024-01-15T10:00:00Z,like,7", "events.csv"),
+        ("", parquet([json.loads(GOOD)] * 2), "events.parquet"),
         ("a text beside a file", f"{GOOD}\n{GOOD}".encode(), "without suffix"),
     ],
 )
