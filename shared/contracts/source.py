@@ -87,8 +87,8 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def _is_text_encoding(name: str) -> bool:
     try:
-        codecs.lookup(name)
-        return isinstance(b"".decode(name), str)  # raises LookupError for codecs such as "base64"
+        b"a".decode(name, "replace")  # raises LookupError for codecs such as "base64"
+        return codecs.lookup(name).incrementaldecoder is not None
     except (LookupError, UnicodeError, ValueError):  # ValueError: a NUL in the name
         return False
 

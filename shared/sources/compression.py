@@ -33,6 +33,10 @@ SUFFIXES = (".gz", ".bz2", ".zst")
 Read = Callable[[int], bytes]
 
 
+class ArchiveError(Exception):
+    """The data is an archive, or compressed in another way; the text says what was found and what was expected."""
+
+
 class RawFile(io.RawIOBase):
     """Adapts a function that reads at most N bytes to the raw file that BufferedReader requires."""
 
@@ -59,7 +63,8 @@ def decompressed(read: Read, name: str, stack: ExitStack) -> io.BufferedReader:
     """Return a buffered file of the decompressed data; the stack closes it.
 
     Raises:
-        SourceError: the data is of a kind that can't be read, or a package is missing.
+        ArchiveError: the data is of a kind that can't be read.
+        SourceError: a package is missing.
     """
     file = buffered(read, stack)
     start = file.peek(_MAGIC_BYTES)
@@ -72,7 +77,7 @@ def decompressed(read: Read, name: str, stack: ExitStack) -> io.BufferedReader:
         return buffered(_Zstandard(file, name).read, stack)
     for magic, kind in _OTHER_KINDS.items():
         if start.startswith(magic):
-            raise SourceError(f"{name}: found {kind}, expected text, plain or as .gz, .bz2 or .zst; Parquet or Arrow")
+            raise ArchiveError(f"found {kind}, expected text, plain or as .gz, .bz2 or .zst; Parquet or Arrow")
     return file
 
 

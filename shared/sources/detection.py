@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from shared.contracts.source import SourceFormat, Thousands
+from shared.errors import SourceError
 from shared.sources import access_log, arrow_reader, layout
-from shared.sources.compression import decompressed
+from shared.sources.compression import ArchiveError, decompressed
 from shared.sources.encodings import likely_encoding, utf8_text
 from shared.sources.files import format_of
 
@@ -61,7 +62,10 @@ def detect(path: Path, name: str | None = None) -> SourceFormat:
     name = name or str(path)
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb", buffering=0))
-        plain = decompressed(lambda size: file.read(size) or b"", name, stack)
+        try:
+            plain = decompressed(lambda size: file.read(size) or b"", name, stack)
+        except ArchiveError as error:
+            raise SourceError(f"{name}: {error}") from None
         kind = arrow_reader.kind_of(plain.peek(arrow_reader.MAGIC_BYTES))
         if kind is not None:
             return SourceFormat(format="parquet" if kind == "parquet" else "arrow")

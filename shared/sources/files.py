@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 from shared.contracts.source import Format, SourceFormat
 from shared.errors import SourceError
 from shared.sources import access_log, arrow_reader, json_reader
-from shared.sources.compression import SUFFIXES, decompressed
+from shared.sources.compression import SUFFIXES, ArchiveError, decompressed
 from shared.sources.csv_cells import DEFAULT, ColumnType
 from shared.sources.csv_reader import read_csv
 from shared.sources.encodings import INVALID, describe_invalid, utf8_text
@@ -168,6 +168,8 @@ class SourceReader:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
                     yield from self._events(raw, name, stack)
+                except ArchiveError as error:
+                    yield Unreadable(name, 1, str(error), b"")
                 except json_reader.DamagedError as damage:
                     yield Unreadable(name, damage.line, str(damage), b"")
                 except json_reader.DAMAGE_ERRORS as error:

@@ -80,6 +80,20 @@ def test_a_composed_id_is_split_into_its_fields(settings: Settings) -> None:
             client.write_event("u", "29", {"event_type": "Home"})
 
 
+@pytest.mark.parametrize("ids", ['"digest(record)"', '["timestamp", "event_type"]'])
+def test_an_id_that_is_in_the_data_is_no_argument(settings: Settings, tmp_path: Path, ids: str) -> None:
+    path = tmp_path / "music.toml"
+    path.write_text(MUSIC_CONTRACT.read_text().replace('id = "event_id"', f"id = {ids}"))
+    event = {"event_type": "click", "timestamp": NOON, "event_id": "e"}
+    with BigTableClient(settings=_with_contract(settings, path)) as client:
+        client.write_event("u", "", event)
+        client.write_event("u", "", dict(reversed(event.items())))
+
+        assert len(client.get_user_events("u", NOON)) == 1
+        with pytest.raises(EventRejectedError, match="event_id: found 'x', expected '', since the id is"):
+            client.write_event("u", "x", event)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "expected"),
     [

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import zstandard
 
 # Reads standard input or a file, and prints the number of records and the peak of its resident memory in KiB.
-_READER = """
-import json, resource, sys
+_READER = r"""
+import json, re, sys
 from pathlib import Path
 from shared.sources.files import SourceReader, Unreadable
 name, path = sys.argv[1:]
@@ -28,7 +28,8 @@ records = unreadable = 0
 for item in reader:
     records += 1
     unreadable += type(item) is Unreadable
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not the peak of getrusage: it includes the memory of the process that this one was forked from.
+peak = int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
 print(json.dumps({"records": records, "unreadable": unreadable, "peak_kib": peak}))
 """
 _PIECE_ROWS = 2_000

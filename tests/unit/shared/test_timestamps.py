@@ -29,6 +29,8 @@ NOON = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
         ("2024-01-15T12:00:00.5Z", NOON.replace(microsecond=500_000)),
         ("2024-01-15T12:00:00.123456Z", NOON.replace(microsecond=123_456)),
         ("2024-01-15T12:00:00.123456789Z", NOON.replace(microsecond=123_456)),  # cut, never rounded up
+        ("2024-01-15 12:00:00 UTC", NOON),
+        ("2024-01-15 12:00:00.5 UTC", NOON.replace(microsecond=500_000)),
         ("2024-01-15T12:00:00.999999999Z", NOON.replace(microsecond=999_999)),
         ("2024-02-29T00:00:00Z", datetime(2024, 2, 29, tzinfo=UTC)),
         ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
@@ -96,7 +98,73 @@ def test_numbers_since_1970_are_read(unit: str, number: float, moment: datetime)
     assert found.tzinfo is UTC
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize(
+    ("unit", "number", "moment"),
+    [
+        ("ns", 1_705_320_000_123_456_789, NOON.replace(microsecond=123_456)),  # cut, like the digits of a text
+        ("ns", 1.70532e18, NOON),
+        ("ns", -1, datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("serial_days", 45_306.5, NOON),
+        ("serial_days", 45_306, NOON.replace(hour=0)),
+        ("serial_days", 45_306.4378819444, NOON.replace(hour=10, minute=30, second=33)),  # 15 digits, as stored
+        ("serial_days", 25_569, datetime(1970, 1, 1, tzinfo=UTC)),
+        ("serial_days", 61, datetime(1900, 3, 1, tzinfo=UTC)),
+    ],
+)
+def test_nanoseconds_and_days_of_spreadsheets_are_read(unit: str, number: float, moment: datetime) -> None:
+    found = timestamps.reader(unit, None)(number)
+
+    assert found == moment
+    assert found.tzinfo is UTC
+
+
+# https://www.rfc-editor.org/rfc/rfc2822#section-3.3 and the dates of mails, which name the zone in a comment.
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("Mon, 15 Jan 2024 12:00:00 GMT", NOON),
+        ("Mon, 15 Jan 2024 05:00:00 -0700 (MST)", NOON),
+        ("15 Jan 2024 13:30 +0130", NOON),
+        ("Mon, 15 Jan 2024 07:00:00 EST", NOON),
+        ("Mon,  15  Jan 2024 12:00:00 Z ", NOON),
+        ("Mon, 1 Jan 2024 12:00:00 -0000", NOON.replace(day=1)),
+    ],
+)
+def test_rfc_2822_text_is_read(text: str, moment: datetime) -> None:
+    found = timestamps.reader(None, "rfc2822")(text)
+
+    assert found == moment
+    assert found.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 15 Jan 2024 12:00:00 XYZ",  # an unknown zone isn't taken as UTC
+        "Mon, 15 Jan 2024 12:00:00",
+        "Mon, 15 Jan 24 12:00:00 GMT",
+        "Mon, 32 Jan 2024 12:00:00 GMT",
+        "Mon, 15 Jan 2024 25:00:00 GMT",
+        "Sat, 01 Jan 0001 00:00:00 +0100",
+        "2024-01-15T12:00:00Z",
+        1_705_320_000,
+        None,
+    ],
+)
+def test_values_other_than_rfc_2822_stay_unchanged(value: Any) -> None:
+    assert timestamps.reader(None, "rfc2822")(value) is value
+
+
+@given(
+    st.lists(st.sampled_from(["2024-01-15 12:00:00 UTC", "2024-02-30 12:00:00 UTC", "2024-01-15T12:00:00Z", 5, " UTC"]))
+)
+def test_a_column_is_read_like_its_values(column: list[Any]) -> None:
+    read = timestamps.reader(None, None)
+
+    assert timestamps.column_reader(None, None)(column) == list(map(read, column))
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns", "serial_days"])
 @pytest.mark.parametrize("value", [10**30, -(10**30), 1e300, float("inf"), float("nan"), "1705320000", None, True, {}])
 def test_invalid_numbers_stay_unchanged(unit: str, value: Any) -> None:
     assert timestamps.reader(unit, None)(value) is value
@@ -144,7 +212,21 @@ def test_any_datetime_in_iso_format_is_read_back(moment: datetime) -> None:
     assert timestamps.reader(None, None)(moment.isoformat()) == expected
 
 
-@given(json_values, st.sampled_from([(None, None), ("s", None), ("ms", None), ("us", None), (None, "%d/%m/%Y %z %j")]))
+@given(
+    json_values,
+    st.sampled_from(
+        [
+            (None, None),
+            ("s", None),
+            ("ms", None),
+            ("us", None),
+            ("ns", None),
+            ("serial_days", None),
+            (None, "rfc2822"),
+            (None, "%d/%m/%Y %z %j"),
+        ]
+    ),
+)
 def test_any_value_gives_a_utc_datetime_or_stays_unchanged(value: Any, written: tuple[str | None, str | None]) -> None:
     found = timestamps.reader(*written)(value)
 

@@ -83,6 +83,9 @@ def test_the_id_and_the_user_are_reserved_ones() -> None:
         {"type": "timestamp", "unit": "ms", "max_age": "1m"},
         {"type": "timestamp", "unit": "us"},
         {"type": "timestamp", "unit": "s"},
+        {"type": "timestamp", "unit": "ns", "max_age": "1m", "max_future": "1m"},
+        {"type": "timestamp", "unit": "serial_days", "max_age": "1m", "max_future": "1m"},
+        {"type": "timestamp", "format": "rfc2822", "max_age": "1m", "max_future": "1m"},
         {"type": "timestamp", "format": "%d/%m/%Y %H:%M"},
         {"type": "string", "from": "a.b.c"},
     ],
@@ -93,6 +96,22 @@ def test_required_values_are_made_from_their_rules(field: dict[str, Any]) -> Non
 
     assert json.loads(event.verdict.value)["x"] is not None
     assert {finding.severity for finding in event.verdict.warnings} <= {field.get("severity")}
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"), [(["time", "n"], "2024-01-15T10:30:45.123000Z:0"), ("digest(record)", "")]
+)
+def test_ids_of_any_scalars_and_digests_are_shown_as_stored(ids: Any, expected: str) -> None:
+    document = {
+        "version": 1,
+        "name": "t",
+        "event": {"id": ids, "user": "user", "time": "time"},
+        "fields": {**KEY_FIELDS, "n": {"type": "number", "max": 0, "min": 0, "required": True}},
+    }
+
+    event = make_event(parse_contract(document, "t.toml"), NOW)
+
+    assert event.id == expected or (not expected and len(event.id) == 32)
 
 
 @pytest.mark.parametrize(

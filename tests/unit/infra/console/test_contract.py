@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from pytest_mock import MockerFixture
 from starlette.testclient import TestClient
@@ -123,6 +126,12 @@ def test_a_warning_accepts_the_event(client: TestClient) -> None:
     assert page.rows()[0] == ["range", "duration", "warn", "1"]
 
 
+def parquet(events: list[dict[str, Any]]) -> bytes:
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(events), buffer)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "file", "name"),
     [
@@ -132,6 +141,7 @@ def test_a_warning_accepts_the_event(client: TestClient) -> None:
         ("", f"{GOOD}\n{GOOD}".encode(), "events.ndjson"),
         ("", gzip.compress(f"{GOOD}\n{GOOD}".encode()), "events.json.gz"),
         ("", b"\xef\xbb\xbf" + CSV + b"2,u,2024-01-15T10:00:00Z,like,7", "events.csv"),
+        ("", parquet([json.loads(GOOD)] * 2), "events.parquet"),
         ("a text beside a file", f"{GOOD}\n{GOOD}".encode(), "without suffix"),
     ],
 )
@@ -152,7 +162,7 @@ def test_an_urlencoded_form_is_read(client: TestClient) -> None:
     [
         (b"", "empty.json", "empty.json: found no events, expected at least one."),
         (b" \n\n", "blank.csv", "blank.csv: found no events, expected at least one."),
-        ("é".encode("utf-16"), "marks.json", "marks.json: 1 unreadable."),
+        ("é".encode("utf-16"), "marks.json", "marks.json: 1 rejected."),
         (b'{"event_id": "\xe9"}', "latin1.json", "latin1.json: 1 rejected."),
         (CSV + b"\xe9,u,,,\n", "latin1.csv", "latin1.csv: 1 accepted, 1 unreadable."),
         (bytes(range(256)) * 9, "binary.json", "binary.json: 10 rejected."),
@@ -229,7 +239,10 @@ def test_unreadable_pieces_are_counted_and_the_first_shown(client: TestClient) -
 
     assert summary(page) == "bad.csv: 1 accepted, 30 unreadable."
     shown = [text for text in page.texts("li") if text.startswith("bad.csv:")]
-    assert shown[0] == "bad.csv:3: found byte 0xff at byte 1 of the row, expected UTF-8"
+    assert shown[0] == (
+        "bad.csv:3: found byte 0xff at byte 1 of the row, expected UTF-8; "
+        "if 'ÿ,,,,\\n' is right, set encoding = 'windows-1252' in [source]"
+    )
     assert len(shown) == 20
     assert "10 more are left out." in page.texts("p")
 

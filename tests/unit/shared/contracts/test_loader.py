@@ -10,9 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.contracts.loader import load_contract
 from shared.contracts.model import Aggregate, Contract, Field, Measure
+from shared.contracts.paths import join_path, split_path
+from shared.contracts.source import SourceFormat
 from shared.errors import ContractError
 from tests.support.samples import MUSIC_CONTRACT, SPARKIFY_CONTRACT
 from tests.support.small_messages import FIELDS, HEAD, small_contract
@@ -146,6 +150,64 @@ def test_buckets_and_composed_ids_are_read() -> None:
     assert (small.id, small.bucket) == (("id", "n"), "hour")
 
 
+def test_an_id_may_have_fields_of_all_scalar_types_or_be_a_digest() -> None:
+    toml = '[fields.n]\ntype = "number"\n[fields.f]\ntype = "boolean"\n'
+
+    composed = small_contract(toml, head=HEAD.replace('id = "id"', 'id = ["time", "n", "f"]'))
+    digest = small_contract(head=HEAD.replace('id = "id"', 'id = "digest(record)"'))
+
+    assert composed.id == ("time", "n", "f")
+    assert all(field.required for field in composed.fields if field.name in composed.id)
+    assert digest.id == ()
+    assert digest.fingerprint()["id"] == ("digest(record)",)
+
+
+def test_a_field_may_have_the_name_of_the_digest() -> None:
+    small = small_contract('[fields."digest(record)"]\ntype = "string"', head=HEAD.replace('"id"', '"digest(record)"'))
+
+    assert small.id == ("digest(record)",)
+
+
+def test_all_keys_of_a_source_are_read() -> None:
+    toml = """
+[source]
+format = "csv"
+encoding = "windows-1252"
+delimiter = ";"
+skip_lines = 2
+columns = ["id", "user", "time"]
+decimal = ","
+thousands = "."
+"""
+
+    assert small_contract(toml).source == SourceFormat("csv", "windows-1252", ";", 2, ("id", "user", "time"), ",", ".")
+    assert small_contract().source == SourceFormat()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("a", ("a",)),
+        ("a.b", ("a", "b")),
+        ('"a.b"', ("a.b",)),
+        ('a."b.c".d', ("a", "b.c", "d")),
+        ('"say ""a"""', ('say "a"',)),
+        ('say "a"', ('say "a"',)),
+        ('".".a', (".", "a")),
+    ],
+)
+def test_quoted_keys_of_a_path_may_contain_dots(text: str, path: tuple[str, ...]) -> None:
+    field = small_contract(f"[fields.x]\ntype = \"string\"\nfrom = '{text}'").field("x")
+
+    assert field.path == path
+    assert split_path(join_path(path)) == path
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_every_path_can_be_written(keys: list[str]) -> None:
+    assert split_path(join_path(keys)) == tuple(keys)
+
+
 def test_conditions_are_values_or_lists_of_values() -> None:
     toml = '[aggregates.day]\nwhere = { id = "a", user = ["b", "c"] }\nn = "count"\n'
 
@@ -199,6 +261,12 @@ def test_changes_that_keep_cell_keys_keep_the_fingerprint(before: str, after: st
         ('id = "id"', 'id = ["id", "user"]'),
         ('id = "id"', 'id = "id"\nbucket = "hour"'),
         ('id = "id"', 'id = "user"'),
+        ('id = "id"', 'id = "digest(record)"'),
+        ('id = "id"', 'id = ["id", "time"]'),
+        ('[fields.id]\ntype = "string"', '[fields.id]\ntype = "number"'),
+        ('[fields.id]\ntype = "string"', '[fields.id]\ntype = "string"\nfrom = \'"a.b"\''),
+        ('[fields.time]\ntype = "timestamp"', '[fields.time]\ntype = "timestamp"\nunit = "ns"'),
+        ('[fields.time]\ntype = "timestamp"', '[fields.time]\ntype = "timestamp"\nformat = "rfc2822"'),
         ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "integer"'),
         ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\nfrom = "userId"'),
         ('[fields.user]\ntype = "string"', '[fields.user]\ntype = "string"\ntrim = true'),

@@ -54,7 +54,13 @@ DAY = '[aggregates.day]\nn = "count"\n'
         (X + 'required = "yes"', "fields.x.required: found 'yes', expected true or false"),
         (X + 'severity = "error"', "fields.x.severity: found 'error', expected 'reject' or 'warn'"),
         (X + "from = 5", "fields.x.from: found 5, expected text"),
-        (X + 'from = "a..b"', "fields.x.from: found 'a..b', expected keys joined by single dots, such as actor.login"),
+        (
+            X + 'from = "a..b"',
+            "fields.x.from: found 'a..b', expected keys joined by single dots, such as actor.login; a key with",
+        ),
+        (X + "from = '\"a.b'", "fields.x.from: found '\"a.b', expected keys joined by single dots"),
+        (X + "from = '\"a\"b'", "fields.x.from: found '\"a\"b', expected keys joined by single dots"),
+        (X + "from = '\"\".b'", "fields.x.from: found '\"\".b', expected keys joined by single dots"),
         (X + 'from = ".a"', "fields.x.from: found '.a', expected keys joined by single dots"),
         (X + 'trim = "yes"', "fields.x.trim: found 'yes', expected true or false"),
         (X + 'case = "title"', "fields.x.case: found 'title', expected 'lower' or 'upper'"),
@@ -145,6 +151,35 @@ DAY = '[aggregates.day]\nn = "count"\n'
             "this one is reserved for the error bound of the estimate u",
         ),
         (DAY + '"" = "count"', "aggregates.day: found '', expected a measure's name"),
+        # [source]
+        (
+            "[source]\nformat = 'xml'",
+            "source.format: found 'xml', expected 'auto' or 'csv' or 'json' or 'access_log' or",
+        ),
+        ("[source]\nencoding = 'no such'", "source.encoding: found 'no such', expected an encoding that Python reads"),
+        ("[source]\nencoding = 'base64'", "source.encoding: found 'base64', expected an encoding that Python reads"),
+        ("[source]\ndelimiter = '::'", "source.delimiter: found '::', expected one character, such as"),
+        ("[source]\ndelimiter = 'x'", "source.delimiter: found 'x', expected one character, such as"),
+        ("[source]\ndelimiter = '\"'", "source.delimiter: found '\"', expected one character, such as"),
+        ("[source]\nskip_lines = -1", "source.skip_lines: found -1, expected 0 or more"),
+        ("[source]\ncolumns = []", "source.columns: found [], expected the names of all columns, in order"),
+        ("[source]\ncolumns = ['a', ' ']", "source.columns: found ['a', ' '], expected the names of all columns"),
+        ("[source]\ndecimal = ';'", "source.decimal: found ';', expected '.' or ','"),
+        (
+            "[source]\nthousands = '.'",
+            "source.thousands: found '.', expected another mark than the decimal mark, '.'; set decimal = \",\"",
+        ),
+        ("[source]\nthousands = ','\ndecimal = ','", "source.thousands: found ',', expected another mark than"),
+        (
+            "[source]\nformat = 'json'\ndelimiter = ';'",
+            "source.delimiter: found ';', expected no delimiter for format json; delimiter applies to auto, csv",
+        ),
+        (
+            "[source]\nformat = 'parquet'\nencoding = 'latin-1'",
+            "source.encoding: found 'latin-1', expected no encoding for format parquet; "
+            "encoding applies to auto, csv, json, access_log",
+        ),
+        ("[source]\nskip = 1", "source.skip: found 1, expected only the keys format, encoding, delimiter, skip_lines,"),
         # top-level keys
         (
             "[event2]\n",

@@ -98,9 +98,12 @@ def test_the_window_of_a_frame_is_limited() -> None:
     ("start", "kind"),
     [(b"PK\x03\x04", "a ZIP archive or a spreadsheet"), (b"\xfd7zXZ\x00", "xz data"), (b"\x04\x22\x4d\x18", "LZ4")],
 )
-def test_other_archives_are_an_error_with_their_kind(start: bytes, kind: str) -> None:
-    with pytest.raises(SourceError, match=f"events: found {kind}.*, expected text, plain or as .gz, .bz2 or .zst"):
-        list(SourceReader([None], stdin=io.BytesIO(start + b"..."), stdin_name="events"))
+def test_other_archives_are_reported_with_their_kind(start: bytes, kind: str) -> None:
+    [item] = SourceReader([None], stdin=io.BytesIO(start + b"..."), stdin_name="events")
+
+    assert isinstance(item, Unreadable)
+    assert item.problem.startswith(f"found {kind}")
+    assert item.problem.endswith(", expected text, plain or as .gz, .bz2 or .zst; Parquet or Arrow")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

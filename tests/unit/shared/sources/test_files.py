@@ -8,18 +8,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.contracts.source import Format
 from shared.errors import SourceError
 from shared.sources import json_reader
 from shared.sources.files import Record, SourceReader, Unreadable, find_sources
 from tests.support.open_files import open_files
-
-Format = Literal["auto", "csv", "json"]
 
 
 def read(data: bytes, format: Format = "auto") -> list[Record | Unreadable]:
@@ -72,6 +71,20 @@ def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("logs")
 def test_a_source_is_a_file_a_directory_a_pattern_or_standard_input(source: str, expected: list[str | None]) -> None:
     assert find_sources(source) == [None if name is None else Path(name) for name in expected]
+
+
+NEW_NAMES = ["a.tsv", "b.parquet", "c.arrow", "d.feather", "e.arrows", "f.csv.zst", "g.JSON.bz2", "h.tsv.gz"]
+TEXT_NAMES = ["i.log", "j.txt", "k.log.gz"]
+
+
+@pytest.mark.parametrize(
+    ("format", "found"), [("auto", NEW_NAMES), ("parquet", NEW_NAMES), ("access_log", NEW_NAMES + TEXT_NAMES)]
+)
+def test_a_directory_has_files_whose_names_show_their_format(tmp_path: Path, format: Format, found: list[str]) -> None:
+    for name in [*NEW_NAMES, *TEXT_NAMES, "README.md", "x.zst", "y.parquet.crc", ".z.parquet"]:
+        (tmp_path / name).touch()
+
+    assert find_sources(str(tmp_path), format) == [tmp_path / name for name in found]
 
 
 @pytest.mark.usefixtures("logs")
