@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -19,26 +19,9 @@ from shared.validation.results import Accepted, Verdict
 from shared.validation.validator import Validator
 
 if TYPE_CHECKING:
-    from shared.sources.files import ColumnType
+    pass
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
-
-_COLUMN_TYPES: dict[str, ColumnType] = {
-    "string": "string",
-    "integer": "integer",
-    "number": "number",
-    "boolean": "boolean",
-    "object": "json",
-    "array": "json",
-}
-
-
-def columns(contract: Contract) -> Mapping[str, ColumnType]:
-    """Return the types of CSV columns, by header name, as the contract declares them."""
-    return {
-        ".".join(field.path): _COLUMN_TYPES.get(field.type, "number" if field.unit else "string")
-        for field in contract.fields
-    }
 
 
 class DistinctCellKeys:

@@ -19,7 +19,6 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from infra.batch.check import columns
 from infra.batch.load import load_files
 from infra.batch.report import Report
 from infra.beam.bigtable_dofn import BigtableDoFn
@@ -28,6 +27,7 @@ from infra.beam.event_loop import run
 from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
 from shared.errors import SourceError
+from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 
 # Namespaces of the metrics that contain the report: counters, counters by rule, and texts of what can't be read.

@@ -187,7 +187,7 @@ def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
     Raises:
         SourceError: no file matches, or a file can't be read.
     """
-    from infra.batch.check import columns
+    from shared.sources.columns import columns
     from shared.sources.files import SourceReader, find_sources
 
     return SourceReader(find_sources(source), format=form, columns=columns(contract))

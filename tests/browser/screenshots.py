@@ -16,7 +16,6 @@ from typing import Literal
 import click
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from infra.batch.check import columns
 from infra.batch.publish import publish_files
 from infra.local.ports import answers
 from infra.local.stack import Stack
@@ -24,6 +23,7 @@ from shared.aggregate.pipeline import AggregatePipeline
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.pubsub.publisher import Publisher
+from shared.sources.columns import columns
 from shared.sources.files import SourceReader, find_sources
 from tests.support.console_server import SAMPLE_DAYS, connected
 from tests.support.processes import eventually

@@ -11,10 +11,11 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from infra.batch.check import check_files, columns
+from infra.batch.check import check_files
 from infra.console.app import create_app
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 from tests.support.console_server import sample_settings, serving
 from tests.support.html_page import Page, check_page

@@ -13,7 +13,6 @@ from threading import Thread
 
 import uvicorn
 
-from infra.batch.check import columns
 from infra.batch.load import load_files
 from infra.console.app import create_app
 from infra.provision.bigtable import provision_bigtable
@@ -22,6 +21,7 @@ from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
+from shared.sources.columns import columns
 from shared.sources.files import SourceReader, find_sources
 from tests.support.samples import MUSIC_CONTRACT, ROOT
 

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from threading import Event
 from typing import Any, BinaryIO, TypeVar
 
-from infra.batch.check import columns, next_batch, position, validate_source
+from infra.batch.check import next_batch, position, validate_source
 from infra.console.trial.outcomes import Outcomes
 from shared.contracts.loader import parse_contract, parse_toml
 from shared.contracts.model import Contract
 from shared.errors import ContractError, SourceError
+from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 from shared.tables.rejected import RejectedEvent
 from shared.validation.validator import Validator

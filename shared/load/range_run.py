@@ -1,0 +1,158 @@
+"""Stores the records of one range, in order and within a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from msgspec import structs
+
+from shared.ingest.pipeline import IngestPipeline
+from shared.pubsub.message import MAX_UNPACKED_BYTES
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
+from shared.tables.loads import MAX_PROBLEMS, Progress
+from shared.timestamps import now
+from shared.validation.results import Accepted, Finding, Rejected, Verdict
+
+# Records and bytes that are validated and stored together, and the batches in flight.
+_BATCH_ITEMS, _BATCH_BYTES, _MAX_BATCHES = 500, 512 * 1024, 4
+# Items that are skipped between two looks at the clock.
+_SKIP_ITEMS = 10_000
+_CHECKPOINT_SECONDS = 20.0
+
+Batch = Sequence[Record | Unreadable]
+Position = Callable[[Record | Unreadable], str]
+Checkpoint = Callable[[Progress], Awaitable[None]]
+
+
+class RangeRun:
+    """Stores what a range has after the items that an earlier request has stored.
+
+    Attributes:
+        progress: how far the range is stored; only batches that are stored completely count.
+        moved: whether this run has stored anything.
+    """
+
+    def __init__(
+        self,
+        ingestion: IngestPipeline,
+        items: Iterator[Record | Unreadable],
+        progress: Progress,
+        *,
+        published: datetime,
+        position: Position,
+        deadline: float,
+    ) -> None:
+        """Prepare the run.
+
+        Args:
+            ingestion: stores events.
+            items: of the whole range; reading them blocks.
+            progress: of earlier requests.
+            published: the publish time of the events.
+            position: names the position of an item, for people.
+            deadline: the monotonic time from which on no further batch is read.
+        """
+        self.progress = progress
+        self.moved = False
+        self._ingestion, self._items = ingestion, items
+        self._published, self._position, self._deadline = published, position, deadline
+
+    async def run(self, checkpoint: Checkpoint) -> bool:
+        """Store the rest of the range; return whether its end is reached.
+
+        Args:
+            checkpoint: stores the progress; is called again and again.
+
+        Raises:
+            SourceError: the range can't be read.
+            TransientError, PermanentError: the rest isn't stored.
+        """
+        if not await self._skip(self.progress.items):
+            return False
+        batches: deque[asyncio.Task[Progress]] = deque()
+        saved, ended = time.monotonic(), False
+        try:
+            while not ended and time.monotonic() < self._deadline:
+                batch = await asyncio.to_thread(_next_batch, self._items)
+                if batch:
+                    batches.append(asyncio.create_task(self._store(batch)))
+                ended = not batch
+                if len(batches) >= _MAX_BATCHES:
+                    self._add(await batches.popleft())
+                if time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    await checkpoint(self.progress)
+                    saved = time.monotonic()
+            while batches:
+                self._add(await batches.popleft())
+        finally:
+            for unfinished in batches:
+                unfinished.cancel()
+            await asyncio.gather(*batches, return_exceptions=True)
+        return ended
+
+    async def _skip(self, count: int) -> bool:
+        """Skip the items that are stored; return False if that takes longer than the time limit."""
+        while count:
+            if time.monotonic() >= self._deadline:
+                return False
+            size = min(count, _SKIP_ITEMS)
+            await asyncio.to_thread(deque, islice(self._items, size), 0)
+            count -= size
+        return True
+
+    async def _store(self, batch: Batch) -> Progress:
+        """Store a batch; return the progress that it makes."""
+        records = [item for item in batch if isinstance(item, Record)]
+        verdicts = self._validate(records)
+        accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
+        rejected = [
+            self._ingestion.store([verdict], self._published, self._position(record))
+            for record, verdict in zip(records, verdicts, strict=True)
+            if type(verdict) is Rejected
+        ]
+        await asyncio.gather(self._ingestion.store(accepted, self._published, ""), *rejected)
+        unreadable = [item for item in batch if isinstance(item, Unreadable)]
+        problems = [f"{self._position(item)}: {item.problem}" for item in unreadable[:MAX_PROBLEMS]]
+        return Progress(len(batch), len(accepted), len(rejected), len(unreadable), problems)
+
+    def _validate(self, records: Sequence[Record]) -> list[Verdict]:
+        """Validate records; one that no message could carry is rejected, since decoding it may exceed the memory."""
+        if all(len(record.raw) <= MAX_UNPACKED_BYTES for record in records):
+            return self._ingestion.validate_all([record.raw for record in records], self._published)
+        verdicts: list[Verdict] = []
+        for record in records:
+            if (size := len(record.raw)) > MAX_UNPACKED_BYTES:
+                finding = Finding("too_large", "", f"{size} bytes", f"at most {MAX_UNPACKED_BYTES} bytes")
+                verdicts.append(Rejected(record.raw[:MAX_QUOTED_BYTES], [finding]))
+            else:
+                verdicts += self._ingestion.validate_all([record.raw], self._published)
+        return verdicts
+
+    def _add(self, batch: Progress) -> None:
+        total = self.progress
+        self.moved = True
+        self.progress = structs.replace(
+            total,
+            items=total.items + batch.items,
+            stored=total.stored + batch.stored,
+            rejected=total.rejected + batch.rejected,
+            unreadable=total.unreadable + batch.unreadable,
+            problems=[*total.problems, *batch.problems][:MAX_PROBLEMS],
+            updated=now(),
+        )
+
+
+def _next_batch(items: Iterator[Record | Unreadable]) -> Batch:
+    batch: list[Record | Unreadable] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.raw)
+        if len(batch) == _BATCH_ITEMS or size >= _BATCH_BYTES:
+            break
+    return batch
