@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.deploy import alerts
-from infra.deploy.gcloud import Action, Lookup, Step, gcloud
-from infra.deploy.iam import PUBSUB_AGENT
-from infra.deploy.steps import Target, find_account, find_policy, ownership_steps
-from infra.provision.resources import FUNCTIONS
+from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
+from infra.deploy.iam import AGENTS, Grant
+from infra.deploy.steps import Target, find_account, find_notification, find_policy, ownership_steps
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
-_REMAINING_KINDS = ("project", "table", "topic", "account")
+_REMAINING_KINDS = ("project", "table", "topic", "account", "bucket")
 
 
 def teardown_steps(target: Target) -> Iterator[Step]:
@@ -24,7 +23,9 @@ def teardown_steps(target: Target) -> Iterator[Step]:
     for api in ("cloudfunctions", "monitoring", "logging", "iam"):
         yield _find_api(target, api)
     yield from ownership_steps(target, functions="CLOUDFUNCTIONS", metrics="LOGGING", accounts="IAM")
-    for function in map(target.resource, FUNCTIONS):
+    if target.bucket:
+        yield from _notification_steps(target)
+    for function in map(target.resource, target.functions):
         title = f"the function {function}"
         selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
         listing = gcloud("functions", "list", v2=True, regions=target.region, **selection, **where)
@@ -45,9 +46,25 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         yield from _revoke_steps(target, account.name, "ACCOUNT")
         delete = gcloud("iam", "service-accounts", "delete", account.email(target.project), **where, quiet=True)
         yield Action(f"the account {account.name}", delete, if_set="ACCOUNT")
-    ours = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
+    ours = {*AGENTS, *(account.name for account in target.accounts)}
     for other in dict.fromkeys(grant.account for grant in target.grants if grant.account not in ours):
         yield from _revoke_steps(target, other, "")
+
+
+def _notification_steps(target: Target) -> Iterator[Step]:
+    """Return the steps that delete the notification. The bucket is the user's, and may be gone."""
+    title, where = f"the notification of new objects of {target.bucket}", {"project": target.project}
+    yield _find_api(target, "storage")
+    yield Lookup(title, "BUCKET", _find_bucket(target), if_set="STORAGE")
+    yield Lookup(title, "NOTIFICATION", find_notification(target), if_set="BUCKET")
+    name = f"projects/_/buckets/{target.bucket}/notificationConfigs/${{NOTIFICATION}}"
+    delete = gcloud("storage", "buckets", "notifications", "delete", name, **where)
+    yield Action(title, delete, if_set="NOTIFICATION")
+
+
+def _find_bucket(target: Target) -> Command:
+    selection = {"filter": f"name={target.bucket}", "format": "value(name)"}
+    return gcloud("storage", "buckets", "list", **selection, project=target.project)
 
 
 def _find_api(target: Target, api: str) -> Lookup:
@@ -89,11 +106,18 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
         elif grant.kind == "topic":
             exists = "TOPIC"
             yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)
-        policy = grant.policy_command(
-            *scope,
-            flatten="bindings[].members",
-            filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
-            format="value(bindings.role)",
-        )
+        elif grant.kind == "bucket":
+            exists = "BUCKET"
+            yield Lookup(title, exists, _find_bucket(target), if_set=condition)
+        binding = _selected_binding(grant, grant.member(target.project))
+        policy = grant.policy_command(*scope, flatten="bindings[].members", **binding)
         yield Lookup(title, "ROLE", policy, if_set=exists)
         yield Action(title, grant.revoke_command(*scope), if_set="ROLE")
+
+
+def _selected_binding(grant: Grant, member: str) -> dict[str, str]:
+    """Return the flags that print one binding of a policy, and nothing if the policy lacks it."""
+    if grant.kind == "bucket":  # the only command for policies without --filter
+        others = f'"^(?!{grant.role} {member}$).*$"'
+        return {"format": f'value(format("{{0}} {{1}}",bindings.role,bindings.members).sub({others},""))'}
+    return {"filter": f'bindings.role="{grant.role}" AND bindings.members="{member}"', "format": "value(bindings.role)"}

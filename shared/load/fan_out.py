@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from google.pubsub_v1.types import PubsubMessage
 
 from shared.config import Settings
-from shared.load.messages import TOPIC, range_request
+from shared.pubsub.load_requests import TOPIC, ObjectVersion, range_request
 from shared.pubsub.publisher import MAX_MESSAGES_PER_CALL, Publisher
-from shared.tables.loads import ObjectVersion
 
 
 async def request_ranges(settings: Settings, object: ObjectVersion, starts: Sequence[int]) -> None:

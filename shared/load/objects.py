@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.config import Settings
 from shared.errors import PermanentError, SettingsError, StoreUnavailableError
-from shared.tables.loads import ObjectVersion
+from shared.pubsub.load_requests import ObjectVersion
 
 # Bytes of one read. A request takes about 50 ms, in which an instance stores less than a MiB of events.
 CHUNK_BYTES = 4 << 20

@@ -21,16 +21,17 @@ from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
 from shared.errors import SourceError
 from shared.ingest.pipeline import IngestPipeline
-from shared.load import messages
 from shared.load.objects import ObjectInfo, ObjectMissingError, RangeFile, ReadRange, StorageObjects
 from shared.load.planning import plan
 from shared.load.range_run import RangeRun
 from shared.load.ranges import JSON_LINES_PREFIX
+from shared.pubsub import load_requests
+from shared.pubsub.load_requests import ObjectVersion
 from shared.pubsub.message import Message
 from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 from shared.sources.records import Record, Unreadable
-from shared.tables.loads import Load, LoadsTable, LoadState, ObjectVersion, Progress
+from shared.tables.loads import Load, LoadsTable, LoadState, Progress
 from shared.timestamps import EPOCH, now
 
 # What a request did. repeated: the object or range was done before.
@@ -83,7 +84,7 @@ class LoadPipeline:
             PermanentError: an operator has to change something first.
         """
         deadline = time.monotonic() + self._deadline
-        request = messages.parse(message)
+        request = load_requests.parse(message)
         if request is None:
             return "ignored"
         object, state = request.object, await self._loads.find(request.object)

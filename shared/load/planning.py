@@ -6,7 +6,8 @@ from datetime import datetime
 
 from shared.load import ranges
 from shared.load.objects import ObjectInfo, ReadRange
-from shared.tables.loads import Load, ObjectVersion
+from shared.pubsub.load_requests import ObjectVersion
+from shared.tables.loads import Load
 
 
 def plan(

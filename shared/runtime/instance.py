@@ -19,12 +19,13 @@ from shared.errors import SettingsError
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import StorageObjects
 from shared.load.pipeline import LoadPipeline, Outcome
+from shared.pubsub.load_requests import ObjectVersion
 from shared.query.api import QueryApi
 from shared.runtime import dataflow, logs, metrics
 from shared.runtime.logs import LogEvent
 from shared.runtime.shutdown import SHUTDOWN
 from shared.tables.events import LargeRow
-from shared.tables.loads import LoadState, ObjectVersion
+from shared.tables.loads import LoadState
 
 # Seconds until a read for a person fails; a message waits longer for its writes.
 READ_DEADLINE = 10.0

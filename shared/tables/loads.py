@@ -12,6 +12,7 @@ import msgspec
 from shared.bigtable.client import STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
+from shared.pubsub.load_requests import ObjectVersion
 from shared.tables.state import FAMILY
 from shared.timestamps import now
 
@@ -25,19 +26,6 @@ MAX_PROBLEMS = 5  # of a range
 # How the ranges of an object are read. whole: it is one range. json_lines: each line is a JSON object. rows: each line
 # is a row, and every range is read behind the header.
 Layout = Literal["whole", "json_lines", "rows"]
-
-
-class ObjectVersion(msgspec.Struct, frozen=True):
-    """One generation of an object of Cloud Storage; its content never changes."""
-
-    bucket: str
-    name: str
-    generation: int
-
-    @property
-    def uri(self) -> str:
-        """Its address, without the generation."""
-        return f"gs://{self.bucket}/{self.name}"
 
 
 class Load(msgspec.Struct, frozen=True):

@@ -19,14 +19,15 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
-from shared.load import messages
 from shared.load.objects import StorageObjects
 from shared.load.pipeline import LoadPipeline
+from shared.pubsub import load_requests
+from shared.pubsub.load_requests import ObjectVersion
 from shared.pubsub.message import MAX_UNPACKED_BYTES, Message
 from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 from shared.sources.records import MAX_QUOTED_BYTES
-from shared.tables.loads import LoadsTable, LoadState, ObjectVersion
+from shared.tables.loads import LoadsTable, LoadState
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event
 from tests.support.storage import Bucket, running_storage
 
@@ -79,10 +80,10 @@ class Loader:
 
     async def announce(self, object: ObjectVersion, pipeline: LoadPipeline | None = None) -> str:
         """Deliver the notification of an object."""
-        return await self._deliver(messages.notification(object), pipeline)
+        return await self._deliver(load_requests.notification(object), pipeline)
 
     async def deliver_range(self, object: ObjectVersion, start: int, pipeline: LoadPipeline | None = None) -> str:
-        return await self._deliver(messages.range_request(object, start), pipeline)
+        return await self._deliver(load_requests.range_request(object, start), pipeline)
 
     async def deliver_all(self, pipeline: LoadPipeline | None = None) -> list[str]:
         """Deliver the requested ranges until there are no more."""
@@ -311,15 +312,12 @@ async def test_a_load_that_fails_half_way_goes_on_with_the_redelivery(
     assert tables(settings) == await ingested(other_settings, tmp_path / name, bucket.created(name))
 
 
+_GZIP = FILES["events.jsonl.gz"]
 HOSTILE = {
-    "cut.jsonl.gz": (FILES["events.jsonl.gz"][:-20], "", "damaged data"),
-    "bits.jsonl.gz": (
-        FILES["events.jsonl.gz"][:30_000] + b"\0" * 99 + FILES["events.jsonl.gz"][30_099:],
-        "",
-        "damaged",
-    ),
+    "cut.jsonl.gz": (_GZIP[:-20], "", "damaged data"),
+    "zeros.jsonl.gz": (_GZIP[:-9_000] + bytes(9_000), "", "damaged data"),
     "no header.csv": (b"1,2,3\n4,5,6\n", "expected a header with some of", ""),
-    "image.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40, "expected a header", ""),
+    "image.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40, "expected", ""),
     "text.json": ("{}\n".encode("utf-16"), "", "UTF-16"),
     "empty.csv": (b"", "", ""),
     "folder/": (b"", "", ""),
@@ -373,10 +371,10 @@ async def test_rows_with_quoted_line_ends_are_divided_only_between_rows(
     settings: Settings, other_settings: Settings, bucket: Bucket, loader: Loader, tmp_path: Path
 ) -> None:
     """In the second MiB every row contains line ends; in the others none has a quote."""
-    plain = [f"evt-{n:06d},user-{n % 7},2024-01-15T00:00:00Z,search,{'x' * 2_000}\n" for n in range(2_700)]
+    plain = [f"evt-{n:06d},user-{n % 7},2024-01-15T00:00:00Z,like,{'x' * 2_000}\n" for n in range(2_700)]
     quoted = [row.replace("x" * 2_000, '"' + "a line, 1, 2, 3\n" * 100 + '"') for row in plain[900:1_200]]
     rows = [*plain[:900], *quoted, *plain[1_200:]]
-    data = ("event_id,userId,timestamp,event_type,query\n" + "".join(rows)).encode()
+    data = ("event_id,userId,timestamp,event_type,note\n" + "".join(rows)).encode()
     object = bucket.upload("events.csv", data)
     (tmp_path / "events.csv").write_bytes(data)
     pipeline = loader.pipeline(range_bytes=512 * KIB)

@@ -11,7 +11,7 @@ from gcp_storage_emulator.server import create_server
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from shared.tables.loads import ObjectVersion
+from shared.pubsub.load_requests import ObjectVersion
 from tests.support.processes import free_port
 
 

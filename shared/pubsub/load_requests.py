@@ -9,7 +9,6 @@ import msgspec
 
 from shared.errors import RequestError
 from shared.pubsub.message import CLOUD_EVENT_TYPE, Message
-from shared.tables.loads import ObjectVersion
 
 TOPIC = "loads"
 
@@ -22,6 +21,19 @@ _RANGE, _RANGE_START = "SLUICE_RANGE", "rangeStart"
 _CLOUD_EVENTS, _CLOUD_FINALIZED = "google.cloud.storage.object.v1.", "google.cloud.storage.object.v1.finalized"
 
 _MAX_QUOTED_CHARS = 200
+
+
+class ObjectVersion(msgspec.Struct, frozen=True):
+    """One generation of an object of Cloud Storage; its content never changes."""
+
+    bucket: str
+    name: str
+    generation: int
+
+    @property
+    def uri(self) -> str:
+        """Its address, without the generation."""
+        return f"gs://{self.bucket}/{self.name}"
 
 
 class LoadRequest(NamedTuple):
