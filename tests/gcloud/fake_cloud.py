@@ -72,6 +72,8 @@ class FakeCloud:
             return 200, {"name": f"{created['name']}/operations/1"}
         if request.method == "GET" and (listed := self._listed(path.rsplit("/", 1)[-1])) is not None:
             return 200, listed
+        if "/notificationConfigs/" in path:
+            return 200, {"id": path.rsplit("/", 1)[-1]}
         if "/operations/" in path:
             return 200, {"name": name, "done": True, "metadata": {"stages": [{"name": "BUILD", "state": "COMPLETE"}]}}
         if path.endswith(":getIamPolicy"):
