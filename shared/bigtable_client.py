@@ -61,6 +61,8 @@ class BigTableClient:
             project_id=project_id, instance_id=instance_id, name=name
         )
         self._contract = load_contract(self._settings.contract)
+        types = {self._contract.field(name).type for name in self._contract.id}
+        self._ids_in_data = not types or not types <= {"string", "integer"}
         self._validator = Validator(self._contract.of_canonical_events())
         self._bigtable = Bigtable(self._settings)
         self._pipeline = IngestPipeline(self._bigtable, self._contract)
@@ -76,7 +78,8 @@ class BigTableClient:
         Args:
             user_id: the event's user.
             event_id: the event's id, unique for its user and day; an id of several fields is their values joined with
-                colons.
+                colons. Empty if the id is a digest, or has fields of other types than string and integer: `event_data`
+                then has all of it.
             event_data: the event under the contract's names. Its time defaults to the current time, and writing an
                 event without a time twice stores two events.
 
@@ -90,7 +93,10 @@ class BigTableClient:
             raise TypeError(f"event_data: found {type(event_data).__name__}, expected a mapping")
         record = dict(event_data)
         self._set_fields(record, (contract.user,), user_id)
-        self._set_fields(record, contract.id, event_id)
+        if self._ids_in_data:
+            self._check_no_id(event_id)
+        else:
+            self._set_fields(record, contract.id, event_id)
         moment = record.get(contract.time, published)
         record[contract.time] = utc(moment).isoformat() if isinstance(moment, datetime) else moment
         try:
@@ -214,6 +220,11 @@ class BigTableClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _check_no_id(self, event_id: str) -> None:
+        if event_id:
+            fields = " and ".join(self._contract.id) or "the digest of the event"
+            raise EventRejectedError(f"event_id: found {event_id!r}, expected '', since the id is {fields}")
 
     def _set_fields(self, record: dict[str, Any], names: tuple[str, ...], value: str) -> None:
         """Add the id or the user to the event, each part with the type of its field."""

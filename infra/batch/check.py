@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from infra.batch.report import Report
 from shared.contracts.model import Contract
@@ -17,9 +17,6 @@ from shared.sources.files import Record, SourceReader, Unreadable
 from shared.timestamps import parse_day
 from shared.validation.results import Accepted, Verdict
 from shared.validation.validator import Validator
-
-if TYPE_CHECKING:
-    pass
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ import msgspec
 
 from shared.contracts.model import Contract, Field
 from shared.errors import SourceError
-from shared.timestamps import EPOCH
+from shared.row_keys import decode
+from shared.timestamps import EPOCH, RFC_2822, SPREADSHEET_EPOCH
 from shared.validation.checks import value_check
 from shared.validation.results import Accepted
 from shared.validation.transform import shape_of
@@ -86,7 +88,8 @@ def make_event(contract: Contract, now: datetime, template: dict[str, Any] | Non
         remedy = "correct the event of --event" if template is not None else "pass a valid event with --event FILE"
         raise SourceError(f"{contract.path}: no event could be made{unset_text}: {findings}; {remedy}")
     stored = msgspec.json.decode(verdict.value)
-    return SmokeEvent(raw, verdict, ":".join(str(stored[name]) for name in contract.id), str(stored[contract.user]))
+    encoded_id = verdict.cell_key.qualifier.decode().split("#")[1]
+    return SmokeEvent(raw, verdict, ":".join(map(decode, encoded_id.split(":"))), str(stored[contract.user]))
 
 
 def read_template(path: Path) -> dict[str, Any]:
@@ -162,9 +165,13 @@ def _texts(field: Field, contract: Contract, unique: uuid.UUID) -> Iterator[str]
 
 def _format_time(field: Field, now: datetime) -> Any:
     """Return the time in the notation of a field."""
+    if field.format == RFC_2822:
+        return format_datetime(now)
+    if field.unit == "serial_days":
+        return (now - SPREADSHEET_EPOCH) / timedelta(days=1)
     if field.unit:
         microseconds = (now - EPOCH).days * 86_400_000_000 + (now - EPOCH).seconds * 1_000_000 + now.microsecond
-        return microseconds // {"s": 1_000_000, "ms": 1_000, "us": 1}[field.unit]
+        return microseconds * 1_000 // {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}[field.unit]
     return now.strftime(field.format) if field.format else now.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -9,7 +9,7 @@ import argparse
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple, get_args
 
 import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
@@ -26,6 +26,7 @@ from infra.beam.driver import drive, print_result
 from infra.beam.event_loop import run
 from shared.config import Settings
 from shared.contracts.loader import load_contract, parse_contract
+from shared.contracts.source import Format
 from shared.errors import SourceError
 from shared.sources.columns import columns
 from shared.sources.files import SourceReader
@@ -46,7 +47,7 @@ class Load(NamedTuple):
 
     contract: str
     path: str
-    format: Literal["auto", "csv", "json"]
+    format: Format
     batch_size: int
     quality: bool
     published: datetime
@@ -68,7 +69,14 @@ class LoadFile(BigtableDoFn):
         """Store the events of a file; storing them again changes nothing."""
         load, contract = self._load, self._contract
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            reader = SourceReader([None], format=load.format, columns=columns(contract), stdin=file, stdin_name=path)
+            reader = SourceReader(
+                [None],
+                format=load.format,
+                source_format=contract.source,
+                columns=columns(contract),
+                stdin=file,
+                stdin_name=path,
+            )
             report = run(
                 load_files(
                     reader,
@@ -92,7 +100,7 @@ def main(arguments: list[str]) -> None:
     """Store the files in one job, and print the counts."""
     parser = argparse.ArgumentParser(prog="python -m infra.beam.ingest", allow_abbrev=False)
     parser.add_argument("--source", action="append", required=True, help="a file or a glob pattern; repeatable")
-    parser.add_argument("--format", choices=["auto", "csv", "json"], default="auto")
+    parser.add_argument("--format", choices=get_args(Format), default="auto")
     parser.add_argument("--batch-size", type=int, default=500)
     parser.add_argument("--no-quality-checks", action="store_true")
     own, flags = parser.parse_known_args(arguments)

@@ -20,6 +20,7 @@ from shared.errors import SourceError
 if TYPE_CHECKING:
     from infra.batch.report import Report
     from infra.beam.runners import Runner
+    from shared.contracts.source import Format
     from shared.sources.files import SourceReader
 
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @options.as_json
 def publish(
     source: str,
-    form: str,
+    form: Format,
     contract: Path | None,
     name: str | None,
     project_id: str | None,
@@ -86,7 +87,7 @@ def publish(
 @options.as_json
 def ingest(
     source: str,
-    form: str,
+    form: Format,
     contract: Path | None,
     name: str | None,
     project_id: str | None,
@@ -107,7 +108,8 @@ def ingest(
     loaded = load_contract(settings.contract)
     if runner is not None:
         flags = [f"--format={form}", f"--batch-size={batch_size}", *["--no-quality-checks"] * no_quality_checks]
-        _print_report(_ingest_on_beam(settings, source, flags, runner), as_json=as_json)
+        searched = loaded.source.format if form == "auto" else form
+        _print_report(_ingest_on_beam(settings, source, searched, flags, runner), as_json=as_json)
         return
     reader = options.open_source(source, form, loaded)
 
@@ -124,13 +126,13 @@ def ingest(
     _print_report(asyncio.run(run()), as_json=as_json)
 
 
-def _ingest_on_beam(settings: Settings, source: str, flags: list[str], runner: Runner) -> Report:
+def _ingest_on_beam(settings: Settings, source: str, form: Format, flags: list[str], runner: Runner) -> Report:
     """Store files in one job of Beam, which also finds those in Cloud Storage."""
     from infra.batch.report import Report
     from infra.beam.driver_process import results
     from shared.sources.files import find_sources
 
-    paths = [source] if "://" in source else [path and str(path.resolve()) for path in find_sources(source)]
+    paths = [source] if "://" in source else [path and str(path.resolve()) for path in find_sources(source, form)]
     if None in paths:
         raise click.UsageError("found --source - with --engine beam, expected files")
     flags += [f"--source={path}" for path in paths]
@@ -142,7 +144,7 @@ def _ingest_on_beam(settings: Settings, source: str, flags: list[str], runner: R
 @options.source()
 @options.contract
 @options.as_json
-def check(source: str, form: str, contract: Path | None, as_json: bool) -> None:
+def check(source: str, form: Format, contract: Path | None, as_json: bool) -> None:
     """Validate the events of files without storing them; no server is needed.
 
     Example: sluice check --source data/sample_events.json

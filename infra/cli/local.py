@@ -20,6 +20,7 @@ from shared.errors import StackError
 if TYPE_CHECKING:
     from infra.local.emulators import Engine
     from infra.local.stack import ConsoleMode
+    from shared.contracts.source import Format
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @options.contract
 @options.engine
 @click.option("--report", type=click.Path(path_type=Path), help="Also write the report to this JSON file.")
-def run(source: str | None, form: str, contract: Path | None, engine: Engine, report: Path | None) -> None:
+def run(source: str | None, form: Format, contract: Path | None, engine: Engine, report: Path | None) -> None:
     """Run the whole pipeline once on emulators and show the results.
 
     Example: sluice run --source data/sample_events.csv --report report.json

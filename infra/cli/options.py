@@ -7,13 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 import click
 import msgspec
 
 from infra.beam.runners import Dataflow, LocalRunner, Runner
 from infra.cli.param_types import Day, Interval
+from shared.contracts.source import Format
 from shared.errors import SourceError
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def source(required: bool = True) -> Callable[[F], F]:
         function = click.option(
             "--format",
             "form",
-            type=click.Choice(["csv", "json", "auto"]),
+            type=click.Choice(get_args(Format)),
             default="auto",
             show_default=True,
-            help="Format of the files.",
+            help="Format of the files. [that of the contract]",
         )(function)
         return click.option(
             "--source", required=required, help="A file, a directory, a quoted glob pattern, or - for standard input."
@@ -181,7 +182,7 @@ def day_span(day: date | None, first: date | None, last: date | None) -> list[da
     return [day or date.fromordinal(datetime.now(UTC).toordinal() - 1)]
 
 
-def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
+def open_source(source: str, form: Format, contract: Contract) -> SourceReader:
     """Find the files of `--source` and check that they can be read.
 
     Raises:
@@ -190,7 +191,8 @@ def open_source(source: str, form: Any, contract: Contract) -> SourceReader:
     from shared.sources.columns import columns
     from shared.sources.files import SourceReader, find_sources
 
-    return SourceReader(find_sources(source), format=form, columns=columns(contract))
+    files = find_sources(source, contract.source.format if form == "auto" else form)
+    return SourceReader(files, format=form, source_format=contract.source, columns=columns(contract))
 
 
 def check_writable(path: Path | None) -> None:

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shared.contracts.model import RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
+from shared.contracts.model import DIGEST, RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
+from shared.contracts.paths import join_path, split_path
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
+from shared.contracts.source import SourceTable
 from shared.errors import ContractError
 from shared.row_keys import MAX_DIMENSION_BYTES, encode
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
@@ -73,12 +75,13 @@ def parse_contract(document: Mapping[str, Any], path: str) -> Contract:
 
 
 def _parse(document: Mapping[str, Any], path: str) -> Contract:
-    only_keys(document, {"version", "name", "event", "fields", "checks", "aggregates"})
+    only_keys(document, {"version", "name", "source", "event", "fields", "checks", "aggregates"})
     version, name = document.get("version"), document.get("name")
     if version != 1 or isinstance(version, bool):
         raise Problem("version", version, "1")
     if not isinstance(name, str) or not name:
         raise Problem("name", name, "a name for these events, as text")
+    source = read_table(SourceTable, document.get("source", {}), "source").source_format()
     event = read_table(EventTable, document.get("event"), "event")
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     checks.check()
@@ -87,7 +90,7 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         for key, table in read_tables(document, "fields").items()
     }
     _check_paths(fields)
-    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    ids = _ids(event, fields)
     fields = _check_event(event, ids, fields, document["fields"])
     aggregates = tuple(
         _make_aggregate(key, table, fields)
@@ -104,16 +107,24 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         unknown_fields=checks.unknown_fields,
         max_rejected=checks.max_rejected,
         aggregates=aggregates,
+        source=source,
     )
+
+
+def _ids(event: EventTable, fields: Mapping[str, Field]) -> tuple[str, ...]:
+    """Return the fields of the id, none for a digest."""
+    ids = (event.id,) if isinstance(event.id, str) else tuple(event.id)
+    if not ids or len(set(ids)) != len(ids):
+        raise Problem("event.id", event.id, "a field, or a list of different fields")
+    return () if ids == (DIGEST,) and DIGEST not in fields else ids
 
 
 def _check_event(
     event: EventTable, ids: tuple[str, ...], fields: dict[str, Field], tables: Mapping[str, Any]
 ) -> dict[str, Field]:
     """Check the fields that determine the cell key, and return all fields with these required."""
-    if not ids or len(set(ids)) != len(ids):
-        raise Problem("event.id", event.id, "a field, or a list of different fields")
-    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, ("string", "integer")) for each in ids]
+    scalars = ("string", "integer", "number", "boolean", "timestamp")
+    roles: list[tuple[str, str, tuple[str, ...]]] = [("id", each, scalars) for each in ids]
     roles += [("user", event.user, ("string", "integer")), ("time", event.time, ("timestamp",))]
     checked = dict(fields)
     for role, name, types in roles:
@@ -136,9 +147,10 @@ def _make_field(name: str, table: FieldTable) -> Field:
     """Return the field that a table `[fields.<name>]` describes; raise Problem for an invalid table."""
     if not name or name.startswith("_") or _ESCAPED(name):
         raise Problem("fields", name, "a name that isn't empty, doesn't begin with '_', has no quotes or backslashes")
-    path = tuple((table.from_ or name).split(".")) if table.from_ else (name,)
-    if not all(path):
-        raise Problem(f"fields.{name}.from", table.from_, "keys joined by single dots, such as actor.login")
+    path = split_path(table.from_) if table.from_ else (name,)
+    if path is None:
+        expected = """keys joined by single dots, such as actor.login; a key with dots in quotes: 'a."b.c"'"""
+        raise Problem(f"fields.{name}.from", table.from_, expected)
     table.check(f"fields.{name}")
     return Field(
         name=name,
@@ -169,8 +181,11 @@ def _check_paths(fields: Mapping[str, Field]) -> None:
         for length in range(1, len(field.path) + 1):
             other = taken.get(field.path[:length])
             if other is not None:
-                dotted = ".".join(field.path)
-                raise Problem(f"fields.{field.name}.from", dotted, f"a path that doesn't overlap with fields.{other}")
+                raise Problem(
+                    f"fields.{field.name}.from",
+                    join_path(field.path),
+                    f"a path that doesn't overlap with fields.{other}",
+                )
         taken[field.path] = field.name
 
 

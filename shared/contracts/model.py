@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from shared.contracts.source import SourceFormat
+
 Severity = Literal["reject", "warn"]
+Unit = Literal["s", "ms", "us", "ns", "serial_days"]
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
 
 
@@ -30,7 +33,7 @@ class Field:
     default: Any = None
     trim: bool = False
     case: Literal["lower", "upper"] | None = None
-    unit: Literal["s", "ms", "us"] | None = None
+    unit: Unit | None = None
     format: str | None = None
     one_of: tuple[Any, ...] | None = None
     pattern: str | None = None
@@ -74,6 +77,7 @@ class Measure:
 
 
 RESERVED_DIMENSION = "quality"
+DIGEST = "digest(record)"  # the id of events that have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,9 @@ class Contract:
     """A validated contract: every name refers to a field, and every bound fits its field's type.
 
     Attributes:
+        id: fields whose values make the id together; none for a digest of the received record.
         max_rejected: share of a day's events, from 0 to 1, above which rejected events make the day carry a warning.
+        source: how the files of these events are written.
     """
 
     path: str
@@ -111,6 +117,7 @@ class Contract:
     unknown_fields: Literal["keep", "drop", "reject"]
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
+    source: SourceFormat
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""
@@ -136,4 +143,10 @@ class Contract:
             for field in self.fields
             if field.name in key_fields
         }
-        return {"id": self.id, "user": self.user, "time": self.time, "bucket": self.bucket, "fields": fields}
+        return {
+            "id": self.id or (DIGEST,),
+            "user": self.user,
+            "time": self.time,
+            "bucket": self.bucket,
+            "fields": fields,
+        }

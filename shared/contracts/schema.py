@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.contracts.model import Unit
 from shared.contracts.patterns import compile_pattern, pattern_problem
+from shared.timestamps import RFC_2822
 from shared.toml_tables import Problem
 
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
@@ -81,7 +83,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
     default: Any = None
     trim: bool = False
     case: Literal["lower", "upper"] | None = None
-    unit: Literal["s", "ms", "us"] | None = None
+    unit: Unit | None = None
     format: str | None = None
     one_of: list[Any] | None = None
     pattern: str | None = None
@@ -175,7 +177,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
                 raise Problem(f"{where}.pattern", self.pattern, f"a regular expression in RE2's syntax ({problem})")
 
     def _check_format(self, where: str) -> None:
-        if self.format is None:
+        if self.format is None or self.format == RFC_2822:
             return
         moment = datetime(2024, 1, 15, 10, 30, 45, tzinfo=UTC)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.contracts.model import Contract
+from shared.contracts.paths import join_path
 from shared.sources.csv_cells import ColumnType
 
 _COLUMN_TYPES: dict[str, ColumnType] = {
@@ -18,8 +19,8 @@ _COLUMN_TYPES: dict[str, ColumnType] = {
 
 
 def columns(contract: Contract) -> Mapping[str, ColumnType]:
-    """Return the types of CSV columns, by header name, as the contract declares them."""
+    """Return the types of CSV columns, by the path of their field, as the contract declares them."""
     return {
-        ".".join(field.path): _COLUMN_TYPES.get(field.type, "number" if field.unit else "string")
+        join_path(field.path): _COLUMN_TYPES.get(field.type, "number" if field.unit else "string")
         for field in contract.fields
     }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
-from shared.sources.csv_cells import ColumnType, converter
+from shared.contracts.source import SourceFormat
+from shared.sources import layout
+from shared.sources.csv_cells import DEFAULT, ColumnType, converter, path_of
+from shared.sources.encodings import describe_invalid
 from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 # Bytes of a row, embedded newlines included. Four times the 256 KiB of a packed message, so every event that can be
@@ -39,15 +42,40 @@ class _Rows:
         self.delimiter = ","
         self.has_more = True  # False after unquoted_lines() has reached the end
 
-    def find_header(self) -> bool:
-        """Skip blank lines and detect the delimiter from the first other line; return False if there is none."""
-        while self._lines or self.read_block():
-            if self._lines[0].strip():
-                self.delimiter = _delimiter(self._lines[0])
-                return True
+    def skip_lines(self, count: int) -> None:
+        """Skip the lines of the file up to that number."""
+        while self.line <= count and (self._lines or self.read_block()):
             self._lines.popleft()
             self.line += 1
-        return False
+
+    def find_start(self, columns: Collection[str], source_format: SourceFormat) -> bool:
+        """Go to the header, or to the first row if there is no header; return False if there is none."""
+        if source_format.skip_lines is not None:
+            self.skip_lines(source_format.skip_lines)
+        while self._lines or self.read_block():
+            if self._lines[0].strip():
+                break
+            self._lines.popleft()
+            self.line += 1
+        else:
+            return False
+        if source_format.columns is not None:
+            width = len(source_format.columns)
+            self.delimiter = source_format.delimiter or layout.width_delimiter(self._head(1)[0], width)
+            return True
+        may_search = source_format.skip_lines is None
+        header = layout.find_header(self._head(1), columns, source_format.delimiter)
+        if columns and may_search and not header.matches:
+            header = layout.find_header(self._head(layout.MAX_LINES), columns, source_format.delimiter)
+        self.skip_lines(self.line + header.skipped - 1)
+        self.delimiter = header.delimiter
+        return True
+
+    def _head(self, count: int) -> list[str]:
+        """Return the next lines, at most that many; they stay to be parsed."""
+        while len(self._lines) < count and (block := next(self._blocks, b"")):
+            self._lines.extend(io.BytesIO(block))
+        return [_text(line) for line in islice(self._lines, count)]
 
     def read_block(self) -> bool:
         """Read the next block, to be parsed; return False at the end."""
@@ -61,7 +89,10 @@ class _Rows:
         self._next_row()
         while self._lines:
             try:
-                for cells in csv.reader(self._feed(), delimiter=self.delimiter):
+                lines = self._feed()
+                if self.delimiter == layout.BLANKS:
+                    lines = map(layout.collapse_blanks, lines)
+                for cells in csv.reader(lines, delimiter=self.delimiter):
                     yield cells
                     self._next_row()
                     if not self._lines:
@@ -106,40 +137,51 @@ class _Rows:
             if size > MAX_ROW_BYTES:
                 lines = f", {len(raw)} lines of it (is a quote not closed?)" if len(raw) > 1 else ""
                 raise _RowError(f"found a row longer than 1 MiB{lines}, expected at most 1 MiB")
-            # Invalid UTF-8 becomes surrogates: the end of the row is still found, and encoding it as JSON fails.
-            yield line.decode(errors="surrogateescape")
+            yield _text(line)
         if raw:  # the parser needs more input within a row
             raise _RowError("found a quote that is never closed, expected a closing one before the file ends")
 
 
 def read_csv(
-    blocks: Iterable[bytes], source: str, columns: Mapping[str, ColumnType] | None = None, first_line: int = 1
+    blocks: Iterable[bytes],
+    source: str,
+    columns: Mapping[str, ColumnType] | None = None,
+    first_line: int = 1,
+    source_format: SourceFormat = DEFAULT,
 ) -> Iterator[Record | Unreadable]:
     """Read the rows below a header row as JSON objects, with the header's names as keys.
 
     Empty cells, and cells missing at the end of a row, are null. A dotted name is nested: `actor.login` becomes
-    `{"actor": {"login": ...}}`. A column without a name is called `column_N`, with its position N from 1; its empty
-    cells are left out. Empty rows are skipped. A cell that doesn't match the type of its column stays a string, which
-    the contract's `type` check reports.
+    `{"actor": {"login": ...}}`, unless `columns` has it quoted. A repeated name gets a number: `name_2`. A column
+    without a name is called `column_N`, with its position N from 1; its empty cells are left out. Empty rows are
+    skipped. A cell that doesn't match the type of its column stays a string, which the contract's `type` check reports.
 
     Args:
-        blocks: blocks of whole lines, line ends included, without a byte order mark.
+        blocks: blocks of whole lines, line ends included, without a byte order mark, as UTF-8.
         source: the file name, for records and error texts.
-        columns: the type of each column, by header name. Columns without a type are text.
+        columns: the type of each column, by its path in the record. Columns without a type are text.
         first_line: the number of the first line.
+        source_format: delimiter, lines before the header, column names and the notation of numbers; its encoding is
+            the one that `blocks` were converted from.
 
     Raises:
-        SourceError: the header is invalid: unreadable, a name twice, a name for both a value and an object, or none
-            of the names in `columns`.
+        SourceError: the header is invalid: unreadable, a name for both a value and an object, or none of the names in
+            `columns`.
     """
+    columns = columns or {}
     rows = _Rows(iter(blocks), first_line)
-    if not rows.find_header():
+    if not rows.find_start([".".join(path_of(column)) for column in columns], source_format):
         return
-    while (header := next((cells for cells in rows if any(cells)), None)) is None:
-        if not rows.read_block():
-            return
-    convert = converter(header, f"{source}, line {rows.line}", columns or {})
+    header: list[str] | str | None = None
+    if source_format.columns is not None:
+        header = list(source_format.columns)
+    else:
+        while (header := next((cells for cells in rows if any(cells)), None)) is None:
+            if not rows.read_block():
+                return
+    convert = converter(header, f"{source}, line {rows.line}", columns, source_format)
     encode = msgspec.json.Encoder().encode
+    split = layout.splitter(rows.delimiter)
     new_record = tuple.__new__  # does the same as Record(...), in a third of the time
     while rows.has_more:
         for cells in rows:
@@ -149,34 +191,22 @@ def read_csv(
                 try:
                     raw = encode(convert(cells))
                 except UnicodeEncodeError:
-                    yield _not_utf8(source, rows)
+                    whole = b"".join(rows.raw)
+                    problem = describe_invalid(whole, source_format.encoding)
+                    yield Unreadable(source, rows.line, problem, whole[:MAX_QUOTED_BYTES])
                 else:
                     yield new_record(Record, (raw, source, rows.line))
         for number, line in rows.unquoted_lines():
-            if line.strip(_BLANK) and any(row := line.split(rows.delimiter)):
+            if line.strip(_BLANK) and any(row := split(line)):
                 yield new_record(Record, (encode(convert(row)), source, number))
 
 
-def _delimiter(header: bytes) -> str:
-    """Return the delimiter of a header: a comma, or a semicolon or tab if it has no comma outside quotes."""
-    unquoted = re.sub(rb'"[^"]*"?', b"", header)
-    if b"," in unquoted:
-        return ","
-    semicolons, tabs = unquoted.count(b";"), unquoted.strip(b"\r\n").count(b"\t")
-    return "," if not semicolons + tabs else ";" if semicolons >= tabs else "\t"
+def _text(line: bytes) -> str:
+    # Invalid UTF-8 becomes surrogates: the end of the row is still found, and encoding it as JSON fails.
+    return line.decode(errors="surrogateescape")
 
 
 def _explain(error: Exception) -> str:
     if "new-line character" in str(error):
         return "found a carriage return inside a row, expected rows to end in LF or CRLF"
     return str(error)
-
-
-def _not_utf8(source: str, rows: _Rows) -> Unreadable:
-    raw = b"".join(rows.raw)
-    try:
-        raw.decode()
-        found = "a lone surrogate"
-    except UnicodeDecodeError as error:
-        found = f"byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the row"
-    return Unreadable(source, rows.line, f"found {found}, expected UTF-8", raw[:MAX_QUOTED_BYTES])

@@ -1,55 +1,69 @@
-"""Find source files and stream their events: CSV or JSON, plain or gzip, from files or standard input."""
+"""Find source files and stream their events: text, Parquet or Arrow, from files or standard input."""
 
 from __future__ import annotations
 
 import glob
-import gzip
 import io
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
+from shared.contracts.source import Format, SourceFormat
 from shared.errors import SourceError
-from shared.sources import json_reader
-from shared.sources.csv_cells import ColumnType
+from shared.sources import access_log, arrow_reader, json_reader
+from shared.sources.compression import SUFFIXES, decompressed
+from shared.sources.csv_cells import DEFAULT, ColumnType
 from shared.sources.csv_reader import read_csv
+from shared.sources.encodings import INVALID, describe_invalid, utf8_text
 from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 
 __all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
 
-_FORMATS: dict[str, Literal["csv", "json"]] = {".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"}
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
+}
+# Names of text that don't show its format.
+_TEXTS = (".log", ".txt")
+_TEXT_FORMATS = ("csv", "json", "access_log")
 
-_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, section 2.3.1
-_UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
-
-def find_sources(source: str) -> list[Path | None]:
+def find_sources(source: str, format: Format = "auto") -> list[Path | None]:
     """Return the files that a `--source` option names, sorted; None stands for standard input.
 
     Args:
         source: a file; a directory, searched recursively without hidden files; a glob pattern; or "-".
+        format: that of the files. If it is text, the files of a directory may also be `*.log` and `*.txt`.
 
     Raises:
         SourceError: no file matches.
     """
     if source == "-":
         return [None]
-    if source and (files := _expand(Path(source))):
+    if source and (files := _expand(Path(source), format)):
         return [*files]
     if not glob.has_magic(source):
         raise SourceError(f"{source!r}: found nothing, expected a file, a directory, a glob pattern or -")
     matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute patterns
     if not matches:
         raise SourceError(f"{source!r}: found no file that matches, expected at least one")
-    return [*dict.fromkeys(file for match in matches for file in _expand(Path(match)) or [Path(match)])]
+    return [*dict.fromkeys(file for match in matches for file in _expand(Path(match), format) or [Path(match)])]
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(path: Path, format: Format) -> list[Path]:
     """Return the source files below a directory, or the path itself if it is a file, or nothing if there is none."""
     try:
         if not S_ISDIR(path.stat().st_mode):
@@ -63,13 +77,18 @@ def _expand(path: Path) -> list[Path]:
     for folder, folders, files in os.walk(path, onerror=_raise_unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if _format_of(name) and not name.startswith("."):
+            has_format = format_of(name) or (_suffix(name) in _TEXTS and format in _TEXT_FORMATS)
+            if has_format and not name.startswith("."):
                 found.append(Path(folder, name))
             else:
                 others.append(name)
     if not found:
         what = f"{len(others)} other files ({', '.join(sorted(others)[:3])}, …)" if others else "no files"
-        raise SourceError(f"{path}: found {what}, expected *.csv, *.json, *.jsonl or *.ndjson, each also with .gz")
+        expected = ", ".join(f"*{suffix}" for suffix in _FORMATS)
+        raise SourceError(
+            f"{path}: found {what}, expected {expected}, text also with {', '.join(SUFFIXES)}; "
+            "*.log and *.txt if the format is declared in [source] or with --format"
+        )
     return sorted(found)
 
 
@@ -77,8 +96,14 @@ def _raise_unreadable(error: OSError) -> NoReturn:
     raise SourceError(f"{error.filename}: can't be read ({error.strerror}), expected event logs") from error
 
 
-def _format_of(name: str) -> Literal["csv", "json"] | None:
-    return _FORMATS.get(Path(name.lower().removesuffix(".gz")).suffix)
+def format_of(name: str) -> Format | None:
+    """Return the format that the name of a file shows, None if it shows none."""
+    return _FORMATS.get(_suffix(name))
+
+
+def _suffix(name: str) -> str:
+    path = Path(name.lower())
+    return path.with_suffix("").suffix if path.suffix in SUFFIXES else path.suffix
 
 
 class SourceReader:
@@ -93,7 +118,8 @@ class SourceReader:
         self,
         sources: Sequence[Path | None],
         *,
-        format: Literal["auto", "csv", "json"] = "auto",
+        format: Format = "auto",
+        source_format: SourceFormat = DEFAULT,
         columns: Mapping[str, ColumnType] | None = None,
         stdin: BinaryIO | io.RawIOBase | None = None,
         stdin_name: str = "stdin",
@@ -102,8 +128,10 @@ class SourceReader:
 
         Args:
             sources: the result of `find_sources`.
-            format: "auto" detects the format from the name, or from the content if the name has no known suffix.
-            columns: the type of each CSV column, by header name. Columns without a type are text.
+            format: takes precedence over that of `source_format`. "auto" detects the format from the content of
+                Parquet and Arrow, and else from the name, or from the content if the name has no known suffix.
+            source_format: the notation of the files.
+            columns: the type of each CSV column, by its path in the record. Columns without a type are text.
             stdin: the file that None in `sources` stands for; the standard input of the process by default.
             stdin_name: its name in the results; like the name of a file, it determines the format.
 
@@ -114,7 +142,8 @@ class SourceReader:
         known = [size for size in sizes if size is not None]
         self.total_bytes = sum(known) if len(known) == len(sizes) else None
         self.bytes_read = 0
-        self._sources, self._format, self._columns = sources, format, columns
+        self._sources, self._columns = sources, columns
+        self._declared = source_format if format == "auto" else replace(source_format, format=format)
         self._stdin, self._stdin_name = stdin, stdin_name
 
     def __iter__(self) -> Generator[Record | Unreadable, None, None]:
@@ -123,7 +152,7 @@ class SourceReader:
         Close the generator if it isn't read to its end; that closes the current file.
 
         Raises:
-            SourceError: a file has disappeared, or the header of a CSV file is invalid.
+            SourceError: a file has disappeared, the header of a CSV file is invalid, or a package is missing.
         """
         self.bytes_read = 0
         for path in self._sources:
@@ -138,7 +167,7 @@ class SourceReader:
                 except OSError as error:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
-                    yield from self._events(_decompressed(partial(self._read, raw), stack), name)
+                    yield from self._events(raw, name, stack)
                 except json_reader.DamagedError as damage:
                     yield Unreadable(name, damage.line, str(damage), b"")
                 except json_reader.DAMAGE_ERRORS as error:
@@ -150,19 +179,50 @@ class SourceReader:
         self.bytes_read += len(data)
         return data
 
-    def _events(self, file: io.BufferedReader, name: str) -> Iterator[Record | Unreadable]:
-        number, start = _skip_blank_lines(file)
-        if start.startswith(_UTF16_MARKS):
-            return iter([Unreadable(name, number, "found UTF-16 text, expected UTF-8", start[:MAX_QUOTED_BYTES])])
+    def _events(self, raw: Any, name: str, stack: ExitStack) -> Iterator[Record | Unreadable]:
+        before, read = self.bytes_read, partial(self._read, raw)
+        file = decompressed(read, name, stack)
+        kind = arrow_reader.kind_of(file.peek(arrow_reader.MAGIC_BYTES))
+        if kind is not None:
+            if kind != "arrow stream":
+                file = arrow_reader.rewound(raw, read, kind, name, stack)
+                self.bytes_read = before
+            return arrow_reader.read_arrow(kind, file, name)
+        if (declared := self._declared.format) in ("parquet", "arrow"):
+            raise SourceError(f"{name}: found the bytes {file.peek(4)[:4]!r}, expected a file of format {declared}")
+        return self._read_text(file, name, stack)
+
+    def _read_text(self, file: io.BufferedReader, name: str, stack: ExitStack) -> Iterator[Record | Unreadable]:
+        text, encoding = utf8_text(file, self._declared.encoding, stack)
+        number, start = _skip_blank_lines(text)
         bracket = start.lstrip()[:1]
-        format = _format_of(name) if self._format == "auto" else self._format
+        declared = replace(self._declared, encoding=encoding)
+        format = declared.format if declared.format != "auto" else format_of(name)
+        if format is None and access_log.is_access_log(start.split(b"\n", 1)[0]):
+            format = "access_log"
+        if format == "access_log":
+            return access_log.read_access_log(json_reader.blocks_of(text, number), name, number, encoding)
         if format == "csv" or not (format or bracket in (b"{", b"[")):
-            return read_csv(json_reader.blocks_of(file, number), name, self._columns, number)
+            if _suffix(name) == ".tsv" and declared.delimiter is None:
+                declared = replace(declared, delimiter="\t")
+            return read_csv(json_reader.blocks_of(text, number), name, self._columns, number, declared)
         if bracket == b"{":
-            return json_reader.read_objects(file, name, number)
-        if bracket == b"[":
-            return json_reader.read_values(file, name)
-        return json_reader.read_lines(json_reader.blocks_of(file, number), name, number)
+            events = json_reader.read_objects(text, name, number)
+        elif bracket == b"[":
+            events = json_reader.read_values(text, name)
+        else:
+            events = json_reader.read_lines(json_reader.blocks_of(text, number), name, number)
+        return events if encoding is None else _report_invalid(events, encoding)
+
+
+def _report_invalid(events: Iterator[Record | Unreadable], encoding: str) -> Iterator[Record | Unreadable]:
+    """Yield the events; those that aren't in the encoding as unreadable."""
+    for event in events:
+        if isinstance(event, Record) and INVALID in event.raw:
+            problem = describe_invalid(event.raw, encoding)
+            yield Unreadable(event.source, event.line, problem, event.raw[:MAX_QUOTED_BYTES])
+        else:
+            yield event
 
 
 def _size(path: Path) -> int | None:
@@ -179,36 +239,9 @@ def _size(path: Path) -> int | None:
     return status.st_size
 
 
-class _Raw(io.RawIOBase):
-    """Adapts a function that reads at most N bytes to the raw file that BufferedReader requires."""
-
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-def _decompressed(read: Callable[[int], bytes], stack: ExitStack) -> io.BufferedReader:
-    """Return a buffered file of the decompressed data; the stack closes it."""
-    file: io.BufferedReader = stack.enter_context(io.BufferedReader(_Raw(read), json_reader.BUFFER_BYTES))
-    if file.peek(2).startswith(_GZIP_MAGIC):
-        # At damaged data, read would discard the bytes before the damage; read1 returns them.
-        decompress = stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")).read1
-        file = stack.enter_context(io.BufferedReader(_Raw(decompress), json_reader.BUFFER_BYTES))
-    return file
-
-
 def _skip_blank_lines(file: io.BufferedReader) -> tuple[int, bytes]:
-    """Skip a byte order mark and blank lines; return the number of the next line and its first bytes."""
+    """Skip blank lines; return the number of the next line and its first bytes."""
     number = 1
-    if file.peek(3).startswith(_UTF8_MARK):
-        file.read(len(_UTF8_MARK))
     while chunk := file.peek(1):
         blank = len(chunk) - len(chunk.lstrip())
         if blank < len(chunk):  # blanks right before the content are part of its line

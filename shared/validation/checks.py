@@ -10,6 +10,7 @@ from shared.contracts.model import Contract, Field
 from shared.contracts.patterns import pattern_matcher
 from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, encode, event_id
 from shared.timestamps import EPOCH
+from shared.validation.event_ids import EventIds
 from shared.validation.results import MAX_QUOTED_CHARS, Finding, Rule, quote
 
 # Python types of a transformed value, by the type in the contract.
@@ -47,7 +48,7 @@ class Checks:
             for field in contract.fields
             if quality or field.name in key_fields
         ]
-        self._user, self._id, self._time = contract.user, contract.id, contract.time
+        self._user, self._id, self._time = contract.user, EventIds(contract).fields, contract.time
         self._quality = quality
 
     def __call__(self, event: dict[str, Any], published: datetime, unknown: tuple[str, ...] = ()) -> list[Finding]:
@@ -90,13 +91,14 @@ class Checks:
         if len(user) * 12 > MAX_ENCODED_USER_BYTES and len(encode(user)) > MAX_ENCODED_USER_BYTES:
             expected = f"at most {MAX_ENCODED_USER_BYTES} bytes percent-encoded, to fit a row key"
             findings.append(Finding("length", self._user, quote(user), expected))
-        parts = [event[name] for name in self._id if name not in failed]
+        parts = [text(event[name]) for name, text in self._id if name not in failed]
         if (
-            sum(len(str(part)) + 1 for part in parts) * 12 > MAX_ENCODED_ID_BYTES
+            sum(len(part) + 1 for part in parts) * 12 > MAX_ENCODED_ID_BYTES
             and len(event_id(parts)) > MAX_ENCODED_ID_BYTES
         ):
             expected = f"at most {MAX_ENCODED_ID_BYTES} bytes percent-encoded, to fit a column qualifier"
-            findings.append(Finding("length", ", ".join(self._id), quote(":".join(map(str, parts))), expected))
+            names = ", ".join(name for name, _ in self._id)
+            findings.append(Finding("length", names, quote(":".join(parts)), expected))
         time = None if self._time in failed else event[self._time]
         if time is not None and time < EPOCH:
             findings.append(Finding("range", self._time, quote(time), "a time from 1970 on"))
@@ -110,7 +112,9 @@ def value_check(field: Field) -> ValueCheck:
 
 
 def _timestamp_check(field: Field) -> ValueCheck:
-    notation = f"epoch {field.unit}" if field.unit else field.format or "RFC 3339"
+    notation = field.format or "RFC 3339"
+    if field.unit is not None:
+        notation = "days since 1899-12-30" if field.unit == "serial_days" else f"epoch {field.unit}"
     type_error: list[tuple[Rule, str]] = [("type", f"timestamp ({notation})")]
     future = None if field.max_future is None else timedelta(microseconds=field.max_future)
     age = None if field.max_age is None else timedelta(microseconds=field.max_age)

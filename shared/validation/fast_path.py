@@ -23,10 +23,11 @@ from msgspec.structs import astuple
 
 from shared import json_nesting
 from shared.contracts.model import Contract, Field
-from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_keys_of, event_ids
+from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_keys_of
 from shared.timestamps import EPOCH
 from shared.validation.checks import ValueCheck, value_check
 from shared.validation.column_checks import ColumnCheck, column_check
+from shared.validation.event_ids import EventIds
 from shared.validation.results import Accepted
 from shared.validation.transform import ColumnShape, branches_of, column_shape_of, pop_path, prune, shape_of
 
@@ -82,6 +83,7 @@ class FastPath:
         """Prepare the types; without `quality` only id, user and time are checked, like in `Checks`."""
         self._contract = contract
         self._bucket = contract.bucket
+        self._ids = EventIds(contract)
         self._quality = quality
         self._allows_unknown = contract.unknown_fields != "reject" or not quality
         self._keeps_unknown = contract.unknown_fields == "keep"
@@ -110,7 +112,7 @@ class FastPath:
         batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
         self._transform_and_check(batch)
         values = self._encode_all(batch)
-        accepted = self._add_cell_keys(batch, values)
+        accepted = self._add_cell_keys(batch, values, raws)
         if len(accepted) == len(raws):
             return [*accepted]
         verdicts: list[Accepted | None] = [None] * len(raws)
@@ -171,9 +173,10 @@ class FastPath:
         batch.keep([each is not None for each in encoded])
         return [each for each in encoded if each is not None]
 
-    def _add_cell_keys(self, batch: _Batch, values: list[bytes]) -> list[Accepted]:
+    def _add_cell_keys(self, batch: _Batch, values: list[bytes], raws: Sequence[bytes]) -> list[Accepted]:
         """Return the events with their cell keys, without those that may exceed Bigtable's limits."""
-        users, ids = list(map(str, batch.columns[self._user])), event_ids([batch.columns[each] for each in self._id])
+        users = list(map(str, batch.columns[self._user]))
+        ids = self._ids.of_columns(list(map(batch.columns.__getitem__, self._id)), (raws[row] for row in batch.rows))
         if batch.rows and (max(map(len, users)) > _MAX_USER_CHARS or max(map(len, ids)) > MAX_ENCODED_ID_BYTES):
             valid = [
                 len(user) <= _MAX_USER_CHARS and len(id_) <= MAX_ENCODED_ID_BYTES

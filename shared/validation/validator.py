@@ -10,8 +10,9 @@ import msgspec
 
 from shared import json_nesting
 from shared.contracts.model import Contract
-from shared.row_keys import CellKey, cell_key_of, event_id
+from shared.row_keys import CellKey, cell_key_of
 from shared.validation.checks import Checks
+from shared.validation.event_ids import EventIds
 from shared.validation.fast_path import FastPath
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
 from shared.validation.transform import Transform
@@ -39,6 +40,7 @@ class Validator:
         self.contract = contract
         self._fast_path = FastPath(contract, quality=quality)
         self._transform = Transform(contract)
+        self._ids = EventIds(contract)
         self._check = Checks(contract, quality=quality)
         self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
@@ -105,12 +107,12 @@ class Validator:
             value = self._encode(event)
         except (OverflowError, RecursionError, UnicodeEncodeError) as error:
             return _rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
-        return Accepted(self.cell_key(event), value, tuple(findings))
+        return Accepted(self._cell_key(event, record), value, tuple(findings))
 
-    def cell_key(self, event: dict[str, Any]) -> CellKey:
-        """Return the cell key of a canonical event without findings."""
+    def _cell_key(self, event: dict[str, Any], record: dict[str, Any]) -> CellKey:
+        """Return the cell key of a canonical event without findings, from the record that it was made of."""
         contract = self.contract
-        encoded_id = event_id([event[name] for name in contract.id])
+        encoded_id = self._ids.of_event(event, record)
         return cell_key_of(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
 
 

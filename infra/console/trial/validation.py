@@ -72,6 +72,15 @@ class _TimedFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
     def readinto(self, buffer: Any) -> int:
         self._clock.check()
         data = self._file.read(min(len(buffer), _READ_BYTES))
@@ -84,12 +93,18 @@ def validate_file(name: str, file: BinaryIO, contract: Contract, clock: Clock) -
 
     Args:
         name: of the file; its suffix determines the format.
-        file: CSV or JSON, plain or gzip.
+        file: a source file with `seek`.
         contract: the contract to validate against.
         clock: ends the validation.
     """
     outcomes = Outcomes()
-    reader = SourceReader([None], columns=columns(contract), stdin=_TimedFile(file, clock), stdin_name=name)
+    reader = SourceReader(
+        [None],
+        source_format=contract.source,
+        columns=columns(contract),
+        stdin=_TimedFile(file, clock),
+        stdin_name=name,
+    )
     try:
         with closing(validate_source(reader, Validator(contract), datetime.now(UTC), outcomes.report)) as batches:
             for batch in batches:

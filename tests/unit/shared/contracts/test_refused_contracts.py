@@ -148,7 +148,8 @@ DAY = '[aggregates.day]\nn = "count"\n'
         # top-level keys
         (
             "[event2]\n",
-            "event2: found {}, expected only the top-level keys aggregates, checks, event, fields, name, version",
+            "event2: found {}, "
+            "expected only the top-level keys aggregates, checks, event, fields, name, source, version",
         ),
     ],
 )
@@ -176,9 +177,15 @@ def test_wrong_tables(extra: str, message: str) -> None:
         ),
         ('id = "id"', 'id = "nowhere"', "event.id: found 'nowhere', expected one of the fields: id, user, time"),
         (
+            '[fields.id]\ntype = "string"',
+            '[fields.id]\ntype = "object"',
+            "fields.id.type: found 'object', expected string or integer or number or boolean or timestamp,"
+            " since it is the event's id",
+        ),
+        (
             'id = "id"',
-            'id = ["id", "time"]',
-            "fields.time.type: found 'timestamp', expected string or integer, since it is the event's id",
+            'id = ["id", "digest(record)"]',
+            "event.id: found 'digest(record)', expected one of the fields: id, user, time",
         ),
         ('user = "user"', "", "event.user: found nothing, expected text"),
         (

@@ -268,12 +268,6 @@ def test_a_byte_order_mark_crlf_and_gzip_do_not_change_the_records(
     assert outline(read(pack(data))) == expected
 
 
-def test_utf_16_is_reported_by_name() -> None:
-    [item] = read("n\n1\n".encode("utf-16"))
-
-    assert item == Unreadable("stdin", 1, "found UTF-16 text, expected UTF-8", "n\n1\n".encode("utf-16"))
-
-
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
