@@ -112,7 +112,7 @@ class StorageObjects:
 
 
 class RangeFile(io.RawIOBase):
-    """A file that reads a range of an object in chunks, after bytes that precede it."""
+    """A file that reads a range of an object in chunks, after bytes that precede it; it can seek without such bytes."""
 
     def __init__(self, read: ReadRange, start: int, end: int, prefix: bytes = b"") -> None:
         """Open the range.
@@ -123,20 +123,39 @@ class RangeFile(io.RawIOBase):
             end: the end (exclusive).
             prefix: the bytes before those of the range.
         """
-        self._read, self._position, self._end = read, start, end
+        self._read, self._start, self._end = read, start, end
+        self._prefix = prefix
         self._chunk = memoryview(prefix)
+        self._next = start  # the byte after the chunk
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
+    def seekable(self) -> bool:
+        """Return whether the file has nothing but the range."""
+        return not self._prefix
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset in the range and return it."""
+        if not self.seekable():
+            raise io.UnsupportedOperation("seek")
+        base = {io.SEEK_SET: self._start, io.SEEK_CUR: self._next - len(self._chunk), io.SEEK_END: self._end}[whence]
+        self._chunk = memoryview(b"")
+        self._next = max(base + offset, self._start)
+        return self._next - self._start
+
+    def tell(self) -> int:
+        """Return the offset in the range."""
+        return self._next - len(self._chunk) - self._start
+
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as the current chunk goes; return the number of bytes, 0 at the end."""
-        if not self._chunk and self._position < self._end:
-            until = min(self._position + CHUNK_BYTES, self._end)
+        if not self._chunk and self._next < self._end:
+            until = min(self._next + CHUNK_BYTES, self._end)
             self._chunk = memoryview(b"")  # released before the next one is read
-            self._chunk = memoryview(self._read(self._position, until))
-            self._position = until
+            self._chunk = memoryview(self._read(self._next, until))
+            self._next = until
         size = min(len(buffer), len(self._chunk))
         buffer[:size] = self._chunk[:size]
         self._chunk = self._chunk[size:]

@@ -23,15 +23,16 @@ from shared.errors import SourceError
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import ObjectInfo, ObjectMissingError, RangeFile, ReadRange, StorageObjects
 from shared.load.planning import plan
-from shared.load.range_run import RangeRun
+from shared.load.range_run import RangeRun, limited
 from shared.load.ranges import JSON_LINES_PREFIX
 from shared.pubsub import load_requests
 from shared.pubsub.load_requests import ObjectVersion
 from shared.pubsub.message import Message
+from shared.sources.access_log import is_access_log
 from shared.sources.columns import columns
-from shared.sources.files import SourceReader
+from shared.sources.files import SourceReader, format_of
 from shared.sources.records import Record, Unreadable
-from shared.tables.loads import Load, LoadsTable, LoadState, Progress
+from shared.tables.loads import Layout, Load, LoadsTable, LoadState, Progress
 from shared.timestamps import EPOCH, now
 
 # What a request did. repeated: the object or range was done before.
@@ -68,7 +69,8 @@ class LoadPipeline:
             range_bytes: the size of a range, and the largest object that isn't divided.
             report: is called with the outcome of each request, and the state of the load.
         """
-        self._objects, self._ingestion, self._columns = objects, ingestion, columns(contract)
+        self._objects, self._ingestion = objects, ingestion
+        self._source, self._columns = contract.source, columns(contract)
         self._loads = LoadsTable(bigtable)
         self._request_ranges, self._report = request_ranges, report
         self._deadline, self._range_bytes = deadline, range_bytes
@@ -119,18 +121,26 @@ class LoadPipeline:
             object,
             info,
             partial(self._objects.read, object),
-            lambda sample: self._reader(object, io.BytesIO(sample)),
+            lambda sample, layout: self._reader(object, io.BytesIO(sample), layout),
+            access_log=partial(self._is_access_log, object),
             range_bytes=self._range_bytes,
             started=now(),
         )
         await self._loads.begin(load)
         return load
 
+    def _is_access_log(self, object: ObjectVersion, sample: bytes) -> bool:
+        """Return whether the reader takes an object for an access log."""
+        if self._source.format != "auto":
+            return self._source.format == "access_log"
+        return format_of(object.uri) is None and is_access_log(sample.lstrip().split(b"\n", 1)[0])
+
     async def _load_range(self, load: Load, start: int, progress: Progress, deadline: float) -> Outcome:
         """Store a range from its progress on; request its continuation if the time limit ends before the range."""
-        read = partial(self._objects.read, load.object)
+        read = limited(partial(self._objects.read, load.object), deadline)
         prefix = await asyncio.to_thread(_prefix, load, start, read)
-        reader = iter(self._reader(load.object, RangeFile(read, start, load.end_of(start), prefix)))
+        file = RangeFile(read, start, load.end_of(start), prefix)
+        reader = iter(self._reader(load.object, file, load.layout))
         with closing(reader):
             run = RangeRun(
                 self._ingestion,
@@ -153,17 +163,22 @@ class LoadPipeline:
         await self._request_ranges(load.object, [start])
         return "continued"
 
-    def _reader(self, object: ObjectVersion, file: BinaryIO | io.RawIOBase) -> SourceReader:
-        return SourceReader([None], columns=self._columns, stdin=file, stdin_name=object.uri)
+    def _reader(self, object: ObjectVersion, file: BinaryIO | io.RawIOBase, layout: Layout = "whole") -> SourceReader:
+        return SourceReader(
+            [None],
+            format="access_log" if layout == "access_log" else "auto",
+            source_format=self._source,
+            columns=self._columns,
+            stdin=file,
+            stdin_name=object.uri,
+        )
 
 
 def _prefix(load: Load, start: int, read: ReadRange) -> bytes:
     """Return the bytes that precede those of a range when it is read."""
-    if not start or load.layout == "whole":
-        return b""
-    if load.layout == "json_lines":
+    if start and load.layout == "json_lines":
         return JSON_LINES_PREFIX
-    return read(0, load.header_bytes) if load.header_bytes else b""
+    return read(0, load.header_bytes) if start and load.header_bytes else b""
 
 
 def _position(object: ObjectVersion, start: int, prefix_lines: int, item: Record | Unreadable) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 
 from shared.load import ranges
 from shared.load.objects import ObjectInfo, ReadRange
 from shared.pubsub.load_requests import ObjectVersion
+from shared.sources.records import Record, Unreadable
 from shared.tables.loads import Load
 
 
@@ -14,8 +17,9 @@ def plan(
     object: ObjectVersion,
     info: ObjectInfo,
     read: ReadRange,
-    read_sample: ranges.ReadSample,
+    read_sample: Callable[..., Iterable[Record | Unreadable]],
     *,
+    access_log: Callable[[bytes], bool],
     range_bytes: int,
     started: datetime,
 ) -> Load:
@@ -25,7 +29,8 @@ def plan(
         object: the object.
         info: its size and age.
         read: reads bytes of the object.
-        read_sample: reads the records of a file with the name of the object.
+        read_sample: reads the records of a file with the name of the object and a `layout`.
+        access_log: returns whether a file with this name and beginning is an access log.
         range_bytes: the size of a range, and the largest object that isn't divided.
         started: the current time.
 
@@ -36,7 +41,10 @@ def plan(
     wanted = ranges.candidates(info.size, range_bytes)
     if not wanted:
         return whole
-    division = ranges.division(read(0, min(ranges.SAMPLE_BYTES, info.size)), read_sample)
+    sample = read(0, min(ranges.SAMPLE_BYTES, info.size))
+    is_log = access_log(sample)
+    read_as = partial(read_sample, layout="access_log" if is_log else "whole")
+    division = ranges.division(sample, read_as, access_log=is_log)
     if division.layout == "whole":
         return whole
     starts = [0]

@@ -7,11 +7,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 from msgspec import structs
 
 from shared.ingest.pipeline import IngestPipeline
+from shared.load.objects import ReadRange
 from shared.pubsub.message import MAX_UNPACKED_BYTES
 from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
 from shared.tables.loads import MAX_PROBLEMS, Progress
@@ -24,9 +27,25 @@ _BATCH_ITEMS, _BATCH_BYTES, _MAX_BATCHES = 500, 512 * 1024, 4
 _SKIP_ITEMS = 10_000
 _CHECKPOINT_SECONDS = 20.0
 
+T = TypeVar("T")
 Batch = Sequence[Record | Unreadable]
 Position = Callable[[Record | Unreadable], str]
 Checkpoint = Callable[[Progress], Awaitable[None]]
+
+
+class OutOfTimeError(Exception):
+    """The time limit of a request has passed before a record was complete."""
+
+
+def limited(read: ReadRange, deadline: float) -> ReadRange:
+    """Return a function that reads like another one, and raises OutOfTimeError from a monotonic time on."""
+
+    def read_in_time(start: int, end: int) -> bytes:
+        if time.monotonic() >= deadline:
+            raise OutOfTimeError
+        return read(start, end)
+
+    return read_in_time
 
 
 class RangeRun:
@@ -72,13 +91,18 @@ class RangeRun:
             SourceError: the range can't be read.
             TransientError, PermanentError: the rest isn't stored.
         """
-        if not await self._skip(self.progress.items):
+        try:
+            await self._skip(self.progress.items)
+        except OutOfTimeError:
             return False
         batches: deque[asyncio.Task[Progress]] = deque()
         saved, ended = time.monotonic(), False
         try:
             while not ended and time.monotonic() < self._deadline:
-                batch = await asyncio.to_thread(_next_batch, self._items)
+                try:
+                    batch = await _in_thread(partial(_next_batch, self._items))
+                except OutOfTimeError:
+                    break
                 if batch:
                     batches.append(asyncio.create_task(self._store(batch)))
                 ended = not batch
@@ -95,15 +119,14 @@ class RangeRun:
             await asyncio.gather(*batches, return_exceptions=True)
         return ended
 
-    async def _skip(self, count: int) -> bool:
-        """Skip the items that are stored; return False if that takes longer than the time limit."""
+    async def _skip(self, count: int) -> None:
+        """Skip the items that are stored; raises OutOfTimeError."""
         while count:
             if time.monotonic() >= self._deadline:
-                return False
+                raise OutOfTimeError
             size = min(count, _SKIP_ITEMS)
-            await asyncio.to_thread(deque, islice(self._items, size), 0)
+            await _in_thread(partial(deque, islice(self._items, size), 0))
             count -= size
-        return True
 
     async def _store(self, batch: Batch) -> Progress:
         """Store a batch; return the progress that it makes."""
@@ -145,6 +168,16 @@ class RangeRun:
             problems=[*total.problems, *batch.problems][:MAX_PROBLEMS],
             updated=now(),
         )
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    """Return the result of a blocking call. A cancelled caller waits for it: a running iterator can't be closed."""
+    running = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _next_batch(items: Iterator[Record | Unreadable]) -> Batch:

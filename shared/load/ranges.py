@@ -52,12 +52,13 @@ def candidates(size: int, range_bytes: int) -> range:
     return range(max(range_bytes, -(-size // MAX_RANGES)), size, max(range_bytes, -(-size // MAX_RANGES)))
 
 
-def division(sample: bytes, read: ReadSample) -> Division:
+def division(sample: bytes, read: ReadSample, *, access_log: bool = False) -> Division:
     """Return how an object may be divided.
 
     Args:
         sample: the beginning of the object.
         read: reads the records of a file with the name of the object.
+        access_log: whether the object is an access log, whose records contain quotes and no line ends.
     """
     sample = sample[: sample.rfind(b"\n") + 1]
     text = sample.removeprefix(_UTF8_MARK).lstrip()
@@ -71,6 +72,8 @@ def division(sample: bytes, read: ReadSample) -> Division:
     if text.startswith(b"{"):
         found = _contents(read, JSON_LINES_PREFIX + rest)[1:]
         return Division("json_lines") if _ends_with(whole, found) else WHOLE
+    if access_log:
+        return Division("access_log") if _ends_with(whole, _contents(read, rest)) else WHOLE
     end = 0
     for _ in range(_MAX_HEADER_LINES):
         if end < half and _ends_with(whole, _contents(read, sample[:end] + rest)):

@@ -23,9 +23,9 @@ _POSITION, _DONE = b"position#", b"done#"
 _NEWEST = Filter(cells_per_column_limit_filter=1)
 MAX_PROBLEMS = 5  # of a range
 
-# How the ranges of an object are read. whole: it is one range. json_lines: each line is a JSON object. rows: each line
-# is a row, and every range is read behind the header.
-Layout = Literal["whole", "json_lines", "rows"]
+# How the ranges of an object are read. whole: it is one range. json_lines: each line is a JSON object. access_log: each
+# line is a record of a web server. rows: lines are rows of cells, and every range is read behind the header.
+Layout = Literal["whole", "json_lines", "access_log", "rows"]
 
 
 class Load(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
+import zstandard
 
 from infra.batch.load import load_files
 from shared.bigtable.client import Bigtable
@@ -114,6 +118,12 @@ def csv_rows(events: Sequence[dict[str, Any]]) -> bytes:
     return "\n".join(rows).encode() + b"\n"
 
 
+def parquet(events: Sequence[dict[str, Any]]) -> bytes:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(events)), file)
+    return file.getvalue()
+
+
 EVENTS = [music_event(number) for number in range(1, 4_001)]
 MIXED = [{**event, "userId": ""} if number % 100 == 0 else event for number, event in enumerate(EVENTS)]
 FILES = {
@@ -122,13 +132,20 @@ FILES = {
     "events.json": json.dumps(MIXED, indent=1).encode(),
     "events.jsonl.gz": gzip.compress(lines(MIXED)),
     "events.csv.gz": gzip.compress(csv_rows(MIXED)),
+    "events.jsonl.zst": zstandard.compress(lines(MIXED)),
+    "events.parquet": parquet(MIXED),
 }
 
 
 async def ingested(settings: Settings, path: Path, published: datetime) -> tuple[Any, Any]:
     """Return the tables after one undisturbed `ingest` of a file."""
     bigtable = Bigtable(settings)
-    await load_files(SourceReader([path], columns=columns(CONTRACT)), bigtable, CONTRACT, published=published)
+    await load_files(
+        SourceReader([path], source_format=CONTRACT.source, columns=columns(CONTRACT)),
+        bigtable,
+        CONTRACT,
+        published=published,
+    )
     await bigtable.close()
     return tables(settings)
 
@@ -235,7 +252,10 @@ async def test_an_overwritten_file_is_a_new_load(bucket: Bucket, loader: Loader)
     assert f"{old.uri}: found generation {new.generation}, expected {old.generation}" in (await loader.state(old)).error
 
 
-@pytest.mark.parametrize("name", FILES)
+INTERRUPTED = ("events.csv", "events.json", "events.jsonl.gz")
+
+
+@pytest.mark.parametrize("name", INTERRUPTED)
 async def test_a_request_stops_at_its_time_limit_and_its_continuation_goes_on(
     settings: Settings,
     other_settings: Settings,
@@ -318,7 +338,9 @@ HOSTILE = {
     "zeros.jsonl.gz": (_GZIP[:-9_000] + bytes(9_000), "", "damaged data"),
     "no header.csv": (b"1,2,3\n4,5,6\n", "expected a header with some of", ""),
     "image.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40, "expected", ""),
-    "text.json": ("{}\n".encode("utf-16"), "", "UTF-16"),
+    "text.json": (lines(EVENTS[:3]).decode().encode("utf-16"), "", ""),
+    "blank.json": (b"\n" * 100_000, "", ""),
+    "archive.zip": (b"PK\x03\x04" + bytes(100), "ZIP archive", ""),
     "empty.csv": (b"", "", ""),
     "folder/": (b"", "", ""),
     "quote.csv": (b"event_id,userId\n" + b'"' + b"x,y\n" * 1_000, "", "quote that is never closed"),
@@ -389,3 +411,37 @@ async def test_rows_with_quoted_line_ends_are_divided_only_between_rows(
 
     assert (await loader.state(object)).progress().stored == 2_700
     assert tables(settings) == await ingested(other_settings, tmp_path / "events.csv", bucket.created(object.name))
+
+
+async def test_a_log_of_a_web_server_is_divided_at_any_line(
+    settings: Settings, other_settings: Settings, bucket: Bucket, loader: Loader, tmp_path: Path
+) -> None:
+    """Its records are no events of the contract, so each is rejected; every tenth line isn't a record."""
+    form = '10.0.0.{} - - [15/Jan/2024:00:00:00 +0000] "GET /{} HTTP/1.1" 200 1'
+    data = "".join(f"broken {n}\n" if n % 10 == 1 else form.format(n % 250, n) + "\n" for n in range(600)).encode()
+    object = bucket.upload("access", data)
+    (tmp_path / "access").write_bytes(data)
+    pipeline = loader.pipeline(range_bytes=2 * KIB)
+
+    assert await loader.announce(object, pipeline) == "divided"
+    starts = [start for _, start in loader.requested]
+    assert any(data[start:].startswith(b"broken") for start in starts)
+    await loader.deliver_all(pipeline)
+
+    total = (await loader.state(object)).progress()
+    assert (total.rejected, total.unreadable) == (540, 60)
+    assert tables(settings) == await ingested(other_settings, tmp_path / "access", bucket.created(object.name))
+
+
+async def test_an_object_whose_records_come_too_slowly_fails_instead_of_looping(
+    bucket: Bucket, loader: Loader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object = bucket.upload("events.jsonl.gz", FILES["events.jsonl.gz"])
+    monkeypatch.setattr("shared.load.pipeline.time", Clock(count()))
+    monkeypatch.setattr("shared.load.range_run.time", Clock(count()))
+
+    assert await loader.announce(object, loader.pipeline(deadline=1)) == "failed"
+    assert (
+        "reading up to item 0, where the load continues, takes more than the limit of 1 s"
+        in (await loader.state(object)).error
+    )
