@@ -19,14 +19,13 @@ from msgspec import structs
 
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
-from shared.errors import SourceError
+from shared.errors import OverloadedError, SourceError
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import ObjectInfo, ObjectMissingError, RangeFile, ReadRange, StorageObjects
 from shared.load.planning import plan
 from shared.load.range_run import RangeRun, limited
 from shared.load.ranges import JSON_LINES_PREFIX
-from shared.pubsub import load_requests
-from shared.pubsub.load_requests import ObjectVersion
+from shared.pubsub.load_requests import LoadRequest, ObjectVersion, parse
 from shared.pubsub.message import Message
 from shared.sources.access_log import is_access_log
 from shared.sources.columns import columns
@@ -74,6 +73,7 @@ class LoadPipeline:
         self._loads = LoadsTable(bigtable)
         self._request_ranges, self._report = request_ranges, report
         self._deadline, self._range_bytes = deadline, range_bytes
+        self._busy = False
 
     async def process(self, message: Message) -> Outcome:
         """Load the object or the range that a message requests, as far as the time limit allows.
@@ -82,13 +82,23 @@ class LoadPipeline:
 
         Raises:
             RequestError: the message requests nothing.
+            OverloadedError: another request is being processed, and two could exceed the memory.
             TransientError: a later delivery may succeed.
             PermanentError: an operator has to change something first.
         """
         deadline = time.monotonic() + self._deadline
-        request = load_requests.parse(message)
+        request = parse(message)
         if request is None:
             return "ignored"
+        if self._busy:
+            raise OverloadedError("at capacity: another object or range is being loaded")
+        self._busy = True
+        try:
+            return await self._load(request, deadline)
+        finally:
+            self._busy = False
+
+    async def _load(self, request: LoadRequest, deadline: float) -> Outcome:
         object, state = request.object, await self._loads.find(request.object)
         try:
             outcome = await self._process(object, request.start, state, deadline)
