@@ -24,8 +24,8 @@ LOOK_BEHIND_BYTES, LOOK_AHEAD_BYTES = MAX_ROW_BYTES, 64 << 10
 # Precedes a range of JSON lines, so that a damaged first line of the range isn't taken for the layout of the file.
 JSON_LINES_PREFIX = b"{}\n"
 
-# Compressed and binary formats: gzip, zstd, bzip2, xz, Parquet, Arrow, and UTF-16.
-_NO_LINES = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PAR1", b"ARROW1", b"\xff\xfe", b"\xfe\xff")
+# Compressed formats: gzip, Zstandard, bzip2.
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh")
 _UTF8_MARK = b"\xef\xbb\xbf"
 _MAX_HEADER_LINES = 20
 
@@ -62,7 +62,8 @@ def division(sample: bytes, read: ReadSample, *, access_log: bool = False) -> Di
     """
     sample = sample[: sample.rfind(b"\n") + 1]
     text = sample.removeprefix(_UTF8_MARK).lstrip()
-    if sample.startswith(_NO_LINES) or text.startswith(b"["):
+    # Binary formats, and text in UTF-16, where a line end has two bytes, contain zero bytes.
+    if sample.startswith(_COMPRESSED) or text.startswith(b"[") or b"\0" in sample:
         return WHOLE
     half = sample.find(b"\n", len(sample) // 2) + 1
     rest = sample[half:]

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import zlib
+from datetime import datetime, timedelta
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,8 +25,7 @@ _HEADER = b"event_id,userId,timestamp,event_type,duration,note".ljust(LINE_BYTES
 
 def line(kind: str, number: int) -> bytes:
     """Return an event as a line of `LINE_BYTES`, padded in a field that isn't in the contract."""
-    seconds = number // 50
-    time = f"2024-01-{1 + seconds // 86_400 % 28:02d}T{seconds // 3_600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}Z"
+    time = (datetime(2024, 1, 1) + timedelta(seconds=number // 50 % (28 * 86_400))).isoformat() + "Z"
     values = (f"evt-{number:012d}", f"user-{number % 9_973:05d}", time, "page_view", "12.5")
     if kind == "csv":
         return (",".join(values) + ",").encode().ljust(LINE_BYTES - 1, b"x") + b"\n"
