@@ -145,6 +145,9 @@ def destroy(
 @click.option("--queries-per-day", type=click.IntRange(0, 10**12), help="Requests to the read API. [of the price file]")
 @options.intraday_minutes
 @click.option(
+    "--loaded-gib-per-day", "loaded_gib", type=click.FloatRange(0), default=0, help="Plain size of loaded files. [0]"
+)
+@click.option(
     "--edition",
     type=click.Choice(["enterprise", "enterprise-plus"]),
     default="enterprise",
@@ -160,6 +163,7 @@ def cost(
     days_stored: int | None,
     queries_per_day: int | None,
     intraday_minutes: int,
+    loaded_gib: float,
     edition: Edition,
     file: Path | None,
     as_json: bool,
@@ -178,7 +182,7 @@ def cost(
         prices = with_days_stored(prices, days_stored)
     if queries_per_day is not None:
         prices = with_queries(prices, queries_per_day)
-    work = Workload(events_per_day, size, batch_size, intraday_minutes=intraday_minutes)
+    work = Workload(events_per_day, size, batch_size, intraday_minutes=intraday_minutes, loaded_gib=loaded_gib)
     full = first_full_month(prices)
     packed, alone = month(prices, work), month(prices, msgspec.structs.replace(work, batch_size=1))
     saved = total(alone) - total(packed)
