@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
@@ -16,6 +17,8 @@ from tests.support.emulators import engine, running_emulators
 
 # Workers take tests in this order after the slow ones, so that the last ones to end are short.
 _TIERS = ("bundle", "gcloud", "integration", "unit")
+_COVERED_TIERS = ("integration", "unit")
+_TESTS = Path(__file__).parent
 _SLOW_TIMEOUT = 300  # seconds; a busy machine takes several times as long as an idle one
 
 
@@ -25,11 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
-        if item.get_closest_marker("slow"):
-            # Most of their work is in other processes; measuring coverage would triple the time of the rest.
+        slow = item.get_closest_marker("slow") is not None
+        if slow and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
+        # Measuring coverage doubles the time of a test. Other tests cover the lines of these, which repeat them.
+        if slow or _tier(item) not in _COVERED_TIERS or getattr(item.obj, "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(_SLOW_TIMEOUT))
     items.sort(key=_rank)
 
 
@@ -50,7 +54,13 @@ def _group(item: pytest.Item) -> str:
 
 def _rank(item: pytest.Item) -> tuple[bool, int]:
     is_slow = item.get_closest_marker("slow") is not None
-    return not is_slow, next((rank for rank, tier in enumerate(_TIERS) if tier in item.path.parts), len(_TIERS))
+    tier = _tier(item)
+    return not is_slow, _TIERS.index(tier) if tier in _TIERS else len(_TIERS)
+
+
+def _tier(item: pytest.Item) -> str:
+    """Return the folder of the test in `tests`."""
+    return item.path.relative_to(_TESTS).parts[0]
 
 
 @pytest.fixture(scope="session")

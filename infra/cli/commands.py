@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from infra.cli import aggregate, deploy, doctor, files, loads, local, provision, replay, tables
+from infra.cli import aggregate, contract, deploy, doctor, files, loads, local, provision, replay, tables
 from shared.errors import SluiceError
 
 _EPILOG = "Settings come from environment variables; `sluice up` prints them for the local stack. Try: sluice run"
@@ -21,7 +21,7 @@ def sluice() -> None:
     """Process events from Pub/Sub into Bigtable: validate, store exactly once, aggregate daily."""
 
 
-_GROUPS = (local, provision, files, loads, aggregate, tables, replay, deploy, doctor)
+_GROUPS = (local, provision, files, loads, contract, aggregate, tables, replay, deploy, doctor)
 for command in (command for group in _GROUPS for command in group.COMMANDS):
     sluice.add_command(command)
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # The files of `shared/` to copy; caches and editor backups are left out.
 _SUFFIXES = {".py", ".toml"}
+_CASES = ".cases.toml"  # tests of a contract, which no function reads
 # The package at the beginning of a pinned requirement, `name==1.0 ...`.
 _PACKAGE = re.compile(rb"^[a-z0-9][a-z0-9._-]*(?===)", re.MULTILINE)
 # The earliest time of a zip file (1980-01-01), so that the same input builds the same bytes.
@@ -79,7 +80,7 @@ def _fill(bundle: Path, root: Path, function: str, contract: Path, *, otlp: bool
     _write(requirements, bundle / "requirements.txt")
     shared = root / "shared"
     for path in _files(shared):
-        if path.suffix in _SUFFIXES:
+        if path.suffix in _SUFFIXES and not path.name.endswith(_CASES):
             _copy(path, bundle / "shared" / path.relative_to(shared))
     _copy(contract, bundle / "shared" / "contracts" / contract.name)
     for folder in [bundle, *(path for path in bundle.rglob("*") if path.is_dir())]:

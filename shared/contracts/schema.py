@@ -18,7 +18,7 @@ _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 _MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 # Types that a key applies to; other keys apply to all types.
-_TYPES_OF_KEYS = {
+TYPES_OF_KEYS = {
     "trim": ("string",),
     "case": ("string",),
     "pattern": ("string",),
@@ -96,7 +96,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
 
     def check(self, where: str) -> None:
         """Raise Problem for keys that don't fit the type or contradict each other."""
-        for key, types in _TYPES_OF_KEYS.items():
+        for key, types in TYPES_OF_KEYS.items():
             value = getattr(self, key)
             if value is not None and value is not False and self.type not in types:
                 raise Problem(

@@ -14,7 +14,7 @@ Format = Literal["auto", "csv", "json", "access_log", "parquet", "arrow"]
 Thousands = Literal[",", ".", " ", "'", "_"]
 
 # Keys that only make sense for text, and for rows of cells.
-_FORMATS_OF_KEYS: dict[str, tuple[Format, ...]] = {
+FORMATS_OF_KEYS: dict[str, tuple[Format, ...]] = {
     "encoding": ("auto", "csv", "json", "access_log"),
     "skip_lines": ("auto", "csv"),
     "delimiter": ("auto", "csv"),
@@ -59,7 +59,7 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def source_format(self) -> SourceFormat:
         """Return the table's values; raise Problem for keys that don't fit the format or contradict each other."""
-        for key, formats in _FORMATS_OF_KEYS.items():
+        for key, formats in FORMATS_OF_KEYS.items():
             if getattr(self, key) is not None and self.format not in formats:
                 expected = f"no {key} for format {self.format}; {key} applies to {', '.join(formats)}"
                 raise Problem(f"source.{key}", getattr(self, key), expected)

@@ -102,15 +102,20 @@ def _of_rows(lines: Sequence[str], found: SourceFormat) -> SourceFormat:
 
 
 def _table(lines: Sequence[str]) -> _Table | None:
-    """Return the rows of the delimiter that gives most lines the same number of cells, at least two."""
-    best, best_count = None, 0
+    """Return the rows of the delimiter that gives most lines the same number of cells, at least two.
+
+    More cells weigh as much as more lines: the commas of decimals split each row of another delimiter in two. Blanks
+    only count by lines, since texts are full of them.
+    """
+    best, best_count, best_weight = None, 0, 0
     for delimiter in (*layout.DELIMITERS, layout.BLANKS):
         rows = [layout.cells_of(line, delimiter) if line.strip() else [] for line in lines]
         widths = Counter(len(row) for row in rows if len(row) > 1)
         if widths:
             width, count = widths.most_common(1)[0]
-            if count > best_count:
-                best, best_count = _Table(delimiter, width, rows), count
+            weight = count * (width - 1)
+            if count > best_count if delimiter == layout.BLANKS else weight > best_weight:
+                best, best_count, best_weight = _Table(delimiter, width, rows), count, weight
     return best
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -22,6 +21,7 @@ from infra.local.stack_file import StackFile
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
+from tests.support.axe import THEMES
 from tests.support.console_server import connected, sample_settings, serving
 from tests.support.provisioning import provision
 from tests.support.samples import MUSIC_CONTRACT, lines, message, music_event
@@ -90,30 +90,32 @@ def changing_address(emulators: Settings, tmp_path_factory: pytest.TempPathFacto
         yield address
 
 
-@pytest.fixture(params=["light", "dark"])
-def theme(request: pytest.FixtureRequest) -> str:
-    """The theme of the system."""
-    return str(request.param)
-
-
 @pytest.fixture
-def page(browser: Browser, address: str, theme: str) -> Iterator[Page]:
-    """Open a page in each theme."""
-    with _opened(browser, address, theme) as page:
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """Open a page."""
+    with _opened(browser, address) as page:
         yield page
 
 
-@pytest.fixture
-def changing_page(browser: Browser, changing_address: str, theme: str) -> Iterator[Page]:
+@pytest.fixture(params=THEMES)
+def themed_page(page: Page, request: pytest.FixtureRequest) -> Page:
+    """Open a page in each theme."""
+    page.emulate_media(color_scheme=request.param)
+    return page
+
+
+@pytest.fixture(params=THEMES)
+def changing_page(browser: Browser, changing_address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """Open a page of the console that may change something, in each theme."""
-    with _opened(browser, changing_address, theme) as page:
+    with _opened(browser, changing_address) as page:
+        page.emulate_media(color_scheme=request.param)
         yield page
 
 
 @contextmanager
-def _opened(browser: Browser, address: str, theme: Any) -> Iterator[Page]:
+def _opened(browser: Browser, address: str) -> Iterator[Page]:
     """Open a page with an empty profile; fail on an error, or on a request to another host."""
-    context = browser.new_context(base_url=address, color_scheme=theme)
+    context = browser.new_context(base_url=address)
     page = context.new_page()
     page.set_default_timeout(10_000)
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any page, in the light and the dark theme."""
+"""axe-core finds nothing on any page, in the light and the dark theme, and every page keeps the rules of its HTML."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.support import axe
+from tests.support.html_page import check_page
 
 # Every page with content. A new page is one more line.
 PAGES = {
@@ -18,6 +19,7 @@ PAGES = {
     "user without events": "/user?user=nobody",
     "rejected with examples": "/rejected",
     "explore with a value": "/explore?by=song+by+plays&day=2024-01-16&value=song_000",
+    "explore with a value alone": "/explore?value=user_0003",
     "replay": "/rejected/replay",
     "trial of an edited contract": "/rejected/try",
     "contract": "/contract",
@@ -43,7 +45,9 @@ def _as_success(route: Route) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_axe_finds_no_violation(page: Page, axe_script: str, ingest_log: Path, path: str) -> None:
+def test_a_page_is_accessible_and_keeps_the_rules_of_every_page(
+    page: Page, axe_script: str, ingest_log: Path, path: str
+) -> None:
     entries = [
         {"event": "ingest_summary", "severity": "INFO", "stored": 1_000, "messages": 10},
         {"event": "message_failed", "severity": "ERROR", "message": "bigtable is away"},
@@ -53,6 +57,7 @@ def test_axe_finds_no_violation(page: Page, axe_script: str, ingest_log: Path, p
     page.route("**/*", _as_success)
     page.goto(path)
 
+    check_page(page.content())
     assert axe.violations(page, axe_script) == []
 
 
@@ -63,5 +68,6 @@ def test_axe_finds_a_violation(page: Page, axe_script: str) -> None:
 
     found = axe.violations(page, axe_script)
 
-    assert sorted(each.partition(":")[0] for each in found) == ["color-contrast", "label"]
+    rules = [tuple(each.split(": ")[:2]) for each in found]
+    assert sorted(rules) == [(theme, rule) for theme in ("dark", "light") for rule in ("color-contrast", "label")]
     expect(page.get_by_role("heading", level=1)).to_have_text("Days")

@@ -18,7 +18,8 @@ DROP = """([name, text]) => {
 }"""
 
 
-def test_a_typed_event_has_its_verdict_live(page: Page) -> None:
+def test_a_typed_event_has_its_verdict_live(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/contract")
     events, summary = page.get_by_label("Events: JSON"), page.get_by_role("status")
     events.fill(EVENT)

@@ -6,10 +6,7 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
-
-from tests.support.html_page import check_page
 
 _COLORS = "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
 
@@ -21,7 +18,8 @@ def _luminance(color: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def test_days_shows_the_bars_and_goes_to_other_days(page: Page) -> None:
+def test_days_shows_the_bars_and_goes_to_other_days(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Days")
@@ -34,7 +32,8 @@ def test_days_shows_the_bars_and_goes_to_other_days(page: Page) -> None:
     expect(page.get_by_role("row").nth(1)).to_contain_text("2023-12-16")
 
 
-def test_user_shows_a_timeline_and_its_older_events(page: Page) -> None:
+def test_user_shows_a_timeline_and_its_older_events(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/user")
     page.get_by_label("User").fill("user_0003")
     page.get_by_label("Until day").fill("2024-01-20")
@@ -46,7 +45,8 @@ def test_user_shows_a_timeline_and_its_older_events(page: Page) -> None:
     expect(page.get_by_text("Events of user_0003, newest first, continued")).to_be_visible()
 
 
-def test_rejected_shows_the_events_of_a_rule_with_an_example(page: Page) -> None:
+def test_rejected_shows_the_events_of_a_rule_with_an_example(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/rejected")
     page.get_by_label("Rule", exact=True).select_option("type")
     page.get_by_role("button", name="Show").click()
@@ -57,7 +57,8 @@ def test_rejected_shows_the_events_of_a_rule_with_an_example(page: Page) -> None
     expect(page.get_by_text("event_id: found 12345, expected string")).to_be_visible()
 
 
-def test_explore_leads_to_a_value_and_to_a_user(page: Page) -> None:
+def test_explore_leads_to_a_value_and_to_a_user(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/explore")
     page.get_by_label("Top values of").select_option("user by total_events")
     page.get_by_label("Day", exact=True).fill("2024-01-15")
@@ -70,8 +71,9 @@ def test_explore_leads_to_a_value_and_to_a_user(page: Page) -> None:
     expect(page.get_by_role("row").nth(1)).to_contain_text("2024-01-15")
 
 
-def test_flow_is_live_and_does_not_grow(page: Page, ingest_log: Path) -> None:
+def test_flow_is_live_and_does_not_grow(themed_page: Page, ingest_log: Path) -> None:
     """Summaries of 1,000 events, and as many hostile problems, don't make the page larger."""
+    page = themed_page
     page.goto("/flow")
     total = page.get_by_role("row", name="Events stored").get_by_role("cell").last
     sizes = []
@@ -100,7 +102,8 @@ def test_pages_work_without_scripts(browser: Browser, address: str) -> None:
     context.close()
 
 
-def test_the_text_has_contrast_in_both_themes(page: Page) -> None:
+def test_the_text_has_contrast_in_both_themes(themed_page: Page) -> None:
+    page = themed_page
     page.goto("/days")
     text, ground = map(_luminance, page.evaluate(_COLORS))
 
@@ -122,23 +125,3 @@ def test_the_keyboard_skips_to_the_content(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_label("Last day")).to_be_focused()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/days",
-        "/user?user=user_0003&until=2024-01-20",
-        "/rejected",
-        "/rejected/replay",
-        "/rejected/try",
-        "/contract",
-        "/explore?value=user_0003",
-        "/schedule",
-        "/flow",
-    ],
-)
-def test_a_page_keeps_the_rules_of_every_page(page: Page, path: str) -> None:
-    page.goto(path)
-
-    check_page(page.content())

@@ -6,12 +6,14 @@ import fcntl
 import os
 import shutil
 import subprocess
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page
 
 from tests.support.samples import ROOT
+
+THEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 
 _PINNED = ROOT / "tests" / "browser"
 # Beside the environments of other tools, where `make clean` removes it.
@@ -48,9 +50,15 @@ def install() -> str:
 
 
 def violations(page: Page, script: str) -> list[str]:
-    """Return what axe-core finds on a page: the rule, what it says, and the elements."""
+    """Return what axe-core finds on a page in either theme: the theme, the rule, what it says, and the elements."""
     # The protocol of the browser runs the script; the Content-Security-Policy of the page stays as it is.
     page.evaluate(script)
-    results: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    found = results["violations"]
-    return [f"{each['id']}: {each['help']}: {[node['html'] for node in each['nodes']]}" for each in found]
+    found = []
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        results: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found += [
+            f"{theme}: {each['id']}: {each['help']}: {[node['html'] for node in each['nodes']]}"
+            for each in results["violations"]
+        ]
+    return found

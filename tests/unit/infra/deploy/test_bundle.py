@@ -139,3 +139,10 @@ def test_a_failed_build_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "wrong.toml").write_text("version = 2")
     with pytest.raises(ContractError, match=r"wrong\.toml"):
         bundle.make_bundles(tmp_path / "build", contract=tmp_path / "wrong.toml")
+
+
+def test_a_bundle_has_no_cases_of_contracts(tmp_path: Path) -> None:
+    assert (ROOT / "shared" / "contracts" / "music.cases.toml").exists()
+
+    for made in bundle.make_bundles(tmp_path / "build", contract=MUSIC_CONTRACT):
+        assert [name for name in contents(made) if ".cases." in name] == []

@@ -57,7 +57,9 @@ def test_estimates_are_independent_of_order_split_and_merges(values: list[object
         other = sketches.pop(chance.randrange(len(sketches)))
         sketches[chance.randrange(len(sketches))].merge(other)
 
-    assert sketches[0].estimate() == sketch_of(values).estimate() == len(set(values))  # exact for so few values
+    assert sketches[0].estimate() == sketch_of(values).estimate()
+    # So few values are counted exactly, except that values in the same one of 65,536 registers count once.
+    assert 0 <= len(set(values)) - sketches[0].estimate() <= 2
 
 
 def test_the_estimate_is_independent_of_the_order_of_many_values() -> None:

@@ -25,6 +25,7 @@ from shared.validation.validator import MAX_FAST_BYTES
 from tests.support.hostile import CASES, GOOD, MEMORY_HEAVY, OTHER, Case, lines, plain, with_value, zipped
 from tests.support.samples import MUSIC_CONTRACT
 
+pytestmark = pytest.mark.no_cover  # the cases repeat lines that other tests cover
 # Seconds of CPU.
 LONGEST_HOLD = 0.1
 

@@ -9,6 +9,7 @@ import pytest
 from tests.fuzz.invariants import CORPUS, check_input, subject
 from tests.fuzz.seeds import seeds
 
+pytestmark = pytest.mark.no_cover  # the cases repeat lines that other tests cover
 INPUTS = sorted(CORPUS.iterdir())
 
 

@@ -24,6 +24,7 @@ from tests.support.hostile import CASES, GOOD, MEMORY_HEAVY, OTHER, Case
 from tests.support.samples import MUSIC_CONTRACT
 from tests.support.small_messages import PUBLISHED, small_contract
 
+pytestmark = pytest.mark.no_cover  # the cases repeat lines that other tests cover
 music = Validator(load_contract(MUSIC_CONTRACT))
 
 

@@ -1,0 +1,1 @@
+"""Infer the contract of a file: sample, columns, roles, rules, text."""
