@@ -24,6 +24,8 @@ from infra.deploy.iam import (
     dataflow_grants,
     load_grants,
 )
+from infra.deploy.notification import notification_steps
+from infra.deploy.watch_steps import metric_steps, policy_steps
 from infra.provision.marks import LABEL
 from infra.provision.resources import FUNCTIONS
 from shared.config import Settings
@@ -141,9 +143,9 @@ def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
         yield _function_step(target, deployment, name, function)
         yield from role_steps(target, name)
     if target.bucket:
-        yield from _notification_steps(target)
-    yield from _metric_steps(target)
-    yield from _policy_steps(target, deployment.alerts.notification_channels)
+        yield from notification_steps(target.project, target.bucket, target.name)
+    yield from metric_steps(target.build, target.name, target.project)
+    yield from policy_steps(target.build, target.name, target.project, deployment.alerts.notification_channels)
     yield _push_step(target)
 
 
@@ -209,13 +211,6 @@ def find_account(target: Target, account: Account) -> Command:
     return gcloud("iam", "service-accounts", "list", **selection, project=target.project)
 
 
-def find_policy(target: Target, key: str) -> Command:
-    """Return the command that looks up an alerting policy by its labels, since its name may be changed."""
-    labels = f"userLabels.{LABEL}={target.name} AND userLabels.alert={key}"
-    selection = {"filter": labels, "format": "value(name)"}
-    return gcloud("alpha", "monitoring", "policies", "list", **selection, project=target.project)
-
-
 def _account_steps(target: Target, account: Account) -> Iterator[Step]:
     title = f"accounts: {account.name} {account.task}"
     yield Lookup(title, "ACCOUNT", find_account(target, account))
@@ -278,59 +273,3 @@ def _push_step(target: Target) -> Action:
     command += [f"--instance-id={target.instance}", f"--region={target.region}"]
     command += [f"--config={target.config}"] if target.config else []
     return Action("the subscriptions push to the functions", tuple(command))
-
-
-def find_notification(target: Target) -> Command:
-    """Return the command that looks up the pipeline's notification of the bucket, by its custom attribute."""
-    own = f'"Notification Configuration".custom_attributes.{LABEL}={target.name}'
-    listing = ("storage", "buckets", "notifications", "list", f"gs://{target.bucket}")
-    form = 'value("Notification Configuration".selfLink.basename())'
-    return gcloud(*listing, filter=own, format=form, project=target.project)
-
-
-def _notification_steps(target: Target) -> Iterator[Step]:
-    title = f"the notification of new objects of {target.bucket}"
-    yield Lookup(title, "NOTIFICATION", find_notification(target))
-    create = gcloud(
-        *("storage", "buckets", "notifications", "create", f"gs://{target.bucket}"),
-        topic=f"projects/{target.project}/topics/{target.resource('loads')}",
-        event_types="OBJECT_FINALIZE",
-        payload_format="json",
-        custom_attributes=f"{LABEL}={target.name}",
-        skip_topic_setup=True,  # `sluice provision` creates the topic, and the role is granted above
-        project=target.project,
-    )
-    yield Action(title, create, if_empty="NOTIFICATION")
-
-
-def _metric_steps(target: Target) -> Iterator[Step]:
-    for name in alerts.metrics(target.name):
-        path = alerts.metric_file(target.build, name)
-        title = f"metrics: {name}, from log lines"
-        selection = {"filter": f"name={name}", "format": "value(name)", "project": target.project}
-        yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection))
-        for verb, condition in (("update", {"if_set": "METRIC"}), ("create", {"if_empty": "METRIC"})):
-            command = gcloud("logging", "metrics", verb, name, config_from_file=str(path), project=target.project)
-            yield Action(title, command, **condition)
-
-
-def _policy_steps(target: Target, channels: list[str]) -> Iterator[Step]:
-    """Return the steps of the alerts. An existing policy only gets the configured channels, if there are any.
-
-    Replacing it from its file would undo manual changes.
-    """
-    channel_list = ",".join(channels)
-    for key in alerts.policies(target.name):
-        title = f"alerts: {key}"
-        yield Lookup(title, "POLICY", find_policy(target, key))
-        if channels:
-            update = ("alpha", "monitoring", "policies", "update", "${POLICY}")
-            command = gcloud(*update, set_notification_channels=channel_list, project=target.project)
-            yield Action(title, command, if_set="POLICY")
-        create = gcloud(
-            *("alpha", "monitoring", "policies", "create"),
-            policy_from_file=str(alerts.policy_file(target.build, key)),
-            **({"notification_channels": channel_list} if channels else {}),
-            project=target.project,
-        )
-        yield Action(title, create, if_empty="POLICY")

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.deploy import alerts
-from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud
+from infra.deploy.gcloud import Action, Lookup, Step, gcloud
 from infra.deploy.iam import AGENTS, Grant
-from infra.deploy.steps import Target, find_account, find_notification, find_policy, ownership_steps
+from infra.deploy.notification import delete_notification_steps, find_bucket
+from infra.deploy.steps import Target, find_account, ownership_steps
+from infra.deploy.watch_steps import find_policy
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
 _REMAINING_KINDS = ("project", "table", "topic", "account", "bucket")
@@ -24,7 +26,8 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         yield _find_api(target, api)
     yield from ownership_steps(target, functions="CLOUDFUNCTIONS", metrics="LOGGING", accounts="IAM")
     if target.bucket:
-        yield from _notification_steps(target)
+        yield _find_api(target, "storage")
+        yield from delete_notification_steps(target.project, target.bucket, target.name, "STORAGE")
     for function in map(target.resource, target.functions):
         title = f"the function {function}"
         selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
@@ -33,7 +36,7 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
         yield Action(title, delete, if_set="FUNCTION")
     for key in alerts.policies(target.name):
-        yield Lookup(f"the alert {key}", "POLICY", find_policy(target, key), if_set="MONITORING")
+        yield Lookup(f"the alert {key}", "POLICY", find_policy(target.name, target.project, key), if_set="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
         yield Action(f"the alert {key}", delete, if_set="POLICY")
     for name in alerts.metrics(target.name):
@@ -49,22 +52,6 @@ def teardown_steps(target: Target) -> Iterator[Step]:
     ours = {*AGENTS, *(account.name for account in target.accounts)}
     for other in dict.fromkeys(grant.account for grant in target.grants if grant.account not in ours):
         yield from _revoke_steps(target, other, "")
-
-
-def _notification_steps(target: Target) -> Iterator[Step]:
-    """Return the steps that delete the notification. The bucket is the user's, and may be gone."""
-    title, where = f"the notification of new objects of {target.bucket}", {"project": target.project}
-    yield _find_api(target, "storage")
-    yield Lookup(title, "BUCKET", _find_bucket(target), if_set="STORAGE")
-    yield Lookup(title, "NOTIFICATION", find_notification(target), if_set="BUCKET")
-    name = f"projects/_/buckets/{target.bucket}/notificationConfigs/${{NOTIFICATION}}"
-    delete = gcloud("storage", "buckets", "notifications", "delete", name, **where)
-    yield Action(title, delete, if_set="NOTIFICATION")
-
-
-def _find_bucket(target: Target) -> Command:
-    selection = {"filter": f"name={target.bucket}", "format": "value(name)"}
-    return gcloud("storage", "buckets", "list", **selection, project=target.project)
 
 
 def _find_api(target: Target, api: str) -> Lookup:
@@ -108,7 +95,7 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
             yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)
         elif grant.kind == "bucket":
             exists = "BUCKET"
-            yield Lookup(title, exists, _find_bucket(target), if_set=condition)
+            yield Lookup(title, exists, find_bucket(target.project, target.bucket), if_set=condition)
         binding = _selected_binding(grant, grant.member(target.project))
         policy = grant.policy_command(*scope, flatten="bindings[].members", **binding)
         yield Lookup(title, "ROLE", policy, if_set=exists)

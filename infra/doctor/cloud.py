@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from infra.deploy import alerts
 from infra.deploy.gcloud import Command, gcloud
 from infra.deploy.iam import Grant
-from infra.deploy.steps import APIS, Target, find_notification, find_policy
+from infra.deploy.notification import find_notification
+from infra.deploy.steps import APIS, Target
+from infra.deploy.watch_steps import find_policy
 from infra.doctor.local import CheckResult
 from shared.errors import MissingProgramError, SluiceError
 
@@ -125,7 +127,7 @@ def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
     yield from _check_list(query, "metrics", listing, dict.fromkeys(alerts.metrics(target.name), "sluice deploy"))
     for key in alerts.policies(target.name):
-        result = _check_output(query, f"alert {key}", find_policy(target, key), "sluice deploy")
+        result = _check_output(query, f"alert {key}", find_policy(target.name, target.project, key), "sluice deploy")
         yield CheckResult(result.what, ok=True, text="exists") if result.ok else result
 
 
@@ -168,7 +170,7 @@ def _check_function(target: Target, query: Query, name: str) -> CheckResult:
 
 def _check_notification(target: Target, query: Query) -> CheckResult:
     what = f"notification of the bucket {target.bucket}"
-    result = _check_output(query, what, find_notification(target), "sluice deploy")
+    result = _check_output(query, what, find_notification(target.project, target.bucket, target.name), "sluice deploy")
     return CheckResult(what, ok=True, text="exists") if result.ok else result
 
 

@@ -16,7 +16,7 @@ import msgspec
 from infra.local import embedded_resources, emulators
 from infra.local.description import describe
 from infra.local.emulators import PORTS, Engine
-from infra.local.ports import accepts, answers, are_free, free_ports, require_free
+from infra.local.ports import answers, are_free, free_ports, require_free
 from infra.local.relay.options import relay_options
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
@@ -202,10 +202,9 @@ class Stack:
             self.environment[storage.VARIABLE] = f"http://127.0.0.1:{self.ports[storage.PORT]}"
 
     def _start(self) -> None:
-        supervisor = self._supervisor
         self._start_emulators()
         if self._bucket:
-            storage.start(supervisor, self.ports[storage.PORT], self._bucket, self._data)
+            storage.start(self._supervisor, self.ports[storage.PORT], self._bucket, self._data)
         for function in self._pushed:
             self._start_function(function)
         if self._data:
@@ -222,11 +221,9 @@ class Stack:
         for part in self._console:  # answers a second later; its imports don't delay the functions
             self._start_python(part, "infra.console", f"--port={self.ports[part]}", *self._console_options, wave=1)
         if self._bucket:
-            ready = partial(accepts, self.ports[storage.PORT])
-            supervisor.wait_until(ready, "the emulator of Cloud Storage doesn't answer")
-            storage.start_watcher(supervisor, self._bucket, self.environment)
-        supervisor.check()
-        self._stack_file.write(supervisor.folder)
+            storage.start_watcher(self._supervisor, self.ports[storage.PORT], self._bucket, self.environment)
+        self._supervisor.check()
+        self._stack_file.write(self._supervisor.folder)
 
     def _wait_for_functions(self) -> None:
         for function in self._pushed:

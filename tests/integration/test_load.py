@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -12,8 +11,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 import zstandard
 
@@ -32,7 +29,7 @@ from shared.sources.columns import columns
 from shared.sources.files import SourceReader
 from shared.sources.records import MAX_QUOTED_BYTES
 from shared.tables.loads import LoadsTable, LoadState
-from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event, parquet
 from tests.support.storage import Bucket, running_storage
 
 CONTRACT = load_contract(MUSIC_CONTRACT)
@@ -116,12 +113,6 @@ def csv_rows(events: Sequence[dict[str, Any]]) -> bytes:
     names = list(events[0])
     rows = [",".join(names), *(",".join(str(event[name]) for name in names) for event in events)]
     return "\n".join(rows).encode() + b"\n"
-
-
-def parquet(events: Sequence[dict[str, Any]]) -> bytes:
-    file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(events)), file)
-    return file.getvalue()
 
 
 EVENTS = [music_event(number) for number in range(1, 4_001)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from infra.local.ports import accepts
 from infra.local.supervisor import Supervisor
 from shared.errors import MissingProgramError
 
@@ -42,7 +44,11 @@ def start(supervisor: Supervisor, port: int, bucket: str, data: Path | None) -> 
     supervisor.start(PORT, command, env=os.environ, cwd=_ROOT)
 
 
-def start_watcher(supervisor: Supervisor, bucket: str, environment: Mapping[str, str]) -> None:
-    """Start the process that announces new objects as Cloud Storage does; the emulator sends no notifications."""
+def start_watcher(supervisor: Supervisor, port: int, bucket: str, environment: Mapping[str, str]) -> None:
+    """Wait for the emulator, and start the process that announces new objects as Cloud Storage does.
+
+    The emulator itself sends no notifications.
+    """
+    supervisor.wait_until(partial(accepts, port), "the emulator of Cloud Storage doesn't answer")
     command = [sys.executable, "-m", "infra.local.storage", bucket]
     supervisor.start("notifications", command, env={**os.environ, **environment}, cwd=_ROOT, wave=2)

@@ -150,7 +150,7 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
 
     assert done.code == 0, done.err
     assert "a whole policy" not in done.out
-    bundles = "bundle build/ingest\nbundle build/aggregate\nbundle build/query\n"
+    bundles = "bundle build/ingest\nbundle build/aggregate\nbundle build/query\nbundle build/load\n"
     assert done.out.startswith(f"{bundles}the APIs of the pipeline\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [
