@@ -6,7 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run up test quick unit soak fuzz bench beam lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
+OLD_PYTHON = { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+
+.PHONY: help setup run up test quick unit soak fuzz bench bench-preflight beam lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,7 +18,7 @@ setup: $(READY) ## create .venv with all dependencies, and the command .venv/bin
 # uv installs the pinned packages several times faster than pip; pip installs uv itself.
 $(READY): requirements.txt requirements-uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make setup PYTHON=python3.12" >&2; exit 1; }
+		$(OLD_PYTHON)
 	@rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
@@ -61,10 +63,21 @@ fuzz: $(READY) ## fuzz the validation of events, guided by coverage (RUNS=)
 
 # In a separate environment: Apache Beam, one of the alternatives, requires older versions of shared packages.
 BENCH := build/bench
-bench: $(READY) ## compare the performance of this project with alternatives (ROWS=, JSON=)
+PREFLIGHT := -m tests.bench.preflight $(if $(ROWS),--rows '$(ROWS)')
+bench: bench-preflight $(READY) ## compare the performance of this project with alternatives (ROWS=, JSON=)
+	@! $(BIN)/python $(PREFLIGHT) --needs-beam || $(MAKE) --no-print-directory $(BENCH)/.ready
+	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows '$(ROWS)',--record) $(if $(JSON),--json '$(JSON)')
+
+# Before `make setup`: a missing program ends the run at once. The modules need no package.
+bench-preflight:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || $(OLD_PYTHON)
+	@$(PYTHON) $(PREFLIGHT)
+
+$(BENCH)/.ready: tests/bench/requirements.txt $(READY)
 	@test -x $(BENCH)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(BENCH)
-	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes -r tests/bench/requirements.txt
-	@$(BIN)/python -m tests.bench $(if $(ROWS),--rows '$(ROWS)',--page docs/benchmarks.md) $(if $(JSON),--json '$(JSON)')
+	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes -r $< || \
+		{ echo "bench: Apache Beam can't be installed in $(BENCH) from $<, for the reason above" >&2; exit 1; }
+	@touch $@
 
 # In a separate environment: Apache Beam requires older versions of shared packages.
 BEAM := build/beam
@@ -85,8 +98,9 @@ fmt: $(READY) ## fix style and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY) ## generate docs/behaviours.md from tests/behaviours.toml
+docs: $(READY) ## generate docs/behaviours.md and docs/benchmarks.md from the tests and the recorded runs
 	@$(BIN)/python -m tests.support.behaviours --write
+	@$(BIN)/python -m tests.bench.report
 
 bundle: $(READY) ## write build/ingest, build/aggregate, build/load and build/query, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')

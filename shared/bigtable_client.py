@@ -60,7 +60,7 @@ class BigTableClient:
         self._settings = settings or Settings.from_environment(
             project_id=project_id, instance_id=instance_id, name=name
         )
-        self._contract = load_contract(self._settings.contract)
+        self._contract = load_contract(self._settings.contract, self._settings.mask_key)
         types = {self._contract.field(name).type for name in self._contract.id}
         self._ids_in_data = not types or not types <= {"string", "integer"}
         self._validator = Validator(self._contract.of_canonical_events())
@@ -125,7 +125,7 @@ class BigTableClient:
         """Return a user's events, newest first.
 
         Args:
-            user_id: the events' user.
+            user_id: the events' user; a contract that masks it takes both the plain and the masked user.
             start_time: start of the range (inclusive); by default the search goes back until it has found `limit`
                 events or covered the days of `SLUICE_LOOKBACK_DAYS` (400).
             end_time: end of the range (exclusive); by default the end of tomorrow, to include events of producers whose
@@ -143,7 +143,8 @@ class BigTableClient:
         end = end_of_tomorrow if end_time is None else utc(end_time)
         if start is not None and end_time is not None and end < start:
             raise ValueError(f"end_time: found {end_time}, expected a time after start_time, which is {start_time}")
-        found = self._run(self._events.of_user(user_id, start, end, limit, self._settings.lookback_days))
+        user = self._validator.stored_user(user_id)
+        found = self._run(self._events.of_user(user, start, end, limit, self._settings.lookback_days))
         return [msgspec.json.decode(event) for event in found]
 
     def write_aggregate(self, dimension: str, dimension_value: str, date: date, stats: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -102,6 +102,7 @@ class Settings:
         summary_interval: seconds between two summaries in the log of `ingest`, `SLUICE_SUMMARY_INTERVAL`.
         lookback_days: days that a read of a user's events without a start goes back, `SLUICE_LOOKBACK_DAYS`.
         dataflow: when and how days go to Dataflow; None for never.
+        mask_key: secret of contracts with `mask = "hash"`, `SLUICE_MASK_KEY`; never shown.
     """
 
     project_id: str
@@ -123,6 +124,7 @@ class Settings:
     lookback_days: int = 400
     metrics_exporter: str = ""
     dataflow: DataflowSettings | None = None
+    mask_key: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(
@@ -167,6 +169,7 @@ class Settings:
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),
             metrics_exporter=env.get("OTEL_METRICS_EXPORTER", ""),
             dataflow=DataflowSettings.from_environment(env),
+            mask_key=mask_key(env),
         )
 
     def resource(self, resource: str) -> str:
@@ -212,6 +215,12 @@ def contract_path(given: Path | str | None = None, environment: Mapping[str, str
     """Return the contract file: `given`, else `SLUICE_CONTRACT`, else the music contract."""
     env = os.environ if environment is None else environment
     return Path(given or env.get("SLUICE_CONTRACT") or DEFAULT_CONTRACT)
+
+
+def mask_key(environment: Mapping[str, str] | None = None) -> str:
+    """Return the secret of contracts with `mask = "hash"`, `SLUICE_MASK_KEY`; "" for none."""
+    env = os.environ if environment is None else environment
+    return env.get("SLUICE_MASK_KEY", "")
 
 
 def pipeline_name(given: str | None = None, environment: Mapping[str, str] | None = None) -> str:

@@ -43,6 +43,14 @@ class JobError(PermanentError):
     """A job on Beam failed; the text is its error."""
 
 
+class ExportError(PermanentError):
+    """An export can't be written or read; the text names the file or bucket."""
+
+
+class QueryError(PermanentError):
+    """A query of `sluice sql` failed; the text is DuckDB's message."""
+
+
 class StoreRefusedError(PermanentError):
     """Bigtable refused a call: a table, column family or permission is missing, or an entry is invalid."""
 

@@ -24,7 +24,7 @@ from infra.batch.report import Report
 from infra.beam.bigtable_dofn import BigtableDoFn
 from infra.beam.driver import drive, print_result
 from infra.beam.event_loop import run
-from shared.config import Settings
+from shared.config import Settings, mask_key
 from shared.contracts.loader import load_contract, parse_contract
 from shared.contracts.source import Format
 from shared.errors import SourceError
@@ -63,7 +63,7 @@ class LoadFile(BigtableDoFn):
     def setup(self) -> None:
         """Parse the contract."""
         super().setup()
-        self._contract = parse_contract(tomllib.loads(self._load.contract), self._load.path)
+        self._contract = parse_contract(tomllib.loads(self._load.contract), self._load.path, mask_key())
 
     def process(self, path: str) -> None:
         """Store the events of a file; storing them again changes nothing."""
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--no-quality-checks", action="store_true")
     own, flags = parser.parse_known_args(arguments)
     settings = Settings.from_environment()
-    load_contract(settings.contract)  # an invalid one fails before a job starts
+    load_contract(settings.contract, settings.mask_key).require_mask_key()  # an invalid one fails before a job starts
     text = settings.contract.read_text("utf-8-sig")
     load = Load(text, str(settings.contract), own.format, own.batch_size, not own.no_quality_checks, datetime.now(UTC))
     print_result(store(settings, load, _find(own.source), flags))

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import sys
 
 import click
 
-from infra.cli import aggregate, contract, deploy, doctor, files, loads, local, provision, replay, tables
+from infra.cli import (
+    aggregate,
+    contract,
+    deploy,
+    doctor,
+    erase,
+    export,
+    files,
+    loads,
+    local,
+    provision,
+    replay,
+    tables,
+)
 from shared.errors import SluiceError
 
 _EPILOG = "Settings come from environment variables; `sluice up` prints them for the local stack. Try: sluice run"
@@ -21,7 +31,7 @@ def sluice() -> None:
     """Process events from Pub/Sub into Bigtable: validate, store exactly once, aggregate daily."""
 
 
-_GROUPS = (local, provision, files, loads, contract, aggregate, tables, replay, deploy, doctor)
+_GROUPS = (local, provision, files, loads, contract, aggregate, tables, export, replay, erase, deploy, doctor)
 for command in (command for group in _GROUPS for command in group.COMMANDS):
     sluice.add_command(command)
 
@@ -42,13 +52,11 @@ def run() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except SystemExit as end:  # raised by the signal handler of the local stack, with 128 + the signal's number
+    except SystemExit as end:
+        if end.code == 1:  # raised by click when the reader of the output, such as `head`, has closed the pipe
+            return 128 + signal.SIGPIPE
+        # Raised by the signal handler of the local stack, with 128 + the signal's number.
         number = end.code - 128 if isinstance(end.code, int) else 0
         click.echo(f"sluice: ended by {signal.Signals(number).name}", err=True)
         return 128 + number
-    except BrokenPipeError:
-        # The reader of the output, such as `head`, has closed the pipe. Flushing the rest at exit must not fail.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     return code if isinstance(code, int) else 0  # click returns the code that a command exits with

@@ -13,7 +13,7 @@ import msgspec
 
 from infra.batch.report import printable
 from infra.cli import options, param_types
-from shared.config import Settings, contract_path
+from shared.config import Settings, contract_path, mask_key
 from shared.contracts.loader import load_contract
 from shared.contracts.source import Format
 from shared.errors import SourceError
@@ -150,8 +150,8 @@ def diff(
     """
     from infra.contracts.differences import differences, moves_cell_keys
 
-    new = load_contract(after)
-    found = differences(load_contract(before), new)
+    new = load_contract(after, mask_key())
+    found = differences(load_contract(before, mask_key()), new)
     stored: StoredCheck | None = None
     if day or first or last:
         days = options.day_span(day, first, last)
@@ -209,7 +209,7 @@ def test_contract(contract: Path | None, cases: Path | None, as_json: bool) -> i
     from infra.contracts.cases import cases_beside, load_cases, run_cases
 
     path = contract_path(contract)
-    loaded = load_contract(path)
+    loaded = load_contract(path, mask_key())
     outcomes = run_cases(loaded, load_cases(cases or cases_beside(path)))
     failed = [each for each in outcomes if each.problems]
     if as_json:

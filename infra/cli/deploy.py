@@ -13,10 +13,13 @@ import msgspec
 from infra.cli import options
 from shared.config import EMULATOR_VARIABLES, Settings, contract_path, pipeline_name
 from shared.contracts.loader import load_contract
+from shared.contracts.masks import VARIABLE
 from shared.errors import SettingsError
 
 if TYPE_CHECKING:
+    from infra.deploy.config import Deployment
     from infra.deploy.price_table import Edition
+    from shared.contracts.model import Contract
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a bash script without running them.")
 
@@ -52,7 +55,7 @@ def deploy(
     chosen = contract_path(contract)
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=chosen)
     deployment = load_deployment(config, settings.name)
-    load_contract(chosen)
+    _require_mask_secret(load_contract(chosen), deployment)
     settings = replace(settings, region=region or settings.region)
     planned = list(deploy_steps(target(settings, deployment, config, adopt=adopt), deployment))
     if dry_run:
@@ -67,6 +70,15 @@ def deploy(
     alerts.write_files(BUILD_FOLDER, settings.name)
     perform(planned, click.echo)
     click.echo("deployed; `sluice doctor --cloud` checks the deployment")
+
+
+def _require_mask_secret(contract: Contract, deployment: Deployment) -> None:
+    """Check that `ingest` gets the key that the contract needs, from Secret Manager."""
+    if contract.hashed and VARIABLE not in deployment.platform("ingest").secrets:
+        raise SettingsError(
+            f"ingest.secrets.{VARIABLE}: found nothing, expected a secret such as sluice-mask-key:latest in the "
+            f"file of --config, since {contract.path} has mask = hash in fields.{contract.hashed[0]}"
+        )
 
 
 @click.command()

@@ -26,6 +26,12 @@ _DEADLINE = 10.0
 @options.region
 @options.config
 @click.option("--cloud", "in_cloud", is_flag=True, help="Check a project on Google Cloud.")
+@click.option(
+    "--subscription",
+    "subscriptions",
+    multiple=True,
+    help="Check only this Pub/Sub subscription, of any project: its full name, or a name of --project-id; repeatable.",
+)
 @options.as_json
 def doctor(
     contract: Path | None,
@@ -35,6 +41,7 @@ def doctor(
     region: str | None,
     config: Path | None,
     in_cloud: bool,
+    subscriptions: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Check programs, settings, contract, servers, tables and topics.
@@ -44,6 +51,11 @@ def doctor(
 
     Example: sluice doctor
     """
+    if subscriptions:
+        if in_cloud or contract or name or instance_id or region or config:
+            raise click.UsageError("found --subscription with other options, expected only --project-id and --json")
+        _check_subscriptions(subscriptions, project_id, as_json=as_json)
+        return
     if not in_cloud and (name or project_id or instance_id or region or config):
         raise click.UsageError(
             "found --name, --project-id, --instance-id, --region or --config without --cloud, "
@@ -78,6 +90,25 @@ def doctor(
         for finding in findings:
             click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.text}")
     if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _check_subscriptions(names: tuple[str, ...], project_id: str | None, *, as_json: bool) -> None:
+    """Check subscriptions and print the results; exit with 1 if there is an error or a warning."""
+    from infra.doctor.subscriptions import examine
+
+    if project_id is None and all("/" in each for each in names):
+        project_id = "unused"
+    results = list(examine(Settings.from_environment(project_id=project_id, instance_id="unused"), names))
+    if as_json:
+        options.print_json(results)
+    for each in () if as_json else results:
+        click.echo(f"{each.severity:<8} {each.subscription.rsplit('/', 1)[-1]}, {each.check}: {each.found}")
+        if each.recommended:
+            click.echo(f"         recommended: {each.recommended}")
+        for command in each.commands:
+            click.echo(f"         {command}")
+    if any(each.is_problem for each in results):
         raise click.exceptions.Exit(1)
 
 
@@ -122,7 +153,9 @@ def smoke(
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     settings = replace(settings, store_deadline=_DEADLINE)
-    made = make_event(load_contract(settings.contract), now(), read_template(event) if event else None)
+    made = make_event(
+        load_contract(settings.contract, settings.mask_key), now(), read_template(event) if event else None
+    )
     destination = topic or settings.resource("events")
     next_steps = _next_steps(settings, region or settings.region)
 

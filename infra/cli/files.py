@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.beam.runners import Dataflow
 from infra.cli import options
-from shared.config import Settings, contract_path
+from shared.config import Settings, contract_path, mask_key
 from shared.contracts.loader import load_contract
 from shared.errors import SourceError
 
@@ -105,7 +106,11 @@ def ingest(
     from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    loaded = load_contract(settings.contract)
+    loaded = load_contract(settings.contract, settings.mask_key)
+    if isinstance(runner, Dataflow) and loaded.hashed:
+        raise click.UsageError(
+            "found --runner dataflow with mask = hash in the contract, expected a runner with its key"
+        )
     if runner is not None:
         flags = [f"--format={form}", f"--batch-size={batch_size}", *["--no-quality-checks"] * no_quality_checks]
         searched = loaded.source.format if form == "auto" else form
@@ -151,7 +156,7 @@ def check(source: str, form: Format, contract: Path | None, as_json: bool) -> No
     """
     from infra.batch.check import check_files
 
-    loaded = load_contract(contract_path(contract))
+    loaded = load_contract(contract_path(contract), mask_key())
     reader = options.open_source(source, form, loaded)
     with _progress_bar("checking", reader) as progress:
         report = check_files(reader, loaded, progress=progress)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from infra.cli import options
-from shared.config import DEFAULT_CONTRACT, contract_path
+from shared.config import DEFAULT_CONTRACT, contract_path, mask_key
 from shared.contracts.loader import load_contract
 from shared.errors import StackError
 
@@ -40,7 +40,8 @@ def run(source: str | None, form: Format, contract: Path | None, engine: Engine,
     from infra.batch.progress import Bar
     from infra.local.end_to_end import run_end_to_end
 
-    loaded = load_contract(contract_path(contract))
+    loaded = load_contract(contract_path(contract), mask_key())
+    loaded.require_mask_key()
     reader = options.open_source(source or str(ROOT / "data"), form, loaded)
     options.check_writable(report)
     console = options.console()
@@ -97,7 +98,7 @@ def up(
     from infra.provision.resources import FUNCTIONS
 
     chosen = contract_path(contract)
-    load_contract(chosen)
+    load_contract(chosen, mask_key()).require_mask_key()
     required = {name.removesuffix("_port"): port for name, port in ports.items() if port}
     for other in ENGINES:
         if other != engine and (wrong := [part for part in PORTS[other] if part in required]):

@@ -59,7 +59,7 @@ def rejected(
     from shared.pubsub.publisher import Publisher
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    loaded = load_contract(settings.contract)
+    loaded = load_contract(settings.contract, settings.mask_key)
 
     async def run() -> Replay:
         bigtable = Bigtable(settings)
@@ -108,7 +108,7 @@ def dead_letters(
     from shared.pubsub.publisher import Publisher
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    loaded = load_contract(settings.contract)
+    loaded = load_contract(settings.contract, settings.mask_key)
     kept = settings.resource("events-dead-letter-keep")
 
     async def run() -> Replay:

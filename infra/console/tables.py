@@ -29,7 +29,8 @@ class Tables:
         """
         self.settings = settings
         self.contract_text = read_text(settings.contract)
-        self.contract = parse_contract(parse_toml(self.contract_text, str(settings.contract)), str(settings.contract))
+        path = str(settings.contract)
+        self.contract = parse_contract(parse_toml(self.contract_text, path), path, settings.mask_key)
         self._bigtable = Bigtable(replace(settings, store_deadline=_DEADLINE))
         self.state = StateTable(self._bigtable)
         self.events = EventsTable(self._bigtable, self.contract.bucket)

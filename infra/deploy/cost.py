@@ -87,6 +87,19 @@ def month(prices: Prices, work: Workload, number: int | None = None) -> list[Cos
     ]
 
 
+def ingestion(prices: Prices, work: Workload) -> list[CostItem]:
+    """Return the items of a month from the topic to the store alone: no aggregation, no queries, no Bigtable."""
+    messages = work.events_per_day * prices.assumptions.days / work.batch_size
+    assumptions = msgspec.structs.replace(prices.assumptions, queries_per_day=0)
+    alone = msgspec.structs.replace(prices, assumptions=assumptions)
+    return [
+        _pubsub(alone, work, messages),
+        _retained(alone, work),
+        *_functions(alone, work, 0, messages),
+        _logging(alone, work, messages),
+    ]
+
+
 def first_full_month(prices: Prices) -> int:
     """Return the first month in which all retained days are stored from its beginning."""
     return math.ceil(prices.assumptions.days_stored / prices.assumptions.days) + 1

@@ -31,6 +31,7 @@ class PubsubPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     least_bytes: int
     per_gib_month: Amount
     free_days: Amount
+    per_tib_export: Amount | None = None
 
 
 class RunPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -83,6 +84,20 @@ class LoggingPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     free_gib: Amount
 
 
+class DataflowPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Dataflow: the workers of a streaming job with Streaming Engine, and the data that it processes."""
+
+    source: str
+    looked_up: date
+    per_vcpu_hour: Amount
+    per_gib_hour: Amount
+    per_disk_gib_hour: Amount
+    per_gib_streamed: Amount
+    worker_vcpus: Amount
+    worker_gib: Amount
+    worker_disk_gib: Amount
+
+
 class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Resource use per event; prices.toml explains each value and its source."""
 
@@ -121,6 +136,7 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scheduler: SchedulerPrices
     logging: LoggingPrices
     assumptions: Assumptions
+    dataflow: DataflowPrices | None = None
 
     def outdated(self) -> str:
         """Return the tables that weren't looked up in the year before `date`, by the day on which they were."""
@@ -151,6 +167,18 @@ def with_queries(prices: Prices, per_day: float) -> Prices:
     """Return the prices with another number of requests to `query`."""
     changed = msgspec.structs.replace(prices.assumptions, queries_per_day=per_day)
     return msgspec.structs.replace(prices, assumptions=changed)
+
+
+def without_free_tiers(prices: Prices) -> Prices:
+    """Return the prices from the first unit on, since other projects of a billing account may use up the free tiers."""
+    replace = msgspec.structs.replace
+    return replace(
+        prices,
+        pubsub=replace(prices.pubsub, free_gib=0),
+        run=replace(prices.run, free_requests=0, free_vcpu_seconds=0, free_gib_seconds=0),
+        scheduler=replace(prices.scheduler, free_jobs=0),
+        logging=replace(prices.logging, free_gib=0),
+    )
 
 
 def with_edition(prices: Prices, edition: Edition) -> Prices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 
 import grpc
@@ -18,6 +19,7 @@ from infra.provision.google_api import BIGTABLE, Caller, translate_errors
 from infra.provision.plan import Change, kept_ages, plan_owned, plan_table
 from infra.provision.resources import RESOURCES, GcRule, Resources, Table
 from shared.config import Settings
+from shared.names import resource_name
 
 _Modification = ModifyColumnFamiliesRequest.Modification
 
@@ -81,6 +83,15 @@ class Tables:
             changes += plan_owned("table", table.name, planned, owner=self._owner, found=found, adopt=adopt)
             self.notes += kept_ages(table, existing)
         return changes
+
+    def retention(self, table: str) -> timedelta | None:
+        """Return the age up to which an existing table certainly keeps cells; None without a limit.
+
+        Args:
+            table: its name without that of the pipeline.
+        """
+        families = self._families(resource_name(self._owner, table)) or {}
+        return min((rule.age for rule in families.values() if rule.age is not None), default=None)
 
     def create(self, change: Change) -> bool:
         """Create a table; returns False if it exists."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shared.contracts.masks import MaskKey
 from shared.contracts.model import DIGEST, RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
 from shared.contracts.paths import join_path, split_path
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
@@ -24,14 +25,19 @@ _ESCAPED = re.compile(r'["\\\x00-\x1f]').search
 _AGGREGATE_KEYS = AggregateTable.__struct_fields__
 
 
-def load_contract(path: Path | str) -> Contract:
+def load_contract(path: Path | str, mask_key: str = "") -> Contract:
     """Read a contract file.
 
+    Args:
+        path: of the file.
+        mask_key: secret of `mask = "hash"`; only what validates events needs it.
+
     Raises:
+        SettingsError: the secret is too short.
         ContractError: the file can't be read, isn't TOML or is inconsistent. The text names the file, the key, the
             value found and the value expected.
     """
-    return parse_contract(parse_toml(read_text(path), str(path)), str(path))
+    return parse_contract(parse_toml(read_text(path), str(path)), str(path), mask_key)
 
 
 def read_text(path: Path | str) -> str:
@@ -62,14 +68,15 @@ def parse_toml(text: str, path: str) -> dict[str, Any]:
         raise ContractError(f"{path}: not TOML: {error}") from None
 
 
-def parse_contract(document: Mapping[str, Any], path: str) -> Contract:
+def parse_contract(document: Mapping[str, Any], path: str, mask_key: str = "") -> Contract:
     """Return the contract that a parsed file describes; `path` is named in error texts.
 
     Raises:
-        ContractError: like `load_contract`.
+        ContractError, SettingsError: like `load_contract`.
     """
     try:
-        return _parse(document, path)
+        contract = _parse(document, path)
+        return replace(contract, mask_key=MaskKey(mask_key)) if mask_key and contract.hashed else contract
     except Problem as problem:
         raise ContractError(f"{path}: {problem}") from None
 
@@ -133,6 +140,9 @@ def _check_event(
             raise Problem(f"event.{role}", name, f"one of the fields: {', '.join(fields) or 'none is defined'}")
         if field.type not in types:
             raise Problem(f"fields.{name}.type", field.type, f"{' or '.join(types)}, since it is the event's {role}")
+        if field.mask and (role == "time" or field.mask == "drop"):
+            allowed = "no mask" if role == "time" else "hash or no mask"
+            raise Problem(f"fields.{name}.mask", field.mask, f"{allowed}, since it is the event's {role}")
         if field.severity != "reject":
             raise Problem(f"fields.{name}.severity", field.severity, f"reject, since it is the event's {role}")
         if tables[name].get("required", True) is False:
@@ -171,6 +181,7 @@ def _make_field(name: str, table: FieldTable) -> Field:
         maximum=table.max,
         max_future=table.duration("max_future", f"fields.{name}"),
         max_age=table.duration("max_age", f"fields.{name}"),
+        mask=table.mask,
     )
 
 
@@ -210,10 +221,14 @@ def _make_aggregate(dimension: str, table: Any, fields: Mapping[str, Field]) -> 
         raise Problem(f"{where}.by", head.by, f"one of the fields: {', '.join(fields)}")
     if head.by is not None and fields[head.by].type in ("object", "array", "number", "timestamp"):
         raise Problem(f"{where}.by", head.by, "a field of type string, integer or boolean")
+    if head.by is not None and fields[head.by].mask == "drop":
+        raise Problem(f"{where}.by", head.by, "a field that is stored, without mask = drop")
     conditions = []
     for name, value in head.where.items():
         if name not in fields:
             raise Problem(f"{where}.where", name, f"one of the fields: {', '.join(fields)}")
+        if fields[name].mask:
+            raise Problem(f"{where}.where", name, "a field without a mask, since masked values can't be compared")
         values = tuple(value) if isinstance(value, list) else (value,)
         if not values:
             raise Problem(f"{where}.where.{name}", value, "at least one value")
@@ -242,6 +257,8 @@ def _measure(name: str, text: Any, fields: Mapping[str, Field], where: str) -> M
     if measure.field not in fields:
         raise Problem(f"{where}.{name}", text, f"a measure of one of the fields: {', '.join(fields)}")
     types = ("string", "integer", "number", "boolean") if measure.function == "unique" else ("integer", "number")
+    if fields[measure.field].mask and (fields[measure.field].mask == "drop" or measure.function != "unique"):
+        raise Problem(f"{where}.{name}", text, "a field without a mask, or unique of a field with mask = hash")
     if fields[measure.field].type not in types:
         raise Problem(f"{where}.{name}", text, f"a field of type {' or '.join(types)}")
     return measure

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from typing import Any, Literal, cast
 
+from shared.contracts.masks import MIN_KEY_CHARS, VARIABLE, Mask, MaskKey
 from shared.contracts.source import SourceFormat
+from shared.errors import SettingsError
 
 Severity = Literal["reject", "warn"]
 Unit = Literal["s", "ms", "us", "ns", "serial_days"]
@@ -23,6 +26,7 @@ class Field:
         pattern: regular expression in RE2's syntax that the whole text must match.
         minimum, maximum: range of a number, both inclusive.
         max_future, max_age: range of a timestamp, in microseconds from its message's publish time.
+        mask: replaces the value by a keyed digest, or drops it, before the event is stored.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Field:
     maximum: float | None = None
     max_future: int | None = None
     max_age: int | None = None
+    mask: Mask | None = None
 
 
 Function = Literal["count", "unique", "sum", "min", "max", "mean"]
@@ -105,6 +110,7 @@ class Contract:
         id: fields whose values make the id together; none for a digest of the received record.
         max_rejected: share of a day's events, from 0 to 1, above which rejected events make the day carry a warning.
         source: how the files of these events are written.
+        mask_key: the key of masked values; None if it isn't known.
     """
 
     path: str
@@ -118,6 +124,7 @@ class Contract:
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
     source: SourceFormat
+    mask_key: MaskKey | None = attribute(default=None, repr=False, compare=False)
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""
@@ -125,6 +132,19 @@ class Contract:
             if field.name == name:
                 return field
         raise KeyError(name)
+
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        """Names of the fields with `mask = "hash"`, which need the key."""
+        return tuple(field.name for field in self.fields if field.mask == "hash")
+
+    def require_mask_key(self) -> None:
+        """Raise SettingsError if the contract needs a key and has none."""
+        if self.hashed and self.mask_key is None:
+            raise SettingsError(
+                f"{VARIABLE}: found nothing, expected {MIN_KEY_CHARS} or more secret characters, such as the output of "
+                f"`openssl rand -hex 32`, since {self.path} has mask = hash in fields.{self.hashed[0]}"
+            )
 
     def of_canonical_events(self) -> Contract:
         """Return the contract for events that are canonical already: top-level fields and RFC 3339 timestamps."""
@@ -137,16 +157,19 @@ class Contract:
         Two contracts with equal fingerprints give every event the same cell key.
         """
         key_fields = {*self.id, self.user, self.time}
-        keys = ("path", "type", "default", "trim", "case", "unit", "format")
+        keys = ("path", "type", "default", "trim", "case", "unit", "format", "mask")
         fields = {
             field.name: {key: value for key in keys if (value := getattr(field, key))}
             for field in self.fields
             if field.name in key_fields
         }
-        return {
+        layout: dict[str, Any] = {
             "id": self.id or (DIGEST,),
             "user": self.user,
             "time": self.time,
             "bucket": self.bucket,
             "fields": fields,
         }
+        if any("mask" in settings for settings in fields.values()):
+            layout["mask_key"] = self.mask_key and self.mask_key.fingerprint
+        return layout

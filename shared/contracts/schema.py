@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.contracts.masks import Mask
 from shared.contracts.model import Unit
 from shared.contracts.patterns import compile_pattern, pattern_problem
 from shared.timestamps import RFC_2822
@@ -93,6 +94,7 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
     max: int | float | None = None
     max_future: str | None = None
     max_age: str | None = None
+    mask: Mask | None = None
 
     def check(self, where: str) -> None:
         """Raise Problem for keys that don't fit the type or contradict each other."""
@@ -104,6 +106,8 @@ class FieldTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True, rename
                 )
         if self.unit and self.format:
             raise Problem(f"{where}.unit", self.unit, "either unit or format, not both")
+        if self.mask == "hash" and self.type not in ("string", "integer"):
+            raise Problem(f"{where}.mask", self.mask, "drop, or a field of type string or integer")
         if self.required and self.default is not None:
             raise Problem(f"{where}.default", self.default, "no default for a required field")
         self._check_bounds(where)

@@ -91,7 +91,7 @@ class IngestPipeline:
         try:
             events = await _unpack(message)
         except UnpackError as error:
-            rejected = reject_message(message, error)
+            rejected = reject_message(self._validator, message, error)
         if rejected:  # outside of `except`: the error would keep the unpacked bytes in memory
             counts = await self._store([rejected], message.published, message.message_id)
             self._count({**counts, "messages": 1})
@@ -189,7 +189,7 @@ def validate_message(validator: Validator, message: Message) -> list[Verdict]:
     try:
         events = unpack(message)
     except UnpackError as error:
-        return [reject_message(message, error)]
+        return [reject_message(validator, message, error)]
     return validator.validate_all(events, message.published)
 
 
@@ -201,9 +201,9 @@ async def _unpack(message: Message) -> list[bytes]:
     return await asyncio.to_thread(unpack, message)
 
 
-def reject_message(message: Message, error: UnpackError) -> Rejected:
+def reject_message(validator: Validator, message: Message, error: UnpackError) -> Rejected:
     """Return the verdict of a message that can't be unpacked; the reasons of an UnpackError are names of rules."""
-    return Rejected(message.data, [Finding(error.reason, "", error.found, error.expected)])
+    return validator.reject(message.data, Finding(error.reason, "", error.found, error.expected))
 
 
 def _chunks(events: list[bytes]) -> Iterator[list[bytes]]:

@@ -38,7 +38,7 @@ def ingest_pipeline() -> IngestPipeline:
     record = metrics.recorder(settings.metrics_exporter)
     interval = settings.summary_interval
     counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "events ingested", interval, record=record)
-    contract = load_contract(settings.contract)
+    contract = load_contract(settings.contract, settings.mask_key)
     pipeline = IngestPipeline(Bigtable(settings), contract, report=counter.add)
     logs.configure(settings.project_id, function="ingest", contract=contract.name)
 

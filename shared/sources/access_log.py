@@ -23,7 +23,8 @@ _LINE = re.compile(
     + _QUOTED
     + r" (\d{3}|-) (\d{1,18}|-)"
     + f"(?: {_QUOTED} {_QUOTED})?"
-    + r"(?: (.*))?"
+    # A quote that isn't closed is no further field: the line is cut.
+    + r'(?: ((?:(?:"(?:[^"\\]|\\.)*+"|[^" ][^ ]*+)(?: |$))++))?'
 ).fullmatch
 _REQUEST = re.compile(r"([A-Za-z_-]+) (.*?)(?: (HTTP/[\d.]+))?").fullmatch
 _TIME = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)", re.ASCII).fullmatch

@@ -107,11 +107,26 @@ def read_arrow(kind: Kind, file: io.BufferedReader, name: str) -> Iterator[Recor
     number = 1
     try:
         for batch in _batches(kind, file):
-            for raw in map(encode, _rows(batch)):
-                yield Record(raw, name, number)
-                number += 1
+            try:
+                raws = list(map(encode, _rows(batch)))
+            except (ValueError, OverflowError, TypeError):  # a value that Python or JSON can't represent
+                yield from _one_by_one(batch, encode, name, number)
+            else:
+                yield from (Record(raw, name, each) for each, raw in enumerate(raws, number))
+            number += batch.num_rows
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedError(number, error) from error
+
+
+def _one_by_one(batch: Any, encode: Callable[[Any], bytes], name: str, number: int) -> Iterator[Record | Unreadable]:
+    """Yield the rows of a batch; those with a value that can't be represented as unreadable."""
+    for at in range(batch.num_rows):
+        try:
+            (raw,) = map(encode, _rows(batch.slice(at, 1)))
+            yield Record(raw, name, number + at)
+        except (ValueError, OverflowError, TypeError) as error:
+            problem = f"found a value that isn't readable ({error}), expected values that JSON can represent"
+            yield Unreadable(name, number + at, problem, b"")
 
 
 def _batches(kind: Kind, file: Any) -> Iterator[Any]:
@@ -120,7 +135,10 @@ def _batches(kind: Kind, file: Any) -> Iterator[Any]:
     import pyarrow.parquet
 
     if kind == "parquet":
-        parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        # Times of 96 bits have nanoseconds, which end in 2262; those of Spark can be later.
+        parquet = pyarrow.parquet.ParquetFile(
+            file, pre_buffer=False, buffer_size=_BUFFER_BYTES, coerce_int96_timestamp_unit="us"
+        )
         yield from parquet.iter_batches(batch_size=_ROWS, use_threads=False)
         return
     large: Iterable[Any]

@@ -60,8 +60,10 @@ class _Rows:
         else:
             return False
         if source_format.columns is not None:
-            width = len(source_format.columns)
-            self.delimiter = source_format.delimiter or layout.width_delimiter(self._head(1)[0], width)
+            (first,) = self._head(1)
+            self.delimiter = source_format.delimiter or layout.width_delimiter(first, len(source_format.columns))
+            if tuple(layout.cells_of(first, self.delimiter)) == source_format.columns:
+                self.skip_lines(self.line)  # this file has a header
             return True
         may_search = source_format.skip_lines is None
         header = layout.find_header(self._head(1), columns, source_format.delimiter)
@@ -118,6 +120,8 @@ class _Rows:
             except ValueError:  # includes UnicodeDecodeError
                 self._lines.extend(io.BytesIO(block))
                 return
+            if self.delimiter == layout.BLANKS:
+                lines = list(map(layout.collapse_blanks, lines))
             yield from enumerate(lines, self.line)
             self.line += len(lines)
         self.has_more = bool(self._lines)
@@ -181,7 +185,6 @@ def read_csv(
                 return
     convert = converter(header, f"{source}, line {rows.line}", columns, source_format)
     encode = msgspec.json.Encoder().encode
-    split = layout.splitter(rows.delimiter)
     new_record = tuple.__new__  # does the same as Record(...), in a third of the time
     while rows.has_more:
         for cells in rows:
@@ -197,7 +200,7 @@ def read_csv(
                 else:
                     yield new_record(Record, (raw, source, rows.line))
         for number, line in rows.unquoted_lines():
-            if line.strip(_BLANK) and any(row := split(line)):
+            if line.strip(_BLANK) and any(row := line.split(rows.delimiter)):
                 yield new_record(Record, (encode(convert(row)), source, number))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Collection, Sequence
-from operator import methodcaller
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 # Delimiters that are inferred, in the order of preference. A blank stands for any number of blanks and tabs.
@@ -79,13 +78,6 @@ def cells_of(line: str, delimiter: str) -> list[str]:
     except csv.Error:
         return []
     return [cell.strip() for cell in cells]
-
-
-def splitter(delimiter: str) -> Callable[[str], list[str]]:
-    """Return the function that splits a line without quotes and line end into cells."""
-    if delimiter != BLANKS:
-        return methodcaller("split", delimiter)
-    return lambda line: collapse_blanks(line).split(BLANKS)
 
 
 def collapse_blanks(line: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,8 +36,10 @@ _MAX_READ_ATTEMPTS = 5
 _RANKED_AT_ONCE = 1_000
 
 Measures = dict[str, Any]
+JsonMeasures = dict[str, bytes]
 _Row = tuple[str, Measures]
 
+_END = b"\xff"  # follows every row key
 _ONLY_MEASURES = Filter(family_name_regex_filter=FAMILY)
 
 
@@ -173,6 +175,26 @@ class AggregatesTable:
         scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_ONLY_MEASURES)
         return await self._read_one_run(day, scan, _all)
 
+    async def dimensions(self) -> list[str]:
+        """Return the dimensions of all rows, with one short read for each."""
+        found: list[str] = []
+        start = b""
+        while rows := [row async for row in self._bigtable.read(AGGREGATES, Scan(ranges=[(start, _END)], limit=1))]:
+            encoded = rows[0].key.partition(b"#")[0]
+            found.append(row_keys.decode(encoded.decode()))
+            start = encoded + b"$"  # follows "#", and precedes every character of an encoded dimension
+        return found
+
+    async def stream_day(self, dimension: str, day: date, run: Run | None) -> AsyncGenerator[tuple[str, JsonMeasures]]:
+        """Yield what readers see of a run: each value of a dimension with its measures as JSON.
+
+        The caller checks afterwards that the run is still the current one.
+        """
+        scan = Scan.prefix(row_keys.aggregate_prefix(dimension, day), filter=_ONLY_MEASURES)
+        async for row in self._bigtable.read(AGGREGATES, scan):
+            if measures := _json_measures(row, run.micros if run else None):
+                yield row_keys.value_of_row(row.key), measures
+
     async def _read_one_run(
         self, day: date, scan: Scan, collect: Callable[[AsyncIterator[Row], int | None], Awaitable[list[_Row]]]
     ) -> list[_Row]:
@@ -191,9 +213,14 @@ class AggregatesTable:
 
 def _measures(row: Row, run_micros: int | None) -> Measures:
     """Return the measures of a row that readers see."""
+    return {name: msgspec.json.decode(value) for name, value in _json_measures(row, run_micros).items()}
+
+
+def _json_measures(row: Row, run_micros: int | None) -> JsonMeasures:
+    """Return the measures of a row that readers see, each as JSON."""
     micros = _visible_micros(row, run_micros)
     return {
-        row_keys.decode(cell.qualifier.decode()): msgspec.json.decode(cell.value)
+        row_keys.decode(cell.qualifier.decode()): cell.value
         for cell in row.cells
         if cell.micros == micros and cell.family == FAMILY and cell.qualifier != BY_HAND
     }

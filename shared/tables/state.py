@@ -225,6 +225,11 @@ class StateTable:
         """Return the marked days, oldest first."""
         return [row_keys.day_of_state_row(row.key) async for row in self._bigtable.read(STATE, Scan.prefix(b"late#"))]
 
+    async def latest_mark(self, day: date) -> datetime | None:
+        """Return the time of the latest mark of a day; None without a mark."""
+        row = await self._bigtable.row(STATE, row_keys.state_row("late", day))
+        return EPOCH + timedelta(microseconds=max(row.micros)) if row else None
+
     async def clear_late(self, day: date, started: datetime) -> None:
         """Delete the marks of a day whose events a run has certainly read.
 
@@ -251,21 +256,20 @@ class StateTable:
         await asyncio.shield(self._verification)
         self.layout_verified = True
 
+    async def check_layout(self, contract: Contract) -> None:
+        """Raise LayoutChangedError like `verify_layout`, without setting the layout of tables that have none."""
+        stored = await self._stored_layout()
+        if stored is not None:
+            _require_layout(contract, stored)
+
     async def _verify_layout(self, contract: Contract) -> None:
-        wanted = msgspec.json.encode(contract.fingerprint(), order="deterministic")
         stored = await self._stored_layout()
         if stored is None:
             mutations = Mutations()
-            mutations.set_cell(_LAYOUT_ROW, FAMILY, _LAYOUT, 0, wanted)
+            mutations.set_cell(_LAYOUT_ROW, FAMILY, _LAYOUT, 0, _layout_of(contract))
             await self._bigtable.write(STATE, mutations)
             stored = await self._written_layout()  # of two concurrent first contracts, the later write wins for both
-        if stored != wanted:
-            raise LayoutChangedError(
-                f"{contract.path}: this contract changes the row keys or columns of events, so an event that is "
-                "published again would be stored twice. "
-                f"Found {wanted.decode()}, expected {stored.decode()}. "
-                "Use the earlier id, user, time and bucket, or another Bigtable instance for the new ones."
-            )
+        _require_layout(contract, stored)
 
     async def _written_layout(self) -> bytes:
         for delay in _LAYOUT_READ_DELAYS:
@@ -277,6 +281,22 @@ class StateTable:
     async def _stored_layout(self) -> bytes | None:
         row: Any = await self._bigtable.row(STATE, _LAYOUT_ROW)
         return row.cells[0].value if row else None
+
+
+def _layout_of(contract: Contract) -> bytes:
+    return msgspec.json.encode(contract.fingerprint(), order="deterministic")
+
+
+def _require_layout(contract: Contract, stored: bytes) -> None:
+    """Raise LayoutChangedError unless the contract has the stored layout."""
+    wanted = _layout_of(contract)
+    if stored != wanted:
+        raise LayoutChangedError(
+            f"{contract.path}: this contract changes the row keys or columns of events, so an event that is "
+            "published again would be stored twice. "
+            f"Found {wanted.decode()}, expected {stored.decode()}. "
+            "Use the earlier id, user, time and bucket, or another Bigtable instance for the new ones."
+        )
 
 
 def _today() -> int:

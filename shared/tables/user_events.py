@@ -31,7 +31,7 @@ def deduplicate(rows: list[Row]) -> tuple[list[bytes], list[tuple[bytes, bytes]]
     Returns:
         The events, those that have findings with their findings, and the number of events left out.
     """
-    if len(rows) == 1 and _has_only_distinct_events(rows[0]):
+    if len(rows) == 1 and has_only_distinct_events(rows[0]):
         return rows[0].values, [], 0
     values: dict[bytes, bytes] = {}
     found: dict[bytes, bytes] = {}  # findings by the qualifier of their event
@@ -51,7 +51,7 @@ def deduplicate(rows: list[Row]) -> tuple[list[bytes], list[tuple[bytes, bytes]]
     return list(values.values()), findings, repeated
 
 
-def _has_only_distinct_events(row: Row) -> bool:
+def has_only_distinct_events(row: Row) -> bool:
     """Return whether a row has events with distinct ids and no findings, which is the common case."""
     event_ids = {qualifier[12:] for qualifier in row.qualifiers}
     return len(event_ids) == len(row.qualifiers) == row.families.count(FAMILY)

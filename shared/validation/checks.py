@@ -11,6 +11,7 @@ from shared.contracts.patterns import pattern_matcher
 from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, encode, event_id
 from shared.timestamps import EPOCH
 from shared.validation.event_ids import EventIds
+from shared.validation.masks import QUOTED, Masks
 from shared.validation.results import MAX_QUOTED_CHARS, Finding, Rule, quote
 
 # Python types of a transformed value, by the type in the contract.
@@ -35,21 +36,23 @@ ValueCheck = Callable[[Any, datetime], list[tuple[Rule, str]]]
 class Checks:
     """The checks of one contract, and of Bigtable's limits."""
 
-    def __init__(self, contract: Contract, *, quality: bool = True) -> None:
+    def __init__(self, contract: Contract, *, quality: bool = True, masks: Masks | None = None) -> None:
         """Prepare the checks.
 
         Args:
             contract: the contract that events must satisfy.
             quality: False checks only the fields that a cell key needs: id, user and time.
+            masks: of the contract. Findings don't quote masked values, and values that were masked before are valid.
         """
         key_fields = {*contract.id, contract.user, contract.time}
         self._plan = [
-            (field.name, field.required, field.severity, value_check(field))
+            (field.name, field.required, field.severity, _unless_masked(field, masks))
             for field in contract.fields
             if quality or field.name in key_fields
         ]
         self._user, self._id, self._time = contract.user, EventIds(contract).fields, contract.time
         self._quality = quality
+        self._masks, self._masked = masks, masks.names if masks else frozenset[str]()
 
     def __call__(self, event: dict[str, Any], published: datetime, unknown: tuple[str, ...] = ()) -> list[Finding]:
         """Return every finding of an event; an empty list for a valid one.
@@ -69,8 +72,10 @@ class Checks:
                     found = "nothing" if rule == "required" else quote(value)
                     findings.append(Finding(rule, name, found, "a value", severity))
             elif broken := check(value, published):
-                found = quote(value)
+                found = QUOTED if name in self._masked else quote(value)
                 findings += [Finding(rule, name, found, expected, severity) for rule, expected in broken]
+        if self._masks:
+            event = self._masks.apply_to_keys(event)
         # Warnings don't skip these checks: Bigtable can't store an event that exceeds its limits.
         findings += self._limits(event, {finding.field for finding in findings} if findings else frozenset())
         if unknown and self._quality:
@@ -103,6 +108,15 @@ class Checks:
         if time is not None and time < EPOCH:
             findings.append(Finding("range", self._time, quote(time), "a time from 1970 on"))
         return findings
+
+
+def _unless_masked(field: Field, masks: Masks | None) -> ValueCheck:
+    """Return the check of a field's values, which values that were masked before pass."""
+    check = value_check(field)
+    if masks is None or field.name not in masks.names:
+        return check
+    unless_masked: ValueCheck = masks.unless_masked(field.name, check, lambda _masked: [])
+    return unless_masked
 
 
 def value_check(field: Field) -> ValueCheck:

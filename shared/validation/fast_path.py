@@ -22,12 +22,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from shared import json_nesting
+from shared.contracts.masks import PREFIX
 from shared.contracts.model import Contract, Field
 from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_keys_of
 from shared.timestamps import EPOCH
 from shared.validation.checks import ValueCheck, value_check
 from shared.validation.column_checks import ColumnCheck, column_check
 from shared.validation.event_ids import EventIds
+from shared.validation.masks import Masks, ValueMask
 from shared.validation.results import Accepted
 from shared.validation.transform import ColumnShape, branches_of, column_shape_of, pop_path, prune, shape_of
 
@@ -79,9 +81,10 @@ class _Batch:
 class FastPath:
     """The fast path of one contract."""
 
-    def __init__(self, contract: Contract, *, quality: bool = True) -> None:
+    def __init__(self, contract: Contract, *, quality: bool = True, masks: Masks | None = None) -> None:
         """Prepare the types; without `quality` only id, user and time are checked, like in `Checks`."""
         self._contract = contract
+        self._masks = masks
         self._bucket = contract.bucket
         self._ids = EventIds(contract)
         self._quality = quality
@@ -111,6 +114,8 @@ class FastPath:
             published = [published[row] for row in rows]
         batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
         self._transform_and_check(batch)
+        for position, mask in self._masked:
+            batch.columns[position] = list(map(mask, batch.columns[position]))
         values = self._encode_all(batch)
         accepted = self._add_cell_keys(batch, values, raws)
         if len(accepted) == len(raws):
@@ -141,6 +146,10 @@ class FastPath:
         """Apply the transforms and checks that msgspec's types can't express, and remove events that fail one."""
         if self._nested:
             self._extract_nested(batch)
+        for position, _ in self._masked:
+            plain = [type(value) is not str or not value.startswith(PREFIX) for value in batch.columns[position]]
+            if not all(plain):  # a value that was masked before is left to the checks
+                batch.keep(plain)
         if not batch.rows:
             return
         first, last = min(batch.published), max(batch.published)
@@ -222,6 +231,10 @@ class FastPath:
         self._defaults = [(positions[field.name], field.default) for field in fields if field.default is not None]
         self._user, self._time = positions[self._contract.user], positions[self._contract.time]
         self._id = [positions[name] for name in self._contract.id]
+        masks = self._masks
+        self._masked: list[tuple[int, ValueMask]] = (
+            [(positions[name], masks.mask_of(name)) for name in sorted(masks.names)] if masks else []
+        )
         self._steps: list[_Step] = []
         incoming: dict[str, tuple[Any, ...]] = {}
         for field in fields:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared import timestamps
 from shared.contracts.model import Contract, Field
+from shared.validation.masks import Masks
 
 Shape = Callable[[Any], Any]
 ColumnShape = Callable[[Sequence[Any]], list[Any]]
@@ -22,9 +23,9 @@ class Transform:
     fields of that name. So is an object that contains fields of the contract and nothing else.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, masks: Masks | None = None) -> None:
         self._plan = [
-            (field.name, field.path[0], field.path[1:], field.required, field.default, shape_of(field))
+            (field.name, field.path[0], field.path[1:], field.required, field.default, _unless_masked(field, masks))
             for field in contract.fields
         ]
         self._names = frozenset(field.name for field in contract.fields)
@@ -48,6 +49,15 @@ class Transform:
         if rest and self._keep:
             event |= {key: rest[key] for key in sorted(rest) if key not in self._names}
         return event, tuple(rest) if self._report else ()
+
+
+def _unless_masked(field: Field, masks: Masks | None) -> Shape | None:
+    """Return the function that transforms a field's value, which values that were masked before pass unchanged."""
+    shape = shape_of(field)
+    if shape is None or masks is None or field.name not in masks.names:
+        return shape
+    unchanged: Shape = masks.unless_masked(field.name, shape, lambda masked: masked)
+    return unchanged
 
 
 def shape_of(field: Field) -> Shape | None:

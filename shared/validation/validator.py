@@ -14,6 +14,7 @@ from shared.row_keys import CellKey, cell_key_of
 from shared.validation.checks import Checks
 from shared.validation.event_ids import EventIds
 from shared.validation.fast_path import FastPath
+from shared.validation.masks import masks_of, unreadable
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
 from shared.validation.transform import Transform
 
@@ -36,12 +37,17 @@ class Validator:
     """
 
     def __init__(self, contract: Contract, *, quality: bool = True) -> None:
-        """Prepare the validation; with `quality=False` an event only needs an id, a user and a time."""
+        """Prepare the validation; with `quality=False` an event only needs an id, a user and a time.
+
+        Raises:
+            SettingsError: the contract needs a key for its masks and has none.
+        """
         self.contract = contract
-        self._fast_path = FastPath(contract, quality=quality)
-        self._transform = Transform(contract)
+        self._masks = masks_of(contract)
+        self._fast_path = FastPath(contract, quality=quality, masks=self._masks)
+        self._transform = Transform(contract, self._masks)
         self._ids = EventIds(contract)
-        self._check = Checks(contract, quality=quality)
+        self._check = Checks(contract, quality=quality, masks=self._masks)
         self._decode = msgspec.json.Decoder().decode
         self._encode = msgspec.json.Encoder().encode
 
@@ -52,19 +58,19 @@ class Validator:
         path, and all else that it uses never changes.
         """
         if len(raw) > MAX_EVENT_BYTES:
-            return _rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
+            return self._rejected(raw, "too_large", f"{len(raw)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
         if json_nesting.too_deep(raw):
             levels = f"{json_nesting.MAX_NESTING_DEPTH} levels of arrays and objects"
-            return _rejected(raw, "too_large", f"over {levels}", f"at most {levels}")
+            return self._rejected(raw, "too_large", f"over {levels}", f"at most {levels}")
         if json_nesting.has_more_values(raw, MAX_VALUES_PER_EVENT):
             found = f"over {MAX_VALUES_PER_EVENT} values"
-            return _rejected(raw, "too_large", found, f"at most {MAX_VALUES_PER_EVENT} values")
+            return self._rejected(raw, "too_large", found, f"at most {MAX_VALUES_PER_EVENT} values")
         try:
             record = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _rejected(raw, "not_json", describe(error), "JSON")
+            return self._rejected(raw, "not_json", describe(error), "JSON")
         if type(record) is not dict:
-            return _rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
+            return self._rejected(raw, "not_an_object", type(record).__name__, "a JSON object")
         verdict = self.validate_record(record, published, raw)
         if isinstance(verdict, Accepted) and len(raw) <= MAX_FAST_BYTES:
             self._fast_path.learn(record.keys())
@@ -101,23 +107,33 @@ class Validator:
         """Return the verdict on a decoded event; a `Rejected` verdict keeps `raw`."""
         event, unknown = self._transform(record)
         findings = self._check(event, published, unknown)
+        masks = self._masks
         if findings and any(finding.severity == "reject" for finding in findings):
-            return Rejected(raw, findings)
+            return Rejected(raw if masks is None else masks.rejected(record, event, findings, raw), findings)
+        if masks:
+            event = masks.apply(event)
         try:
             value = self._encode(event)
         except (OverflowError, RecursionError, UnicodeEncodeError) as error:
-            return _rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
+            return self._rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
         return Accepted(self._cell_key(event, record), value, tuple(findings))
+
+    def reject(self, raw: bytes, finding: Finding) -> Rejected:
+        """Return the verdict on bytes without readable fields, which aren't kept if the contract masks any."""
+        return Rejected(raw if self._masks is None else unreadable(raw), [finding])
+
+    def _rejected(self, raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
+        return self.reject(raw, Finding(rule, "", found, expected))
+
+    def stored_user(self, user: str) -> str:
+        """Return a user as row keys have it; a plain one is masked if the contract masks users."""
+        return user if self._masks is None else self._masks.mask_of_user(user)
 
     def _cell_key(self, event: dict[str, Any], record: dict[str, Any]) -> CellKey:
         """Return the cell key of a canonical event without findings, from the record that it was made of."""
         contract = self.contract
         encoded_id = self._ids.of_event(event, record)
         return cell_key_of(str(event[contract.user]), encoded_id, event[contract.time], contract.bucket)
-
-
-def _rejected(raw: bytes, rule: Rule, found: str, expected: str) -> Rejected:
-    return Rejected(raw, [Finding(rule, "", found, expected)])
 
 
 def describe(error: Exception) -> str:

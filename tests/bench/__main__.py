@@ -1,4 +1,4 @@
-"""Measure this project beside its alternatives: `python -m tests.bench [--rows 1,5] [--json FILE]`."""
+"""Measure this project beside its alternatives: `python -m tests.bench [--rows 1,5] [--json FILE] [--record]`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
 from infra.local.supervisor import Supervisor
 from shared.errors import SluiceError
-from tests.bench import page
+from tests.bench.preflight import missing_programs
+from tests.bench.report import page, runs
 from tests.bench.results import MeasurementError, Result
-from tests.bench.rows import ROWS, Row
+from tests.bench.rows import ROWS, Row, numbers_of
 from tests.bench.servers import Servers
 
 
@@ -23,12 +23,9 @@ class _RowNumbers(click.ParamType[list[int]]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         try:
-            numbers = sorted({int(text) for text in str(value).split(",")})
-        except ValueError:
-            numbers = []
-        if not numbers or not set(numbers) <= set(ROWS):
-            self.fail(f"found {value!r}, expected some of {','.join(map(str, ROWS))}", param, ctx)
-        return numbers
+            return numbers_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -37,47 +34,42 @@ class _RowNumbers(click.ParamType[list[int]]):
     "--json",
     "json",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write JSON to this file.",
+    help="Also write the run as JSON to this file.",
 )
-@click.option(
-    "--page",
-    "target",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the page to this file.",
-)
-def main(rows: list[int] | None, json: Path | None, target: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Also add the run to tests/bench/runs and write docs/benchmarks.md.")
+def main(rows: list[int] | None, json: Path | None, record: bool) -> None:
     """Measure the rows and print a table of ratios and of the targets they meet."""
+    if rows and record:
+        raise click.UsageError("found --rows with --record, expected one of them: a recorded run has all rows")
     numbers = rows or list(ROWS)
+    if missing := missing_programs(numbers):
+        sys.exit("\n".join(f"bench: {line}" for line in missing))
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     results: dict[int, Result] = {}
-    failures: dict[int, str] = {}
     started = time.monotonic()
-    try:
-        for number in numbers:
-            results |= _measure(number, ROWS[number], progress, failures)
-    except SluiceError as error:
-        progress.print(f"bench: {error}", style="red", markup=False)
-        sys.exit(1)
+    for number in numbers:
+        results |= _measure(number, ROWS[number], progress)
     console.print(page.table(results))
-    minutes = (time.monotonic() - started) / 60
+    run = runs.of_this_machine(results, (time.monotonic() - started) / 60)
     if json is not None:
-        rows_json = {str(number): result.as_json() for number, result in results.items()}
-        failed = {str(number): text for number, text in failures.items()}
-        json.write_bytes(msgspec.json.format(msgspec.json.encode({"rows": rows_json, "wrong": failed})) + b"\n")
-    if target is not None and not failures:
-        target.write_text(page.markdown(results, minutes), "utf-8")
-    sys.exit(1 if failures else 0)
+        json.write_bytes(run.as_json())
+    if failed := [number for number in numbers if number not in results]:
+        unchanged = "; the page and the recorded runs are unchanged" if record else ""
+        sys.exit(f"bench: no result for row {', '.join(map(str, failed))}, for the reasons above{unchanged}")
+    if record:
+        run.path.write_bytes(run.as_json())
+        page.PAGE.write_text(page.markdown(runs.load()), "utf-8")
+        progress.print(f"wrote {run.path.name} and {page.PAGE.name}", markup=False)
 
 
-def _measure(number: int, row: Row, progress: Console, failures: dict[int, str]) -> dict[int, Result]:
-    """Measure one row; end every process that it started."""
+def _measure(number: int, row: Row, progress: Console) -> dict[int, Result]:
+    """Measure one row and end every process that it started; without a result, print the reason."""
     started = time.monotonic()
     progress.print(f"row {number}: {row.work} ...")
     try:
         with Supervisor() as supervisor:
             result = row.measure(Servers(supervisor))
-    except MeasurementError as error:
-        failures[number] = str(error)
+    except (MeasurementError, SluiceError) as error:
         progress.print(f"row {number} has no result: {error}", style="red", markup=False)
         return {}
     progress.print(f"row {number}: {page.outcome(result)} ({time.monotonic() - started:.0f} s)", markup=False)

@@ -31,7 +31,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from tests.bench import events
 from tests.bench.fill_events import fill_events
-from tests.bench.page import machine
+from tests.bench.report.machine import this_machine
 from tests.bench.results import MeasurementError
 from tests.support.processes import eventually
 
@@ -60,7 +60,7 @@ def main(count: int) -> None:
         asyncio.run(_aggregate(stack.settings))
         if not eventually(lambda: answers(stack.ports["console"])):
             raise MeasurementError("found a console that doesn't answer within 20 s, expected it")
-        click.echo(f"{machine()}, load {os.getloadavg()[0]:.1f}")
+        click.echo(f"{this_machine()}, load {os.getloadavg()[0]:.1f}")
         click.echo(f"{count:,} events stored and their days computed in {time.monotonic() - begun:,.0f} s")
         port = stack.ports["console"]
         dice = random.Random(1)

@@ -1,4 +1,5 @@
--- A script of wrk with one thread: posts every line of a file once, as a CloudEvent of Pub/Sub, and prints the time.
+-- A script of wrk with one thread: posts every line of a file once, as a CloudEvent of Pub/Sub, and prints the times
+-- of the first request and the last response.
 -- wrk itself stops after a time and drops the requests in flight, so the stored events couldn't be counted exactly.
 local ffi = require("ffi")
 ffi.cdef [[
@@ -44,7 +45,7 @@ function response(status)
   answered = answered + 1
   if status < 200 or status >= 300 then failed = failed + 1 end
   if answered == #requests then
-    io.write(string.format("answered %d failed %d seconds %.6f\n", answered, failed, now() - started))
+    io.write(string.format("answered %d failed %d from %.6f to %.6f\n", answered, failed, started, now()))
     io.flush()
     wrk.thread:stop()
   end

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import re
 import selectors
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from shared.errors import MissingProgramError
 from tests.bench.results import MeasurementError
 
 _SCRIPT = Path(__file__).with_name("http_load.lua")
-_OUTCOME = re.compile(rb"answered (\d+) failed (\d+) seconds ([\d.]+)")
+_OUTCOME = re.compile(rb"answered (\d+) failed (\d+) from ([\d.]+) to ([\d.]+)")
 _TIMEOUT = 60.0
 
 
-def find_wrk() -> str:
-    """Return the path of wrk; MissingProgramError if it isn't installed."""
-    found = shutil.which("wrk")
-    if not found:
-        raise MissingProgramError(
-            "wrk isn't installed; the benchmark needs it for HTTP load. Install it with:\n  apt-get install wrk"
-        )
-    return found
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """The number of requests, and the times of the first request and the last response by the monotonic clock."""
+
+    count: int
+    started: float
+    ended: float
 
 
 def post_all(url: str, bodies: Iterable[bytes], *, concurrent: int = 64) -> float:
@@ -37,36 +37,38 @@ def post_all(url: str, bodies: Iterable[bytes], *, concurrent: int = 64) -> floa
     Raises:
         MeasurementError: not every response has a status of 2xx.
     """
+    load = _post(url, bodies, concurrent)
+    return load.count / (load.ended - load.started)
+
+
+def post_spread(urls: Sequence[str], bodies: Sequence[bytes], *, concurrent: int) -> float:
+    """Post every body once, to several servers, `concurrent` requests at a time to each; else like `post_all`."""
+    shares = [bodies[first :: len(urls)] for first in range(len(urls))]
+    with ThreadPoolExecutor(len(urls)) as threads:
+        loads = list(threads.map(partial(_post, concurrent=concurrent), urls, shares))
+    ended, started = max(load.ended for load in loads), min(load.started for load in loads)
+    return sum(load.count for load in loads) / (ended - started)
+
+
+def _post(url: str, bodies: Iterable[bytes], concurrent: int) -> _Load:
     with tempfile.NamedTemporaryFile() as file:
         count = 0
         for body in bodies:
             file.write(body + b"\n")
             count += 1
         file.flush()
-        concurrent = min(concurrent, count)
-        command = [
-            find_wrk(),
-            "-t1",
-            f"-c{concurrent}",
-            "-d3600s",
-            "--timeout=60s",
-            "-s",
-            _SCRIPT,
-            url,
-            "--",
-            file.name,
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        options = ["-t1", f"-c{min(concurrent, count)}", "-d3600s", "--timeout=60s", "-s", _SCRIPT]
+        with subprocess.Popen(["wrk", *options, url, "--", file.name], stdout=subprocess.PIPE) as process:
             try:
                 outcome = _first_outcome(process)
             finally:
                 process.kill()
-    answered, failed, seconds = int(outcome[1]), int(outcome[2]), float(outcome[3])
+    answered, failed = int(outcome[1]), int(outcome[2])
     if failed or answered != count:
         raise MeasurementError(
             f"{url}: found {answered:,} responses, {failed:,} of them not 2xx, expected {count:,} with 2xx"
         )
-    return count / seconds
+    return _Load(count, float(outcome[3]), float(outcome[4]))
 
 
 def _first_outcome(process: subprocess.Popen[bytes]) -> re.Match[bytes]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 class MeasurementError(Exception):
@@ -42,14 +41,15 @@ class Result:
     """The result of one row.
 
     Attributes:
-        value: of this project, in `unit`.
-        figures: of the alternatives by name, in the same unit unless the name has another one.
+        value: of this project, in `unit`; None if only its ratios were recorded.
+        unit: of the value.
         ratios: of this project's value to that of each alternative; a target of the value itself has the value here.
-        targets: of the ratios.
+        targets: of some ratios.
         how: how the row was measured, for the page.
+        figures: of the alternatives by name, in the same unit unless the name has another one.
     """
 
-    value: float
+    value: float | None
     unit: str
     ratios: Mapping[str, float]
     targets: Mapping[str, Target]
@@ -61,25 +61,20 @@ class Result:
         """Whether every target is met."""
         return all(target.met(self.ratios[name]) for name, target in self.targets.items())
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as plain JSON values."""
-        return {
-            "value": self.value,
-            "unit": self.unit,
-            "ratios": dict(self.ratios),
-            "targets": {name: str(target) for name, target in self.targets.items()},
-            "figures": dict(self.figures),
-            "target_met": self.target_met,
-        }
 
-
-def alternate(runs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def alternate(runs: Mapping[str, Callable[[], float]], rounds: int, *, once: Collection[str] = ()) -> dict[str, float]:
     """Run each measurement in turn for several rounds, and return the median of each.
 
     The speed of a shared machine varies over time; alternation exposes all measurements to the same variation.
+
+    Args:
+        runs: the measurements by name.
+        rounds: how often to run each.
+        once: the names of those that run in the first round only, since no target depends closely on them.
     """
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, run in runs.items():
-            found[name].append(run())
+            if number == 0 or name not in once:
+                found[name].append(run())
     return {name: statistics.median(values) for name, values in found.items()}

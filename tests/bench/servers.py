@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from infra.local.ports import accepts, answers
 from infra.local.supervisor import Child, Supervisor
 from infra.provision.bigtable import provision_bigtable
 from shared.config import Settings
+from tests.bench.results import MeasurementError
 from tests.support.processes import end_child, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +46,19 @@ class Servers:
             if tables:
                 provision_bigtable(settings)
             yield settings
+        finally:
+            end_child(self._supervisor, child)
+
+    @contextmanager
+    def python_server(self, module: str, *options: str | Path) -> Iterator[str]:
+        """Run a module that serves gRPC on `--port`; yield its address."""
+        port = free_port()
+        command = [sys.executable, "-m", module, "--port", str(port), *options]
+        name = f"{module.rpartition('.')[2]}-{port}"
+        child = self._supervisor.start(name, command, env=dict(os.environ), cwd=ROOT)
+        try:
+            self._supervisor.wait_until(partial(accepts, port), f"{name} doesn't answer")
+            yield f"127.0.0.1:{port}"
         finally:
             end_child(self._supervisor, child)
 
@@ -85,7 +99,7 @@ class Servers:
         took = time.monotonic() - started
         self._supervisor.children.remove(child)
         if code:
-            raise RuntimeError(f"{name} ended with exit code {code}; its log ends with:\n{child.log_tail()}")
+            raise MeasurementError(f"{name} ended with exit code {code}; its log ends with:\n{child.log_tail()}")
         return took
 
     def forget(self, function: Function) -> None:
@@ -107,15 +121,30 @@ class Function:
 
     def memory_mib(self) -> float:
         """Return the proportional set size of all its processes in MiB, so shared pages count once."""
-        total = 0
+        return sum(self._of_each_process(_pss_kib)) / 1024
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all its processes since their start."""
+        return sum(self._of_each_process(_cpu_ticks)) / os.sysconf("SC_CLK_TCK")
+
+    def _of_each_process(self, value: Callable[[Path], int]) -> Iterator[int]:
         for process in Path("/proc").iterdir():
             try:
                 if process.name.isdigit() and os.getpgid(int(process.name)) == self.child.process.pid:
-                    lines = (process / "smaps_rollup").read_text().splitlines()
-                    total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+                    yield value(process)
             except (OSError, StopIteration):
                 continue  # the process has ended
-        return total / 1024
+
+
+def _pss_kib(process: Path) -> int:
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def _cpu_ticks(process: Path) -> int:
+    # The fields utime and stime, counted after the name, which may contain spaces: proc_pid_stat(5).
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 # The APIs that the commands call, by the names of gcloud's endpoint overrides.
 APIS = (
@@ -106,13 +106,16 @@ class FakeCloud:
         return body
 
 
+Fake = TypeVar("Fake", bound=FakeCloud)
+
+
 def _without_query(path: str) -> str:
     return path.split("?")[0]
 
 
 @contextmanager
-def fake_cloud() -> Iterator[FakeCloud]:
-    """Serve a fake inside a `with` block."""
+def fake_cloud(kind: type[Fake]) -> Iterator[Fake]:
+    """Serve a fake of this kind inside a `with` block."""
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:
@@ -135,7 +138,7 @@ def fake_cloud() -> Iterator[FakeCloud]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    cloud = FakeCloud(f"http://127.0.0.1:{server.server_port}")
+    cloud = kind(f"http://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield cloud

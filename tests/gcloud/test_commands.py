@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.pubsub_v1.types import DeadLetterPolicy, PushConfig, Subscription
 from msgspec import structs
 
 from infra.cli.provision import provision
@@ -19,7 +22,10 @@ from infra.deploy.steps import Target, deploy_steps
 from infra.deploy.steps import target as named_target
 from infra.deploy.teardown import teardown_steps
 from infra.doctor.cloud import examine
+from infra.doctor.subscription_checks import DeadLetterTopic, check_subscription
+from infra.erase.unreached import copies
 from shared.config import Settings
+from shared.timestamps import now
 from tests.gcloud.conftest import ParseErrors
 from tests.support.samples import ROOT
 from tests.unit.infra.doctor.test_cloud import Project
@@ -125,9 +131,44 @@ def commands_of_the_doctor() -> list[Command]:
     return [*run, *suggested]
 
 
+def commands_for_subscriptions() -> list[Command]:
+    """Return the commands that the doctor suggests for weak subscriptions, and those for copies of erased events."""
+    push = PushConfig(push_endpoint="https://ingest-abc.run.app/?a=b%2Fc")
+    weak: dict[str, Any] = {
+        "name": "projects/my-project/subscriptions/eventarc-1",
+        "topic": "projects/my-project/topics/orders",
+        "ack_deadline_seconds": 10,
+        "message_retention_duration": timedelta(hours=1),
+        "retain_acked_messages": True,
+        "enable_exactly_once_delivery": True,
+        "filter": 'attributes:"kind"',
+        "push_config": push,
+    }
+    policy = DeadLetterPolicy(dead_letter_topic="projects/other/topics/dead", max_delivery_attempts=5)
+    plain = PushConfig(push_endpoint="http://x.org/")
+    subscriptions = [
+        Subscription(**weak),
+        Subscription(**weak | {"detached": True, "dead_letter_policy": policy}),
+        Subscription(**weak | {"topic": "_deleted-topic_", "push_config": plain}),
+    ]
+    kept = DeadLetterTopic(exists=True, subscriptions=(Subscription(**weak),))
+    topics = [DeadLetterTopic(exists=False), DeadLetterTopic(exists=True), kept]
+    results = [
+        result
+        for subscription in subscriptions
+        for topic in topics
+        for result in check_subscription(subscription, topic, handler_seconds=60, emulated=False)
+    ]
+    suggested = {tuple(shlex.split(command)) for result in results for command in result.commands}
+    elsewhere = [command for each in copies(Settings("my-project", "my-instance"), now()) for command in each.commands]
+    assert len(suggested) > 15
+    return [*suggested, *(command for command in elsewhere if command[0] == "gcloud")]
+
+
 def commands_of_the_docs() -> list[Command]:
-    """Return the commands of docs/deploy.md and docs/beam.md."""
-    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("deploy.md", "beam.md"))
+    """Return the commands of docs/deploy.md, docs/beam.md, docs/export.md and docs/privacy.md."""
+    pages = ("deploy.md", "beam.md", "export.md", "privacy.md")
+    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in pages)
     values = {"$GCP_PROJECT_ID": "my-project", "$BIGTABLE_INSTANCE": "my-instance", "$GCP_REGION": "us-central1"}
     lines = re.findall(r"^ *\$ (gcloud .*)$", text, re.MULTILINE)
     lines += [" ".join(line.split()) for line in re.findall(r"`(gcloud (?!pubsub \.\.\.)[^`]+ --[^`]+)`", text)]
@@ -148,7 +189,7 @@ def test_sluice_accepts_its_own_steps(tmp_path: Path) -> None:
 
 def test_gcloud_accepts_every_command(parse_errors: ParseErrors, tmp_path: Path) -> None:
     steps = [step.command for step in all_steps(tmp_path) if step.command[0] == "gcloud"]
-    commands = [*steps, *commands_of_the_doctor(), *commands_of_the_docs()]
+    commands = [*steps, *commands_of_the_doctor(), *commands_for_subscriptions(), *commands_of_the_docs()]
 
     errors = zip(commands, parse_errors(commands), strict=True)
     rejected = {shlex.join(command): error for command, error in errors if error}

@@ -38,7 +38,7 @@ Gcloud = Callable[[Command], str]
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[FakeCloud]:
-    with fake_cloud() as cloud:
+    with fake_cloud(FakeCloud) as cloud:
         yield cloud
 
 

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from infra.cli.main import main
+from infra.provision.pubsub import provision_pubsub
+from infra.provision.resources import RESOURCES
 from shared.config import Settings
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event, sparkify_records
 
@@ -429,3 +431,53 @@ def test_provision_exits_with_1_after_a_refused_change(sluice: Sluice, settings:
     assert forced.startswith("± subscription events-ingest: ordered: ")
     assert sluice("provision", "--force") == (0, forced, KEPT)
     assert sluice("provision").out == "no changes\n"
+
+
+def test_erase_shows_the_plan_first_and_lists_erasures_without_users(
+    sluice: Sluice, settings: Settings, tmp_path: Path
+) -> None:
+    events = [music_event(number, userId=f"user-{number % 3}") for number in range(30)]
+    assert sluice("ingest", "--source", "-", stdin=lines(events)).code == 0
+    assert sluice("aggregate", "--date", "2024-01-15").code == 0
+    users = tmp_path / "users.txt"
+    users.write_bytes(b"user-1\r\n\nuser-9\n")
+
+    dry = sluice("erase", "--users-file", str(users))
+    assert (dry.code, dry.err) == (0, "")
+    assert dry.out.startswith("2 users: 10 events in 1 rows, 0 of them with findings; 0 rejected events; 1 rows of agg")
+    assert "1 days to compute again: 2024-01-15\nnothing was changed; --yes erases\nnot reached:\n" in dry.out
+    assert len(list(cells(dump(settings, "events"), "e"))) == 30
+    assert sluice("erasures").err == "no erasures\n"
+
+    done = sluice("erase", "user-0", "--users-file", str(users), "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "computing 2024-01-15\n" in done.out
+    assert "erased, and read that nothing is left: erasure " in done.out
+    assert list(dump(settings, "events")) == [b"2e#20240115#user-2"]
+
+    again = sluice("erase", "user-0", "user-1", "--yes", "--json").json
+    assert (again["found"]["events"], again["days"], again["erasure"]["left"]["events"]) == (0, [], 0)
+    listed = sluice("erasures")
+    assert listed.out.count("nothing was left") == 2
+    assert "3 users: 20 events" in listed.out
+    assert "user-" not in listed.out + sluice("erasures", "--json").out
+
+
+def test_erase_without_a_user_is_refused(sluice: Sluice, tmp_path: Path) -> None:
+    binary = tmp_path / "users"
+    binary.write_bytes(b"ann\n\xff")
+
+    assert sluice("erase").err == "sluice: users: found none, expected at least one user\n"
+    assert "byte 4 isn't UTF-8" in sluice("erase", "--users-file", str(binary)).err
+
+
+def test_doctor_checks_a_subscription_of_any_project(sluice: Sluice, settings: Settings) -> None:
+    provision_pubsub(settings, RESOURCES.with_push({"ingest": "http://127.0.0.1:1/"}))
+    full = f"projects/{settings.project_id}/subscriptions/events-ingest"
+
+    good = sluice("doctor", "--subscription", "events-ingest", "--subscription", full)
+    bad = sluice("doctor", "--subscription", "missing", "--json")
+
+    assert (good.code, good.out.count("ok       events-ingest, ack deadline: 600 s\n")) == (0, 2)
+    assert (bad.code, bad.json[0]["severity"]) == (1, "error")
+    assert "expected only --project-id and --json" in sluice("doctor", "--subscription", "x", "--cloud").err

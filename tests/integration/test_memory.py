@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -77,3 +78,18 @@ def test_the_memory_of_an_aggregation_hardly_grows_with_the_number_of_users() ->
 
     # The sketch library takes 30 of these MiB. The measures of 100,000 users in memory would take more than 100.
     assert peak(300_000, 100_000) - peak(30_000, 10_000) < 80
+
+
+def test_the_memory_of_an_export_does_not_grow_with_the_day(tmp_path: Path) -> None:
+    def peak(events: int) -> float:
+        arguments = [str(events), str(events // 100), str(tmp_path / str(events))]
+        command = [sys.executable, "-m", "tests.support.large_export", *arguments]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        outcome = json.loads(ran.stdout)
+        assert outcome["rows"] == events
+        return float(outcome["peak_mib"])
+
+    # 400,000 events in memory would take more than 100 MiB.
+    small, large = peak(100_000), peak(500_000)
+    assert large < 256
+    assert large - small < 30

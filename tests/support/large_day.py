@@ -127,13 +127,18 @@ async def aggregate(day: LargeDay) -> Summary:
     return await AggregatePipeline(day, load_contract(DEFAULT_CONTRACT)).run(DAY)  # type: ignore[arg-type]
 
 
-def _peaks() -> tuple[float, float]:
-    """Return the peak memory of this process and of its child process in MiB; the peaks can be at different times.
+def own_peak() -> float:
+    """Return the peak memory of this process in MiB.
 
-    The own peak isn't from `getrusage`, because on Linux exec keeps the value of the parent process.
+    It isn't from `getrusage`, because on Linux exec keeps the value of the parent process.
     """
     own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(own.split()[1]) / 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return int(own.split()[1]) / 1024
+
+
+def _peaks() -> tuple[float, float]:
+    """Return the peak memory of this process and of its child process in MiB; the peaks can be at different times."""
+    return own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
 def main() -> None:

@@ -95,7 +95,7 @@ def last_message(validator: Validator, pushed: pb.PubsubMessage) -> LastMessage:
         events = unpack(message)
         verdicts = validator.validate_all(events[:_MAX_EVENTS], published)
     except UnpackError as error:
-        verdicts = [reject_message(message, error)]
+        verdicts = [reject_message(validator, message, error)]
     rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
     warned = [verdict for verdict in verdicts if type(verdict) is Accepted and verdict.warnings]
     findings = [each for verdict in rejected for each in verdict.findings]

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from infra.batch.check import next_batch, position, validate_source
 from infra.console.trial.outcomes import Outcomes
+from shared.config import mask_key
 from shared.contracts.loader import parse_contract, parse_toml
 from shared.contracts.model import Contract
 from shared.errors import ContractError, SourceError
@@ -147,4 +148,4 @@ def _edited_contract(text: str) -> Contract:
     patterns = sum("pattern" in table for table in tables if isinstance(table, dict))
     if patterns > MAX_PATTERNS:
         raise ContractError(f"{EDITED}: fields: found {patterns:,} patterns, expected at most {MAX_PATTERNS}")
-    return parse_contract(document, EDITED)
+    return parse_contract(document, EDITED, mask_key())

@@ -47,6 +47,7 @@ def packed(servers: Servers) -> Result:
             "limit": partial(_prebuilt_rows, servers, 200_000),
         },
         rounds=3,
+        once=["A"],
     )
     ours = found.pop("ours")
     return Result(
@@ -54,8 +55,8 @@ def packed(servers: Servers) -> Result:
         unit="events/s",
         figures=found,
         ratios={name: ours / other for name, other in found.items()},
-        targets={"A": least(150), "limit": least(0.5)},
-        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A takes one event per message; "
+        targets={"limit": least(0.65)},
+        how=f"CloudEvents with {_PACKED} events each, otherwise as row 1; A takes one event per message, in one round; "
         "the limit is a client that sends prebuilt MutateRows calls of 100 rows, four at a time",
     )
 

@@ -17,6 +17,7 @@ from infra.doctor import drift, ownership
 from infra.doctor.local import CheckResult
 from shared.config import Settings
 from shared.errors import SettingsError
+from tests.support.samples import MUSIC_CONTRACT
 
 # Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark.
 # Fails if the command matches the pattern in the file `fails`.
@@ -97,6 +98,20 @@ def test_a_configured_service_account_is_used_and_its_roles_are_removed(sluice: 
     binding = f"tables {verb}-iam-policy-binding events --member=serviceAccount:mine@other.iam.gserviceaccount.com"
     assert binding in out
     assert "sluice-ingest" not in out
+
+
+def test_a_contract_with_hashed_fields_needs_the_key_as_a_secret(sluice: Sluice) -> None:
+    contract = MUSIC_CONTRACT.read_text("utf-8").replace("[fields.user_id]", '[fields.user_id]\nmask = "hash"')
+    Path("hashed.toml").write_text(contract, "utf-8")
+
+    refused = sluice("deploy", "--dry-run", "--contract", "hashed.toml")
+    Path("mine.toml").write_text('[ingest.secrets]\nSLUICE_MASK_KEY = "mask-key:latest"\n')
+    accepted = sluice("deploy", "--dry-run", "--contract", "hashed.toml", "--config", "mine.toml")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert "ingest.secrets.SLUICE_MASK_KEY: found nothing, expected a secret such as" in refused.err
+    assert accepted.code == 0
+    assert accepted.out.count("--set-secrets=SLUICE_MASK_KEY=mask-key:latest") == 1
 
 
 @pytest.mark.parametrize("name", ["deploy", "destroy"])

@@ -234,6 +234,23 @@ def test_prices_that_were_not_looked_up_for_a_year_are_named() -> None:
     assert msgspec.structs.replace(ROUND, scheduler=old, run=run).outdated() == "run, scheduler of 2023-01-14"
 
 
+def test_ingestion_alone_has_no_aggregation_no_queries_and_no_bigtable() -> None:
+    # 1,000 messages a day are 30,000 a month, of 0.1 s each: 3,000 s.
+    items = cost.ingestion(price_table.with_queries(ROUND, 2_000), Workload(1_000, 200, 1, memory_gib=2))
+    found = {item.name: item.dollars for item in items}
+
+    assert {name.partition(":")[0] for name in found} == {"Pub/Sub", "functions", "Logging"}
+    assert found["functions: CPU"] == pytest.approx(3_000 * 0.01)
+    assert found["functions: memory"] == pytest.approx(3_000 * 2 * 0.001)
+
+
+def test_prices_without_free_tiers_count_from_the_first_unit_on() -> None:
+    prices = price_table.without_free_tiers(price_table.load())
+    found = {item.name: item.dollars for item in cost.month(prices, Workload(1_000, 250, 100))}
+
+    assert [name for name, amount in found.items() if not amount] == []
+
+
 def test_free_tiers_are_deducted_down_to_zero() -> None:
     prices = price_table.load()
 
@@ -260,7 +277,16 @@ def test_batching_saves_most_for_small_events() -> None:
 def test_every_price_has_a_source() -> None:
     prices = price_table.load()
 
-    for part in (prices.pubsub, prices.run, prices.bigtable, prices.storage, prices.scheduler, prices.logging):
+    assert prices.dataflow is not None
+    for part in (
+        prices.pubsub,
+        prices.run,
+        prices.bigtable,
+        prices.storage,
+        prices.scheduler,
+        prices.logging,
+        prices.dataflow,
+    ):
         assert part.source.startswith("https://cloud.google.com/")
         assert part.looked_up <= prices.date
 

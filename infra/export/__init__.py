@@ -1,0 +1,1 @@
+"""Events, rejected events and aggregates of days as Parquet files, and SQL over them."""

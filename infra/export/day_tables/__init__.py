@@ -1,0 +1,1 @@
+"""The days of `events`, `rejected` and `aggregates` as Arrow record batches."""

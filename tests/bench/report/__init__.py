@@ -1,0 +1,1 @@
+"""The record of runs, and the page that shows them."""

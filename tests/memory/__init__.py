@@ -1,0 +1,1 @@
+"""Measures the memory in which the readers of files read files of any size."""
