@@ -73,12 +73,13 @@ def deploy(
 
 
 def _require_mask_secret(contract: Contract, deployment: Deployment) -> None:
-    """Check that `ingest` gets the key that the contract needs, from Secret Manager."""
-    if contract.hashed and VARIABLE not in deployment.platform("ingest").secrets:
-        raise SettingsError(
-            f"ingest.secrets.{VARIABLE}: found nothing, expected a secret such as sluice-mask-key:latest in the "
-            f"file of --config, since {contract.path} has mask = hash in fields.{contract.hashed[0]}"
-        )
+    """Check that the functions that store events get the key that the contract needs, from Secret Manager."""
+    for name in ("ingest", "load"):
+        if contract.hashed and name in deployment.functions and VARIABLE not in deployment.platform(name).secrets:
+            raise SettingsError(
+                f"{name}.secrets.{VARIABLE}: found nothing, expected a secret such as sluice-mask-key:latest in the "
+                f"file of --config, since {contract.path} has mask = hash in fields.{contract.hashed[0]}"
+            )
 
 
 @click.command()

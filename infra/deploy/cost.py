@@ -79,7 +79,7 @@ def month(prices: Prices, work: Workload, number: int | None = None) -> list[Cos
     return [
         _pubsub(prices, work, messages),
         _retained(prices, work),
-        *_functions(prices, work, messages),
+        *_functions(prices, work, work.stored_events * prices.assumptions.days, messages),
         *([_loads(prices, work)] if work.loaded_gib else []),
         *_bigtable(prices, work, number),
         _scheduler(prices, work),
@@ -180,13 +180,13 @@ def _retained(prices: Prices, work: Workload) -> CostItem:
     return CostItem("Pub/Sub: retained", (dead_letters + backlog) * prices.pubsub.per_gib_month, text)
 
 
-def _functions(prices: Prices, work: Workload, messages: float) -> list[CostItem]:
+def _functions(prices: Prices, work: Workload, events: float, messages: float) -> list[CostItem]:
     """Bill the time of the instances; requests of `query` are counted one by one, without concurrent ones."""
     run, a = prices.run, prices.assumptions
     queries = a.queries_per_day * a.days
     ingest = busy_seconds(prices, work, messages)
     runs = (1 + work.intraday_runs) * a.days
-    aggregate = (work.stored_events + work.intraday_events) * a.days / a.aggregate_events
+    aggregate = (events + work.intraday_events * a.days) / a.aggregate_events
     query = queries * max(run.least_seconds, a.query_seconds)
     gib_seconds = ingest * work.memory_gib + aggregate * work.aggregate_memory_gib + query * work.query_memory_gib
     requests = max(0.0, messages + runs + queries - run.free_requests) / 1e6 * run.per_million_requests

@@ -19,7 +19,7 @@ from msgspec import structs
 
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
-from shared.errors import OverloadedError, SourceError
+from shared.errors import OverloadedError, PermanentError, SourceError
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import ObjectInfo, ObjectMissingError, RangeFile, ReadRange, StorageObjects
 from shared.load.planning import plan
@@ -39,6 +39,10 @@ Outcome = Literal["ignored", "repeated", "divided", "continued", "range_done", "
 
 RequestRanges = Callable[[ObjectVersion, Sequence[int]], Awaitable[None]]
 Report = Callable[[ObjectVersion, Outcome, LoadState | None], None]
+
+
+class TooSlowError(PermanentError):
+    """A request's time limit ends before an object can be read up to the position where its load continues."""
 
 
 class LoadPipeline:
@@ -74,6 +78,7 @@ class LoadPipeline:
         self._request_ranges, self._report = request_ranges, report
         self._deadline, self._range_bytes = deadline, range_bytes
         self._busy = False
+        self._masked = any(field.mask for field in contract.fields)
 
     async def process(self, message: Message) -> Outcome:
         """Load the object or the range that a message requests, as far as the time limit allows.
@@ -102,9 +107,10 @@ class LoadPipeline:
         object, state = request.object, await self._loads.find(request.object)
         try:
             outcome = await self._process(object, request.start, state, deadline)
-        except (ObjectMissingError, SourceError) as error:
+        except (ObjectMissingError, TooSlowError, SourceError) as error:
+            quotes = isinstance(error, SourceError)
             load = state.load if state else Load(object, 0, EPOCH, now(), [0])
-            await self._loads.fail(load, str(error))
+            await self._loads.fail(load, self._describe(str(error)) if quotes else str(error))
             outcome = "failed"
         self._report(object, outcome, await self._loads.find(object))
         return outcome
@@ -139,6 +145,12 @@ class LoadPipeline:
         await self._loads.begin(load)
         return load
 
+    def _describe(self, problem: str) -> str:
+        """Return what is kept of the text of a problem, which may quote values that the contract masks."""
+        if not self._masked:
+            return problem
+        return "can't be read; its contract masks fields, so run `sluice check` on the file for the reason"
+
     def _is_access_log(self, object: ObjectVersion, sample: bytes) -> bool:
         """Return whether the reader takes an object for an access log."""
         if self._source.format != "auto":
@@ -158,6 +170,7 @@ class LoadPipeline:
                 progress,
                 published=load.created,
                 position=partial(_position, load.object, start, prefix.count(b"\n")),
+                describe=self._describe,
                 deadline=deadline,
             )
             ended = await run.run(partial(self._loads.checkpoint, load, start))
@@ -165,7 +178,7 @@ class LoadPipeline:
             await self._loads.finish(load, start, structs.replace(run.progress, updated=now()))
             return "range_done"
         if not run.moved:
-            raise SourceError(
+            raise TooSlowError(
                 f"{load.object.uri}: reading up to item {progress.items:,}, where the load continues, takes more than "
                 f"the limit of {self._deadline:g} s; expected smaller files, or plain lines, which are divided"
             )

@@ -64,6 +64,7 @@ class RangeRun:
         *,
         published: datetime,
         position: Position,
+        describe: Callable[[str], str],
         deadline: float,
     ) -> None:
         """Prepare the run.
@@ -74,12 +75,14 @@ class RangeRun:
             progress: of earlier requests.
             published: the publish time of the events.
             position: names the position of an item, for people.
+            describe: returns what is kept of the text of a problem.
             deadline: the monotonic time from which on no further batch is read.
         """
         self.progress = progress
         self.moved = False
         self._ingestion, self._items = ingestion, items
-        self._published, self._position, self._deadline = published, position, deadline
+        self._published, self._deadline = published, deadline
+        self._position, self._describe = position, describe
 
     async def run(self, checkpoint: Checkpoint) -> bool:
         """Store the rest of the range; return whether its end is reached.
@@ -140,7 +143,7 @@ class RangeRun:
         ]
         await asyncio.gather(self._ingestion.store(accepted, self._published, ""), *rejected)
         unreadable = [item for item in batch if isinstance(item, Unreadable)]
-        problems = [f"{self._position(item)}: {item.problem}" for item in unreadable[:MAX_PROBLEMS]]
+        problems = [f"{self._position(item)}: {self._describe(item.problem)}" for item in unreadable[:MAX_PROBLEMS]]
         return Progress(len(batch), len(accepted), len(rejected), len(unreadable), problems)
 
     def _validate(self, records: Sequence[Record]) -> list[Verdict]:
@@ -151,7 +154,7 @@ class RangeRun:
         for record in records:
             if (size := len(record.raw)) > MAX_UNPACKED_BYTES:
                 finding = Finding("too_large", "", f"{size} bytes", f"at most {MAX_UNPACKED_BYTES} bytes")
-                verdicts.append(Rejected(record.raw[:MAX_QUOTED_BYTES], [finding]))
+                verdicts.append(self._ingestion.reject(record.raw[:MAX_QUOTED_BYTES], finding))
             else:
                 verdicts += self._ingestion.validate_all([record.raw], self._published)
         return verdicts

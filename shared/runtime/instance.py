@@ -81,7 +81,7 @@ def load_pipeline() -> LoadPipeline:
             "Bigtable and Pub/Sub are emulators, too, and none otherwise"
         )
     counter = logs.PeriodicCounter(LogEvent.INGEST_SUMMARY, "events ingested", settings.summary_interval)
-    contract = load_contract(settings.contract)
+    contract = load_contract(settings.contract, settings.mask_key)
     bigtable = Bigtable(settings)
     pipeline = LoadPipeline(
         bigtable,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import zstandard
 from infra.batch.load import load_files
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
-from shared.contracts.loader import load_contract
+from shared.contracts.loader import load_contract, parse_contract, parse_toml
+from shared.contracts.model import Contract
 from shared.errors import StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import StorageObjects
@@ -65,13 +66,15 @@ class Loader:
         self.ingestion = IngestPipeline(bigtable, CONTRACT)
         self._bigtable, self._numbers = bigtable, count(1)
 
-    def pipeline(self, *, deadline: float = 60.0, range_bytes: int = 64 << 20) -> LoadPipeline:
+    def pipeline(
+        self, *, deadline: float = 60.0, range_bytes: int = 64 << 20, contract: Contract = CONTRACT
+    ) -> LoadPipeline:
         return LoadPipeline(
             self._bigtable,
-            CONTRACT,
+            contract,
             self.objects,
             self._request,
-            ingestion=self.ingestion,
+            ingestion=self.ingestion if contract is CONTRACT else IngestPipeline(self._bigtable, contract),
             deadline=deadline,
             range_bytes=range_bytes,
         )
@@ -436,3 +439,27 @@ async def test_an_object_whose_records_come_too_slowly_fails_instead_of_looping(
         "reading up to item 0, where the load continues, takes more than the limit of 1 s"
         in (await loader.state(object)).error
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("no header.csv", b"1,annabel,2024-01-15T00:00:00Z\n2,annabel,2024-01-15T00:00:00Z\n"),
+        ("bytes.csv", b"event_id,userId,timestamp,event_type\n1,annabel \xe9,2024-01-15T00:00:00Z,click\n"),
+        ("huge.jsonl", json.dumps(music_event(1, userId="annabel", page="x" * MAX_UNPACKED_BYTES)).encode()),
+    ],
+)
+async def test_a_contract_with_masks_keeps_no_content_of_what_cannot_be_read(
+    settings: Settings, bucket: Bucket, loader: Loader, name: str, data: bytes
+) -> None:
+    text = MUSIC_CONTRACT.read_text("utf-8").replace("[fields.user_id]", '[fields.user_id]\nmask = "hash"')
+    masked = parse_contract(parse_toml(text, "masked.toml"), "masked.toml", "not a secret outside of these tests")
+    object = bucket.upload(name, data)
+
+    await loader.announce(object, loader.pipeline(contract=masked))
+
+    state = await loader.state(object)
+    assert state.error or state.progress().rejected or state.progress().problems
+    for table in ("events", "rejected", "state"):
+        values = [value for _, value in chain(*chain(*(row.values() for row in dump(settings, table).values())))]
+        assert b"annabel" not in b"".join(values)
