@@ -448,6 +448,7 @@ async def test_an_object_whose_records_come_too_slowly_fails_instead_of_looping(
         ("bytes.csv", b"event_id,userId,timestamp,event_type\n1,annabel \xe9,2024-01-15T00:00:00Z,click\n"),
         ("huge.jsonl", json.dumps(music_event(1, userId="annabel", page="x" * MAX_UNPACKED_BYTES)).encode()),
     ],
+    ids=["header", "encoding", "size"],
 )
 async def test_a_contract_with_masks_keeps_no_content_of_what_cannot_be_read(
     settings: Settings, bucket: Bucket, loader: Loader, name: str, data: bytes
