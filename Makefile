@@ -102,7 +102,7 @@ docs: $(READY) ## generate docs/behaviours.md and docs/benchmarks.md from the te
 	@$(BIN)/python -m tests.support.behaviours --write
 	@$(BIN)/python -m tests.bench.report
 
-bundle: $(READY) ## write build/ingest, build/aggregate and build/query, ready to deploy (CONTRACT=)
+bundle: $(READY) ## write build/ingest, build/aggregate, build/load and build/query, ready to deploy (CONTRACT=)
 	@$(BIN)/sluice bundle $(if $(CONTRACT),--contract '$(CONTRACT)')
 
 provision: $(READY) ## create the declared topics, subscriptions, tables and schedule (ARGS=--dry-run)
@@ -133,6 +133,7 @@ PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 requirements: $(READY) ## pin the newest versions of all dependencies
 	$(PIN) --upgrade functions/requirements.in -o functions/ingest/requirements.txt
 	$(PIN) --upgrade functions/aggregate/requirements.in -c functions/ingest/requirements.txt -o functions/aggregate/requirements.txt
+	$(PIN) --upgrade functions/load/requirements.in -c functions/aggregate/requirements.txt -o functions/load/requirements.txt
 	cp functions/ingest/requirements.txt functions/query/requirements.txt
 	$(PIN) --upgrade functions/requirements-otlp.in -c functions/aggregate/requirements.txt -o functions/requirements-otlp.txt
 	$(PIN) --upgrade requirements.in -c functions/aggregate/requirements.txt -o requirements.txt

@@ -83,6 +83,7 @@ class Settings:
         pubsub_emulator: `host:port` of a Pub/Sub emulator, `PUBSUB_EMULATOR_HOST`; Google Cloud by default.
         scheduler_emulator: `host:port` of a Cloud Scheduler emulator, `CLOUD_SCHEDULER_EMULATOR_HOST`; Google Cloud by
             default.
+        storage_emulator: URL of a Cloud Storage emulator, `STORAGE_EMULATOR_HOST`; Google Cloud by default.
         region: region of the functions and the schedule, `GCP_REGION`; us-central1 by default.
         store_deadline: seconds until a write without Bigtable's acknowledgement fails and Pub/Sub redelivers the
             message, `SLUICE_STORE_DEADLINE`. The default of 60 is long enough for a tablet to move, and a tenth of the
@@ -91,6 +92,10 @@ class Settings:
             `SLUICE_DAY_DEADLINE`; no limit by default. `sluice deploy` sets it slightly below the function's timeout:
             Cloud Run ends a request that takes longer, but not its work, which would share the instance with the next
             request (https://cloud.google.com/run/docs/configuring/request-timeout).
+        load_deadline: seconds after which the load of a range stops and requests its own continuation,
+            `SLUICE_LOAD_DEADLINE`. `sluice deploy` sets it below the function's timeout.
+        load_range_bytes: bytes of an object that one request loads, `SLUICE_LOAD_RANGE_BYTES`; 64 MiB by default,
+            which take about 15 s.
         cpu: CPUs that the function was deployed with, `SLUICE_CPU`, which `sluice deploy` sets; as many as the process
             sees by default. On Cloud Run a process sees two with one CPU (https://github.com/dotnet/runtime/issues/99046).
         metrics_exporter: destination of OpenTelemetry metrics, `OTEL_METRICS_EXPORTER`; none by default.
@@ -108,9 +113,12 @@ class Settings:
     bigtable_emulator: str | None = None
     pubsub_emulator: str | None = None
     scheduler_emulator: str | None = None
+    storage_emulator: str | None = None
     region: str = "us-central1"
     store_deadline: float = 60.0
     day_deadline: float | None = None
+    load_deadline: float = 480.0
+    load_range_bytes: int = 64 << 20
     cpu: float | None = None
     summary_interval: float = 5.0
     lookback_days: int = 400
@@ -150,9 +158,12 @@ class Settings:
             bigtable_emulator=env.get("BIGTABLE_EMULATOR_HOST") or None,
             pubsub_emulator=env.get("PUBSUB_EMULATOR_HOST") or None,
             scheduler_emulator=env.get("CLOUD_SCHEDULER_EMULATOR_HOST") or None,
+            storage_emulator=env.get("STORAGE_EMULATOR_HOST") or None,
             region=env.get("GCP_REGION") or "us-central1",
             store_deadline=_positive("SLUICE_STORE_DEADLINE", env, default=60.0, maximum=540.0),
             day_deadline=_positive("SLUICE_DAY_DEADLINE", env, default=None, maximum=3_600),
+            load_deadline=_positive("SLUICE_LOAD_DEADLINE", env, default=480.0, maximum=3_600),
+            load_range_bytes=math.ceil(_positive("SLUICE_LOAD_RANGE_BYTES", env, default=64 << 20, maximum=2**40)),
             cpu=_positive("SLUICE_CPU", env, default=None, maximum=1_000),
             summary_interval=_positive("SLUICE_SUMMARY_INTERVAL", env, default=5.0, maximum=60.0),
             lookback_days=math.ceil(_positive("SLUICE_LOOKBACK_DAYS", env, default=400, maximum=36_500)),

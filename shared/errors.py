@@ -20,7 +20,7 @@ class SettingsError(PermanentError):
 
 
 class RequestError(PermanentError):
-    """A request to `aggregate` is invalid, for example its date."""
+    """A request to `aggregate` or `load` is invalid, for example its date."""
 
 
 class EventRejectedError(PermanentError):

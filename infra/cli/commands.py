@@ -6,7 +6,20 @@ import signal
 
 import click
 
-from infra.cli import aggregate, contract, deploy, doctor, erase, export, files, local, provision, replay, tables
+from infra.cli import (
+    aggregate,
+    contract,
+    deploy,
+    doctor,
+    erase,
+    export,
+    files,
+    loads,
+    local,
+    provision,
+    replay,
+    tables,
+)
 from shared.errors import SluiceError
 
 _EPILOG = "Settings come from environment variables; `sluice up` prints them for the local stack. Try: sluice run"
@@ -18,7 +31,7 @@ def sluice() -> None:
     """Process events from Pub/Sub into Bigtable: validate, store exactly once, aggregate daily."""
 
 
-_GROUPS = (local, provision, files, contract, aggregate, tables, export, replay, erase, deploy, doctor)
+_GROUPS = (local, provision, files, loads, contract, aggregate, tables, export, replay, erase, deploy, doctor)
 for command in (command for group in _GROUPS for command in group.COMMANDS):
     sluice.add_command(command)
 

@@ -73,12 +73,13 @@ def deploy(
 
 
 def _require_mask_secret(contract: Contract, deployment: Deployment) -> None:
-    """Check that `ingest` gets the key that the contract needs, from Secret Manager."""
-    if contract.hashed and VARIABLE not in deployment.platform("ingest").secrets:
-        raise SettingsError(
-            f"ingest.secrets.{VARIABLE}: found nothing, expected a secret such as sluice-mask-key:latest in the "
-            f"file of --config, since {contract.path} has mask = hash in fields.{contract.hashed[0]}"
-        )
+    """Check that the functions that store events get the key that the contract needs, from Secret Manager."""
+    for name in ("ingest", "load"):
+        if contract.hashed and name in deployment.functions and VARIABLE not in deployment.platform(name).secrets:
+            raise SettingsError(
+                f"{name}.secrets.{VARIABLE}: found nothing, expected a secret such as sluice-mask-key:latest in the "
+                f"file of --config, since {contract.path} has mask = hash in fields.{contract.hashed[0]}"
+            )
 
 
 @click.command()
@@ -157,6 +158,9 @@ def destroy(
 @click.option("--queries-per-day", type=click.IntRange(0, 10**12), help="Requests to the read API. [of the price file]")
 @options.intraday_minutes
 @click.option(
+    "--loaded-gib-per-day", "loaded_gib", type=click.FloatRange(0), default=0, help="Plain size of loaded files. [0]"
+)
+@click.option(
     "--edition",
     type=click.Choice(["enterprise", "enterprise-plus"]),
     default="enterprise",
@@ -172,6 +176,7 @@ def cost(
     days_stored: int | None,
     queries_per_day: int | None,
     intraday_minutes: int,
+    loaded_gib: float,
     edition: Edition,
     file: Path | None,
     as_json: bool,
@@ -190,7 +195,7 @@ def cost(
         prices = with_days_stored(prices, days_stored)
     if queries_per_day is not None:
         prices = with_queries(prices, queries_per_day)
-    work = Workload(events_per_day, size, batch_size, intraday_minutes=intraday_minutes)
+    work = Workload(events_per_day, size, batch_size, intraday_minutes=intraday_minutes, loaded_gib=loaded_gib)
     full = first_full_month(prices)
     packed, alone = month(prices, work), month(prices, msgspec.structs.replace(work, batch_size=1))
     saved = total(alone) - total(packed)

@@ -69,6 +69,14 @@ def _port(part: str, help_text: str) -> Callable[[Any], Any]:
 @_port("aggregate", "Port of the function `aggregate`.")
 @_port("query", "Port of the function `query`, the read API.")
 @_port("console", "Port of the console in the browser.")
+@click.option(
+    "--bucket",
+    default="",
+    metavar="NAME",
+    help="Also emulate Cloud Storage with this bucket, whose objects the function `load` loads.",
+)
+@_port("load", "Port of the function `load`.")
+@_port("storage", "Port of the emulator of Cloud Storage.")
 @options.intraday_minutes
 @options.allow_changes
 def up(
@@ -77,6 +85,7 @@ def up(
     data: Path | None,
     intraday_minutes: int,
     allow_changes: bool,
+    bucket: str,
     **ports: int | None,
 ) -> None:
     """Run the local stack until Ctrl-C: emulators, the functions, the delivery between them, and the console.
@@ -96,6 +105,8 @@ def up(
             raise click.UsageError(f"found --{wrong[0]}-port with --emulators {engine}, expected --emulators {other}")
     if data and engine != "embedded":
         raise click.UsageError(f"found --data with --emulators {engine}, which keeps no data, expected embedded")
+    if not bucket and (wrong := [part for part in ("load", "storage") if part in required]):
+        raise click.UsageError(f"found --{wrong[0]}-port without --bucket, expected a bucket, too")
     console: ConsoleMode = "changes allowed" if allow_changes else "read-only"
     with Stack(
         contract=chosen,
@@ -105,10 +116,13 @@ def up(
         data=data,
         console=console,
         intraday_minutes=intraday_minutes,
+        bucket=bucket,
     ) as stack:
         stack.make_schedule()
         click.echo(stack.describe())
         click.echo(_next_steps(stack.url("console"), sample_events=chosen == DEFAULT_CONTRACT))
+        if bucket:
+            click.echo(f"\n{_upload(bucket)}")
         click.echo("\nCtrl-C ends all of it.")
         with show_live_stats() as show:
             stack.wait(show)
@@ -126,6 +140,14 @@ def _next_steps(console: str, *, sample_events: bool) -> str:
     width = max(map(len, steps)) + 3
     lines = [f"{command:<{width}}# {effect}" for command, effect in steps.items()]
     return "\n".join(["\nPaste the lines above into another terminal, then:", *lines, f"and open {console}"])
+
+
+def _upload(bucket: str) -> str:
+    """Return the command that puts a file into the bucket of a stack."""
+    url = f"$STORAGE_EMULATOR_HOST/upload/storage/v1/b/{bucket}/o?uploadType=media&name=events.csv"
+    return (
+        f'This puts a file into the bucket; `sluice loads` shows what becomes of it:\ncurl --data-binary @FILE "{url}"'
+    )
 
 
 @click.command()

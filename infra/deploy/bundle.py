@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.provision.resources import FUNCTIONS
+from infra.provision.resources import ALL_FUNCTIONS
 from shared.contracts.loader import load_contract
 from shared.errors import SourceError
 
@@ -42,7 +42,7 @@ def make_bundles(build: Path, *, contract: Path, otlp: bool = False, root: Path 
     """
     load_contract(contract)
     bundles = []
-    for function in FUNCTIONS:
+    for function in ALL_FUNCTIONS:
         try:
             build.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{function}-", dir=build))

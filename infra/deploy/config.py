@@ -13,8 +13,8 @@ import msgspec
 from msgspec import structs
 
 from infra.deploy import cloud_run_limits
-from infra.deploy.config_tables import Alerts, Dataflow, Intraday, Metrics, TableSettings, check_account
-from infra.deploy.iam import AGGREGATE, BUILD, INGEST, PUSH, QUERY
+from infra.deploy.config_tables import Alerts, Dataflow, Intraday, Metrics, TableSettings, check_account, check_bucket
+from infra.deploy.iam import AGGREGATE, BUILD, INGEST, LOAD, PUSH, QUERY
 from infra.deploy.platform_keys import Platform, check_variable
 from infra.deploy.runtimes import SUPPORTED
 from infra.provision.resources import RESOURCES
@@ -33,6 +33,9 @@ EXPORTER = "OTEL_METRICS_EXPORTER"
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 # The timeout of a push, after which Pub/Sub delivers the message again (https://cloud.google.com/pubsub/docs/push).
 _MAX_TIMEOUT_SECONDS = int(max(each.ack_deadline for each in RESOURCES.subscriptions).total_seconds())
+_TABLES = {"all", "ingest", "aggregate", "query", "load", "alerts", "tables", "metrics", "intraday", "dataflow"}
+# The functions whose instances get one request at a time, and why.
+_ONE_AT_A_TIME = {"aggregate": "each message is a whole day", "load": "each message is a range of an object"}
 
 
 class All(Platform, forbid_unknown_fields=True, frozen=True):
@@ -68,13 +71,13 @@ class Function(Platform, forbid_unknown_fields=True, frozen=True):
         """Raise Problem for an invalid value."""
         self.check_platform(name)
         for key, minimum, maximum in (
-            ("concurrency", 1, 1 if name == "aggregate" else 1000),
+            ("concurrency", 1, 1 if name in _ONE_AT_A_TIME else 1000),
             ("min_instances", 0, 1000),
             ("max_instances", max(1, self.min_instances), 1000),
             ("timeout", 1, _MAX_TIMEOUT_SECONDS),
         ):
             if not minimum <= getattr(self, key) <= maximum:
-                expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: each message is a whole day"
+                expected = f"{minimum} to {maximum}" if minimum < maximum else f"{minimum}: {_ONE_AT_A_TIME[name]}"
                 raise Problem(f"{name}.{key}", getattr(self, key), expected)
         cloud_run_limits.check(name, self.cpu, self.memory, self.concurrency)
         check_account(f"{name}.service_account", self.service_account)
@@ -97,6 +100,18 @@ class PushedFunction(Function, forbid_unknown_fields=True, frozen=True):
             raise Problem(f"{name}.topic", self.topic, expected)
 
 
+class LoadFunction(Function, forbid_unknown_fields=True, frozen=True):
+    """The table `[load]`: the function that loads the objects of a bucket; without a bucket it isn't deployed."""
+
+    bucket: str
+
+    def check(self, name: str) -> None:
+        """Raise Problem for an invalid value."""
+        super().check(name)
+        if self.bucket:
+            check_bucket(f"{name}.bucket", self.bucket)
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """The whole file."""
 
@@ -104,6 +119,7 @@ class Deployment(msgspec.Struct, frozen=True):
     ingest: PushedFunction
     aggregate: PushedFunction
     query: Function
+    load: LoadFunction
     alerts: Alerts
     tables: dict[str, TableSettings] = {}
     metrics: Metrics = Metrics()
@@ -112,12 +128,12 @@ class Deployment(msgspec.Struct, frozen=True):
 
     @property
     def functions(self) -> dict[str, Function]:
-        """The functions by their names."""
-        return {**self.pushed, "query": self.query}
+        """The functions by their names; `load` only with a bucket."""
+        return {**self.pushed, "query": self.query, **({"load": self.load} if self.load.bucket else {})}
 
     @property
     def pushed(self) -> dict[str, PushedFunction]:
-        """The functions that messages are pushed to, by their names."""
+        """The functions that receive the messages of a topic that can be chosen, by their names."""
         return {"ingest": self.ingest, "aggregate": self.aggregate}
 
     @property
@@ -132,6 +148,7 @@ class Deployment(msgspec.Struct, frozen=True):
             INGEST.name: self.ingest.service_account,
             AGGREGATE.name: self.aggregate.service_account,
             QUERY.name: self.query.service_account,
+            LOAD.name: self.load.service_account,
             PUSH.name: self.all.push_service_account,
             BUILD.name: self.all.build_service_account,
         }
@@ -152,6 +169,7 @@ class Deployment(msgspec.Struct, frozen=True):
             ingest=structs.replace(self.ingest, service_account=fill(self.ingest.service_account)),
             aggregate=structs.replace(self.aggregate, service_account=fill(self.aggregate.service_account)),
             query=structs.replace(self.query, service_account=fill(self.query.service_account)),
+            load=structs.replace(self.load, service_account=fill(self.load.service_account)),
         )
 
     def platform(self, name: str) -> Platform:
@@ -162,9 +180,9 @@ class Deployment(msgspec.Struct, frozen=True):
         """Raise Problem for an invalid table, or for tables that contradict each other."""
         self.all.check()
         self.alerts.check()
-        for name, function in self.functions.items():
+        for name, function in {**self.functions, "load": self.load}.items():
             function.check(name)
-            self._check_platform(name)
+            self._check_platform(name, function)
         for name, table in self.tables.items():
             table.check(name)
         self._check_metrics()
@@ -176,14 +194,14 @@ class Deployment(msgspec.Struct, frozen=True):
         if self.ingest.topic == REQUESTS:
             raise Problem("ingest.topic", REQUESTS, "a topic other than that of aggregate")
 
-    def _check_platform(self, name: str) -> None:
-        platform = self.platform(name)
+    def _check_platform(self, name: str, function: Function) -> None:
+        platform = self.all.overridden(function)
         if platform.egress_settings and not platform.vpc_connector:
             raise Problem(f"{name}.egress_settings", platform.egress_settings, f"none without {name}.vpc_connector")
         if platform.kms_key and not platform.docker_repository:
             expected = f"a repository in Artifact Registry that is encrypted with {name}.kms_key"
             raise Problem(f"{name}.docker_repository", platform.docker_repository, expected)
-        for variable in platform.secrets.keys() & self.functions[name].environment.keys():
+        for variable in platform.secrets.keys() & function.environment.keys():
             expected = "a variable that isn't in the environment, too"
             raise Problem(f"{name}.secrets.{variable}", platform.secrets[variable], expected)
 
@@ -231,13 +249,14 @@ def _merge(defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _convert(document: dict[str, Any], name: str) -> Deployment:
-    only_keys(document, {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday", "dataflow"})
+    only_keys(document, _TABLES)
     tables = read_tables(document, "tables", required=False)
     deployment = Deployment(
         all=read_table(All, document.get("all"), "all"),
         ingest=read_table(PushedFunction, document.get("ingest"), "ingest"),
         aggregate=read_table(PushedFunction, document.get("aggregate"), "aggregate"),
         query=read_table(Function, document.get("query"), "query"),
+        load=read_table(LoadFunction, document.get("load"), "load"),
         alerts=read_table(Alerts, document.get("alerts"), "alerts"),
         tables={name: read_table(TableSettings, table, f"tables.{name}") for name, table in tables.items()},
         metrics=read_table(Metrics, document.get("metrics"), "metrics"),

@@ -15,7 +15,8 @@ from shared.toml_tables import Problem
 _ACCOUNT = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]|[^@\s,]+@[a-z0-9.-]+\.gserviceaccount\.com")
 _CHANNEL = re.compile(r"projects/[^/]+/notificationChannels/[^/]+")
 # https://cloud.google.com/storage/docs/buckets#naming
-_OBJECT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/\S+")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_OBJECT = re.compile(rf"gs://{_BUCKET.pattern}/\S+")
 # https://cloud.google.com/dataflow/quotas#compute-engine-quotas
 _MAX_DATAFLOW_WORKERS = 1_000
 _RETENTION = re.compile(r"([1-9]\d{0,4})d")
@@ -112,3 +113,9 @@ def check_account(key: str, account: str) -> None:
     """Raise Problem for what is neither the name nor the address of an account."""
     if not _ACCOUNT.fullmatch(account):
         raise Problem(key, account, "a name of 6 to 30 of a-z, 0-9 and -, or an address, NAME@....gserviceaccount.com")
+
+
+def check_bucket(key: str, bucket: str) -> None:
+    """Raise Problem for an impossible name of a bucket."""
+    if not _BUCKET.fullmatch(bucket):
+        raise Problem(key, bucket, "the name of a bucket without gs://, of 3 to 222 of a-z, 0-9, _, . and -")

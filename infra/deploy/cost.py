@@ -10,6 +10,7 @@ from infra.deploy.price_table import Prices
 
 _GIB, _TIB = 2**30, 2**40
 _SECONDS_PER_DAY = 86_400
+_READ_BYTES = 4 * 2**20  # `shared.load.objects.CHUNK_BYTES`
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -22,6 +23,8 @@ class Workload(msgspec.Struct, frozen=True):
         aggregate_memory_gib: the memory of an aggregate instance.
         query_memory_gib: the memory of a query instance, which has one CPU.
         intraday_minutes: the minutes between two runs of the current day; 0 for none.
+        loaded_gib: plain size of the files that the function load loads per day.
+        load_memory_gib: the memory of a load instance, which has one CPU.
     """
 
     events_per_day: float
@@ -31,6 +34,18 @@ class Workload(msgspec.Struct, frozen=True):
     aggregate_memory_gib: float = 1.0
     query_memory_gib: float = 0.5
     intraday_minutes: int = 0
+    loaded_gib: float = 0.0
+    load_memory_gib: float = 0.5
+
+    @property
+    def loaded_events(self) -> float:
+        """The events per day in these files, one a line."""
+        return self.loaded_gib * _GIB / (self.bytes + 1)
+
+    @property
+    def stored_events(self) -> float:
+        """All events per day."""
+        return self.events_per_day + self.loaded_events
 
     @property
     def intraday_runs(self) -> float:
@@ -40,7 +55,7 @@ class Workload(msgspec.Struct, frozen=True):
     @property
     def intraday_events(self) -> float:
         """The events that these runs read: run k of n reads k/n of an even day, in total (n - 1) / 2 days."""
-        return self.events_per_day * max(0.0, self.intraday_runs - 1) / 2
+        return self.stored_events * max(0.0, self.intraday_runs - 1) / 2
 
 
 class CostItem(msgspec.Struct, frozen=True):
@@ -64,7 +79,8 @@ def month(prices: Prices, work: Workload, number: int | None = None) -> list[Cos
     return [
         _pubsub(prices, work, messages),
         _retained(prices, work),
-        *_functions(prices, work, events, messages),
+        *_functions(prices, work, work.stored_events * prices.assumptions.days, messages),
+        *([_loads(prices, work)] if work.loaded_gib else []),
         *_bigtable(prices, work, number),
         _scheduler(prices, work),
         _logging(prices, work, messages),
@@ -115,7 +131,7 @@ def busy_seconds(prices: Prices, work: Workload, messages: float) -> float:
 def nodes(prices: Prices, work: Workload, days_stored: float) -> int:
     """Return the Bigtable nodes that the peak load and the storage need; at least one."""
     a = prices.assumptions
-    peak = work.events_per_day / _SECONDS_PER_DAY * a.peak
+    peak = work.stored_events / _SECONDS_PER_DAY * a.peak
     by_writes = peak / (a.writes_per_node * a.node_load)
     by_storage = stored_gib(prices, work, days_stored) / (a.gib_per_node * a.node_load)
     return max(1, math.ceil(by_writes), math.ceil(by_storage))
@@ -123,7 +139,7 @@ def nodes(prices: Prices, work: Workload, days_stored: float) -> int:
 
 def stored_gib(prices: Prices, work: Workload, days: float) -> float:
     """Return the uncompressed size of the events of some days in GiB."""
-    return work.events_per_day * days * (work.bytes + prices.assumptions.stored_overhead) / _GIB
+    return work.stored_events * days * (work.bytes + prices.assumptions.stored_overhead) / _GIB
 
 
 def days_stored(prices: Prices, number: int | None) -> tuple[float, float]:
@@ -183,6 +199,17 @@ def _functions(prices: Prices, work: Workload, events: float, messages: float) -
         CostItem("functions: CPU", cpu, seconds),
         CostItem("functions: memory", memory, f"{gib_seconds:,.0f} GiB-seconds"),
     ]
+
+
+def _loads(prices: Prices, work: Workload) -> CostItem:
+    """Bill the function `load` and its reads, after no free tier: the other functions use it up."""
+    a, run = prices.assumptions, prices.run
+    seconds = work.loaded_events * a.days * a.cpu_ms_loaded / 1000
+    reads = work.loaded_gib * a.days * _GIB / _READ_BYTES
+    functions = seconds * (run.per_vcpu_second + work.load_memory_gib * run.per_gib_second)
+    dollars = functions + reads / 1000 * prices.storage.per_thousand_reads
+    text = f"{work.loaded_events * a.days:,.0f} events, {seconds:,.0f} vCPU-seconds, {reads:,.0f} reads of objects"
+    return CostItem("function load", dollars, text)
 
 
 def _bigtable(prices: Prices, work: Workload, number: int | None) -> list[CostItem]:

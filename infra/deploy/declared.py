@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.deploy.config import Deployment
 from infra.deploy.iam import PUSH, address
 from infra.provision.functions import function_urls
-from infra.provision.resources import PUSHED, RESOURCES, Resources
+from infra.provision.resources import LOAD, PUSHED, RESOURCES, Resources
 from shared.config import Settings
 
 
@@ -18,7 +18,10 @@ def cloud_resources(settings: Settings, deployment: Deployment) -> Resources:
     """
     account = address(deployment.accounts[PUSH.name], settings.project_id)
     resources = RESOURCES.with_retention(deployment.retention).with_intraday(deployment.intraday.every_minutes)
-    resources = resources.with_push(function_urls(settings, PUSHED), account)
+    pushed = PUSHED
+    if deployment.load.bucket:
+        resources, pushed = resources.with_loads(), (*PUSHED, LOAD)
+    resources = resources.with_push(function_urls(settings, pushed), account)
     for name, function in deployment.pushed.items():
         resources = resources.with_topic(name, function.topic)
     return resources

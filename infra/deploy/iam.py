@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,10 +10,16 @@ from infra.deploy.gcloud import Command, gcloud
 from infra.provision import marks
 from shared.names import DEFAULT_NAME, account_name, resource_name
 
-Kind = Literal["project", "table", "topic", "subscription", "service", "account"]
+Kind = Literal["project", "table", "topic", "subscription", "service", "account", "bucket"]
+
+# Kinds of resources that don't bear the name of a pipeline: it is the user's bucket.
+_NOT_OURS: tuple[Kind, ...] = ("project", "bucket")
 
 # Pub/Sub's service agent in a project; ${NUMBER} is the project number.
 PUBSUB_AGENT = "service-${NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
+# Cloud Storage's (https://cloud.google.com/storage/docs/projects#service-agents).
+STORAGE_AGENT = "service-${NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
+AGENTS = {PUBSUB_AGENT: "Pub/Sub's service agent", STORAGE_AGENT: "Cloud Storage's service agent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,8 @@ class Grant:
                 return gcloud("bigtable", "tables", verb, self.resource, **flags, instance=instance, project=project)
             case "account":
                 return gcloud("iam", "service-accounts", verb, self.resource, **flags, project=project)
+            case "bucket":
+                return gcloud("storage", "buckets", verb, f"gs://{self.resource}", **flags, project=project)
             case "service":
                 return gcloud("run", "services", verb, self.resource, **flags, region=region, project=project)
             case _:
@@ -104,6 +112,7 @@ class Grant:
 INGEST = Account(account_name(DEFAULT_NAME, "ingest"), "runs ingest")
 AGGREGATE = Account(account_name(DEFAULT_NAME, "aggregate"), "runs aggregate")
 QUERY = Account(account_name(DEFAULT_NAME, "query"), "runs query")
+LOAD = Account(account_name(DEFAULT_NAME, "load"), "runs load")
 PUSH = Account(account_name(DEFAULT_NAME, "push"), "calls ingest and aggregate, for Pub/Sub")
 BUILD = Account(account_name(DEFAULT_NAME, "build"), "builds the functions' images")
 ACCOUNTS = (INGEST, AGGREGATE, QUERY, PUSH, BUILD)
@@ -138,6 +147,21 @@ GRANTS = (
 )
 
 
+def load_grants(bucket: str) -> tuple[Grant, ...]:
+    """Return the grants of the function `load`, which reads the objects of a bucket."""
+    return (
+        Grant(LOAD.name, _USER, "table", "events", "store valid events"),
+        Grant(LOAD.name, _USER, "table", "rejected", "store rejected events"),
+        Grant(LOAD.name, _USER, "table", "state", "store the progress of loads and the marks of late days"),
+        Grant(LOAD.name, _PUBLISHER, "topic", "loads", "request each range of a large object separately"),
+        Grant(LOAD.name, "roles/storage.objectViewer", "bucket", bucket, "read objects"),
+        Grant(PUSH.name, "roles/run.invoker", "service", "load", "call the function", function="load"),
+        Grant(STORAGE_AGENT, _PUBLISHER, "topic", "loads", "announce objects"),
+        Grant(PUBSUB_AGENT, _PUBLISHER, "topic", "loads-dead-letter", "publish dead letters"),
+        Grant(PUBSUB_AGENT, "roles/pubsub.subscriber", "subscription", "loads-run", "acknowledge dead letters"),
+    )
+
+
 def dataflow_grants(aggregate: str, workers: str) -> tuple[Grant, ...]:
     """Return the grants by which the function `aggregate` launches Dataflow jobs.
 
@@ -156,24 +180,32 @@ def address(account: str, project: str) -> str:
     return account if "@" in account else f"{account}@{project}.iam.gserviceaccount.com"
 
 
-def configured_accounts(replacements: Mapping[str, str], name: str = DEFAULT_NAME) -> tuple[Account, ...]:
+def configured_accounts(
+    replacements: Mapping[str, str], name: str = DEFAULT_NAME, accounts: Sequence[Account] = ACCOUNTS
+) -> tuple[Account, ...]:
     """Return the accounts that a deployment creates.
 
     Args:
         replacements: the configured account for each of our account names. One given by its address exists already.
         name: the name of the pipeline.
+        accounts: our accounts.
     """
-    tasks = {replacements.get(account.name, account.name): account.task for account in ACCOUNTS}
+    tasks = {replacements.get(account.name, account.name): account.task for account in accounts}
     return tuple(Account(account, task, name) for account, task in tasks.items() if "@" not in account)
 
 
-def configured_grants(replacements: Mapping[str, str], name: str = DEFAULT_NAME) -> tuple[Grant, ...]:
-    """Return all grants, with our accounts replaced by the configured ones, on the resources of a pipeline."""
+def configured_grants(
+    replacements: Mapping[str, str], name: str = DEFAULT_NAME, grants: Sequence[Grant] = GRANTS
+) -> tuple[Grant, ...]:
+    """Return the grants, with our accounts replaced by the configured ones, on the resources of a pipeline."""
     return tuple(
         replace(
             grant,
             account=replacements.get(grant.account, grant.account),
-            resource=resource_name(name, grant.resource) if grant.resource else "",
+            # A bucket belongs to the user, and has the name that the deployment file gives.
+            resource=resource_name(name, grant.resource)
+            if grant.resource and grant.kind != "bucket"
+            else grant.resource,
         )
-        for grant in GRANTS
+        for grant in grants
     )

@@ -21,9 +21,11 @@ _RESERVED_VARIABLES = (
     "SLUICE_CONTRACT",
     "SLUICE_CPU",
     "SLUICE_DAY_DEADLINE",
+    "SLUICE_LOAD_DEADLINE",
     "BIGTABLE_EMULATOR_HOST",
     "PUBSUB_EMULATOR_HOST",
     "CLOUD_SCHEDULER_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
 )
 # The settings below follow the checks of `gcloud functions deploy` 528.0.0, and its help:
 # https://cloud.google.com/sdk/gcloud/reference/functions/deploy

@@ -58,6 +58,14 @@ class BigtablePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     per_node_hour_plus: Amount | None = None
 
 
+class StoragePrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Cloud Storage: reads of objects."""
+
+    source: str
+    looked_up: date
+    per_thousand_reads: Amount
+
+
 class SchedulerPrices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Cloud Scheduler: jobs."""
 
@@ -96,6 +104,7 @@ class Assumptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     days: Divisor
     cpu_ms_message: Amount
     cpu_ms_event: Amount
+    cpu_ms_loaded: Amount
     utilisation: Divisor
     message_bytes: int
     stored_overhead: int
@@ -123,6 +132,7 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     pubsub: PubsubPrices
     run: RunPrices
     bigtable: BigtablePrices
+    storage: StoragePrices
     scheduler: SchedulerPrices
     logging: LoggingPrices
     assumptions: Assumptions
@@ -131,7 +141,7 @@ class Prices(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def outdated(self) -> str:
         """Return the tables that weren't looked up in the year before `date`, by the day on which they were."""
         by_day: dict[date, list[str]] = {}
-        for name in ("pubsub", "run", "bigtable", "scheduler", "logging"):
+        for name in ("pubsub", "run", "bigtable", "storage", "scheduler", "logging"):
             looked_up = getattr(self, name).looked_up
             if (self.date - looked_up).days > _RECENT_DAYS:
                 by_day.setdefault(looked_up, []).append(name)

@@ -12,16 +12,20 @@ from infra.deploy.config import EXPORTER, Deployment, Function
 from infra.deploy.gcloud import Action, Command, Lookup, Step, gcloud, pairs
 from infra.deploy.iam import (
     ACCOUNTS,
+    AGENTS,
     BUILD,
     GRANTS,
-    PUBSUB_AGENT,
+    LOAD,
     Account,
     Grant,
     address,
     configured_accounts,
     configured_grants,
     dataflow_grants,
+    load_grants,
 )
+from infra.deploy.notification import notification_steps
+from infra.deploy.watch_steps import metric_steps, policy_steps
 from infra.provision.marks import LABEL
 from infra.provision.resources import FUNCTIONS
 from shared.config import Settings
@@ -46,6 +50,8 @@ APIS = (
 
 # The share of a function's timeout that a day may take; the rest is for the error response and its log line.
 _DAY_DEADLINE_SHARE = 0.95
+# The share after which the load of a range stops. The rest is for the writes in flight and for the next request.
+_LOAD_DEADLINE_SHARE = 0.8
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -60,6 +66,8 @@ class Target(msgspec.Struct, frozen=True):
         grants: the roles of all accounts.
         name: the name of the pipeline.
         adopt: whether to take over functions, accounts and metrics without a mark.
+        functions: the declared names of the functions.
+        bucket: the bucket whose objects are loaded; "" for none.
     """
 
     project: str
@@ -72,6 +80,8 @@ class Target(msgspec.Struct, frozen=True):
     grants: tuple[Grant, ...] = GRANTS
     name: str = DEFAULT_NAME
     adopt: bool = False
+    functions: tuple[str, ...] = FUNCTIONS
+    bucket: str = ""
 
     def resource(self, resource: str) -> str:
         """Return the name of a resource of the pipeline."""
@@ -80,7 +90,11 @@ class Target(msgspec.Struct, frozen=True):
 
 def target(settings: Settings, deployment: Deployment, config: Path | None = None, *, adopt: bool = False) -> Target:
     """Return the destination of a deployment, which was read from a file if `config` is given."""
-    grants = configured_grants(deployment.accounts, settings.name)
+    bucket = deployment.load.bucket
+    accounts = (*ACCOUNTS, LOAD) if bucket else ACCOUNTS
+    grants = configured_grants(
+        deployment.accounts, settings.name, (*GRANTS, *load_grants(bucket)) if bucket else GRANTS
+    )
     if deployment.dataflow.from_events:
         workers = address(deployment.dataflow.service_account, settings.project_id)
         grants += dataflow_grants(deployment.aggregate.service_account, workers)
@@ -91,16 +105,19 @@ def target(settings: Settings, deployment: Deployment, config: Path | None = Non
         contract=settings.contract.name,
         build=BUILD_FOLDER,
         config=config,
-        accounts=configured_accounts(deployment.accounts, settings.name),
+        accounts=configured_accounts(deployment.accounts, settings.name, accounts),
         grants=grants,
         name=settings.name,
         adopt=adopt,
+        functions=tuple(deployment.functions),
+        bucket=bucket,
     )
 
 
 def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
     """Return all steps in order; running them again changes only the functions' revisions."""
     apis = api_names() + (["dataflow.googleapis.com"] if deployment.dataflow.from_events else [])
+    apis += ["storage.googleapis.com"] if target.bucket else []
     yield Action("the APIs of the pipeline", gcloud("services", "enable", *apis, project=target.project))
     yield Lookup(
         "the project number, part of the names of Google's service agents",
@@ -114,14 +131,21 @@ def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
         "Pub/Sub's service agent, which moves dead letters",
         gcloud("beta", "services", "identity", "create", service="pubsub.googleapis.com", project=target.project),
     )
+    if target.bucket:
+        yield Action(
+            "Cloud Storage's service agent, which announces objects",
+            gcloud("storage", "service-agent", project=target.project),
+        )
     for account in target.accounts:
         yield from _account_steps(target, account)
     yield from role_steps(target, "")
     for name, function in deployment.functions.items():
         yield _function_step(target, deployment, name, function)
         yield from role_steps(target, name)
-    yield from _metric_steps(target)
-    yield from _policy_steps(target, deployment.alerts.notification_channels)
+    if target.bucket:
+        yield from notification_steps(target.project, target.bucket, target.name)
+    yield from metric_steps(target.build, target.name, target.project)
+    yield from policy_steps(target.build, target.name, target.project, deployment.alerts.notification_channels)
     yield _push_step(target)
 
 
@@ -134,7 +158,7 @@ def role_steps(target: Target, function: str) -> Iterator[Step]:
     """Return the steps that grant the roles on resources of a deployed function; "" for all other resources."""
     for grant in target.grants:
         if grant.function == function:
-            owner = "Pub/Sub's service agent" if grant.account == PUBSUB_AGENT else grant.account.split("@")[0]
+            owner = AGENTS.get(grant.account) or grant.account.split("@")[0]
             yield Action(
                 f"roles: {grant.role} for {owner}, to {grant.purpose}",
                 grant.grant_command(target.project, target.instance, target.region),
@@ -151,7 +175,7 @@ def ownership_steps(target: Target, *, functions: str = "", metrics: str = "", a
         accounts: likewise for accounts.
     """
     where = {"project": target.project}
-    names = "|".join(target.resource(each) for each in FUNCTIONS)
+    names = "|".join(map(target.resource, target.functions))
     marked = f" AND labels.{LABEL}:*" if target.adopt else ""
     selected = f'name~"/functions/({names})$"'
     unowned = {"filter": f"{selected} AND NOT labels.{LABEL}={target.name}{marked}"}
@@ -187,13 +211,6 @@ def find_account(target: Target, account: Account) -> Command:
     return gcloud("iam", "service-accounts", "list", **selection, project=target.project)
 
 
-def find_policy(target: Target, key: str) -> Command:
-    """Return the command that looks up an alerting policy by its labels, since its name may be changed."""
-    labels = f"userLabels.{LABEL}={target.name} AND userLabels.alert={key}"
-    selection = {"filter": labels, "format": "value(name)"}
-    return gcloud("alpha", "monitoring", "policies", "list", **selection, project=target.project)
-
-
 def _account_steps(target: Target, account: Account) -> Iterator[Step]:
     title = f"accounts: {account.name} {account.task}"
     yield Lookup(title, "ACCOUNT", find_account(target, account))
@@ -216,6 +233,8 @@ def _function_step(target: Target, deployment: Deployment, name: str, function: 
         if deployment.dataflow.from_events:
             environment["GCP_REGION"] = target.region
             environment |= deployment.dataflow.variables(target.project)
+    if name == "load":
+        environment["SLUICE_LOAD_DEADLINE"] = f"{function.timeout * _LOAD_DEADLINE_SHARE:.4g}"
     environment |= function.environment
     build = address(deployment.accounts[BUILD.name], target.project)
     platform = deployment.platform(name)
@@ -254,36 +273,3 @@ def _push_step(target: Target) -> Action:
     command += [f"--instance-id={target.instance}", f"--region={target.region}"]
     command += [f"--config={target.config}"] if target.config else []
     return Action("the subscriptions push to the functions", tuple(command))
-
-
-def _metric_steps(target: Target) -> Iterator[Step]:
-    for name in alerts.metrics(target.name):
-        path = alerts.metric_file(target.build, name)
-        title = f"metrics: {name}, from log lines"
-        selection = {"filter": f"name={name}", "format": "value(name)", "project": target.project}
-        yield Lookup(title, "METRIC", gcloud("logging", "metrics", "list", **selection))
-        for verb, condition in (("update", {"if_set": "METRIC"}), ("create", {"if_empty": "METRIC"})):
-            command = gcloud("logging", "metrics", verb, name, config_from_file=str(path), project=target.project)
-            yield Action(title, command, **condition)
-
-
-def _policy_steps(target: Target, channels: list[str]) -> Iterator[Step]:
-    """Return the steps of the alerts. An existing policy only gets the configured channels, if there are any.
-
-    Replacing it from its file would undo manual changes.
-    """
-    channel_list = ",".join(channels)
-    for key in alerts.policies(target.name):
-        title = f"alerts: {key}"
-        yield Lookup(title, "POLICY", find_policy(target, key))
-        if channels:
-            update = ("alpha", "monitoring", "policies", "update", "${POLICY}")
-            command = gcloud(*update, set_notification_channels=channel_list, project=target.project)
-            yield Action(title, command, if_set="POLICY")
-        create = gcloud(
-            *("alpha", "monitoring", "policies", "create"),
-            policy_from_file=str(alerts.policy_file(target.build, key)),
-            **({"notification_channels": channel_list} if channels else {}),
-            project=target.project,
-        )
-        yield Action(title, create, if_empty="POLICY")

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 from infra.deploy import alerts
 from infra.deploy.gcloud import Action, Lookup, Step, gcloud
-from infra.deploy.iam import PUBSUB_AGENT
-from infra.deploy.steps import Target, find_account, find_policy, ownership_steps
-from infra.provision.resources import FUNCTIONS
+from infra.deploy.iam import AGENTS, Grant
+from infra.deploy.notification import delete_notification_steps, find_bucket
+from infra.deploy.steps import Target, find_account, ownership_steps
+from infra.deploy.watch_steps import find_policy
 
 # Resources that outlive the functions, so that their roles must be revoked one by one.
-_REMAINING_KINDS = ("project", "table", "topic", "account")
+_REMAINING_KINDS = ("project", "table", "topic", "account", "bucket")
 
 
 def teardown_steps(target: Target) -> Iterator[Step]:
@@ -24,7 +25,10 @@ def teardown_steps(target: Target) -> Iterator[Step]:
     for api in ("cloudfunctions", "monitoring", "logging", "iam"):
         yield _find_api(target, api)
     yield from ownership_steps(target, functions="CLOUDFUNCTIONS", metrics="LOGGING", accounts="IAM")
-    for function in map(target.resource, FUNCTIONS):
+    if target.bucket:
+        yield _find_api(target, "storage")
+        yield from delete_notification_steps(target.project, target.bucket, target.name, "STORAGE")
+    for function in map(target.resource, target.functions):
         title = f"the function {function}"
         selection = {"filter": f"name~/functions/{function}$", "format": "value(name)"}
         listing = gcloud("functions", "list", v2=True, regions=target.region, **selection, **where)
@@ -32,7 +36,7 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
         yield Action(title, delete, if_set="FUNCTION")
     for key in alerts.policies(target.name):
-        yield Lookup(f"the alert {key}", "POLICY", find_policy(target, key), if_set="MONITORING")
+        yield Lookup(f"the alert {key}", "POLICY", find_policy(target.name, target.project, key), if_set="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
         yield Action(f"the alert {key}", delete, if_set="POLICY")
     for name in alerts.metrics(target.name):
@@ -45,7 +49,7 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         yield from _revoke_steps(target, account.name, "ACCOUNT")
         delete = gcloud("iam", "service-accounts", "delete", account.email(target.project), **where, quiet=True)
         yield Action(f"the account {account.name}", delete, if_set="ACCOUNT")
-    ours = {PUBSUB_AGENT, *(account.name for account in target.accounts)}
+    ours = {*AGENTS, *(account.name for account in target.accounts)}
     for other in dict.fromkeys(grant.account for grant in target.grants if grant.account not in ours):
         yield from _revoke_steps(target, other, "")
 
@@ -89,11 +93,18 @@ def _revoke_steps(target: Target, account: str, condition: str) -> Iterator[Step
         elif grant.kind == "topic":
             exists = "TOPIC"
             yield Lookup(title, exists, gcloud("pubsub", "topics", "list", **selection), if_set=condition)
-        policy = grant.policy_command(
-            *scope,
-            flatten="bindings[].members",
-            filter=f'bindings.role="{grant.role}" AND bindings.members="{grant.member(target.project)}"',
-            format="value(bindings.role)",
-        )
+        elif grant.kind == "bucket":
+            exists = "BUCKET"
+            yield Lookup(title, exists, find_bucket(target.project, target.bucket), if_set=condition)
+        binding = _selected_binding(grant, grant.member(target.project))
+        policy = grant.policy_command(*scope, flatten="bindings[].members", **binding)
         yield Lookup(title, "ROLE", policy, if_set=exists)
         yield Action(title, grant.revoke_command(*scope), if_set="ROLE")
+
+
+def _selected_binding(grant: Grant, member: str) -> dict[str, str]:
+    """Return the flags that print one binding of a policy, and nothing if the policy lacks it."""
+    if grant.kind == "bucket":  # the only command for policies without --filter
+        others = f'"^(?!{grant.role} {member}$).*$"'
+        return {"format": f'value(format("{{0}} {{1}}",bindings.role,bindings.members).sub({others},""))'}
+    return {"filter": f'bindings.role="{grant.role}" AND bindings.members="{member}"', "format": "value(bindings.role)"}

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from infra.deploy import alerts
 from infra.deploy.gcloud import Command, gcloud
 from infra.deploy.iam import Grant
-from infra.deploy.steps import APIS, Target, find_policy
+from infra.deploy.notification import find_notification
+from infra.deploy.steps import APIS, Target
+from infra.deploy.watch_steps import find_policy
 from infra.doctor.local import CheckResult
-from infra.provision.resources import FUNCTIONS
 from shared.errors import MissingProgramError, SluiceError
 
 Query = Callable[[Sequence[str]], str]
@@ -54,7 +55,8 @@ def examine(
         lambda: _check_accounts(target, query),
         lambda: _check_alerts(target, query),
         *(lambda each=each: _check_grants(target, query, number.text, each) for each in _grants_by_resource(target)),
-        *(lambda name=name: [_check_function(target, query, name)] for name in map(target.resource, FUNCTIONS)),
+        *(lambda name=name: [_check_function(target, query, name)] for name in map(target.resource, target.functions)),
+        lambda: [_check_notification(target, query)] if target.bucket else [],
         clients,
     ]
     with ThreadPoolExecutor(_MAX_PARALLEL) as pool:
@@ -125,7 +127,7 @@ def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
     yield from _check_list(query, "metrics", listing, dict.fromkeys(alerts.metrics(target.name), "sluice deploy"))
     for key in alerts.policies(target.name):
-        result = _check_output(query, f"alert {key}", find_policy(target, key), "sluice deploy")
+        result = _check_output(query, f"alert {key}", find_policy(target.name, target.project, key), "sluice deploy")
         yield CheckResult(result.what, ok=True, text="exists") if result.ok else result
 
 
@@ -164,6 +166,12 @@ def _check_function(target: Target, query: Query, name: str) -> CheckResult:
     if result.ok and result.text != "ACTIVE":
         return CheckResult(result.what, ok=False, text=f"found {result.text}, expected ACTIVE; `sluice deploy`")
     return result
+
+
+def _check_notification(target: Target, query: Query) -> CheckResult:
+    what = f"notification of the bucket {target.bucket}"
+    result = _check_output(query, what, find_notification(target.project, target.bucket, target.name), "sluice deploy")
+    return CheckResult(what, ok=True, text="exists") if result.ok else result
 
 
 def _substitute(command: Command, variables: dict[str, str]) -> Command:

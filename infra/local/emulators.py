@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from infra.local import google_emulators
 from infra.local.ports import accepts
 from infra.local.supervisor import Supervisor
-from infra.provision.resources import LOCAL
+from infra.provision.resources import LOCAL_WITH_LOADS
 from shared.config import EMULATOR_VARIABLES
 
 Engine = Literal["embedded", "google"]
@@ -51,7 +51,7 @@ def start_embedded(
     """
     options = [f"--port={port}", f"--stats={stats}", *([f"--data={data.resolve()}"] if data else [])]
     # The functions get other ports in each run. A push to an old port fails, or reaches another program.
-    options += [f"--forget-endpoint={each.name}" for each in LOCAL.subscriptions if each.function]
+    options += [f"--forget-endpoint={each.name}" for each in LOCAL_WITH_LOADS.subscriptions if each.function]
     options += [f"--push-limit={name}={limit}" for name, limit in push_limits.items()]
     supervisor.start("emulators", [sys.executable, "-m", "infra.emulators", *options], env=os.environ, cwd=_ROOT)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +14,15 @@ from typing import Literal, Self
 import msgspec
 
 from infra.local import embedded_resources, emulators
+from infra.local.description import describe
 from infra.local.emulators import PORTS, Engine
 from infra.local.ports import answers, are_free, free_ports, require_free
+from infra.local.relay.options import relay_options
 from infra.local.stack_file import StackFile
 from infra.local.stats import StackCounts
+from infra.local.storage import emulator as storage
 from infra.local.supervisor import Supervisor
-from infra.provision.resources import FUNCTIONS, LOCAL, PUSHED, Resources
+from infra.provision.resources import ALL_FUNCTIONS, FUNCTIONS, LOAD, LOCAL, LOCAL_WITH_LOADS, PUSHED, Resources
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.errors import SluiceError, StackError
 from shared.names import DEFAULT_NAME
@@ -29,15 +31,17 @@ ConsoleMode = Literal["read-only", "changes allowed"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT, INSTANCE, REGION = "sluice-local", "local", "us-central1"
-# `aggregate` gets one day at a time, like an instance of the deployed function: several days at once would share the
-# memory of this machine.
-_PUSH_LIMITS = {"aggregate-run": 1}
+# `aggregate` gets one day at a time and `load` one range, like an instance of the deployed function: several at once
+# would share the memory of this machine.
+_PUSH_LIMITS = {"aggregate-run": 1, "loads-run": 1}
 
 _ATTEMPTS = 3
 _DELIVERIES = "deliveries.json"
 _WATCH_EVERY = 0.5  # seconds
 # Seconds between the summaries of `ingest`, unless the environment has another number: the console shows live rates.
 _SUMMARY_INTERVAL = "1"
+# Seconds after which the load of a range stops, below the ack deadline of a local stack.
+_LOAD_DEADLINE = "40"
 
 
 class Stack:
@@ -58,6 +62,7 @@ class Stack:
         data: Path | None = None,
         console: ConsoleMode | None = None,
         intraday_minutes: int = 0,
+        bucket: str = "",
     ) -> None:
         """Prepare a stack.
 
@@ -69,13 +74,15 @@ class Stack:
             data: the folder in which the embedded emulators keep their data; None keeps it in memory.
             console: whether to serve the console, and whether it may change something.
             intraday_minutes: the interval of the intraday schedule; 0 for none.
+            bucket: the bucket whose objects the function `load` loads; "" starts neither.
         """
         self._engine = engine
         self._data = data
         self._intraday_minutes = intraday_minutes
         self._required_ports = dict(ports or {})
-        self._functions = tuple(functions)
-        self._pushed = [name for name in self._functions if name in PUSHED]
+        self._bucket = bucket
+        self._functions = (*functions, *((LOAD,) if bucket else ()))
+        self._pushed = [name for name in self._functions if name in (*PUSHED, LOAD)]
         self._console = ("console",) if console else ()
         self._console_options = ("--allow-changes",) if console == "changes allowed" else ()
         self._supervisor = Supervisor()
@@ -94,6 +101,8 @@ class Stack:
         if len(set(self._required_ports.values())) < len(self._required_ports):
             raise StackError(f"ports: found {self._required_ports}, expected a different one for each part")
         emulators.check_installed(self._engine)
+        if self._bucket:
+            storage.check_installed()
         try:
             self._supervisor.__enter__()
             self._start_on_free_ports()
@@ -164,25 +173,11 @@ class Stack:
     def describe(self) -> str:
         """Return the address and log of each part, and lines to paste into a shell."""
         titles = {
-            "emulators": "Bigtable, Pub/Sub, Cloud Scheduler",
-            "bigtable-emulator": "Bigtable emulator",
-            "pubsub-emulator": "Pub/Sub emulator",
-            "scheduler": "Cloud Scheduler",
             **{name: f"function {name}" for name in self._functions},
-            "console": "console in the browser",
+            storage.PORT: f"Cloud Storage, bucket {self._bucket}",
         }
-        lines = [
-            f"{titles[child.name]:<35} {self._address(child.name):<26} {child.log}"
-            for child in self._supervisor.children
-            if child.name in titles
-        ]
-        return "\n".join(
-            [*lines, "", *(f"export {name}={shlex.quote(value)}" for name, value in self.environment.items())]
-        )
-
-    def _address(self, child: str) -> str:
-        address = f"127.0.0.1:{self.ports[child.removesuffix('-emulator')]}"
-        return f"http://{address}/" if child in (*self._functions, *self._console) else address
+        servers = (*self._functions, *self._console)
+        return describe(self._supervisor.children, titles, self.ports, servers, self.environment)
 
     def _start_on_free_ports(self) -> None:
         """Start all parts; try again if another program takes one of the chosen ports before the part binds it."""
@@ -198,14 +193,18 @@ class Stack:
                     raise
 
     def _choose_ports(self) -> None:
-        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS, *self._console)
+        storage_ports = (LOAD, storage.PORT) if self._bucket else ()
+        required, parts = self._required_ports, (*PORTS[self._engine], *FUNCTIONS, *storage_ports, *self._console)
         free = [port for port in free_ports(2 * len(parts)) if port not in required.values()]
         self.ports = {part: required.get(part, port) for part, port in zip(parts, free, strict=False)}
         self.environment |= emulators.variables(self._engine, self.ports)
+        if self._bucket:
+            self.environment[storage.VARIABLE] = f"http://127.0.0.1:{self.ports[storage.PORT]}"
 
     def _start(self) -> None:
-        supervisor = self._supervisor
         self._start_emulators()
+        if self._bucket:
+            storage.start(self._supervisor, self.ports[storage.PORT], self._bucket, self._data)
         for function in self._pushed:
             self._start_function(function)
         if self._data:
@@ -221,8 +220,10 @@ class Stack:
             self._start_python("scheduler", "infra.emulators.scheduler", f"--port={self.ports['scheduler']}", wave=1)
         for part in self._console:  # answers a second later; its imports don't delay the functions
             self._start_python(part, "infra.console", f"--port={self.ports[part]}", *self._console_options, wave=1)
-        supervisor.check()
-        self._stack_file.write(supervisor.folder)
+        if self._bucket:
+            storage.start_watcher(self._supervisor, self.ports[storage.PORT], self._bucket, self.environment)
+        self._supervisor.check()
+        self._stack_file.write(self._supervisor.folder)
 
     def _wait_for_functions(self) -> None:
         for function in self._pushed:
@@ -267,32 +268,31 @@ class Stack:
 
     @property
     def _resources(self) -> Resources:
-        return LOCAL.with_push(self._push_urls).with_intraday(self._intraday_minutes)
+        return self._declared.with_push(self._push_urls).with_intraday(self._intraday_minutes)
+
+    @property
+    def _declared(self) -> Resources:
+        return LOCAL_WITH_LOADS if self._bucket else LOCAL
 
     @property
     def _stack_file(self) -> StackFile:
-        logs = {child.name: child.log for child in self._supervisor.children if child.name in FUNCTIONS}
+        logs = {child.name: child.log for child in self._supervisor.children if child.name in ALL_FUNCTIONS}
         stats = self._supervisor.folder / _DELIVERIES
-        return StackFile(self.environment, logs, stats, self._push_urls, self._intraday_minutes)
+        return StackFile(self.environment, logs, stats, self._push_urls, self._intraday_minutes, self._bucket)
 
     def _start_function(self, function: str) -> None:
         framework = Path(sys.executable).with_name("functions-framework")
         source = ROOT / "functions" / function / "main.py"
         command: list[str | Path] = [framework, "--target", function, "--source", source, "--host", "127.0.0.1"]
         command += ["--port", str(self.ports[function])]
-        defaults = {"SLUICE_SUMMARY_INTERVAL": _SUMMARY_INTERVAL}
+        defaults = {"SLUICE_SUMMARY_INTERVAL": _SUMMARY_INTERVAL, "SLUICE_LOAD_DEADLINE": _LOAD_DEADLINE}
         environment = {**defaults, **os.environ, **self.environment, "PYTHONPATH": str(ROOT)}
         self._supervisor.start(function, command, env=environment, cwd=ROOT, wave=1)
 
     def _start_relay(self) -> None:
-        routes = []
-        for each in LOCAL.subscriptions:
-            if each.function:
-                limit = f":{_PUSH_LIMITS[each.name]}" if each.name in _PUSH_LIMITS else ""
-                routes.append(f"--route={each.name}{limit}={self.url(each.function)}")
-        lease = LOCAL.subscriptions[0].ack_deadline.total_seconds()
+        urls = {name: self.url(name) for name in self._pushed}
         counts = self._supervisor.folder / _DELIVERIES
-        options = ["--project", PROJECT, *routes, f"--lease={lease:.0f}", "--stats", str(counts)]
+        options = relay_options(self._declared.subscriptions, urls, _PUSH_LIMITS, project=PROJECT, stats=counts)
         self._start_python("relay", "infra.local.relay", *options, wave=2)
 
     def _start_python(self, name: str, module: str, *options: str, wave: int) -> None:

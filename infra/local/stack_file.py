@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 from infra.local.stats import StackCountsReader
-from infra.provision.resources import LOCAL, RESOURCES, Resources
+from infra.provision.resources import LOCAL, LOCAL_WITH_LOADS, RESOURCES, Resources
 from shared.config import Settings
 
 STACK_FILE = "stack.json"
@@ -28,6 +28,7 @@ class StackFile(msgspec.Struct, frozen=True):
         stats: file of the counts of deliveries.
         push: the address of each function that Pub/Sub pushes to.
         intraday_minutes: the interval of the intraday schedule; 0 without one.
+        bucket: the bucket whose objects are loaded; "" without one.
         pid: the process of the stack. One that was killed leaves its file behind.
     """
 
@@ -36,6 +37,7 @@ class StackFile(msgspec.Struct, frozen=True):
     stats: Path
     push: dict[str, str] = {}
     intraday_minutes: int = 0
+    bucket: str = ""
     pid: int = msgspec.field(default_factory=os.getpid)
 
     def write(self, folder: Path) -> None:
@@ -80,7 +82,8 @@ def local_resources(
     if stack is None or stack.environment.get("GCP_PROJECT_ID") != settings.project_id:
         return RESOURCES.with_retention(retention).with_intraday(intraday_minutes)
     push = stack.push if stack.serves(settings) else {}
-    resources = LOCAL.with_push(push).with_retention(retention)
+    declared = LOCAL_WITH_LOADS if stack.bucket else LOCAL
+    resources = declared.with_push(push).with_retention(retention)
     return resources.with_intraday(intraday_minutes or stack.intraday_minutes)
 
 

@@ -11,6 +11,7 @@ from infra.provision import marks
 from shared.aggregate.day_requests import REQUEST_FOR_TODAY
 from shared.aggregate.day_requests import TOPIC as REQUESTS
 from shared.names import resource_name
+from shared.pubsub.load_requests import TOPIC as LOADS
 from shared.row_keys import split_keys
 
 
@@ -201,6 +202,19 @@ class Resources:
         )
         return replace(self, jobs=(*self.jobs, job))
 
+    def with_loads(self) -> Resources:
+        """Return a copy with the topic to which Cloud Storage announces objects, for the function `load`."""
+        dead_letters = f"{LOADS}-dead-letter"
+        subscriptions = (
+            Subscription(f"{LOADS}-run", topic=LOADS, function=LOAD, dead_letter=dead_letters),
+            Subscription(f"{dead_letters}-keep", topic=dead_letters, retention=timedelta(days=31)),
+        )
+        return replace(
+            self,
+            topics=(*self.topics, LOADS, dead_letters),
+            subscriptions=(*self.subscriptions, *subscriptions),
+        )
+
     def with_push(self, urls: Mapping[str, str], account: str = "") -> Resources:
         """Return a copy whose subscriptions push to their functions.
 
@@ -223,6 +237,9 @@ class Resources:
         tables = tuple(table.with_age(ages[table.name]) if table.name in ages else table for table in self.tables)
         return replace(self, tables=tables)
 
+
+# The function that loads the objects of a bucket, which isn't deployed by default.
+LOAD = "load"
 
 # The job of the intraday schedule, which isn't declared by default.
 INTRADAY = "aggregate-intraday"
@@ -275,17 +292,24 @@ RESOURCES = Resources(
     ),
 )
 
-# With the optional job, for everything that has to know all names.
-ALL_RESOURCES = RESOURCES.with_intraday(INTERVALS[0])
+# With the optional job, topics and subscriptions, for everything that has to know all names.
+ALL_RESOURCES = RESOURCES.with_intraday(INTERVALS[0]).with_loads()
 
-# The functions that messages are pushed to, and all functions.
+# The functions that messages are pushed to, all functions of every deployment, and all with the optional one.
 PUSHED = tuple(each.function for each in RESOURCES.subscriptions if each.function)
 FUNCTIONS = (*PUSHED, "query")
+ALL_FUNCTIONS = (*FUNCTIONS, LOAD)
 
 # The tables whose retention is the user's.
 RETENTION_TABLES = tuple(table.name for table in RESOURCES.tables if table.any_age)
 
-# Redelivery after one second instead of ten, for interactive use.
-LOCAL = RESOURCES.with_fast_redelivery(
-    backoff=(timedelta(seconds=1), timedelta(seconds=60)), ack_deadline=timedelta(seconds=60)
-)
+
+def _with_interactive_redelivery(resources: Resources) -> Resources:
+    """Return a copy with redelivery after one second instead of ten, for interactive use."""
+    backoff = (timedelta(seconds=1), timedelta(seconds=60))
+    return resources.with_fast_redelivery(backoff=backoff, ack_deadline=timedelta(seconds=60))
+
+
+# The resources of a local stack, without and with a bucket.
+LOCAL = _with_interactive_redelivery(RESOURCES)
+LOCAL_WITH_LOADS = _with_interactive_redelivery(RESOURCES.with_loads())

@@ -140,6 +140,10 @@ class IngestPipeline:
         """Validate events that are in no message."""
         return self._validator.validate_all(raws, published)
 
+    def reject(self, raw: bytes, finding: Finding) -> Rejected:
+        """Return the verdict on bytes that aren't validated; they aren't kept if the contract masks fields."""
+        return self._validator.reject(raw, finding)
+
     async def store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> None:
         """Store accepted and rejected events; return when Bigtable has acknowledged all of them.
 

@@ -22,6 +22,9 @@ LINES = "application/x-ndjson"
 # A replayed event keeps the time of its first publication, on which its verdict depends.
 FIRST_PUBLISHED = "sluice-first-published"
 
+# The type of a CloudEvent that carries no Pub/Sub message; its data is then the data of the message.
+CLOUD_EVENT_TYPE = "ce-type"
+
 # Google's publisher clients set this attribute (https://cloud.google.com/pubsub/docs/open-telemetry-tracing).
 TRACEPARENT = "googclient_traceparent"
 
@@ -117,6 +120,7 @@ def receive(body: Any, attributes: Mapping[str, Any] = MappingProxyType({})) -> 
             _as_bytes(body),
             str(attributes.get("id", "")),
             first_valid_time(attributes.get("time")),
+            {CLOUD_EVENT_TYPE: str(attributes["type"])} if "type" in attributes else {},
             traceparent=_text(attributes.get("traceparent")),
             problem="an object with a Pub/Sub message",
         )

@@ -41,6 +41,8 @@ class LogEvent(StrEnum):
     LARGE_ROW = "large_row"
     DAYS_REQUESTED = "days_requested"
     JOB_LAUNCHED = "job_launched"
+    OBJECT_LOADED = "object_loaded"
+    OBJECT_FAILED = "object_failed"
     MESSAGE_FAILED = "message_failed"
     QUERY_FAILED = "query_failed"
     UNEXPECTED_ERROR = "unexpected_error"

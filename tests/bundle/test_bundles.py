@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from infra.deploy.bundle import make_bundles
 from infra.local.supervisor import Supervisor
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
+from shared.pubsub.load_requests import notification
 from tests.support import interpreters
 from tests.support.processes import free_port
-from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event, push
+from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event, parquet, push
+from tests.support.storage import Bucket, running_storage
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -69,6 +72,7 @@ def clean(settings: Settings) -> dict[str, str]:
         "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
         "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
         "PYTHONDONTWRITEBYTECODE": "1",
+        **({"STORAGE_EMULATOR_HOST": settings.storage_emulator} if settings.storage_emulator else {}),
     }
 
 
@@ -81,8 +85,8 @@ def running(function: str, bundle: Path, environment: Path, settings: Settings) 
         yield f"http://127.0.0.1:{port}/"
 
 
-def post(url: str, data: bytes) -> int:
-    headers, body = push(data)
+def post(url: str, data: bytes, attributes: dict[str, str] | None = None) -> int:
+    headers, body = push(data, attributes=attributes)
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -128,6 +132,16 @@ def test_all_bundles_work_outside_the_repository(
         dump(settings, "aggregates", b"all#20240116#all") == {}
     )  # requested by its own message, which isn't delivered here
 
+    with running_storage() as storage:
+        bucket = Bucket(storage)
+        events = [music_event(3, timestamp="2024-01-17T00:00:00Z")]
+        object = bucket.upload("events.parquet", parquet(events))
+        settings = replace(settings, storage_emulator=storage)
+        with running("load", bundles["load"], environments["load"], settings) as url:
+            assert post(url, b"", notification(object)) == 200
+        bucket.close()
+    assert [row for row, *_ in cells(dump(settings, "events"), "e") if b"#20240117#" in row]
+
     with running("query", bundles["query"], environments["query"], settings) as url:
         days = get(f"{url}v1/days?from=2024-01-15&to=2024-01-16")["days"]
         document = get(f"{url}openapi.json")
@@ -135,7 +149,7 @@ def test_all_bundles_work_outside_the_repository(
     assert document["openapi"] == "3.1.0"
 
 
-@pytest.mark.parametrize("function", ["ingest", "aggregate", "query"])
+@pytest.mark.parametrize("function", ["ingest", "aggregate", "query", "load"])
 def test_the_copy_of_shared_in_the_bundle_is_imported(
     bundles: dict[str, Path], environments: dict[str, Path], settings: Settings, function: str
 ) -> None:

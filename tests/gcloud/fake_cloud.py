@@ -21,6 +21,7 @@ APIS = (
     "pubsub",
     "bigtableadmin",
     "iam",
+    "storage",
 )
 
 # Google grants this role to its service agent.
@@ -43,6 +44,7 @@ class FakeCloud:
         metrics: the listed metrics.
         enabled: the listed APIs; requests to other APIs succeed as well.
         policy: the IAM policy of every resource.
+        notifications: the listed notifications of every bucket.
     """
 
     def __init__(self, url: str) -> None:
@@ -52,6 +54,7 @@ class FakeCloud:
         self.accounts: list[Any] = []
         self.metrics: list[Any] = []
         self.enabled: list[str] = []
+        self.notifications: list[Any] = []
         self.policy = {"bindings": [{"role": "roles/pubsub.serviceAgent", "members": [PUBSUB_AGENT]}]}
 
     def answer(self, request: Request) -> tuple[int, Any]:
@@ -69,6 +72,8 @@ class FakeCloud:
             return 200, {"name": f"{created['name']}/operations/1"}
         if request.method == "GET" and (listed := self._listed(path.rsplit("/", 1)[-1])) is not None:
             return 200, listed
+        if "/notificationConfigs/" in path:
+            return 200, {"id": path.rsplit("/", 1)[-1]}
         if "/operations/" in path:
             return 200, {"name": name, "done": True, "metadata": {"stages": [{"name": "BUILD", "state": "COMPLETE"}]}}
         if path.endswith(":getIamPolicy"):
@@ -89,6 +94,8 @@ class FakeCloud:
             "functions": {"functions": list(self.functions.values())},
             "serviceAccounts": {"accounts": self.accounts},
             "metrics": {"metrics": self.metrics},
+            "notificationConfigs": {"items": self.notifications},
+            "serviceAccount": {"email_address": "service-123456789012@gs-project-accounts.iam.gserviceaccount.com"},
         }.get(collection)
 
     def posted(self, ending: str) -> Any:

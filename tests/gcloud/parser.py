@@ -18,7 +18,12 @@ def refuse_connection(*_: object, **__: object) -> None:
 
 def parse_error(parser: object, command: list[str]) -> str:
     from googlecloudsdk.core import log
-    from googlecloudsdk.core.resource import resource_filter, resource_lex, resource_projection_parser
+    from googlecloudsdk.core.resource import (
+        resource_filter,
+        resource_lex,
+        resource_projection_parser,
+        resource_transform,
+    )
 
     output = io.StringIO()
     log.Reset(output, output)
@@ -31,7 +36,7 @@ def parse_error(parser: object, command: list[str]) -> str:
             if values.get("filter"):
                 resource_filter.Compile(values["filter"])
             if values.get("format"):
-                resource_projection_parser.Parse(values["format"])
+                resource_projection_parser.Parse(values["format"], symbols=resource_transform.GetTransforms())
             for key in values.get("flatten") or ():
                 resource_lex.Lexer(key).Key()
     except SystemExit as end:

@@ -82,7 +82,7 @@ def all_steps(build: Path) -> list[Step]:
         structs.replace(named_target(settings, load(None, "shop"), adopt=each), build=build) for each in (False, True)
     )
     channels = Alerts(["projects/my-project/notificationChannels/1", "projects/my-project/notificationChannels/2"])
-    with_channels = type(defaults)(defaults.all, defaults.ingest, defaults.aggregate, defaults.query, channels)
+    with_channels = structs.replace(defaults, alerts=channels)
     external = configured_grants(
         {account.name: f"{account.name}@other.iam.gserviceaccount.com" for account in ACCOUNTS}
     )
@@ -95,6 +95,8 @@ def all_steps(build: Path) -> list[Step]:
     )
     with_dataflow = structs.replace(defaults, dataflow=large_days)
     dataflow_target = structs.replace(named_target(settings, with_dataflow), build=build)
+    loads = structs.replace(defaults, load=structs.replace(defaults.load, bucket="my-drops"))
+    loads_target = structs.replace(named_target(settings, loads), build=build)
     external_target = structs.replace(TARGET, accounts=(), grants=external)
     return [
         *deploy_steps(target, load()),
@@ -105,6 +107,8 @@ def all_steps(build: Path) -> list[Step]:
         *deploy_steps(adopted, load(None, "shop")),
         *deploy_steps(dataflow_target, with_dataflow),
         *teardown_steps(dataflow_target),
+        *deploy_steps(loads_target, loads),
+        *teardown_steps(loads_target),
         *teardown_steps(TARGET),
         *teardown_steps(named),
         *teardown_steps(external_target),

@@ -20,9 +20,9 @@ import pytest
 from infra.deploy.alerts import metrics, policies, write_files
 from infra.deploy.bundle import make_bundles
 from infra.deploy.config import load
-from infra.deploy.gcloud import Command, perform
+from infra.deploy.gcloud import Command, Lookup, gcloud, perform
 from infra.deploy.iam import configured_accounts
-from infra.deploy.steps import Target, deploy_steps, ownership_steps
+from infra.deploy.steps import Target, deploy_steps, ownership_steps, target
 from infra.deploy.teardown import teardown_steps
 from infra.doctor import ownership
 from infra.doctor.ownership import check_region
@@ -276,3 +276,50 @@ def test_the_region_of_functions_is_found_by_their_label(
     with pytest.raises(SettingsError, match="found us-central1, expected europe-west1:"):
         check_region(settings, lambda command: run(tuple(command)))
     check_region(replace(settings, region="europe-west1"), lambda command: run(tuple(command)))
+
+
+def test_the_notification_of_a_bucket_is_found_by_its_attribute_and_created_once(
+    run: Gcloud, cloud: FakeCloud, tmp_path: Path
+) -> None:
+    file = tmp_path / "load.toml"
+    file.write_text("[load]\nbucket = 'my-drops'\n")
+    deployment = load(file, "shop")
+    steps = list(deploy_steps(target(Settings("my-project", "my-instance", name="shop"), deployment), deployment))
+    wanted = [step for step in steps if step.command[1] == "storage"]
+    topic = "projects/my-project/topics/shop-loads"
+    link = "https://www.googleapis.com/storage/v1/b/my-drops/notificationConfigs"
+
+    def perform_steps() -> list[Any]:
+        cloud.requests.clear()
+        perform(wanted, lambda line: None, lambda command, capture: run(tuple(command)))
+        path = "/b/my-drops/notificationConfigs"
+        return [
+            each.body for each in cloud.requests if each.method == "POST" and each.path.split("?")[0].endswith(path)
+        ]
+
+    other = {"id": "3", "selfLink": f"{link}/3", "topic": topic, "custom_attributes": {"sluice": "other"}}
+    cloud.notifications = [other]
+    [created] = perform_steps()
+    assert created["topic"] == topic
+    assert created["event_types"] == ["OBJECT_FINALIZE"]
+    assert created["custom_attributes"] == {"sluice": "shop"}
+    assert created["payload_format"] == "JSON_API_V1"
+
+    cloud.notifications = [
+        other,
+        {**other, "id": "7", "selfLink": f"{link}/7", "custom_attributes": {"sluice": "shop"}},
+    ]
+    assert perform_steps() == []
+
+    cloud.requests.clear()
+    cloud.enabled = ["storage.googleapis.com"]
+    steps = list(teardown_steps(target(Settings("my-project", "my-instance", name="shop"), deployment)))
+    number = next(n for n, step in enumerate(steps) if "notifications" in step.command)
+    delete = steps[number : number + 2]
+    perform(
+        [Lookup("", "BUCKET", gcloud("storage", "service-agent", project="my-project")), *delete],
+        lambda line: None,
+        lambda command, capture: run(tuple(command)),
+    )
+    deleted = [each.path.split("?")[0] for each in cloud.requests if each.method == "DELETE"]
+    assert [path.partition("/b/")[2] for path in deleted] == ["my-drops/notificationConfigs/7"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -74,6 +75,15 @@ def music_event(number: int = 1, **changes: Any) -> dict[str, Any]:
 def lines(events: Iterable[dict[str, Any]]) -> bytes:
     """Return events as newline-delimited JSON."""
     return b"\n".join(msgspec.json.encode(event) for event in events)
+
+
+def parquet(events: Iterable[dict[str, Any]]) -> bytes:
+    """Return events as a Parquet file."""
+    import pyarrow.parquet
+
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(events)), file)
+    return file.getvalue()
 
 
 def message(data: bytes, *, message_id: str = "1", published: datetime | None = None) -> Message:

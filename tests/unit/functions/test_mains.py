@@ -21,6 +21,7 @@ from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import ContractError, OverloadedError, RequestError, StoreRefusedError, StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline, validate_message
+from shared.pubsub.load_requests import LoadRequest, ObjectVersion, notification, parse, range_request
 from shared.pubsub.message import Message
 from shared.runtime import instance, logs, responses
 from shared.validation.results import Accepted, Rejected, Verdict
@@ -28,7 +29,7 @@ from tests.support.http import get
 from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event, push, structured_event
 
 PUSHED = ("ingest", "aggregate")
-MAINS = {name: ROOT / "functions" / name / "main.py" for name in (*PUSHED, "query")}
+MAINS = {name: ROOT / "functions" / name / "main.py" for name in (*PUSHED, "query", "load")}
 PAYLOAD = ROOT / "tests" / "data" / "pubsub_message.json"
 
 ERRORS = [
@@ -154,8 +155,9 @@ def test_a_main_is_short_and_has_no_module_beside_it(main: Path) -> None:
 
 
 @pytest.mark.parametrize("name", MAINS)
-def test_a_function_starts_without_importing_the_publisher(name: str) -> None:
-    code = f"import functions.{name}.main, sys; print('google.pubsub_v1' in sys.modules)"
+def test_a_function_starts_without_importing_slow_clients(name: str) -> None:
+    late = {"google.pubsub_v1", "google.cloud.storage"}
+    code = f"import functions.{name}.main, sys; print(bool({late} & sys.modules.keys()))"
     completed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert completed.stdout == "False\n"
@@ -406,3 +408,138 @@ async def test_a_request_without_a_message_is_refused_before_the_pipeline(
 
     assert response.status == 400
     assert "CloudEvent" in response.body
+
+
+# load
+
+
+class FakeLoadPipeline:
+    """Records what messages request, and fails as a test specifies."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.requests: list[LoadRequest | None] = []
+        self._error = error
+
+    async def process(self, message: Message) -> None:
+        self.requests.append(parse(message))
+        if self._error:
+            raise self._error
+
+
+@pytest.fixture
+def make_load_pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeLoadPipeline]:
+    def make(error: Exception | None = None) -> FakeLoadPipeline:
+        fake = FakeLoadPipeline(error)
+        monkeypatch.setattr(instance, "load_pipeline", lambda: fake)
+        monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
+        return fake
+
+    return make
+
+
+OBJECT = ObjectVersion("my-drops", "day 1/events.csv", 1_700_000_000_000_001)
+# The fields of an object in a CloudEvent that the function needs, and some others
+# (https://github.com/googleapis/google-cloudevents/blob/main/proto/google/events/cloud/storage/v1/data.proto).
+RESOURCE = {
+    "kind": "storage#object",
+    "bucket": OBJECT.bucket,
+    "name": OBJECT.name,
+    "generation": str(OBJECT.generation),
+    "size": "352",
+    "timeCreated": "2024-01-15T12:00:00Z",
+}
+
+
+def storage_event(kind: str, resource: Any = RESOURCE) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": "77",
+        "source": f"//storage.googleapis.com/projects/_/buckets/{OBJECT.bucket}",
+        "subject": f"objects/{OBJECT.name}",
+        "type": f"google.cloud.storage.object.v1.{kind}",
+        "time": "2024-01-15T12:00:00Z",
+        "data": resource,
+    }
+
+
+def binary_storage_event(kind: str, resource: Any = RESOURCE) -> tuple[dict[str, str], bytes]:
+    event = storage_event(kind)
+    del event["data"]
+    headers = {f"ce-{name}": value for name, value in event.items()} | {"content-type": "application/json"}
+    return headers, json.dumps(resource).encode()
+
+
+def structured_storage_event(kind: str) -> tuple[dict[str, str], bytes]:
+    return {"content-type": "application/cloudevents+json"}, json.dumps(storage_event(kind)).encode()
+
+
+REQUESTS = {
+    "notification": (push(json.dumps(RESOURCE).encode(), attributes=notification(OBJECT)), LoadRequest(OBJECT)),
+    "notification without data": (push(b"", attributes=notification(OBJECT)), LoadRequest(OBJECT)),
+    "range": (push(b"", attributes=range_request(OBJECT, 64 << 20)), LoadRequest(OBJECT, 64 << 20)),
+    "binary": (binary_storage_event("finalized"), LoadRequest(OBJECT)),
+    "structured": (structured_storage_event("finalized"), LoadRequest(OBJECT)),
+    "deletion": (push(b"", attributes={**notification(OBJECT), "eventType": "OBJECT_DELETE"}), None),
+    "binary deletion": (binary_storage_event("deleted"), None),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_a_notification_a_range_and_a_cloud_event_request_a_load(
+    framework: Callable[[str], Any], make_load_pipeline: Callable[..., FakeLoadPipeline], name: str
+) -> None:
+    (headers, body), expected = REQUESTS[name]
+    pipeline = make_load_pipeline()
+
+    response = await post(framework("load"), headers, body)
+
+    assert response == (200, "OK")
+    assert pipeline.requests == [expected]
+
+
+INVALID = {
+    "no attributes": (push(b"{}"), "expected a notification of Cloud Storage"),
+    "no object": (push(b"", attributes={"eventType": "OBJECT_FINALIZE"}), "expected the names of a bucket and"),
+    "generation": (
+        push(b"", attributes={**notification(OBJECT), "objectGeneration": "-1"}),
+        "objectGeneration: found '-1', expected an integer from 1 on",
+    ),
+    "start": (
+        push(b"", attributes={**range_request(OBJECT, 0), "rangeStart": "9" * 30}),
+        "rangeStart: found '999999999999999999999999999999', expected an integer from 0 on",
+    ),
+    "resource": (binary_storage_event("finalized", [1]), "found a CloudEvent without an object"),
+    "another event": (cloud_event(b"{}"), "expected a notification of Cloud Storage"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+async def test_a_message_that_requests_no_load_is_logged_and_acknowledged(
+    framework: Callable[[str], Any],
+    make_load_pipeline: Callable[..., FakeLoadPipeline],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    (headers, body), expected = INVALID[name]
+    make_load_pipeline()
+
+    response = await post(framework("load"), headers, body)
+
+    assert response.status == 200
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["severity"], line["event"]) == ("ERROR", "message_failed")
+    assert expected in line["message"]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS)
+async def test_a_load_that_may_succeed_later_is_not_acknowledged(
+    framework: Callable[[str], Any],
+    make_load_pipeline: Callable[..., FakeLoadPipeline],
+    error: Exception,
+    status: int,
+) -> None:
+    make_load_pipeline(error)
+
+    response = await post(framework("load"), *push(b"", attributes=notification(OBJECT)))
+
+    assert response.status == status

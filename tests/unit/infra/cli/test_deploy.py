@@ -113,6 +113,11 @@ def test_a_contract_with_hashed_fields_needs_the_key_as_a_secret(sluice: Sluice)
     assert accepted.code == 0
     assert accepted.out.count("--set-secrets=SLUICE_MASK_KEY=mask-key:latest") == 1
 
+    Path("mine.toml").write_text('[ingest.secrets]\nSLUICE_MASK_KEY = "mask-key:latest"\n[load]\nbucket = "my-drops"\n')
+    refused = sluice("deploy", "--dry-run", "--contract", "hashed.toml", "--config", "mine.toml")
+    assert (refused.code, refused.out) == (1, "")
+    assert "load.secrets.SLUICE_MASK_KEY: found nothing" in refused.err
+
 
 @pytest.mark.parametrize("name", ["deploy", "destroy"])
 def test_the_region_option_overrides_the_environment(
@@ -165,7 +170,7 @@ def test_deploy_creates_the_bundles_and_runs_all_steps(sluice: Sluice) -> None:
 
     assert done.code == 0, done.err
     assert "a whole policy" not in done.out
-    bundles = "bundle build/ingest\nbundle build/aggregate\nbundle build/query\n"
+    bundles = "bundle build/ingest\nbundle build/aggregate\nbundle build/query\nbundle build/load\n"
     assert done.out.startswith(f"{bundles}the APIs of the pipeline\n")
     assert Path("build/ingest/main.py").exists()
     assert [line.split()[:3] for line in calls() if line.startswith("functions deploy")] == [

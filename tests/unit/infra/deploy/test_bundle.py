@@ -34,7 +34,7 @@ def test_a_bundle_contains_exactly_the_files_of_a_function(tmp_path: Path) -> No
 
     bundles = bundle.make_bundles(tmp_path / "build", contract=contract, root=root)
 
-    assert [made.name for made in bundles] == ["ingest", "aggregate", "query"]
+    assert [made.name for made in bundles] == ["ingest", "aggregate", "query", "load"]
     for made in bundles:
         names = set(contents(made))
         assert {"main.py", "requirements.txt", "shared/row_keys.py", "shared/contracts/mine.toml"} <= names
@@ -54,6 +54,7 @@ def test_the_otlp_exporter_is_added_to_ingest_alone(tmp_path: Path) -> None:
 
     assert contents(otlp["aggregate"]) == contents(plain["aggregate"])
     assert contents(otlp["query"]) == contents(plain["query"])
+    assert contents(otlp["load"]) == contents(plain["load"])
     before, after = ((each["ingest"] / "requirements.txt").read_text() for each in (plain, otlp))
     assert after.startswith(before)
     added = pins(after.removeprefix(before))
@@ -67,7 +68,7 @@ def test_the_otlp_exporter_is_added_to_ingest_alone(tmp_path: Path) -> None:
 def test_the_otlp_exporter_agrees_with_the_pins_of_the_functions() -> None:
     otlp = dict(pin.split("==") for pin in pins((ROOT / "functions" / "requirements-otlp.txt").read_text()))
 
-    for function in bundle.FUNCTIONS:
+    for function in bundle.ALL_FUNCTIONS:
         pinned = pins((ROOT / "functions" / function / "requirements.txt").read_text())
         own = dict(pin.split("==") for pin in pinned)
         shared = otlp.keys() & own.keys()
@@ -99,7 +100,7 @@ def test_a_new_bundle_replaces_the_whole_previous_one(tmp_path: Path) -> None:
     bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
 
     assert not (ingest / "left.py").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "query"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "load", "query"]
 
 
 def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +115,7 @@ def test_an_interrupted_build_keeps_the_previous_bundle(tmp_path: Path, monkeypa
         bundle.make_bundles(tmp_path, contract=MUSIC_CONTRACT)
 
     assert contents(ingest) == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "query"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aggregate", "ingest", "load", "query"]
 
 
 def test_symbolic_links_are_copied_as_files(tmp_path: Path) -> None:

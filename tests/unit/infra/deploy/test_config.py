@@ -47,7 +47,8 @@ def test_every_default_has_a_comment() -> None:
 
     assert [line for before, line in keys if not before.startswith("# ")] == []
     tables = tomllib.loads(defaults)
-    assert set(tables) == {"all", "ingest", "aggregate", "query", "alerts", "tables", "metrics", "intraday", "dataflow"}
+    functions = {"ingest", "aggregate", "query", "load"}
+    assert set(tables) == {"all", *functions, "alerts", "tables", "metrics", "intraday", "dataflow"}
     assert len(keys) == sum(not isinstance(value, dict) for table in tables.values() for value in table.values())
 
 
@@ -157,6 +158,9 @@ def test_accounts_and_roles_of_a_named_pipeline_have_its_name(tmp_path: Path) ->
         ("[all]\nallow_unauthenticated = true", "all.allow_unauthenticated: found True, expected only the keys"),
         ("[ingest]\nconcurrency = 0", "ingest.concurrency: found 0, expected 1 to 1000"),
         ("[aggregate]\nconcurrency = 2", "aggregate.concurrency: found 2, expected 1: each message is a whole day"),
+        ("[load]\nconcurrency = 2", "load.concurrency: found 2, expected 1: each message is a range of an object"),
+        ("[load]\nbucket = 'gs://mine'", "load.bucket: found 'gs://mine', expected the name of a bucket without gs://"),
+        ("[load]\ntopic = 'mine'", "load.topic: found 'mine', expected only the keys"),
         ("[ingest]\nmin_instances = 5\nmax_instances = 4", "ingest.max_instances: found 4, expected 5 to 1000"),
         ("[aggregate]\ntimeout = 3600", "aggregate.timeout: found 3600, expected 1 to 600"),
         (

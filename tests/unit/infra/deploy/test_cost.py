@@ -20,6 +20,7 @@ from infra.deploy.price_table import (
     PubsubPrices,
     RunPrices,
     SchedulerPrices,
+    StoragePrices,
 )
 from shared.errors import SettingsError
 
@@ -40,12 +41,14 @@ ROUND = Prices(
         least_seconds=0.1,
     ),
     BigtablePrices("", DAY, per_node_hour=1, per_gib_month=2),
+    StoragePrices("", DAY, per_thousand_reads=0.5),
     SchedulerPrices("", DAY, per_job=5, free_jobs=0),
     LoggingPrices("", DAY, per_gib=3, free_gib=0),
     Assumptions(
         days=30,
         cpu_ms_message=1,
         cpu_ms_event=0.5,
+        cpu_ms_loaded=2,
         utilisation=0.5,
         message_bytes=101,
         stored_overhead=24,
@@ -275,7 +278,15 @@ def test_every_price_has_a_source() -> None:
     prices = price_table.load()
 
     assert prices.dataflow is not None
-    for part in (prices.pubsub, prices.run, prices.bigtable, prices.scheduler, prices.logging, prices.dataflow):
+    for part in (
+        prices.pubsub,
+        prices.run,
+        prices.bigtable,
+        prices.storage,
+        prices.scheduler,
+        prices.logging,
+        prices.dataflow,
+    ):
         assert part.source.startswith("https://cloud.google.com/")
         assert part.looked_up <= prices.date
 
@@ -314,3 +325,18 @@ def test_intraday_runs_read_the_day_so_far() -> None:
     assert with_runs["functions: invocations"] - daily["functions: invocations"] == pytest.approx(24 * 30 / 1e6)
     assert with_runs["Logging"] - daily["Logging"] == pytest.approx(24 * 30 * 2048 / 2**30 * 3)
     assert (daily["Scheduler"], with_runs["Scheduler"]) == (0, 5)
+
+
+def test_loaded_files_are_billed_by_their_events_and_reads() -> None:
+    """An event and its line end take 1 KiB, so a GiB has 2**20 events; each takes 2 ms."""
+    work = Workload(0, 1_023, 100, loaded_gib=1)
+
+    items = {item.name: item for item in cost.month(ROUND, work)}
+
+    seconds, reads = 2**20 * 30 * 0.002, 256 * 30
+    expected = seconds * (0.01 + 0.5 * 0.001) + reads / 1_000 * 0.5
+    assert items["function load"].dollars == pytest.approx(expected)
+    assert "7,680 reads of objects" in items["function load"].text
+    assert cost.stored_gib(ROUND, work, 1) == pytest.approx(2**20 * (1_023 + 24) / 2**30)
+    assert items["functions: CPU"].dollars == pytest.approx(2**20 * 30 / 1_000 * 0.01)  # aggregate reads them, too
+    assert "function load" not in dollars(Workload(1, 1_023, 100))

@@ -17,7 +17,7 @@ from infra.deploy.iam import ACCOUNTS, GRANTS, PUBSUB_AGENT, configured_accounts
 from infra.deploy.steps import Target
 from infra.deploy.teardown import teardown_steps
 from infra.provision import teardown
-from infra.provision.resources import RESOURCES
+from infra.provision.resources import ALL_RESOURCES, RESOURCES
 from infra.provision.teardown import remove_resources
 from shared.config import Settings
 
@@ -110,7 +110,7 @@ def test_a_disabled_api_is_skipped(monkeypatch: pytest.MonkeyPatch, disabled: st
     assert "isn't enabled in my-project. Try:\n  gcloud services enable" in skipped
     others = {
         "jobs": {"aggregate-daily", "aggregate-intraday"},
-        "topics": {*RESOURCES.topics, *(each.name for each in RESOURCES.subscriptions)},
+        "topics": {*ALL_RESOURCES.topics, *(each.name for each in ALL_RESOURCES.subscriptions)},
         "tables": {table.name for table in RESOURCES.tables},
     }
     del others[disabled]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from infra.deploy.alerts import metrics
-from infra.deploy.iam import ACCOUNTS, GRANTS
+from infra.deploy.iam import ACCOUNTS, GRANTS, load_grants
 from infra.deploy.steps import APIS, Target
 from infra.doctor.cloud import examine
 from infra.doctor.local import CheckResult
@@ -41,7 +42,7 @@ class Project:
             # Every policy contains all roles of all accounts.
             bindings = [
                 {"role": grant.role, "members": [grant.member("my-project").replace("${NUMBER}", "123")]}
-                for grant in GRANTS
+                for grant in (*GRANTS, *load_grants("my-drops"))
             ]
             return json.dumps({"bindings": bindings})
         match words[0], words[1]:
@@ -61,6 +62,8 @@ class Project:
                 return "projects/my-project/alertPolicies/7"
             case "functions", _:
                 return "ACTIVE"
+            case "storage", _:
+                return "7"
             case _:
                 raise AssertionError(line)
 
@@ -180,3 +183,26 @@ def test_results_of_googles_clients_are_included(project: Project) -> None:
     assert CheckResult("table events", ok=False, text="no permission") in list(
         examine(TARGET, project, clients=clients)
     )
+
+
+WITH_BUCKET = structs.replace(
+    TARGET, bucket="my-drops", functions=(*TARGET.functions, "load"), grants=(*GRANTS, *load_grants("my-drops"))
+)
+
+
+def test_a_bucket_is_checked(project: Project) -> None:
+    results = {result.what: result for result in examine(WITH_BUCKET, project)}
+
+    assert {each.text for each in results.values() if not each.ok} == set()
+    assert {"function load", "notification of the bucket my-drops", "roles on bucket my-drops"} <= results.keys()
+
+
+def test_a_missing_notification_is_a_problem(project: Project) -> None:
+    project.overrides = {"notifications list": "", "get-iam-policy gs://my-drops": "{}"}
+
+    found = [f"{result.what}: {result.text}" for result in examine(WITH_BUCKET, project) if not result.ok]
+
+    assert "notification of the bucket my-drops: found none; `sluice deploy`" in found
+    assert [
+        text for text in found if text.startswith("roles on bucket my-drops: roles/storage.objectViewer is missing")
+    ]

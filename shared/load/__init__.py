@@ -1,0 +1,1 @@
+"""Load: ingest the objects that Cloud Storage announces, in ranges that each fit into one request."""
