@@ -60,7 +60,7 @@ def test_what_must_be_declared_of_a_csv_file_is_detected(tmp_path: Path, data: b
     ("name", "data", "format"),
     [
         ("access.log", ACCESS, "access_log"),
-        ("access.log.gz", gzip.compress(ACCESS), "access_log"),
+        ("access.log.gz", gzip.compress(ACCESS, mtime=0), "access_log"),
         ("events.json", b"[1]", "json"),
         ("events", b'\n {"n":1}\n', "json"),
         ("events.ndjson", b"1\n", "json"),
