@@ -374,10 +374,17 @@ def test_a_file_of_another_format_is_an_error(sluice: Sluice) -> None:
 
 
 def test_a_source_without_readable_events_is_an_error(sluice: Sluice) -> None:
-    result = sluice("check", "--source", "-", stdin=b"\xff\xfe{\0}\0")
+    result = sluice("check", "--source", "-", stdin=b"PK\x03\x04 and so on")
 
     assert result.code == 1
-    assert "nothing could be read; the first problem: stdin:1: found UTF-16 text" in result.err
+    assert "nothing could be read; the first problem: stdin:1: found a ZIP archive or a spreadsheet" in result.err
+
+
+def test_utf_16_is_read(sluice: Sluice) -> None:
+    result = sluice("check", "--source", "-", stdin=json.dumps(music_event(1)).encode("utf-16"))
+
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("1 events read: 1 stored")
 
 
 def test_provision_prints_planned_and_made_changes(sluice: Sluice, settings: Settings) -> None:
