@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from infra.batch.distinct import DistinctEvents, DistinctRows
 from infra.batch.report import Report
 from shared.contracts.model import Contract
-from shared.row_keys import CellKey, rejected_row, user_of_row
+from shared.row_keys import rejected_row
 from shared.sources.files import Record, SourceReader, Unreadable
-from shared.timestamps import parse_day
-from shared.validation.results import Accepted, Verdict
+from shared.validation.results import Accepted, Rejected, Verdict
 from shared.validation.validator import Validator
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
-
-
-class DistinctCellKeys:
-    """Counts distinct cell keys, and the distinct events and users of each day, from hashes of 64 bits."""
-
-    def __init__(self) -> None:
-        self._hashes: set[int] = set()
-        self._rows: Counter[bytes] = Counter()
-
-    def add(self, cell_keys: Sequence[CellKey]) -> int:
-        """Add cell keys; return how many of them are new."""
-        known, before = self._hashes, len(self._hashes)
-        hashes = list(map(hash, cell_keys))
-        new = set(hashes) - known
-        if len(new) == len(hashes):
-            known |= new
-            self._rows.update([cell_key.row_key for cell_key in cell_keys])
-            return len(new)
-        for value, cell_key in zip(hashes, cell_keys, strict=True):
-            if value not in known:
-                known.add(value)
-                self._rows[cell_key.row_key] += 1
-        return len(known) - before
-
-    def days(self) -> dict[date, tuple[int, int]]:
-        """Return the number of distinct events and users of each day."""
-        events: Counter[bytes] = Counter()
-        users: dict[bytes, set[str]] = defaultdict(set)
-        for row_key, count in self._rows.items():
-            day = row_key[3:11]
-            events[day] += count
-            users[day].add(user_of_row(row_key))
-        return {parse_day(day.decode()): (events[day], len(users[day])) for day in sorted(events)}
 
 
 def check_files(
@@ -65,20 +31,16 @@ def check_files(
         progress: called with the report after each batch.
     """
     published = datetime.now(UTC)
-    report, cell_keys, seen = Report(), DistinctCellKeys(), set[bytes]()
+    report, events, rejected = Report(), DistinctEvents(), DistinctRows()
     with closing(validate_source(reader, Validator(contract), published, report)) as batches:
         for batch in batches:
+            events.add([verdict.cell_key for _, verdict in batch if type(verdict) is Accepted])
             for record, verdict in batch:
-                if isinstance(verdict, Accepted):
-                    if cell_keys.add((verdict.cell_key,)):
-                        report.stored += 1
-                    continue
-                row = rejected_row(verdict.raw, published.date())
-                if row not in seen:
-                    seen.add(row)
+                if type(verdict) is Rejected and rejected.add(rejected_row(verdict.raw, published.date())):
                     report.reject(verdict.findings, position(record))
+            report.count_distinct(events, rejected)
             progress(report)
-    report.days = cell_keys.days()
+    report.days = events.days()
     return report
 
 

@@ -8,7 +8,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from itertools import islice
 
-from infra.batch.check import DistinctCellKeys, position, readable
+from infra.batch.check import position, readable
+from infra.batch.distinct import DistinctEvents, DistinctRows
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
 from shared import gc_tuning
@@ -44,13 +45,14 @@ async def load_files(
         batch_size: events that are validated and written together.
         quality: False skips the quality checks, so every event with an id, a user and a time is stored.
         published: the time of publication of all events; now by default.
-        distinct: whether to count a repeated event once, and the events of each day, which takes memory for each event.
+        distinct: whether to count a repeated event once, and the events of each day, which takes up to 150 MB.
         progress: called with the report after each batch.
     """
     gc_tuning.apply()
     ingestion = IngestPipeline(bigtable, contract, quality=quality)
     published = published or datetime.now(UTC)
-    report, cell_keys, seen = Report(), DistinctCellKeys() if distinct else None, set[bytes]()
+    report = Report()
+    events, rejected = (DistinctEvents(), DistinctRows()) if distinct else (None, None)
     bytes_in_memory = 0
     batch_done = asyncio.Event()
 
@@ -60,12 +62,15 @@ async def load_files(
             verdicts = ingestion.validate_all([record.raw for record in records], published)
             accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
             await ingestion.store(accepted, published, records[0].source)
-            report.stored += (
-                len(accepted) if cell_keys is None else cell_keys.add([verdict.cell_key for verdict in accepted])
-            )
+            if events is None:
+                report.stored += len(accepted)
+            else:
+                events.add([verdict.cell_key for verdict in accepted])
             if len(accepted) < len(verdicts):
                 await store_rejected(records, verdicts)
             report.published += len(records)
+            if events is not None and rejected is not None:
+                report.count_distinct(events, rejected)
             progress(report)
         finally:
             bytes_in_memory -= size
@@ -76,9 +81,7 @@ async def load_files(
             if isinstance(verdict, Rejected):
                 await ingestion.store([verdict], published, position(record))
                 row = rejected_row(verdict.raw, published.date())
-                if row not in seen:
-                    if distinct:
-                        seen.add(row)
+                if rejected is None or rejected.add(row):
                     report.reject(verdict.findings, position(record))
 
     with closing(iter(reader)) as items:
@@ -92,6 +95,6 @@ async def load_files(
                     await batch_done.wait()
                 bytes_in_memory += size
                 batches.create_task(store(records, size))
-    if cell_keys is not None:
-        report.days = cell_keys.days()
+    if events is not None:
+        report.days = events.days()
     return report

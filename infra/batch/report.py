@@ -17,6 +17,8 @@ from shared.validation.results import Finding, rules_broken
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from infra.batch.distinct import DistinctEvents, DistinctRows
+
 _MAX_UNREADABLE_SHOWN = 20
 
 
@@ -42,6 +44,7 @@ class Report:
         days: the number of events and of distinct users, by day.
         examples: the first rejected event of each rule.
         seconds: the time of each part of a run.
+        estimated: whether the counts of distinct events are estimates, since there were too many to remember.
     """
 
     published: int = 0
@@ -53,11 +56,17 @@ class Report:
     days: dict[date, tuple[int, int]] = field(default_factory=dict)
     examples: dict[str, Example] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    estimated: bool = False
 
     @property
     def duplicates(self) -> int:
         """The number of events that were stored or rejected before, or occur more than once."""
-        return self.published - self.stored - self.rejected_events
+        return max(0, self.published - self.stored - self.rejected_events)
+
+    def count_distinct(self, events: DistinctEvents, rejected: DistinctRows) -> None:
+        """Set the number of distinct stored events, and whether it is an estimate."""
+        self.stored = events.count
+        self.estimated = events.estimated or rejected.estimated
 
     def reject(self, findings: Iterable[Finding], source: str) -> None:
         """Count a rejected event, once for each rule it broke."""
@@ -83,6 +92,7 @@ class Report:
             "rejected_events": self.rejected_events,
             "duplicates": self.duplicates,
             "unreadable": self.unreadable_count,
+            "estimated": self.estimated,
             "days": {
                 day.isoformat(): {"events": events, "users": users}
                 for day, (events, users) in sorted(self.days.items())
@@ -106,9 +116,10 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
+        about = "about " if self.estimated else ""
         console.print(
-            f"[bold]{self.published:,}[/] events {verb}: [bold green]{self.stored:,}[/] stored, "
-            f"[bold red]{self.rejected_events:,}[/] rejected, [bold]{self.duplicates:,}[/] duplicates"
+            f"[bold]{self.published:,}[/] events {verb}: {about}[bold green]{self.stored:,}[/] stored, "
+            f"{about}[bold red]{self.rejected_events:,}[/] rejected, {about}[bold]{self.duplicates:,}[/] duplicates"
         )
         if self.rejected:
             table = Table("rule", "events", "for example", title="Rejected, by rule", title_justify="left")
@@ -126,7 +137,7 @@ class Report:
             events, users = self.days[busiest]
             console.print(
                 f"{len(days)} day{'s' if len(days) > 1 else ''}, {days[0]} to {days[-1]}; "
-                f"the busiest is {busiest} with {events:,} events of {users:,} users"
+                f"the busiest is {busiest} with {about}{events:,} events of {users:,} users"
             )
 
 

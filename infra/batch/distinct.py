@@ -1,0 +1,151 @@
+"""Count distinct events, and the events and users of each day: exactly at first, estimated once they are many."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from shared.row_keys import CellKey, user_of_row
+from shared.timestamps import parse_day
+
+# Cell keys and rows that are kept, a row counting twice. They take up to 100 MB.
+MAX_EXACT = 1_000_000
+MAX_ROWS = 250_000
+# A sketch of all events takes 64 KiB, and 95 % of its estimates are within 0.8 %. One of a day's events or users takes
+# 4 KiB, within 3 %.
+_LG_REGISTERS, _LG_DAY_REGISTERS = 16, 12
+
+# The hashes of a day's cell keys, and their row keys; the day is written as in row keys.
+_DayEvents = tuple[bytes, set[int], set[bytes]]
+
+
+class DistinctEvents:
+    """Distinct events by their cell keys, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._counts: _ExactCounts | _Estimates = _ExactCounts()
+
+    @property
+    def estimated(self) -> bool:
+        """Whether there were more than `MAX_EXACT`, so that the counts are estimates."""
+        return isinstance(self._counts, _Estimates)
+
+    @property
+    def count(self) -> int:
+        """The number of distinct events."""
+        return self._counts.count
+
+    def add(self, cell_keys: Sequence[CellKey]) -> None:
+        """Add the cell keys of stored events."""
+        counts = self._counts
+        for day_events in _by_day(cell_keys):
+            counts.add(*day_events)
+        if isinstance(counts, _ExactCounts) and counts.size > MAX_EXACT:
+            self._counts = _Estimates()
+            for day_events in counts.of_days():
+                self._counts.add(*day_events)
+
+    def days(self) -> dict[date, tuple[int, int]]:
+        """Return the number of distinct events and users of each day."""
+        return {parse_day(day.decode()): counts for day, counts in sorted(self._counts.days().items())}
+
+
+class _ExactCounts:
+    def __init__(self) -> None:
+        self._hashes: defaultdict[bytes, set[int]] = defaultdict(set)
+        self._row_keys: defaultdict[bytes, set[bytes]] = defaultdict(set)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self._hashes.values()))
+
+    @property
+    def size(self) -> int:
+        return self.count + 2 * sum(map(len, self._row_keys.values()))
+
+    def add(self, day: bytes, hashes: set[int], row_keys: set[bytes]) -> None:
+        self._hashes[day] |= hashes
+        self._row_keys[day] |= row_keys
+
+    def of_days(self) -> Iterator[_DayEvents]:
+        for day, hashes in self._hashes.items():
+            yield day, hashes, self._row_keys[day]
+
+    def days(self) -> dict[bytes, tuple[int, int]]:
+        return {day: (len(hashes), len(set(map(user_of_row, rows)))) for day, hashes, rows in self.of_days()}
+
+
+class _Estimates:
+    def __init__(self) -> None:
+        import datasketches  # takes most of a second to import, numpy included
+
+        self._new_sketch = datasketches.hll_sketch
+        self._all = self._new_sketch(_LG_REGISTERS)
+        self._of_days: dict[bytes, tuple[Any, Any]] = {}  # of events, and of users
+
+    @property
+    def count(self) -> int:
+        return _estimate(self._all)
+
+    def add(self, day: bytes, hashes: set[int], row_keys: set[bytes]) -> None:
+        sketches = self._of_days.get(day)
+        if sketches is None:
+            sketches = self._of_days[day] = (self._new_sketch(_LG_DAY_REGISTERS), self._new_sketch(_LG_DAY_REGISTERS))
+        events, users = sketches
+        _run(map(self._all.update, hashes))
+        _run(map(events.update, hashes))
+        _run(map(users.update, map(user_of_row, row_keys)))
+
+    def days(self) -> dict[bytes, tuple[int, int]]:
+        return {day: (_estimate(events), _estimate(users)) for day, (events, users) in self._of_days.items()}
+
+
+class DistinctRows:
+    """Distinct rows of `rejected`, in bounded memory.
+
+    Attributes:
+        estimated: whether there were more than `MAX_ROWS`. Further ones count as often as they occur.
+    """
+
+    def __init__(self) -> None:
+        self.estimated = False
+        self._hashes: set[int] = set()
+
+    def add(self, row_key: bytes) -> bool:
+        """Add a row; return whether it is new."""
+        value = hash(row_key)
+        if value in self._hashes:
+            return False
+        if len(self._hashes) < MAX_ROWS:
+            self._hashes.add(value)
+        else:
+            self.estimated = True
+        return True
+
+
+def _by_day(cell_keys: Sequence[CellKey]) -> Iterator[_DayEvents]:
+    """Yield the events of each day."""
+    row_keys = [cell_key.row_key for cell_key in cell_keys]
+    days = [row_key[3:11] for row_key in row_keys]
+    hashes = list(map(hash, cell_keys))
+    different = set(days)
+    if len(different) == 1:  # nearly always: files are in the order of time
+        yield days[0], set(hashes), set(row_keys)
+        return
+    of_day: dict[bytes, _DayEvents] = {day: (day, set(), set()) for day in different}
+    for day, value, row_key in zip(days, hashes, row_keys, strict=True):
+        _, of_hashes, of_rows = of_day[day]
+        of_hashes.add(value)
+        of_rows.add(row_key)
+    yield from of_day.values()
+
+
+def _estimate(sketch: Any) -> int:
+    estimate: float = sketch.get_estimate()
+    return round(estimate)
+
+
+def _run(calls: Iterable[object]) -> None:
+    deque(calls, maxlen=0)
