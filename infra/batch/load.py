@@ -45,7 +45,7 @@ async def load_files(
         batch_size: events that are validated and written together.
         quality: False skips the quality checks, so every event with an id, a user and a time is stored.
         published: the time of publication of all events; now by default.
-        distinct: whether to count a repeated event once, and the events of each day, which takes up to 150 MB.
+        distinct: whether to count a repeated event once, and the events of each day, which takes up to 130 MB.
         progress: called with the report after each batch.
     """
     gc_tuning.apply()
