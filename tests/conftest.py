@@ -37,6 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where pytest-xdist ignores groups: each worker would set up every costly fixture."""
+    if not session.config.getoption("loadgroup", False):
+        return
+    for item in session.items:
+        group = item.get_closest_marker("xdist_group")
+        if group and "@" not in item.nodeid.rpartition("]")[2]:
+            raise pytest.UsageError(f"{item.nodeid}: found no group, expected @{group.args[0]}; is pytest too new?")
+
+
 def _group(item: pytest.Item) -> str:
     """Return the group of a test, "" for none.
 
