@@ -46,7 +46,7 @@ async def make_plan(bigtable: Bigtable, contract: Contract, users: Users, first_
         bigtable: the instance.
         contract: of the events.
         users: the users.
-        first_whole_day: the first day of which `events` has all events; None without a retention.
+        first_whole_day: the first day whose events are all in `events`; None without a retention.
 
     Raises:
         LayoutChangedError: the contract gives users other row keys than the tables have.
@@ -62,7 +62,7 @@ async def make_plan(bigtable: Bigtable, contract: Contract, users: Users, first_
 
 
 def first_whole_day(settings: Settings) -> date | None:
-    """Return the first day of which the retention of `events` has removed no event; None without a retention.
+    """Return the first day whose events the retention of `events` has all kept; None without a retention.
 
     Raises:
         SettingsError: the caller may not read the table's settings.

@@ -37,7 +37,7 @@ def find_header(lines: Sequence[str], columns: Collection[str], delimiter: str |
     with the most of them.
 
     Args:
-        lines: the first lines, of which the first isn't blank.
+        lines: the first lines; the first of them isn't blank.
         columns: names that the header may have; empty if none is known.
         delimiter: the declared one; None infers it.
     """
