@@ -334,7 +334,7 @@ HOSTILE = {
     "image.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 40, "expected", ""),
     "text.json": (lines(EVENTS[:3]).decode().encode("utf-16"), "", ""),
     "blank.json": (b"\n" * 100_000, "", ""),
-    "archive.zip": (b"PK\x03\x04" + bytes(100), "ZIP archive", ""),
+    "archive.zip": (b"PK\x03\x04" + bytes(100), "", "ZIP archive"),
     "empty.csv": (b"", "", ""),
     "folder/": (b"", "", ""),
     "quote.csv": (b"event_id,userId\n" + b'"' + b"x,y\n" * 1_000, "", "quote that is never closed"),
