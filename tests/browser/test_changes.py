@@ -40,6 +40,7 @@ def test_rejected_leads_to_a_dry_run_and_to_a_replay_that_can_be_stopped(changin
     expect(status).to_contain_text("nothing was changed")
     changing_page.get_by_role("button", name="Replay these events").click()
 
+    expect(changing_page.get_by_role("button", name="Stop")).to_be_visible()  # the page of the replay has loaded
     changing_page.evaluate("document.body.dataset.loaded = 'once'")
     expect(status).to_contain_text("1 messages published")
     check_page(changing_page.content())
