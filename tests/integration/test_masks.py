@@ -144,7 +144,7 @@ def test_the_client_reads_a_masked_user_by_either_name(settings: Settings, tmp_p
 
         (found,) = client.get_user_events("annabel", PUBLISHED.replace(hour=0), PUBLISHED)
 
-        assert found["user_id"] == load_contract(path, SECRET).mask_key.mask("annabel")  # type: ignore[union-attr]
+        assert found["user_id"] == load_contract(path, SECRET).mask_key.mask("annabel")  # type: ignore[union-attr] - it has the key
         assert "query" not in found
         assert client.get_user_events(found["user_id"], PUBLISHED.replace(hour=0), PUBLISHED) == [found]
     with pytest.raises(SettingsError, match="SLUICE_MASK_KEY: found nothing"):

@@ -23,7 +23,7 @@ from tests.support.large_day import DAY, LargeDay, own_peak
 
 async def export(day: LargeDay, folder: Path) -> int:
     """Export the day and return its number of rows."""
-    table = EventsOfDays(day, load_contract(DEFAULT_CONTRACT))  # type: ignore[arg-type]
+    table = EventsOfDays(day, load_contract(DEFAULT_CONTRACT))  # type: ignore[arg-type] - a fake
     exporter = Exporter("events", table, Folder(folder))
     [outcome] = [each async for each in exporter.export([DAY], lambda _day, _rows: None)]
     return outcome.rows
