@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -60,14 +61,14 @@ async def connected(settings: Settings) -> AsyncIterator[Bigtable]:
 def serving(settings: Settings, *, allow_changes: bool = False) -> Iterator[str]:
     """Serve a console in a thread; yield its address."""
     app = create_app(settings, allow_changes=allow_changes)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=3))
-    socket = server.config.bind_socket()
-    thread = Thread(target=server.run, args=([socket],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        app.state.flow.stop()
-        server.should_exit = True
-        thread.join()
-        socket.close()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+    # Unlike a socket of `Config.bind_socket`, it listens already: a request may come before the server is ready.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            app.state.flow.stop()
+            server.should_exit = True
+            thread.join()
