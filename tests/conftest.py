@@ -19,7 +19,18 @@ from tests.support.emulators import engine, running_emulators
 _TIERS = ("bundle", "gcloud", "integration", "unit")
 _COVERED_TIERS = ("integration", "unit")
 _TESTS = Path(__file__).parent
+_MAX_ID_LENGTH = 80  # characters or bytes of a parameter
 _SLOW_TIMEOUT = 300  # seconds; a busy machine takes several times as long as an idle one
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long contents and gzip after their argument.
+
+    A name with the contents is unreadable. With gzip, which contains the time, it would differ between workers.
+    """
+    is_gzip = isinstance(val, bytes) and val.startswith(b"\x1f\x8b")
+    is_long = isinstance(val, bytes | str) and len(val) > _MAX_ID_LENGTH
+    return argname if is_gzip or is_long else None
 
 
 @pytest.hookimpl(tryfirst=True)
