@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from infra.cli.main import main
-from infra.deploy import price_table
+from infra.deploy.cost import price_table
 from infra.doctor import drift, ownership
 from infra.doctor.local import CheckResult
 from shared.config import Settings
