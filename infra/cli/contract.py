@@ -175,11 +175,8 @@ def _check_stored(settings: Settings, new: Contract, days: list[date]) -> Stored
     from shared.bigtable.client import Bigtable
 
     async def run() -> StoredCheck:
-        bigtable = Bigtable(replace(settings, store_deadline=_DEADLINE))
-        try:
+        async with Bigtable(replace(settings, store_deadline=_DEADLINE)) as bigtable:
             return await check_stored_events(bigtable, new, days)
-        finally:
-            await bigtable.close()
 
     return asyncio.run(run())
 

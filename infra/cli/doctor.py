@@ -160,14 +160,10 @@ def smoke(
     next_steps = _next_steps(settings, region or settings.region)
 
     async def run() -> SmokeResult:
-        bigtable = Bigtable(settings)
-        try:
-            async with Publisher(settings) as publisher:
-                return await smoke_test(
-                    bigtable, publisher, made, topic=destination, timeout=timeout, next_steps=next_steps
-                )
-        finally:
-            await bigtable.close()
+        async with Bigtable(settings) as bigtable, Publisher(settings) as publisher:
+            return await smoke_test(
+                bigtable, publisher, made, topic=destination, timeout=timeout, next_steps=next_steps
+            )
 
     result = asyncio.run(run())
     if as_json:

@@ -77,8 +77,7 @@ def export(
     exported: list[ExportedDay] = []
 
     async def run() -> None:
-        bigtable = Bigtable(settings)
-        try:
+        async with Bigtable(settings) as bigtable:
             with _progress_bar() as progress:
                 for table in tables:
                     days_of_table = day_table(table, bigtable, loaded)
@@ -87,8 +86,6 @@ def export(
                         exported.append(outcome)
                         if not as_json:
                             click.echo(_line(outcome))
-        finally:
-            await bigtable.close()
 
     asyncio.run(run())
     if as_json:

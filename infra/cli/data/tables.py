@@ -221,16 +221,13 @@ def rejected(
     published_on = day or datetime.now(UTC).date()
 
     async def read() -> list[RejectedEvent]:
-        bigtable = Bigtable(settings)
         found: list[RejectedEvent] = []
-        try:
+        async with Bigtable(settings) as bigtable:
             if limit:
                 async for event in RejectedTable(bigtable).of_day(published_on, rule=rule):
                     found.append(event)
                     if len(found) == limit:
                         break
-        finally:
-            await bigtable.close()
         return found
 
     found = asyncio.run(read())
