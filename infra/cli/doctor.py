@@ -16,9 +16,6 @@ from shared.contracts.loader import load_contract
 from shared.errors import PermanentError
 from shared.timestamps import now
 
-# Seconds until a call to a server that doesn't answer fails; the functions wait longer.
-_DEADLINE = 10.0
-
 
 @click.command()
 @options.contract
@@ -152,7 +149,7 @@ def smoke(
     from shared.pubsub.publisher import Publisher
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    settings = replace(settings, store_deadline=_DEADLINE)
+    settings = replace(settings, store_deadline=options.DEADLINE)
     made = make_event(
         load_contract(settings.contract, settings.mask_key), now(), read_template(event) if event else None
     )
