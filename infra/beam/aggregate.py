@@ -68,12 +68,9 @@ def start(
 
 
 async def _begin(settings: Settings, contract: Contract, days: list[date]) -> dict[date, ClaimedRun]:
-    bigtable = Bigtable(settings)
-    try:
+    async with Bigtable(settings) as bigtable:
         pipeline = AggregatePipeline(bigtable, contract)
         return {day: await pipeline.begin(day) for day in days}
-    finally:
-        await bigtable.close()
 
 
 def _days(text: str) -> list[date]:

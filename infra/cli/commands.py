@@ -6,20 +6,8 @@ import signal
 
 import click
 
-from infra.cli import (
-    aggregate,
-    contract,
-    deploy,
-    doctor,
-    erase,
-    export,
-    files,
-    loads,
-    local,
-    provision,
-    replay,
-    tables,
-)
+from infra.cli import contract, deploy, doctor, local, provision
+from infra.cli.data import aggregate, erase, export, files, loads, replay, tables
 from shared.errors import SluiceError
 
 _EPILOG = "Settings come from environment variables; `sluice up` prints them for the local stack. Try: sluice run"

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from infra.contracts.stored_events import StoredCheck
     from shared.contracts.model import Contract
 
-# Seconds until a command gives up on a server that doesn't answer; the functions wait longer.
-_DEADLINE = 10.0
 _MAX_EVENT_CHARS = 200
 
 
@@ -175,11 +173,8 @@ def _check_stored(settings: Settings, new: Contract, days: list[date]) -> Stored
     from shared.bigtable.client import Bigtable
 
     async def run() -> StoredCheck:
-        bigtable = Bigtable(replace(settings, store_deadline=_DEADLINE))
-        try:
+        async with Bigtable(replace(settings, store_deadline=options.DEADLINE)) as bigtable:
             return await check_stored_events(bigtable, new, days)
-        finally:
-            await bigtable.close()
 
     return asyncio.run(run())
 

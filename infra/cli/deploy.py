@@ -18,7 +18,7 @@ from shared.errors import SettingsError
 
 if TYPE_CHECKING:
     from infra.deploy.config import Deployment
-    from infra.deploy.price_table import Edition
+    from infra.deploy.cost.price_table import Edition
     from shared.contracts.model import Contract
 
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the steps as a bash script without running them.")
@@ -167,7 +167,7 @@ def destroy(
     show_default=True,
     help="Edition of the Bigtable instance.",
 )
-@click.option("--prices", "file", type=click.Path(path_type=Path), help="Price file. [infra/deploy/prices.toml]")
+@click.option("--prices", "file", type=click.Path(path_type=Path), help="Price file. [infra/deploy/cost/prices.toml]")
 @options.as_json
 def cost(
     events_per_day: int,
@@ -187,8 +187,8 @@ def cost(
 
     Example: sluice cost --events-per-day 10000000 --bytes 250
     """
-    from infra.deploy.cost import Workload, first_full_month, month, total
-    from infra.deploy.price_table import PRICES, load, with_days_stored, with_edition, with_queries
+    from infra.deploy.cost.estimate import Workload, first_full_month, month, total
+    from infra.deploy.cost.price_table import PRICES, load, with_days_stored, with_edition, with_queries
 
     prices = with_edition(load(file or PRICES), edition)
     if days_stored is not None:

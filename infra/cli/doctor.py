@@ -16,9 +16,6 @@ from shared.contracts.loader import load_contract
 from shared.errors import PermanentError
 from shared.timestamps import now
 
-# Seconds until a call to a server that doesn't answer fails; the functions wait longer.
-_DEADLINE = 10.0
-
 
 @click.command()
 @options.contract
@@ -152,7 +149,7 @@ def smoke(
     from shared.pubsub.publisher import Publisher
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    settings = replace(settings, store_deadline=_DEADLINE)
+    settings = replace(settings, store_deadline=options.DEADLINE)
     made = make_event(
         load_contract(settings.contract, settings.mask_key), now(), read_template(event) if event else None
     )
@@ -160,14 +157,10 @@ def smoke(
     next_steps = _next_steps(settings, region or settings.region)
 
     async def run() -> SmokeResult:
-        bigtable = Bigtable(settings)
-        try:
-            async with Publisher(settings) as publisher:
-                return await smoke_test(
-                    bigtable, publisher, made, topic=destination, timeout=timeout, next_steps=next_steps
-                )
-        finally:
-            await bigtable.close()
+        async with Bigtable(settings) as bigtable, Publisher(settings) as publisher:
+            return await smoke_test(
+                bigtable, publisher, made, topic=destination, timeout=timeout, next_steps=next_steps
+            )
 
     result = asyncio.run(run())
     if as_json:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from shared.contracts.model import Contract
     from shared.sources.files import SourceReader
 
+# Seconds until a command that reads or tests gives up on a server that doesn't answer; the functions wait longer.
+DEADLINE = 10.0
 _PAGE_WIDTH = 110  # characters
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -76,9 +76,8 @@ def _stack_results(settings: Settings) -> list[CheckResult]:
 
 
 async def _read_tables(settings: Settings) -> list[CheckResult]:
-    bigtable = Bigtable(settings)
     results = []
-    try:
+    async with Bigtable(settings) as bigtable:
         for table in RESOURCES.tables:
             what = f"table {settings.resource(table.name)}"
             try:
@@ -92,8 +91,6 @@ async def _read_tables(settings: Settings) -> list[CheckResult]:
                 missing = isinstance(cause, CallError) and cause.code is StatusCode.NOT_FOUND
                 remedy = "; `sluice provision` makes it" if missing else ""
                 results.append(CheckResult(what, ok=False, text=f"{error}{remedy}"))
-    finally:
-        await bigtable.close()
     return results
 
 

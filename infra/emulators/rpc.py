@@ -39,32 +39,29 @@ def unary(request: Any, method: Unary) -> grpc.RpcMethodHandler:
 
 def server_stream(request: Any, method: Stream) -> grpc.RpcMethodHandler:
     """Return the handler of a method with one request and a stream of responses; else like `unary`."""
-
-    async def call(message: Any, context: Any) -> AsyncIterator[Any]:
-        try:
-            async for response in method(message):
-                yield response
-        except ApiError as error:
-            await _abort(context, error)
-
     return grpc.unary_stream_rpc_method_handler(
-        call, request_deserializer=_deserializer(request), response_serializer=serialize
+        _streamed(method), request_deserializer=_deserializer(request), response_serializer=serialize
     )
 
 
 def bidirectional_stream(request: Any, method: BidirectionalStream) -> grpc.RpcMethodHandler:
     """Return the handler of a method with a stream of requests and one of responses; else like `unary`."""
+    return grpc.stream_stream_rpc_method_handler(
+        _streamed(method), request_deserializer=_deserializer(request), response_serializer=serialize
+    )
 
-    async def call(messages: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+
+def _streamed(method: Callable[[Any], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    """Return the method with its `ApiError` as the status of the call."""
+
+    async def call(given: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            async for response in method(messages):
+            async for response in method(given):
                 yield response
         except ApiError as error:
             await _abort(context, error)
 
-    return grpc.stream_stream_rpc_method_handler(
-        call, request_deserializer=_deserializer(request), response_serializer=serialize
-    )
+    return call
 
 
 def service(name: str, methods: Mapping[str, grpc.RpcMethodHandler]) -> grpc.GenericRpcHandler:

@@ -15,6 +15,7 @@ from infra.provision.resources import RESOURCES
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.model import Contract
+from shared.tables.layout import Layout
 from shared.tables.state import StateTable
 from shared.timestamps import now
 
@@ -51,14 +52,14 @@ async def make_plan(bigtable: Bigtable, contract: Contract, users: Users, first_
     Raises:
         LayoutChangedError: the contract gives users other row keys than the tables have.
     """
-    state = StateTable(bigtable)
-    await state.check_layout(contract)
+    await Layout(bigtable).check(contract)
     survey, erasures = await asyncio.gather(make_survey(bigtable, contract, users), ErasureLog(bigtable).read())
     unfinished = [each for each in erasures if each.is_unfinished]
     days = {*survey.events.days, *survey.rejected.days, *(day for each in unfinished for day in each.days)}
     expired = {day for day in days | survey.aggregates.days if first_whole_day and day < first_whole_day}
     marked = sorted(days - expired)
-    return Plan(survey, marked, await days_with_runs(state, marked), sorted(expired), unfinished)
+    computed = await days_with_runs(StateTable(bigtable), marked)
+    return Plan(survey, marked, computed, sorted(expired), unfinished)
 
 
 def first_whole_day(settings: Settings) -> date | None:

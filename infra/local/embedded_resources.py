@@ -18,7 +18,8 @@ from infra.emulators.bigtable.admin import admin_pb2 as bigtable
 from infra.emulators.protos import pubsub_pb2 as pubsub
 from infra.emulators.protos import scheduler_pb2 as scheduler
 from infra.provision.marks import LABEL
-from infra.provision.resources import GcRule, Job, Resources, Subscription, Table
+from infra.provision.resource_types import GcRule, Job, Subscription, Table
+from infra.provision.resources import Resources
 from shared.config import Settings
 from shared.errors import StackError
 

@@ -60,9 +60,8 @@ class EndToEndRun:
 
     async def run(self, reader: SourceReader, bar: Bar) -> None:
         """Publish, wait until every message is processed, aggregate, and read the tables back."""
-        bigtable = Bigtable(self._settings)
         began = datetime.now(UTC)
-        try:
+        async with Bigtable(self._settings) as bigtable:
             async with Publisher(self._settings) as publisher:
                 with self._timed("publish"):
                     self.report, messages = await publish_files(
@@ -84,8 +83,6 @@ class EndToEndRun:
                 self.report.stored = sum(events for events, _ in days.values())
                 await _count_rejected(bigtable, days_between(began.date(), datetime.now(UTC).date()), self.report)
                 self._highest = await self._find_highest(bigtable)
-        finally:
-            await bigtable.close()
 
     async def _wait_until_acknowledged(self, messages: int, bar: Bar) -> None:
         """Wait until the function has acknowledged every message: its events are stored or rejected."""

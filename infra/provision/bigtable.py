@@ -17,7 +17,8 @@ from google.cloud.bigtable_admin_v2.types import Table as TableMessage
 from infra.provision import marks
 from infra.provision.google_api import BIGTABLE, Caller, translate_errors
 from infra.provision.plan import Change, kept_ages, plan_owned, plan_table
-from infra.provision.resources import RESOURCES, GcRule, Resources, Table
+from infra.provision.resource_types import GcRule, Table
+from infra.provision.resources import RESOURCES, Resources
 from shared.config import Settings
 from shared.names import resource_name
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from infra.provision.marks import LABEL
-from infra.provision.resources import GcRule, Job, Subscription, Table
+from infra.provision.resource_types import GcRule, Job, Subscription, Table
 
 Kind = Literal["topic", "subscription", "table", "family", "job"]
 Action = Literal["create", "change", "replace", "drop", "adopt", "refuse"]

@@ -26,7 +26,8 @@ from google.pubsub_v1.types import Subscription as Message
 from infra.provision.google_api import PUBSUB, Caller, translate_errors
 from infra.provision.marks import LABEL
 from infra.provision.plan import Change, Kind, plan_owned, plan_subscription, plan_topics
-from infra.provision.resources import RESOURCES, Resources, Subscription
+from infra.provision.resource_types import Subscription
+from infra.provision.resources import RESOURCES, Resources
 from shared.config import Settings
 
 _EMULATOR_MAX_RETENTION = timedelta(days=7)  # Pub/Sub itself allows 31 days

@@ -12,7 +12,8 @@ from google.cloud.scheduler_v1.types import UpdateJobRequest
 from infra.provision import marks
 from infra.provision.google_api import SCHEDULER, Caller
 from infra.provision.plan import Change, ExistingJob, plan_job, plan_owned
-from infra.provision.resources import ALL_RESOURCES, RESOURCES, Job, Resources
+from infra.provision.resource_types import Job
+from infra.provision.resources import ALL_RESOURCES, RESOURCES, Resources
 from infra.provision.scheduler_client import job_message, job_of_message, location, scheduler_client
 from shared.config import Settings
 

@@ -18,8 +18,8 @@ from google.cloud.scheduler_v1.types import Job, PubsubTarget, RetryConfig
 from google.rpc import code_pb2
 
 from infra.provision.google_api import SCHEDULER, is_transient, translate_errors
+from infra.provision.resource_types import Job as DeclaredJob
 from infra.provision.resources import RESOURCES
-from infra.provision.resources import Job as DeclaredJob
 from shared.config import Settings
 from shared.errors import SettingsError
 

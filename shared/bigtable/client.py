@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from shared.bigtable.batcher import Batcher, Send
 from shared.bigtable.mutations import Entry, Mutations, mutate_rows
@@ -28,6 +28,12 @@ class Bigtable:
         self._instance = f"projects/{settings.project_id}/instances/{settings.instance_id}"
         self._transport: Transport | None = None
         self._batchers: dict[str, Batcher] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @property
     def store_deadline(self) -> float:

@@ -18,6 +18,7 @@ from shared.ingest.flow_control import FlowControl, Reservation
 from shared.ingest.micro_batch import MicroBatch, is_small
 from shared.pubsub.message import Message, UnpackError, is_gzip, unpack
 from shared.tables.events import EventsTable
+from shared.tables.layout import Layout
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable
 from shared.validation.results import Accepted, Finding, Rejected, Verdict, rules_broken
@@ -62,6 +63,7 @@ class IngestPipeline:
         self._validator = Validator(contract, quality=quality)
         self._events = EventsTable(bigtable, contract.bucket)
         self._rejected = RejectedTable(bigtable)
+        self._layout = Layout(bigtable)
         self._state = StateTable(bigtable)
         self._duplicates = DuplicateDetector()
         self._flow_control = FlowControl(max_wait=bigtable.store_deadline)
@@ -128,8 +130,8 @@ class IngestPipeline:
         return verdicts
 
     async def _process_small(self, message: Message) -> dict[str, int]:
-        if not self._state.layout_verified:
-            await self._state.verify_layout(self._contract)
+        if not self._layout.verified:
+            await self._layout.verify(self._contract)
         async with self._flow_control.reserve(len(message.data)):
             verdicts, stored = await self._micro_batch.submit(message)
             if stored:
@@ -160,8 +162,8 @@ class IngestPipeline:
 
     async def _store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> dict[str, int]:
         """Store like `store`; return the counts."""
-        if not self._state.layout_verified:
-            await self._state.verify_layout(self._contract)
+        if not self._layout.verified:
+            await self._layout.verify(self._contract)
         accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
         if len(accepted) == len(verdicts):
             await self._events.store(accepted)

@@ -1,4 +1,4 @@
-"""The table `state`: the current run of each day, the days with late events, and the layout of the row keys."""
+"""The table `state`: the current run of each day, and the days with late events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,11 @@ from shared import row_keys
 from shared.bigtable.client import STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
-from shared.contracts.model import Contract
-from shared.errors import LayoutChangedError, StoreUnavailableError
 from shared.row_keys import CellKey
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, end_of_day, now
 
 FAMILY = "s"
-_RUN, _LATE, _LAYOUT = b"run", b"late", b"places"
-_LAYOUT_ROW = b"contract"
+_RUN, _LATE = b"run", b"late"
 
 # Seconds during which a further late event doesn't mark its day again.
 REMARK_SECONDS = 60.0
@@ -39,10 +36,6 @@ CLEAR_MARGIN = timedelta(seconds=REMARK_SECONDS + MARK_DELAY_SECONDS + MAX_CLOCK
 # (https://cloud.google.com/bigtable/docs/data-boost-overview). Multi-cluster routing has no documented bound and is
 # usually behind by seconds or minutes (https://cloud.google.com/bigtable/docs/replication-overview).
 MAX_STALENESS = timedelta(minutes=35)
-# Seconds before each further read of a layout that was just written. With multi-cluster routing the read may go to
-# another cluster than the write.
-_LAYOUT_READ_DELAYS = (0.0, 0.1, 0.3, 1.0, 3.0)
-
 
 Engine = Literal["function", "beam"]
 
@@ -83,11 +76,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class StateTable:
-    """Reads and writes runs, late days and the layout.
-
-    Attributes:
-        layout_verified: whether `verify_layout` has succeeded.
-    """
+    """Reads and writes runs and late days."""
 
     def __init__(self, bigtable: Bigtable, *, staleness: timedelta = timedelta()) -> None:
         """Prepare the table without any call.
@@ -100,8 +89,6 @@ class StateTable:
         self._staleness = staleness
         self._marked: dict[date, float] = {}
         self._marking: dict[date, asyncio.Task[None]] = {}
-        self._verification: asyncio.Task[None] | None = None
-        self.layout_verified = False
 
     async def run(self, day: date) -> Run | None:
         """Return the current run of a day: the finished run that started last."""
@@ -241,62 +228,6 @@ class StateTable:
         mutations = Mutations()
         mutations.delete_cells(row_keys.state_row("late", day), FAMILY, _LATE, 0, end)
         await self._bigtable.write(STATE, mutations)
-
-    async def verify_layout(self, contract: Contract) -> None:
-        """Verify that the contract gives events the same cell keys as the tables; the first contract sets the layout.
-
-        Concurrent callers share one verification. During an outage each would otherwise wait for the one before.
-
-        Raises:
-            LayoutChangedError: the contract would store events under other cell keys.
-            StoreUnavailableError: the layout was written and can't be read yet.
-        """
-        if self._verification is None or self._verification.done():
-            self._verification = asyncio.get_running_loop().create_task(self._verify_layout(contract))
-        await asyncio.shield(self._verification)
-        self.layout_verified = True
-
-    async def check_layout(self, contract: Contract) -> None:
-        """Raise LayoutChangedError like `verify_layout`, without setting the layout of tables that have none."""
-        stored = await self._stored_layout()
-        if stored is not None:
-            _require_layout(contract, stored)
-
-    async def _verify_layout(self, contract: Contract) -> None:
-        stored = await self._stored_layout()
-        if stored is None:
-            mutations = Mutations()
-            mutations.set_cell(_LAYOUT_ROW, FAMILY, _LAYOUT, 0, _layout_of(contract))
-            await self._bigtable.write(STATE, mutations)
-            stored = await self._written_layout()  # of two concurrent first contracts, the later write wins for both
-        _require_layout(contract, stored)
-
-    async def _written_layout(self) -> bytes:
-        for delay in _LAYOUT_READ_DELAYS:
-            await asyncio.sleep(delay)
-            if (stored := await self._stored_layout()) is not None:
-                return stored
-        raise StoreUnavailableError("table state: the layout was written and can't be read yet")
-
-    async def _stored_layout(self) -> bytes | None:
-        row: Any = await self._bigtable.row(STATE, _LAYOUT_ROW)
-        return row.cells[0].value if row else None
-
-
-def _layout_of(contract: Contract) -> bytes:
-    return msgspec.json.encode(contract.fingerprint(), order="deterministic")
-
-
-def _require_layout(contract: Contract, stored: bytes) -> None:
-    """Raise LayoutChangedError unless the contract has the stored layout."""
-    wanted = _layout_of(contract)
-    if stored != wanted:
-        raise LayoutChangedError(
-            f"{contract.path}: this contract changes the row keys or columns of events, so an event that is "
-            "published again would be stored twice. "
-            f"Found {wanted.decode()}, expected {stored.decode()}. "
-            "Use the earlier id, user, time and bucket, or another Bigtable instance for the new ones."
-        )
 
 
 def _today() -> int:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import accumulate
 
-from infra.deploy import cost, price_table
-from infra.deploy.cost import Workload
+from infra.deploy.cost import estimate, price_table
+from infra.deploy.cost.estimate import Workload
 from shared.row_keys import SHARDS
 from shared.tables.events import LARGE_ROW_BYTES
 
@@ -43,11 +43,11 @@ def load_table() -> str:
     for events in DAYS:
         work = Workload(events, EVENT_BYTES, 100)
         peak = events / 86_400 * a.peak
-        megabytes = peak / work.batch_size * cost.message_bytes(prices, work) / 1e6
-        nodes = cost.nodes(prices, work, a.days_stored)
-        stored = cost.stored_gib(prices, work, a.days_stored)
+        megabytes = peak / work.batch_size * estimate.message_bytes(prices, work) / 1e6
+        nodes = estimate.nodes(prices, work, a.days_stored)
+        stored = estimate.stored_gib(prices, work, a.days_stored)
         hours = events / a.aggregate_events / 3_600
-        dollars = cost.total(cost.month(prices, work))
+        dollars = estimate.total(estimate.month(prices, work))
         numbers = [f"{peak:,.0f}", f"{megabytes:,.1f}", f"{math.ceil(peak / capacity)}", f"{nodes}", f"{stored:,.0f}"]
         dollars_per_million = dollars / a.days / events * 1e6
         rows.append([f"{events:,}", *numbers, f"{hours:,.2f}", f"{dollars:,.0f}", f"{dollars_per_million:.2f}"])
@@ -88,12 +88,12 @@ def shards_table() -> str:
 def intraday_table() -> str:
     """Return the table of the intraday schedule: what it adds to a month, by the interval."""
     prices = price_table.load()
-    base = cost.month(prices, Workload(DAYS[0], EVENT_BYTES, 100))
+    base = estimate.month(prices, Workload(DAYS[0], EVENT_BYTES, 100))
     rows = []
     for minutes in INTERVALS:
         work = Workload(DAYS[0], EVENT_BYTES, 100, intraday_minutes=minutes)
         read, seconds = work.intraday_events, work.intraday_events / prices.assumptions.aggregate_events
-        added = cost.total(cost.month(prices, work)) - cost.total(base)
+        added = estimate.total(estimate.month(prices, work)) - estimate.total(base)
         listed = seconds * prices.assumptions.days * (prices.run.per_vcpu_second + prices.run.per_gib_second)
         counts = [f"{minutes}", f"{work.intraday_runs:,.0f}", f"{read / 1e6:,.0f}", f"{seconds:,.0f}"]
         rows.append([*counts, f"{listed:,.2f}", f"{added:,.2f}"])

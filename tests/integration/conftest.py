@@ -12,6 +12,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
+from tests.support.command_line import Sluice, command_line, environment
 
 HERE = Path(__file__).parent
 
@@ -20,6 +21,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture
+def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sluice:
+    """Return a function that runs the command in this process, on a new instance."""
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("SLUICE_CONTRACT", raising=False)
+    return command_line(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from infra.cli.main import main
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
 from shared.config import Settings
+from tests.support.command_line import Sluice
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event, sparkify_records
 
 needs_sparkify = pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"the Sparkify logs are missing: {SPARKIFY}")
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Sluice = Callable[..., Result]
-
-
-@pytest.fixture
-def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sluice:
-    """Run the command in this process, with the settings of a new instance in the environment."""
-    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
-    monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
-    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
-    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("SLUICE_CONTRACT", raising=False)
-
-    def run(*arguments: str, stdin: bytes | None = None) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @needs_sparkify

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.cli.main import main
 from shared.bigtable.client import Bigtable
-from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
+from tests.support.command_line import Sluice
 from tests.support.samples import MUSIC_CONTRACT, lines, message, music_event
 
 EVENTS = [music_event(number, duration=number, userId=f"user {number % 3}#") for number in range(100)]
@@ -22,13 +19,8 @@ Diff = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-async def diff(
-    bigtable: Bigtable, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> Diff:
+async def diff(bigtable: Bigtable, sluice: Sluice, tmp_path: Path) -> Diff:
     """Store events of two days; return a function that compares the music contract with an edited one."""
-    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
-    monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
-    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
     pipeline = IngestPipeline(bigtable, load_contract(MUSIC_CONTRACT))
     await pipeline.process(message(lines(EVENTS)))
     await pipeline.process(message(lines([music_event(1, timestamp="2024-01-16T00:00:00Z", duration=99999)])))
@@ -38,11 +30,8 @@ async def diff(
         text = MUSIC_CONTRACT.read_text("utf-8")
         assert old in text
         edited.write_text(text.replace(old, new, 1))
-        monkeypatch.setattr(sys, "argv", ["sluice", "contract", "diff", str(MUSIC_CONTRACT), str(edited), *options])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out = capsys.readouterr().out
-        return int(ended.value.code or 0), json.loads(out) if "--json" in options else out
+        done = sluice("contract", "diff", str(MUSIC_CONTRACT), str(edited), *options)
+        return done.code, done.json if "--json" in options else done.out
 
     return run
 

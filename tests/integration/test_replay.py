@@ -17,7 +17,8 @@ from infra.batch.replay import replay_rejected
 from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.batch.subscriber import Subscriber
 from infra.provision.pubsub import open_pubsub, provision_pubsub
-from infra.provision.resources import RESOURCES, Subscription
+from infra.provision.resource_types import Subscription
+from infra.provision.resources import RESOURCES
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract

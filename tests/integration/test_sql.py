@@ -4,51 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from infra.cli.main import main
 from shared.aggregate.pipeline import AggregatePipeline
 from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
+from tests.support.command_line import Sluice, environment
 from tests.support.samples import MUSIC_CONTRACT, ROOT, lines, message, music_event
 
 DAYS = ["--from", "2024-01-15", "--to", "2024-01-16"]
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Sluice = Callable[..., Result]
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    return {
-        "GCP_PROJECT_ID": settings.project_id,
-        "BIGTABLE_INSTANCE": settings.instance_id,
-        "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
-        "PUBSUB_EMULATOR_HOST": str(settings.pubsub_emulator),
-        "CLOUD_SCHEDULER_EMULATOR_HOST": str(settings.scheduler_emulator),
-    }
 
 
 @pytest.fixture
@@ -63,23 +38,6 @@ async def stored(bigtable: Bigtable, settings: Settings) -> Settings:
     for day in (15, 16):
         await AggregatePipeline(bigtable, contract).run(date(2024, 1, day))
     return settings
-
-
-@pytest.fixture
-def sluice(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sluice:
-    """Run the command in this process with the settings of the instance."""
-    for name, value in environment(settings).items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture

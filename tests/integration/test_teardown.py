@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from typing import NamedTuple
-
 import click
 import grpc
 import pytest
@@ -15,12 +11,12 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from infra.cli.main import main
 from infra.provision.bigtable import open_bigtable, table_message
 from infra.provision.pubsub import open_pubsub
 from infra.provision.resources import RESOURCES
 from infra.provision.scheduler_client import location, scheduler_client
 from shared.config import Settings
+from tests.support.command_line import Result, Sluice
 from tests.support.provisioning import provision
 
 TOPICS = sorted(RESOURCES.topics)
@@ -28,24 +24,10 @@ SUBSCRIPTIONS = sorted(each.name for each in RESOURCES.subscriptions)
 TABLES = sorted(table.name for table in RESOURCES.tables)
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Destroy = Callable[..., Result]
-
-
 @pytest.fixture
-def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Destroy:
+def destroy(settings: Settings, sluice: Sluice, monkeypatch: pytest.MonkeyPatch) -> Sluice:
     """Run the command in a project with all resources; `typed` are the answers to its prompts."""
     provision(settings)
-    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
-    monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
-    monkeypatch.setenv("BIGTABLE_EMULATOR_HOST", str(settings.bigtable_emulator))
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
-    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
 
     def run(*arguments: str, typed: tuple[str, ...] = ()) -> Result:
         answers = iter(typed)
@@ -57,12 +39,7 @@ def destroy(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
                 raise click.Abort from None
 
         monkeypatch.setattr(click, "prompt", prompt)
-        monkeypatch.setattr(sys, "argv", ["sluice", "destroy", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
+        return sluice("destroy", *arguments)
 
     return run
 
@@ -88,7 +65,7 @@ def jobs(settings: Settings) -> list[str]:
         return [job.name.rsplit("/", 1)[-1] for job in client.list_jobs(parent=location(settings))]
 
 
-def test_the_job_is_deleted_first(destroy: Destroy, settings: Settings) -> None:
+def test_the_job_is_deleted_first(destroy: Sluice, settings: Settings) -> None:
     """So that it doesn't publish to a deleted topic."""
     assert jobs(settings) == ["aggregate-daily"]
 
@@ -99,7 +76,7 @@ def test_the_job_is_deleted_first(destroy: Destroy, settings: Settings) -> None:
 
 
 def test_other_resources_are_deleted_without_a_scheduler_emulator(
-    destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    destroy: Sluice, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLOUD_SCHEDULER_EMULATOR_HOST")
 
@@ -109,7 +86,7 @@ def test_other_resources_are_deleted_without_a_scheduler_emulator(
     assert jobs(settings) == ["aggregate-daily"]
 
 
-def test_tables_remain_without_the_tables_option(destroy: Destroy, settings: Settings) -> None:
+def test_tables_remain_without_the_tables_option(destroy: Sluice, settings: Settings) -> None:
     assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
     done = destroy("--yes")
@@ -121,7 +98,7 @@ def test_tables_remain_without_the_tables_option(destroy: Destroy, settings: Set
     assert "found no jobs, topics, subscriptions" in destroy("--yes").out
 
 
-def test_tables_are_deleted_after_two_confirmations(destroy: Destroy, settings: Settings) -> None:
+def test_tables_are_deleted_after_two_confirmations(destroy: Sluice, settings: Settings) -> None:
     done = destroy("--tables", typed=(settings.project_id, settings.instance_id))
 
     assert done.code == 0
@@ -131,7 +108,7 @@ def test_tables_are_deleted_after_two_confirmations(destroy: Destroy, settings: 
 
 @pytest.mark.parametrize("options", [("--yes", "--tables"), ("--tables",), (), ("--yes-delete-data", "--tables")])
 def test_nothing_is_deleted_without_every_confirmation(
-    destroy: Destroy, settings: Settings, options: tuple[str, ...]
+    destroy: Sluice, settings: Settings, options: tuple[str, ...]
 ) -> None:
     done = destroy(*options)
 
@@ -140,7 +117,7 @@ def test_nothing_is_deleted_without_every_confirmation(
     assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
-def test_nothing_is_deleted_after_a_wrong_name(destroy: Destroy, settings: Settings) -> None:
+def test_nothing_is_deleted_after_a_wrong_name(destroy: Sluice, settings: Settings) -> None:
     first = destroy("--tables", typed=("other-project",))
     second = destroy("--tables", typed=(settings.project_id, "y"))
 
@@ -150,7 +127,7 @@ def test_nothing_is_deleted_after_a_wrong_name(destroy: Destroy, settings: Setti
     assert existing(settings) == (TOPICS, SUBSCRIPTIONS, TABLES)
 
 
-def test_a_dry_run_deletes_nothing(destroy: Destroy, settings: Settings) -> None:
+def test_a_dry_run_deletes_nothing(destroy: Sluice, settings: Settings) -> None:
     done = destroy("--dry-run", "--tables")
 
     assert done.code == 0
@@ -160,7 +137,7 @@ def test_a_dry_run_deletes_nothing(destroy: Destroy, settings: Settings) -> None
 
 
 @pytest.mark.parametrize("kind", ["topic", "job", "table"])
-def test_nothing_is_deleted_if_a_resource_has_no_mark(destroy: Destroy, settings: Settings, kind: str) -> None:
+def test_nothing_is_deleted_if_a_resource_has_no_mark(destroy: Sluice, settings: Settings, kind: str) -> None:
     title = _remove_mark(settings, kind)
     before = existing(settings)
 
@@ -194,7 +171,7 @@ def _remove_mark(settings: Settings, kind: str) -> str:
 
 
 def test_settings_that_mix_emulators_and_google_cloud_delete_nothing(
-    destroy: Destroy, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    destroy: Sluice, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("BIGTABLE_EMULATOR_HOST")
 

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from infra.cli.main import main
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.scheduler import provision_schedule
 from shared.config import Settings
 from tests.integration.conftest import requests
-
-Trigger = Callable[..., tuple[int, str, str]]
+from tests.support.command_line import Sluice
 
 
 @pytest.fixture
-def trigger(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trigger:
-    """Run the command as a shell does; return the exit code, standard output and standard error."""
-    monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
-    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", str(settings.pubsub_emulator))
-    monkeypatch.setenv("CLOUD_SCHEDULER_EMULATOR_HOST", str(settings.scheduler_emulator))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sluice", "trigger", "aggregate", *arguments])
-        with pytest.raises(SystemExit) as exited:
-            main()
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return int(exited.value.code or 0), captured.out, captured.err
-
-    return run
+def trigger(sluice: Sluice) -> Sluice:
+    """Run `sluice trigger aggregate`."""
+    return partial(sluice, "trigger", "aggregate")
 
 
-def test_without_a_date_the_scheduled_job_runs(settings: Settings, trigger: Trigger) -> None:
+def test_without_a_date_the_scheduled_job_runs(settings: Settings, trigger: Sluice) -> None:
     provision_pubsub(settings)
     assert provision_schedule(settings)
     assert not provision_schedule(settings)
@@ -50,20 +34,20 @@ def test_without_a_date_the_scheduled_job_runs(settings: Settings, trigger: Trig
     assert requests(settings, 1) == [b"{}"]
 
 
-def test_each_day_is_requested_by_its_own_message(settings: Settings, trigger: Trigger) -> None:
+def test_each_day_is_requested_by_its_own_message(settings: Settings, trigger: Sluice) -> None:
     provision_pubsub(settings)
 
     code, out, _ = trigger("--from", "2024-01-15", "--to", "2024-01-16")
 
     assert (code, out) == (0, "2024-01-15 to 2024-01-16 were requested by 2 messages to aggregate-requests\n")
     assert requests(settings, 2) == [b'{"date": "2024-01-15"}', b'{"date": "2024-01-16"}']
-    assert json.loads(trigger("--date", "2024-01-17", "--json")[1]) == {
+    assert trigger("--date", "2024-01-17", "--json").json == {
         "topic": "aggregate-requests",
         "days": ["2024-01-17"],
     }
 
 
-def test_missing_resources_and_options_are_named(settings: Settings, trigger: Trigger) -> None:
+def test_missing_resources_and_options_are_named(settings: Settings, trigger: Sluice) -> None:
     code, _, err = trigger()
     assert (code, "aggregate-daily: found none, expected it to exist; `sluice provision` makes it" in err) == (1, True)
 

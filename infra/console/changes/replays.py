@@ -131,17 +131,13 @@ async def replay_events(settings: Settings, contract: Contract, run: ReplayRun) 
     from shared.pubsub.publisher import Publisher
 
     run.replay = Replay()
-    bigtable = Bigtable(settings)
-    try:
-        async with Publisher(settings) as publisher:
-            await replay_rejected(
-                bigtable,
-                publisher,
-                contract,
-                day=run.day,
-                rule=run.rule or None,
-                dry_run=run.dry_run,
-                replay=run.replay,
-            )
-    finally:
-        await bigtable.close()
+    async with Bigtable(settings) as bigtable, Publisher(settings) as publisher:
+        await replay_rejected(
+            bigtable,
+            publisher,
+            contract,
+            day=run.day,
+            rule=run.rule or None,
+            dry_run=run.dry_run,
+            replay=run.replay,
+        )

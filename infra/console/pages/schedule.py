@@ -16,7 +16,8 @@ from infra.console.rendering import page
 from infra.console.tables import Tables, tables_of
 from infra.console.text import shown
 from infra.emulators.scheduler.cron import Cron, CronError
-from infra.provision.resources import ALL_RESOURCES, RESOURCES, Job
+from infra.provision.resource_types import Job
+from infra.provision.resources import ALL_RESOURCES, RESOURCES
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
 from shared.timestamps import EPOCH

@@ -9,13 +9,14 @@ from google.protobuf.empty_pb2 import Empty
 
 from infra.emulators import rpc
 from infra.emulators.errors import ApiError
+from infra.emulators.pages import page
 from infra.emulators.protos import pubsub_pb2 as pb
 from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.delivery.push import Pushers
 from infra.emulators.pubsub.history import History
 from infra.emulators.pubsub.messages import check_messages
 from infra.emulators.pubsub.resources.configs import MUTABLE_TOPIC_FIELDS, complete_topic
-from infra.emulators.pubsub.resources.names import DELETED_TOPIC, check_name, check_project, page, update
+from infra.emulators.pubsub.resources.names import DELETED_TOPIC, check_name, check_project, update
 from infra.emulators.pubsub.state import Topic
 
 _SERVICE = "google.pubsub.v1.Publisher"

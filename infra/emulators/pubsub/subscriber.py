@@ -8,6 +8,7 @@ from google.protobuf.empty_pb2 import Empty
 from infra.emulators import rpc
 from infra.emulators.clock import Clock
 from infra.emulators.errors import ApiError, invalid, not_found
+from infra.emulators.pages import page
 from infra.emulators.protos import pubsub_pb2 as pb
 from infra.emulators.pubsub.broker import Broker
 from infra.emulators.pubsub.delivery.leases import Leases
@@ -16,7 +17,7 @@ from infra.emulators.pubsub.delivery.streams import Streams
 from infra.emulators.pubsub.expiration import Expiration
 from infra.emulators.pubsub.history import History
 from infra.emulators.pubsub.resources.configs import MUTABLE_SUBSCRIPTION_FIELDS, complete_subscription
-from infra.emulators.pubsub.resources.names import check_labels, check_name, check_project, page, update
+from infra.emulators.pubsub.resources.names import check_labels, check_name, check_project, update
 from infra.emulators.pubsub.state import Snapshot, Subscription
 
 _SERVICE = "google.pubsub.v1.Subscriber"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +11,8 @@ from typing import Any
 
 import grpc
 
-from infra.emulators.errors import ApiError, invalid
+from infra.emulators.errors import ApiError
+from infra.emulators.pages import page
 from infra.emulators.protos.scheduler_pb2 import Job
 from infra.emulators.scheduler.cron import Cron
 from infra.emulators.scheduler.retries import Retries
@@ -106,13 +105,9 @@ class Store:
 
     def page(self, parent: str, size: int, token: str) -> tuple[list[JobEntry], str]:
         """Return a page of the jobs of a location, ordered by name, and the token of the next page or ""."""
-        if size < 0:
-            raise invalid(f"page_size: found {size}, expected 0 or more")
-        last = _decode(token)
-        names = sorted(name for name in self._entries if name.startswith(f"{parent}/jobs/") and name > last)
-        page = names[: min(size or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE)]
-        more = len(names) > len(page)
-        return [self._entries[name] for name in page], _encode(page[-1]) if more else ""
+        jobs = (name for name in self._entries if name.startswith(f"{parent}/jobs/"))
+        names, next_token = page(jobs, size, token, largest=_MAX_PAGE_SIZE)
+        return [self._entries[name] for name in names], next_token
 
     def _write(self, statement: str, *parameters: Any) -> None:
         try:
@@ -120,14 +115,3 @@ class Store:
         except sqlite3.Error as error:
             text = f"the database can't be written: {error}; nothing was stored"
             raise ApiError(grpc.StatusCode.UNAVAILABLE, text) from None
-
-
-def _encode(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _decode(token: str) -> str:
-    try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
-        raise invalid(f"page_token: found {token!r}, expected the next_page_token of a response") from None

@@ -17,7 +17,7 @@ from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.types import PullRequest, PullResponse, SeekRequest
 
 from infra.emulators import latency
-from infra.local.relay.push_body import push_body
+from infra.emulators.pubsub.delivery.push_body import push_body
 
 _CALL_TIMEOUT = 30.0
 # Seconds for posts in flight at the end; within the 8 that the supervisor of the local stack gives, and Cloud Run's 10.
@@ -176,7 +176,7 @@ class Relay:
         """Post one message after the other, until cancelled."""
         while True:
             received = await self._waiting.get()
-            body = push_body(received, self.name)
+            body = push_body(received.message, self.name, received.delivery_attempt)
             try:
                 async with self._http.post(self._route.url, data=body, headers=_HEADERS) as response:
                     await response.read()

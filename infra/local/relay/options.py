@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from infra.provision.resources import Subscription
+from infra.provision.resource_types import Subscription
 
 
 def relay_options(

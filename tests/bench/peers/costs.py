@@ -5,8 +5,8 @@ The items are those of a bill without Bigtable itself, from the prices of `sluic
 
 from __future__ import annotations
 
-from infra.deploy.cost import CostItem, Workload
-from infra.deploy.price_table import Prices
+from infra.deploy.cost.estimate import CostItem, Workload
+from infra.deploy.cost.price_table import Prices
 from shared.errors import SettingsError
 
 _GIB, _TIB = 2**30, 2**40

@@ -6,9 +6,9 @@ import math
 
 import msgspec
 
-from infra.deploy import cost, price_table
-from infra.deploy.cost import CostItem, Workload
-from infra.deploy.price_table import Prices
+from infra.deploy.cost import estimate, price_table
+from infra.deploy.cost.estimate import CostItem, Workload
+from infra.deploy.cost.price_table import Prices
 from tests.bench.peers import costs
 from tests.bench.results import Result
 from tests.bench.servers import Servers
@@ -32,12 +32,12 @@ def ingestion(_servers: Servers) -> Result:
         others = {
             "Dataflow": costs.streaming_job(prices, work, max(1, math.ceil(rate / _C_PER_SECOND))),
             "Bigtable subscription": costs.bigtable_subscription(prices, work),
-            "A": cost.ingestion(by_hand, work),
+            "A": estimate.ingestion(by_hand, work),
         }
         at = f"{rate:,}/s"
-        ours[at] = _per_million(prices, work, cost.ingestion(prices, packed))
+        ours[at] = _per_million(prices, work, estimate.ingestion(prices, packed))
         figures[f"this project, {at}"] = ours[at]
-        figures[f"one event a message, {at}"] = _per_million(prices, work, cost.ingestion(prices, work))
+        figures[f"one event a message, {at}"] = _per_million(prices, work, estimate.ingestion(prices, work))
         for name, items in others.items():
             figures[f"{name}, {at}"] = _per_million(prices, work, items)
             ratios[f"{name}, {at}"] = ours[at] / figures[f"{name}, {at}"]
@@ -49,7 +49,7 @@ def ingestion(_servers: Servers) -> Result:
         figures=figures,
         ratios=ratios,
         targets={},
-        how="computed by `infra/deploy/cost.py` from `infra/deploy/prices.toml`, the list prices of "
+        how="computed by `infra/deploy/cost/estimate.py` from `infra/deploy/cost/prices.toml`, the list prices of "
         f"{prices.region} without free tiers; nothing is measured on Google Cloud. Events of {_EVENT_BYTES} bytes, "
         f"from publishing to the write, {_PACKED} a message for this project and one for the others. Bigtable's nodes "
         "and storage are excluded, as all write the same events to it; aggregation and queries are excluded, as the "
@@ -68,4 +68,4 @@ def _with_cpu_of_a(prices: Prices) -> Prices:
 
 
 def _per_million(prices: Prices, work: Workload, items: list[CostItem]) -> float:
-    return cost.total(items) / (work.events_per_day * prices.assumptions.days) * 1e6
+    return estimate.total(items) / (work.events_per_day * prices.assumptions.days) * 1e6

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from infra.deploy import cost, price_table
-from infra.deploy.cost import Workload
-from infra.deploy.price_table import DataflowPrices, Prices
+from infra.deploy.cost import estimate, price_table
+from infra.deploy.cost.estimate import Workload
+from infra.deploy.cost.price_table import DataflowPrices, Prices
 from shared.errors import SettingsError
 from tests.bench.peers import costs
 
@@ -47,7 +47,7 @@ def test_a_streaming_job_is_billed_for_its_workers_whatever_the_load(prices: Pri
     idle = costs.streaming_job(prices, msgspec.structs.replace(WORK, events_per_day=0), 2)
 
     assert [item.dollars for item in items] == pytest.approx([3, 3, 2 * 720 * 0.17, 15])
-    assert cost.total(idle) == pytest.approx(2 * 720 * 0.17)
+    assert estimate.total(idle) == pytest.approx(2 * 720 * 0.17)
 
 
 def test_a_table_without_the_prices_of_an_alternative_is_refused(prices: Prices) -> None:

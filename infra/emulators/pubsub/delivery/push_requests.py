@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from infra.emulators.protos import pubsub_pb2 as pb
 from infra.emulators.pubsub.delivery.deliveries import Delivery
+from infra.emulators.pubsub.delivery.push_body import push_body
 
 _JSON = {"Content-Type": "application/json"}
 _METADATA = "x-goog-pubsub-"
@@ -18,30 +16,13 @@ _METADATA = "x-goog-pubsub-"
 def push_request(config: pb.Subscription, delivery: Delivery) -> tuple[Mapping[str, str], bytes]:
     """Return the headers and the body of the request for a message."""
     message = pb.PubsubMessage.FromString(delivery.message.content)
-    attempt = delivery.failures + 1 if config.HasField("dead_letter_policy") else None
+    attempt = delivery.failures + 1 if config.HasField("dead_letter_policy") else 0
     if config.push_config.WhichOneof("wrapper") == "no_wrapper":
         return _unwrapped(config, message, attempt)
-    return _JSON, _wrapped(config, message, attempt)
+    return _JSON, push_body(message, config.name, attempt)
 
 
-def _wrapped(config: pb.Subscription, message: Any, attempt: int | None) -> bytes:
-    time = message.publish_time.ToJsonString()
-    content: dict[str, Any] = {
-        "data": b64encode(message.data).decode(),
-        "messageId": message.message_id,
-        "message_id": message.message_id,
-        "publishTime": time,
-        "publish_time": time,
-    }
-    if message.attributes:
-        content["attributes"] = dict(message.attributes)
-    if message.ordering_key:
-        content["orderingKey"] = message.ordering_key
-    body = {"message": content, "subscription": config.name}
-    return msgspec.json.encode(body if attempt is None else {**body, "deliveryAttempt": attempt})
-
-
-def _unwrapped(config: pb.Subscription, message: Any, attempt: int | None) -> tuple[Mapping[str, str], bytes]:
+def _unwrapped(config: pb.Subscription, message: Any, attempt: int) -> tuple[Mapping[str, str], bytes]:
     """Return the data of a message, and its attributes and metadata as headers if the subscription says so."""
     if not config.push_config.no_wrapper.write_metadata:
         return {}, message.data
@@ -52,7 +33,7 @@ def _unwrapped(config: pb.Subscription, message: Any, attempt: int | None) -> tu
     }
     if message.ordering_key:
         metadata["ordering-key"] = message.ordering_key
-    if attempt is not None:
+    if attempt:
         metadata["delivery-attempt"] = str(attempt)
     headers = {f"{_METADATA}{key}": value for key, value in metadata.items()}
     return {**message.attributes, **headers}, message.data

@@ -1,11 +1,9 @@
-"""Names of resources, pages of lists, labels and update masks."""
+"""Names of resources, labels and update masks."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -19,7 +17,6 @@ _NAME = re.compile(r"projects/([^/]+)/(topics|subscriptions|snapshots)/((?!goog)
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 _MAX_LABELS = 64
-_MAX_PAGE_SIZE = 1_000
 
 DELETED_TOPIC = "_deleted-topic_"
 
@@ -64,16 +61,6 @@ def check_labels(labels: Mapping[str, str]) -> None:
             )
 
 
-def page(names: Iterable[str], size: int, token: str) -> tuple[list[str], str]:
-    """Return a page of names in order, and the token of the next page or ""."""
-    if size < 0:
-        raise invalid(f"page_size: found {size}, expected 0 or more")
-    last = _decode(token)
-    rest = sorted(name for name in names if name > last)
-    some = rest[: min(size or _MAX_PAGE_SIZE, _MAX_PAGE_SIZE)]
-    return some, base64.urlsafe_b64encode(some[-1].encode()).decode() if len(rest) > len(some) else ""
-
-
 def update(current: Any, changes: Any, mask: FieldMask, mutable: Collection[str]) -> Any:
     """Return a copy of a resource with the fields of a mask taken from `changes`.
 
@@ -100,10 +87,3 @@ def update(current: Any, changes: Any, mask: FieldMask, mutable: Collection[str]
             updated.ClearField(path)
     mask.MergeMessage(changes, updated, replace_message_field=True, replace_repeated_field=True)
     return updated
-
-
-def _decode(token: str) -> str:
-    try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
-        raise invalid(f"page_token: found {token!r}, expected the next_page_token of a response") from None

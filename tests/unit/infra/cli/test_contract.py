@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from infra.cli.main import main
 from shared.contracts.loader import load_contract
+from tests.support.command_line import Sluice, command_line
 from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY_CONTRACT
 
 CLICKS = ROOT / "tests" / "data" / "logs" / "clickstream" / "clickstream.csv"
 MUSIC = str(MUSIC_CONTRACT)
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Sluice = Callable[..., Result]
 
 
 @pytest.fixture
@@ -34,16 +24,7 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SLUICE_CONTRACT", raising=False)
 
-    def run(*arguments: str, stdin: bytes | None = None) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sluice", "contract", *arguments])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
+    return partial(command_line(monkeypatch, capsys), "contract")
 
 
 def test_infer_writes_a_contract_that_check_accepts(

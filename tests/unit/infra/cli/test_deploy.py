@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from infra.cli.main import main
-from infra.deploy import price_table
+from infra.deploy.cost import price_table
 from infra.doctor import drift, ownership
 from infra.doctor.local import CheckResult
 from shared.config import Settings
 from shared.errors import SettingsError
+from tests.support.command_line import Sluice, command_line
 from tests.support.samples import MUSIC_CONTRACT
 
 # Prints a number for every --format option, and the file `unowned` for what lacks the pipeline's mark.
@@ -28,15 +25,6 @@ case "$*" in *auth*) [ ! -f nobody ] || exit 0 ;; esac
 case "$*" in *" AND NOT "*) [ ! -f unowned ] || cat unowned; exit 0 ;; esac
 case "$*" in *--format=*) echo 123 ;; *) echo "OUTPUT" ;; esac
 """
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Sluice = Callable[..., Result]
 
 
 @pytest.fixture
@@ -63,15 +51,7 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captur
     ):
         monkeypatch.delenv(variable, raising=False)
 
-    def run(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sluice", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        return Result(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
+    return command_line(monkeypatch, capfd)
 
 
 def calls() -> list[str]:

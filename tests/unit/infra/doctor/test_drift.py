@@ -12,7 +12,8 @@ from google.auth.exceptions import DefaultCredentialsError, RefreshError
 from infra.doctor import drift
 from infra.doctor.local import CheckResult, readable_tables
 from infra.provision.plan import Change, ExistingJob, plan_job, plan_subscription, plan_table
-from infra.provision.resources import RESOURCES, GcRule, Job, Resources, Subscription, Table
+from infra.provision.resource_types import GcRule, Job, Subscription, Table
+from infra.provision.resources import RESOURCES, Resources
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError
 

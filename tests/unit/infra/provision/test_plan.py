@@ -18,7 +18,8 @@ from infra.provision.plan import (
     plan_table,
     plan_topics,
 )
-from infra.provision.resources import RESOURCES, RETENTION_TABLES, GcRule, Job, Subscription, Table
+from infra.provision.resource_types import GcRule, Job, Subscription, Table
+from infra.provision.resources import RESOURCES, RETENTION_TABLES
 
 SUBSCRIPTION = Subscription("s", topic="t", dead_letter="d")
 TABLE = Table("events", {"e": GcRule(versions=1), "f": GcRule()})

@@ -10,8 +10,9 @@ from google.cloud.bigtable_admin_v2.types import GcRule
 from infra.deploy.iam import ACCOUNTS, GRANTS
 from infra.provision.bigtable import gc_rule, table_message
 from infra.provision.pubsub import PubSub
-from infra.provision.resources import LOCAL, RESOURCES, Subscription, Table
-from infra.provision.resources import GcRule as Rule
+from infra.provision.resource_types import GcRule as Rule
+from infra.provision.resource_types import Subscription, Table
+from infra.provision.resources import LOCAL, RESOURCES
 from infra.provision.scheduler_client import job_message
 from shared.config import Settings
 

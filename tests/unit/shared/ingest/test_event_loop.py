@@ -69,7 +69,7 @@ class BigtableWithoutServer(Bigtable):
 
 def pipeline_without_server(contract: Any, **options: Any) -> IngestPipeline:
     pipeline = IngestPipeline(BigtableWithoutServer(Settings("project", "instance")), contract, **options)
-    pipeline._state.layout_verified = True
+    pipeline._layout.verified = True
     return pipeline
 
 

@@ -41,7 +41,7 @@ class FakeTables:
         batcher = Batcher(self.send, "table events", deadline=60, limits=BatchLimits(pending_bytes=1_000))
         monkeypatch.setattr(pipeline._events._bigtable, "_batcher", lambda _table: batcher)
         monkeypatch.setattr(pipeline._rejected, "store", self.store_rejected)
-        monkeypatch.setattr(pipeline._state, "verify_layout", self.do_nothing)
+        monkeypatch.setattr(pipeline._layout, "verify", self.do_nothing)
         monkeypatch.setattr(pipeline._state, "mark_late", self.do_nothing)
 
     @property

@@ -11,8 +11,8 @@ from shared.bigtable.mutations import Mutations
 from shared.bigtable.row_merger import Row
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError, StoreUnavailableError
-from shared.tables import state
-from shared.tables.state import StateTable
+from shared.tables import layout
+from shared.tables.layout import Layout
 from tests.support.small_messages import HEAD, small_contract
 
 FIRST = small_contract()
@@ -39,33 +39,33 @@ class LaggingBigtable:
 
 @pytest.fixture(autouse=True)
 def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "_LAYOUT_READ_DELAYS", (0.0,) * len(state._LAYOUT_READ_DELAYS))
+    monkeypatch.setattr(layout, "_READ_DELAYS", (0.0,) * len(layout._READ_DELAYS))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 4])
 async def test_a_written_layout_that_is_not_readable_yet_is_read_again(lag: int) -> None:
     bigtable: Any = LaggingBigtable(FIRST, lag)
-    table = StateTable(bigtable)
+    stored = Layout(bigtable)
 
-    await table.verify_layout(FIRST)
+    await stored.verify(FIRST)
 
-    assert (table.layout_verified, bigtable.writes, bigtable.reads) == (True, 1, lag + 1)
+    assert (stored.verified, bigtable.writes, bigtable.reads) == (True, 1, lag + 1)
 
 
 async def test_another_layout_is_refused_at_once() -> None:
     bigtable: Any = LaggingBigtable(FIRST, 2)
 
     with pytest.raises(LayoutChangedError):
-        await StateTable(bigtable).verify_layout(OTHER)
+        await Layout(bigtable).verify(OTHER)
 
     assert bigtable.reads == 3
 
 
 async def test_a_layout_that_stays_absent_is_no_changed_layout() -> None:
     bigtable: Any = LaggingBigtable(None, 0)
-    table = StateTable(bigtable)
+    stored = Layout(bigtable)
 
     with pytest.raises(StoreUnavailableError, match="the layout was written and can't be read yet"):
-        await table.verify_layout(FIRST)
+        await stored.verify(FIRST)
 
-    assert (table.layout_verified, bigtable.reads) == (False, 1 + len(state._LAYOUT_READ_DELAYS))
+    assert (stored.verified, bigtable.reads) == (False, 1 + len(layout._READ_DELAYS))

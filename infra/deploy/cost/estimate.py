@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from infra.deploy.price_table import Prices
+from infra.deploy.cost.price_table import Prices
 
 _GIB, _TIB = 2**30, 2**40
 _SECONDS_PER_DAY = 86_400

@@ -119,14 +119,11 @@ def ingest(
     reader = options.open_source(source, form, loaded)
 
     async def run() -> Report:
-        bigtable = Bigtable(settings)
-        try:
+        async with Bigtable(settings) as bigtable:
             with _progress_bar("storing", reader) as progress:
                 return await load_files(
                     reader, bigtable, loaded, batch_size=batch_size, quality=not no_quality_checks, progress=progress
                 )
-        finally:
-            await bigtable.close()
 
     _print_report(asyncio.run(run()), as_json=as_json)
 

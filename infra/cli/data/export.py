@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from infra.export.exporter import ExportedDay
     from infra.export.sql.results import Result
 
-# Seconds until `sql` gives up on a server that doesn't answer, like the other commands that read.
-_DEADLINE = 10.0
 _TABLES = ("events", "rejected", "aggregates")
 
 
@@ -77,8 +75,7 @@ def export(
     exported: list[ExportedDay] = []
 
     async def run() -> None:
-        bigtable = Bigtable(settings)
-        try:
+        async with Bigtable(settings) as bigtable:
             with _progress_bar() as progress:
                 for table in tables:
                     days_of_table = day_table(table, bigtable, loaded)
@@ -87,8 +84,6 @@ def export(
                         exported.append(outcome)
                         if not as_json:
                             click.echo(_line(outcome))
-        finally:
-            await bigtable.close()
 
     asyncio.run(run())
     if as_json:
@@ -171,7 +166,7 @@ def sql(
             settings = Settings.from_environment(
                 name=name, project_id=project_id, instance_id=instance_id, contract=contract
             )
-            settings = replace(settings, store_deadline=_DEADLINE)
+            settings = replace(settings, store_deadline=options.DEADLINE)
             tables: Mapping[str, Any] = stack.enter_context(streamed_tables(settings, loaded, days))
         else:
             tables = exported_tables(source, days or None)

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from msgspec import structs
 
-from infra.cli.erase import _days_text, _lines, _state_of
+from infra.cli.data.erase import _days_text, _lines, _state_of
 from infra.erase.log import Erasure
 from infra.erase.survey import Counts
 

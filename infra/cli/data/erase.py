@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from infra.erase.log import Erasure
     from infra.erase.plan import Plan
     from infra.erase.survey import Counts
-    from shared.bigtable.client import Bigtable
-
-T = TypeVar("T")
 
 
 @click.command()
@@ -55,22 +52,24 @@ def erase(
     from infra.erase.plan import first_whole_day, make_plan
     from infra.erase.unreached import copies
     from infra.erase.users import Users
+    from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
     loaded = load_contract(settings.contract, settings.mask_key)
     erased = Users(loaded, [*users, *(_lines(users_file) if users_file else ())])
     since = first_whole_day(settings)
 
-    async def run(bigtable: Bigtable) -> tuple[Plan, Outcome | None]:
-        plan = await make_plan(bigtable, loaded, erased, since)
-        if not as_json:
-            _print_plan(plan, len(erased))
-        if not yes:
-            return plan, None
-        report: Callable[[str], None] = (lambda _line: None) if as_json else click.echo
-        return plan, await Eraser(bigtable, loaded, cpu=settings.cpu, report=report).erase(erased, plan)
+    async def run() -> tuple[Plan, Outcome | None]:
+        async with Bigtable(settings) as bigtable:
+            plan = await make_plan(bigtable, loaded, erased, since)
+            if not as_json:
+                _print_plan(plan, len(erased))
+            if not yes:
+                return plan, None
+            report: Callable[[str], None] = (lambda _line: None) if as_json else click.echo
+            return plan, await Eraser(bigtable, loaded, cpu=settings.cpu, report=report).erase(erased, plan)
 
-    plan, outcome = _run(settings, run)
+    plan, outcome = asyncio.run(run())
     elsewhere = copies(settings, now())
     if as_json:
         unreached = [{"where": each.where, "commands": list(map(shlex.join, each.commands))} for each in elsewhere]
@@ -94,9 +93,15 @@ def erasures(name: str | None, project_id: str | None, instance_id: str | None, 
     Example: sluice erasures
     """
     from infra.erase.log import ErasureLog
+    from shared.bigtable.client import Bigtable
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
-    found: list[Erasure] = _run(settings, lambda bigtable: ErasureLog(bigtable).read())
+
+    async def read() -> list[Erasure]:
+        async with Bigtable(settings) as bigtable:
+            return await ErasureLog(bigtable).read()
+
+    found = asyncio.run(read())
     if as_json:
         options.print_json(found)
         return
@@ -105,19 +110,6 @@ def erasures(name: str | None, project_id: str | None, instance_id: str | None, 
         click.echo(f"    {_state_of(each)}; {len(each.days):,} days{_days_text(each.days)}")
     if not found:
         click.echo("no erasures", err=True)
-
-
-def _run(settings: Settings, work: Callable[[Bigtable], Awaitable[T]]) -> T:
-    from shared.bigtable.client import Bigtable
-
-    async def run() -> T:
-        bigtable = Bigtable(settings)
-        try:
-            return await work(bigtable)
-        finally:
-            await bigtable.close()
-
-    return asyncio.run(run())
 
 
 def _lines(file: BinaryIO) -> list[str]:

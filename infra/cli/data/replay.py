@@ -62,21 +62,17 @@ def rejected(
     loaded = load_contract(settings.contract, settings.mask_key)
 
     async def run() -> Replay:
-        bigtable = Bigtable(settings)
-        try:
-            async with Publisher(settings) as publisher:
-                return await replay_rejected(
-                    bigtable,
-                    publisher,
-                    loaded,
-                    day=day,
-                    rule=rule,
-                    limit=limit,
-                    dry_run=dry_run,
-                    overwrite=overwrite,
-                )
-        finally:
-            await bigtable.close()
+        async with Bigtable(settings) as bigtable, Publisher(settings) as publisher:
+            return await replay_rejected(
+                bigtable,
+                publisher,
+                loaded,
+                day=day,
+                rule=rule,
+                limit=limit,
+                dry_run=dry_run,
+                overwrite=overwrite,
+            )
 
     _print_replay(asyncio.run(run()), "rejected events", dry_run=dry_run, as_json=as_json)
 
@@ -112,14 +108,14 @@ def dead_letters(
     kept = settings.resource("events-dead-letter-keep")
 
     async def run() -> Replay:
-        bigtable = Bigtable(settings)
-        try:
-            async with Publisher(settings) as publisher, Subscriber(settings, kept) as subscriber:
-                return await replay_dead_letters(
-                    subscriber, publisher, bigtable, loaded, limit=limit, dry_run=dry_run, overwrite=overwrite
-                )
-        finally:
-            await bigtable.close()
+        async with (
+            Bigtable(settings) as bigtable,
+            Publisher(settings) as publisher,
+            Subscriber(settings, kept) as subscriber,
+        ):
+            return await replay_dead_letters(
+                subscriber, publisher, bigtable, loaded, limit=limit, dry_run=dry_run, overwrite=overwrite
+            )
 
     _print_replay(asyncio.run(run()), "dead letters", dry_run=dry_run, as_json=as_json)
 

@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from shared.tables.rejected import RejectedEvent
     from shared.tables.state import Run
 
-# Seconds until a command gives up on a server that doesn't answer; the functions wait longer.
-_DEADLINE = 10.0
-
 
 def _client(name: str | None, project_id: str | None, instance_id: str | None, contract: Path | None) -> BigTableClient:
     from shared.bigtable_client import BigTableClient
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
-    return BigTableClient(settings=replace(settings, store_deadline=_DEADLINE))
+    return BigTableClient(settings=replace(settings, store_deadline=options.DEADLINE))
 
 
 @click.command()
@@ -217,20 +214,17 @@ def rejected(
     from shared.tables.rejected import RejectedTable
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id)
-    settings = replace(settings, store_deadline=_DEADLINE)
+    settings = replace(settings, store_deadline=options.DEADLINE)
     published_on = day or datetime.now(UTC).date()
 
     async def read() -> list[RejectedEvent]:
-        bigtable = Bigtable(settings)
         found: list[RejectedEvent] = []
-        try:
+        async with Bigtable(settings) as bigtable:
             if limit:
                 async for event in RejectedTable(bigtable).of_day(published_on, rule=rule):
                     found.append(event)
                     if len(found) == limit:
                         break
-        finally:
-            await bigtable.close()
         return found
 
     found = asyncio.run(read())

@@ -115,12 +115,9 @@ def _aggregate_here(
     from shared.bigtable.client import Bigtable
 
     async def run() -> list[Summary]:
-        bigtable = Bigtable(settings)
-        try:
+        async with Bigtable(settings) as bigtable:
             pipeline = AggregatePipeline(bigtable, contract, report=report, cpu=settings.cpu)
             return [await pipeline.run(each) for each in days]
-        finally:
-            await bigtable.close()
 
     return asyncio.run(run())
 

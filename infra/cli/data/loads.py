@@ -43,11 +43,8 @@ async def _read(settings: Settings) -> list[LoadState]:
     from shared.bigtable.client import Bigtable
     from shared.tables.loads import LoadsTable
 
-    bigtable = Bigtable(settings)
-    try:
+    async with Bigtable(settings) as bigtable:
         states = [state async for state in LoadsTable(bigtable).all()]
-    finally:
-        await bigtable.close()
     return sorted(states, key=lambda state: state.load.started, reverse=True)
 
 

@@ -1,0 +1,1 @@
+"""Commands that move events and read or change the tables."""
