@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, repeat
-from operator import add, sub
+from operator import add, attrgetter, mod, mul, sub
 from string import ascii_letters, digits
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 from zlib import crc32
+
+import msgspec
 
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, format_day, parse_day
 
@@ -35,10 +37,12 @@ Bucket = Literal["day", "hour"]
 
 _SHARDS = [f"{shard:02x}" for shard in range(SHARDS)]
 _UNRESERVED = (ascii_letters + digits + "-._~").encode()  # RFC 3986, section 2.3
-_UNRESERVED_LINES = _UNRESERVED + b"\n"
 # A qualifier begins with the microseconds left in the event's day, so newer events come first. The leading 1, removed
 # later, keeps the leading zeros.
 _COUNTDOWN = 10**11 + MICROSECONDS_PER_DAY - 1
+_EPOCH_ORDINAL = EPOCH.toordinal()
+_seconds_of, _microseconds_of = attrgetter("seconds"), attrgetter("microseconds")
+_encode_integers = msgspec.json.Encoder().encode
 
 
 class CellKey(NamedTuple):
@@ -53,16 +57,29 @@ class CellKey(NamedTuple):
     micros: int
 
 
+class CellKeys(NamedTuple):
+    """The cell keys of several events, as columns."""
+
+    row_keys: list[bytes]
+    qualifiers: list[bytes]
+    micros: list[int]
+
+
 def encode(text: str) -> str:
     """Percent-encode all but RFC 3986's unreserved characters, also lone surrogates, which UTF-8 can't represent."""
-    return encode_all([text])[0]
+    return quote(text, safe="", errors="surrogatepass")
 
 
-def encode_all(texts: Sequence[str]) -> Sequence[str]:
+def encode_all(texts: Sequence[str]) -> list[bytes]:
     """Encode each text like `encode`; texts that need no encoding are recognised all at once."""
-    if not "".join(texts).encode("utf-8", "surrogatepass").translate(None, _UNRESERVED):
-        return texts
-    return [quote(text, safe="", errors="surrogatepass") for text in texts]
+    return _split_plain(texts) or [encode(text).encode() for text in texts]
+
+
+def _split_plain(texts: Sequence[str]) -> list[bytes] | None:
+    """Return the texts as bytes if none of them needs encoding."""
+    joined = "\n".join(texts).encode("utf-8", "surrogatepass")
+    plain = joined.translate(None, _UNRESERVED) == b"\n" * (len(texts) - 1)
+    return joined.split(b"\n") if plain and texts else None
 
 
 def decode(text: str) -> str:
@@ -72,13 +89,13 @@ def decode(text: str) -> str:
 
 def event_id(parts: Sequence[str | int]) -> str:
     """Return the encoded id of an event: its encoded parts joined with colons, which no encoded part contains."""
-    return event_ids([[part] for part in parts])[0]
+    return ":".join([encode(str(part)) for part in parts])
 
 
-def event_ids(columns: Sequence[Sequence[str | int]]) -> Sequence[str]:
+def event_ids(columns: Sequence[Sequence[str]]) -> list[bytes]:
     """Return the encoded ids of events; each column has one part of every id."""
-    encoded = [encode_all(list(map(str, column))) for column in columns]
-    return encoded[0] if len(encoded) == 1 else list(map(":".join, zip(*encoded, strict=True)))
+    encoded = list(map(encode_all, columns))
+    return encoded[0] if len(encoded) == 1 else list(map(b":".join, zip(*encoded, strict=True)))
 
 
 def shard_and_user(user: str) -> tuple[str, str]:
@@ -95,47 +112,44 @@ def cell_key_of(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> C
         time: the event's time in UTC.
         bucket: the period that one row holds.
     """
-    return cell_keys_of([user], [encoded_id], [time], bucket)[0]
+    (row_key,), (qualifier,), (micros,) = cell_keys_of([user], [encoded_id.encode()], [time], bucket)
+    return CellKey(row_key, qualifier, micros)
 
 
 def cell_keys_of(
-    users: Sequence[str], encoded_ids: Sequence[str], times: Sequence[datetime], bucket: Bucket
-) -> list[CellKey]:
-    """Return the cell keys of events, each like `cell_key_of`."""
+    users: Sequence[str], encoded_ids: Sequence[bytes], times: Sequence[datetime], bucket: Bucket
+) -> CellKeys:
+    """Return the cell keys of events, each like `cell_key_of`.
+
+    A pass over a column by a function in C takes a third of the time of a loop.
+    """
     if not users:
-        return []
-    since_epoch = list(map(sub, times, repeat(EPOCH)))
-    days = [each.days for each in since_epoch]
-    elapsed = [each.seconds * 1_000_000 + each.microseconds for each in since_epoch]
-    encoded_users, digests = _encode_users(users)
+        return CellKeys([], [], [])
+    days = list(map(datetime.toordinal, times))
+    since_epoch = list(map(sub, times, repeat(EPOCH)))  # the remainder beyond whole days is the time of the day
+    full_seconds = map(mul, map(_seconds_of, since_epoch), repeat(1_000_000))
+    elapsed = list(map(add, full_seconds, map(_microseconds_of, since_epoch)))
+    plain_users = _split_plain(users)
+    encoded_users = plain_users or encode_all(users)
+    digests = map(crc32, plain_users or [user.encode("utf-8", "surrogatepass") for user in users])
     prefixes = {day: _prefixes_of_day(day) for day in set(days)}
-    heads = [prefixes[day][digest % SHARDS] for day, digest in zip(days, digests, strict=True)]
-    row_keys = list(map(add, heads, encoded_users))
+    row_keys = [
+        prefixes[day][digest % SHARDS] + user for day, digest, user in zip(days, digests, encoded_users, strict=True)
+    ]
     if bucket == "hour":
         row_keys = [b"%b#%02d" % (key, time.hour) for key, time in zip(row_keys, times, strict=True)]
     # Formatting a list and splitting the text takes less time than formatting each number.
-    countdowns = repr([_COUNTDOWN - passed for passed in elapsed]).encode()[2:-1].split(b", 1")
-    suffixes = ("#" + "\n#".join(encoded_ids)).encode().split(b"\n")
-    micros = [day * MICROSECONDS_PER_DAY + passed - passed % 1_000 for day, passed in zip(days, elapsed, strict=True)]
-    # Calling CellKey(...) per event costs twice as much.
-    columns = zip(row_keys, map(add, countdowns, suffixes), micros, strict=True)
-    return list(map(tuple.__new__, repeat(CellKey), columns))
-
-
-def _encode_users(users: Sequence[str]) -> tuple[list[bytes], Iterable[int]]:
-    """Return users encoded as in row keys, and the CRC-32 of each."""
-    joined = "\n".join(users).encode("utf-8", "surrogatepass")
-    if not joined.translate(None, _UNRESERVED_LINES) and joined.count(b"\n") == len(users) - 1:
-        plain = joined.split(b"\n")  # all are encoded already
-        return plain, map(crc32, plain)
-    digests = map(crc32, [user.encode("utf-8", "surrogatepass") for user in users])
-    return [user.encode() for user in encode_all(users)], digests
+    countdowns = _encode_integers(list(map(sub, repeat(_COUNTDOWN), elapsed)))[2:-1].split(b",1")
+    qualifiers = list(map(b"#".join, zip(countdowns, encoded_ids, strict=True)))
+    starts = {day: (day - _EPOCH_ORDINAL) * MICROSECONDS_PER_DAY for day in prefixes}
+    millis = map(sub, elapsed, map(mod, elapsed, repeat(1_000)))
+    return CellKeys(row_keys, qualifiers, list(map(add, map(starts.__getitem__, days), millis)))
 
 
 @lru_cache(maxsize=1_024)
-def _prefixes_of_day(days: int) -> list[bytes]:
-    """Return the prefixes of a day's row keys by shard; the day is a number since 1970."""
-    return shard_prefixes(EPOCH.date() + timedelta(days=days))
+def _prefixes_of_day(ordinal: int) -> list[bytes]:
+    """Return the prefixes of a day's row keys by shard."""
+    return shard_prefixes(date.fromordinal(ordinal))
 
 
 def event_rows(user: str, day: date, bucket: Bucket) -> list[bytes]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -65,10 +66,10 @@ def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[An
 
     def read_all(column: Sequence[Any]) -> list[Any]:
         short_texts = set(map(type, column)) == {str} and max(map(len, column)) <= _MAX_EXACT_CHARS
-        if short_texts and {text[-1:] for text in column} == {"Z"}:
+        if short_texts and all(map(str.endswith, column, repeat("Z"))):
             with suppress(msgspec.ValidationError):
                 return msgspec.convert(column, list[datetime])
-        if short_texts and {text[-4:] for text in column} == {_UTC_SUFFIX}:
+        if short_texts and all(map(str.endswith, column, repeat(_UTC_SUFFIX))):
             with suppress(msgspec.ValidationError):
                 return msgspec.convert([text[:-4] + "Z" for text in column], list[datetime])
         return list(map(read, column))

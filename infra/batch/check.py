@@ -14,7 +14,7 @@ from infra.batch.report import Report
 from shared.contracts.model import Contract
 from shared.row_keys import rejected_row
 from shared.sources.files import Record, SourceReader, Unreadable
-from shared.validation.results import Accepted, Rejected, Verdict
+from shared.validation.results import Accepted, AcceptedColumns, Rejected, Verdict
 from shared.validation.validator import Validator
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
@@ -34,7 +34,7 @@ def check_files(
     report, events, rejected = Report(), DistinctEvents(), DistinctRows()
     with closing(validate_source(reader, Validator(contract), published, report)) as batches:
         for batch in batches:
-            events.add([verdict.cell_key for _, verdict in batch if type(verdict) is Accepted])
+            events.add(AcceptedColumns.of([verdict for _, verdict in batch if type(verdict) is Accepted]))
             for record, verdict in batch:
                 if type(verdict) is Rejected and rejected.add(rejected_row(verdict.raw, published.date())):
                     report.reject(verdict.findings, position(record))

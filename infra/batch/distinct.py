@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
-from shared.row_keys import CellKey, user_of_row
+from shared.row_keys import user_of_row
 from shared.timestamps import parse_day
+from shared.validation.results import AcceptedColumns
 
 # Cell keys and rows that are kept, a row counting twice. They take up to 130 MB.
 MAX_EXACT = 1_500_000
@@ -37,10 +39,10 @@ class DistinctEvents:
         """The number of distinct events."""
         return self._counts.count
 
-    def add(self, cell_keys: Sequence[CellKey]) -> None:
-        """Add the cell keys of stored events."""
+    def add(self, accepted: AcceptedColumns) -> None:
+        """Add stored events."""
         counts = self._counts
-        for day_events in _by_day(cell_keys):
+        for day_events in _by_day(accepted):
             counts.add(*day_events)
         if isinstance(counts, _ExactCounts) and counts.size > MAX_EXACT:
             self._counts = _Estimates()
@@ -125,11 +127,11 @@ class DistinctRows:
         return True
 
 
-def _by_day(cell_keys: Sequence[CellKey]) -> Iterator[_DayEvents]:
+def _by_day(accepted: AcceptedColumns) -> Iterator[_DayEvents]:
     """Yield the events of each day."""
-    row_keys = [cell_key.row_key for cell_key in cell_keys]
-    days = [row_key[3:11] for row_key in row_keys]
-    hashes = list(map(hash, cell_keys))
+    row_keys = accepted.row_keys
+    days = list(map(itemgetter(slice(3, 11)), row_keys))
+    hashes = list(map(hash, accepted.cell_keys()))
     different = set(days)
     if len(different) == 1:  # nearly always: files are in the order of time
         yield days[0], set(hashes), set(row_keys)

@@ -18,7 +18,7 @@ from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
 from shared.sources.files import Record, SourceReader
-from shared.validation.results import Accepted, Rejected, Verdict
+from shared.validation.results import Accepted, AcceptedColumns, Rejected, Verdict
 
 # Bytes of events in memory. The limit is well below the batcher's `Limits.pending_bytes`, since a mutation is larger
 # than its event. Each batch counts for at least `_MAX_BYTES // _MAX_BATCHES`, which limits the number of batches.
@@ -65,7 +65,7 @@ async def load_files(
             if events is None:
                 report.stored += len(accepted)
             else:
-                events.add([verdict.cell_key for verdict in accepted])
+                events.add(AcceptedColumns.of(accepted))
             if len(accepted) < len(verdicts):
                 await store_rejected(records, verdicts)
             report.published += len(records)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from grpc import StatusCode
@@ -21,6 +22,7 @@ from shared.bigtable.transport import CallError
 from shared.errors import OverloadedError, StoreUnavailableError
 
 T = TypeVar("T")
+_wire_of, _mutations_of = attrgetter("wire"), attrgetter("mutations")
 Send = Callable[[Sequence[Entry], float], Awaitable[list[Exception | None]]]
 
 
@@ -234,8 +236,8 @@ class _EntryGroup:
 
     def __init__(self, entries: Sequence[Entry], write: _PendingWrite) -> None:
         self.entries = entries
-        self.size = sum([len(entry.wire) for entry in entries])
-        self.mutations = sum([entry.mutations for entry in entries])
+        self.size = sum(map(len, map(_wire_of, entries)))
+        self.mutations = sum(map(_mutations_of, entries))
         self.write = write
         self.attempts = 0
         self.waits: Iterator[float] | None = None

@@ -54,6 +54,10 @@ class Bigtable:
         """
         await self._batcher(table).write(mutations.entries())
 
+    async def write_entries(self, table: str, entries: Sequence[Entry]) -> None:
+        """Write entries like `write`."""
+        await self._batcher(table).write(entries)
+
     def begin_write(self, table: str, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         """Begin to write entries; `done` gets the result when all are acknowledged, or an error of `write`.
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
-from shared.row_keys import CellKey
+from collections.abc import Hashable, Iterable
 
 
 class DuplicateDetector:
-    """Remembers the cell keys of the most recent distinct events.
+    """Remembers the cell keys of recent distinct events, as hashes of two generations.
 
-    50,000 hashes of keys take about 5 MB. Each new hash evicts the oldest one, so memory is constant.
+    The older generation is dropped when the newer one has `size` hashes, so at least the last `size` events are known.
+    Two generations of 25,000 take about 5 MB.
     """
 
-    def __init__(self, size: int = 50_000) -> None:
+    def __init__(self, size: int = 25_000) -> None:
         self._size = size
-        self._known: set[int] = set()
-        self._order: deque[int] = deque()
+        self._newer: set[int] = set()
+        self._older: set[int] = set()
 
-    def count(self, cell_keys: Iterable[CellKey]) -> int:
+    def count(self, cell_keys: Iterable[Hashable]) -> int:
         """Remember the cell keys; return how many of them were known already."""
-        known, order = self._known, self._order
-        duplicates = 0
-        for digest in map(hash, cell_keys):
-            if digest in known:
-                duplicates += 1
-            else:
-                known.add(digest)
-                order.append(digest)
-        while len(order) > self._size:
-            known.remove(order.popleft())
-        return duplicates
+        hashes = list(map(hash, cell_keys))
+        new = set(hashes) - self._newer - self._older
+        self._newer |= new
+        if len(self._newer) >= self._size:
+            self._older, self._newer = self._newer, set()
+        return len(hashes) - len(new)

@@ -6,19 +6,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import compress, islice
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
 
 from shared import row_keys
+from shared.bigtable.cell_entries import cell_entries
 from shared.bigtable.client import EVENTS, Bigtable
 from shared.bigtable.mutations import Entry, Mutations
 from shared.bigtable.read_rows import Filter, Scan
 from shared.bigtable.row_merger import Cell, Row
 from shared.errors import OverloadedError
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, days_between
-from shared.validation.results import Accepted, StoredFindings
+from shared.validation.results import Accepted, AcceptedColumns, StoredFindings
 
 T = TypeVar("T")
 
@@ -58,6 +60,7 @@ class Position(NamedTuple):
         return cls(cell.micros // MICROSECONDS_PER_DAY, cell.qualifier)
 
 
+_warnings_of = attrgetter("warnings")
 _encode_findings = msgspec.json.Encoder().encode
 
 
@@ -68,43 +71,32 @@ class EventsTable:
         self._bigtable = bigtable
         self._bucket = bucket
 
-    async def store(self, events: Sequence[Accepted]) -> None:
+    async def store(self, events: AcceptedColumns) -> None:
         """Write events; return when Bigtable has acknowledged all of them."""
-        await self._bigtable.write(EVENTS, self._mutations(events))
+        # The last one of several events with the same cell key has to win, so those of a row stay in one entry.
+        if any(events.warnings) or len(set(events.row_keys)) < len(events.row_keys):
+            await self._bigtable.write(EVENTS, _mutations(events))
+        else:
+            await self._bigtable.write_entries(EVENTS, _entries(events))
 
     def begin_store(self, requests: Iterable[StoreRequest[T]]) -> None:
         """Begin to write the events of several callers; each waits for its own events only."""
         plain: list[StoreRequest[T]] = []
         others: list[StoreRequest[T]] = []
         for request in requests:
-            (others if any(event.warnings for event in request[0]) else plain).append(request)
-        # One entry per event: the entries of all callers are encoded at once, at an eighth of the cost.
-        mutations = self._mutations([event for events, _, _ in plain for event in events])
-        entries = iter(mutations.single_entries())
+            (others if any(map(_warnings_of, request[0])) else plain).append(request)
+        # The entries of all callers are encoded at once, at an eighth of the cost.
+        entries = iter(_entries(AcceptedColumns.of([event for events, _, _ in plain for event in events])))
         for events, done, result in plain:
             self._begin(list(islice(entries, len(events))), done, result)
         for events, done, result in others:  # an event and its findings belong in one entry
-            self._begin(self._mutations(events).entries(), done, result)
+            self._begin(_mutations(AcceptedColumns.of(events)).entries(), done, result)
 
     def _begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         try:
             self._bigtable.begin_write(EVENTS, entries, done, result)
         except OverloadedError as error:
             done.set_exception(error)
-
-    def _mutations(self, events: Sequence[Accepted]) -> Mutations:
-        mutations = Mutations()
-        if events:
-            cell_keys, values, warnings = zip(*events, strict=True)
-            mutations.set_cells(FAMILY, cell_keys, values)
-            if any(warnings):
-                findings = [
-                    _encode_findings(StoredFindings(crc32(value), found))
-                    for value, found in zip(values, warnings, strict=True)
-                    if found
-                ]
-                mutations.set_cells(FINDINGS, list(compress(cell_keys, warnings)), findings)
-        return mutations
 
     async def of_user(
         self, user: str, start: datetime | None, end: datetime, limit: int | None, lookback_days: int
@@ -181,6 +173,24 @@ class EventsTable:
     async def ranges(self, day: date) -> list[tuple[bytes, bytes]]:
         """Return key ranges of about the same size that together hold the rows of a day, each with whole users."""
         return row_keys.split_day(day, await self._bigtable.sample_row_keys(EVENTS))
+
+
+def _entries(events: AcceptedColumns) -> list[Entry]:
+    """Return an entry for each event; none of them has warnings."""
+    return cell_entries(FAMILY, events.row_keys, events.qualifiers, events.micros, events.values)
+
+
+def _mutations(events: AcceptedColumns) -> Mutations:
+    mutations = Mutations()
+    cell_keys = list(events.cell_keys())
+    mutations.set_cells(FAMILY, cell_keys, events.values)
+    findings = [
+        _encode_findings(StoredFindings(crc32(value), found))
+        for value, found in zip(events.values, events.warnings, strict=True)
+        if found
+    ]
+    mutations.set_cells(FINDINGS, list(compress(cell_keys, events.warnings)), findings)
+    return mutations
 
 
 def large_rows(rows: Iterable[Row]) -> Iterator[LargeRow]:

@@ -17,7 +17,6 @@ from shared import row_keys
 from shared.bigtable.client import STATE, Bigtable
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Filter, Scan
-from shared.row_keys import CellKey
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, end_of_day, now
 
 FAMILY = "s"
@@ -162,11 +161,14 @@ class StateTable:
                 mutations.delete_cells(row_keys.state_row("claim", day), FAMILY, claim)
         await self._bigtable.write(STATE, mutations)
 
-    async def mark_late_events(self, cell_keys: Sequence[CellKey]) -> None:
-        """Mark the earlier UTC days of stored events, so that the next scheduled run computes them again."""
-        if not cell_keys:
+    async def mark_late_events(self, times: Sequence[int]) -> None:
+        """Mark the earlier UTC days of stored events, so that the next scheduled run computes them again.
+
+        Args:
+            times: of the events, in microseconds since 1970.
+        """
+        if not times:
             return
-        times = [cell_key.micros for cell_key in cell_keys]
         days = {min(times) // MICROSECONDS_PER_DAY, max(times) // MICROSECONDS_PER_DAY}
         if len(days) > 1:
             days = {micros // MICROSECONDS_PER_DAY for micros in times}

@@ -33,7 +33,7 @@ class EventIds:
             return digest(record)
         return event_id([text(event[name]) for name, text in self.fields])
 
-    def of_columns(self, columns: Sequence[Sequence[Any]], raws: Iterable[bytes]) -> Sequence[str]:
+    def of_columns(self, columns: Sequence[Sequence[Any]], raws: Iterable[bytes]) -> list[bytes]:
         """Return the encoded ids of events.
 
         Args:
@@ -41,9 +41,9 @@ class EventIds:
             raws: the bytes of each event, as received.
         """
         if not self.fields:
-            return [digest(_decode(raw)) for raw in raws]
+            return [digest(_decode(raw)).encode() for raw in raws]
         pairs = zip(columns, self.fields, strict=True)
-        return event_ids([column if text is str else list(map(text, column)) for column, (_, text) in pairs])
+        return event_ids([column if text is _same else list(map(text, column)) for column, (_, text) in pairs])
 
 
 def digest(record: dict[str, Any]) -> str:
@@ -57,6 +57,10 @@ def digest(record: dict[str, Any]) -> str:
     except OverflowError:  # an integer beyond 64 bits, in a field that isn't stored
         text = json.dumps(record, sort_keys=True).encode()
     return hashlib.sha256(text).hexdigest()[:32]
+
+
+def _same(value: str) -> str:
+    return value
 
 
 def _number_text(value: float) -> str:
@@ -73,7 +77,7 @@ def _timestamp_text(value: datetime) -> str:
 
 
 _TEXTS: dict[str, Callable[[Any], str]] = {
-    "string": str,
+    "string": _same,
     "integer": str,
     "number": _number_text,
     "boolean": _boolean_text,

@@ -14,8 +14,9 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import datetime
-from itertools import compress, repeat
+from itertools import compress
 from operator import itemgetter
+from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ MAX_LEARNED_FIELDS = 64
 _UNESCAPED_NAME = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
 # A character takes at most 12 bytes percent-encoded; the checks measure longer users exactly.
 _MAX_USER_CHARS = MAX_ENCODED_USER_BYTES // 12
+_SCALARS = frozenset({str, int, float, bool, NoneType, msgspec.UnsetType})
 
 
 class _Step(NamedTuple):
@@ -92,7 +94,9 @@ class FastPath:
         self._keeps_unknown = contract.unknown_fields == "keep"
         self._known = {name for field in contract.fields for name in (field.name, field.path[0])}
         self._learned: set[str] = set()
-        self._encode = msgspec.json.Encoder().encode
+        self._user_is_text = contract.field(contract.user).type == "string"
+        encoder = msgspec.json.Encoder()
+        self._encode, self._encode_lines = encoder.encode, encoder.encode_lines
         self._supported = all(_UNESCAPED_NAME(field.path[0]) for field in contract.fields)
         if self._supported:
             self._prepare()
@@ -113,6 +117,7 @@ class FastPath:
         if len(rows) < len(raws):
             published = [published[row] for row in rows]
         batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
+        self._remove_nested(batch, raws)
         self._transform_and_check(batch)
         for position, mask in self._masked:
             batch.columns[position] = list(map(mask, batch.columns[position]))
@@ -128,20 +133,26 @@ class FastPath:
     def _decode_all(self, raws: Sequence[bytes], max_bytes: int) -> tuple[Sequence[int], list[Any]]:
         """Return the indexes of the events that decode into the contract's type, and their structs."""
         decode = self._decode
-        text = b"".join(raws)
-        # Each event has one bracket at least, so none can exceed the limit if all together stay below this sum.
-        arrays = text.count(b"[") if b"[" in text else 0  # looking for one takes a tenth of counting
-        shallow = text.count(b"{") + arrays < json_nesting.MAX_NESTING_DEPTH + len(raws)
-        if shallow and max(map(len, raws)) <= max_bytes:
+        if max(map(len, raws)) <= max_bytes:
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return range(len(raws)), [decode(raw) for raw in raws]
+                return range(len(raws)), list(map(decode, raws))
         rows, structs = [], []
         for row, raw in enumerate(raws):
-            if len(raw) <= max_bytes and raw.count(b"{") + raw.count(b"[") <= json_nesting.MAX_NESTING_DEPTH:
+            if len(raw) <= max_bytes:
                 with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     structs.append(decode(raw))
                     rows.append(row)
         return rows, structs
+
+    def _remove_nested(self, batch: _Batch, raws: Sequence[bytes]) -> None:
+        """Remove events that may be nested too deep; other columns hold no arrays and objects."""
+        if all(_SCALARS.issuperset(map(type, batch.columns[position])) for position in self._untyped):
+            return
+        most = json_nesting.MAX_NESTING_DEPTH
+        text = b"".join(raws)
+        # Each event has one bracket at least, so none can exceed the limit if all together stay below this sum.
+        if text.count(b"{") + text.count(b"[") >= most + len(raws):
+            batch.keep([raws[row].count(b"{") + raws[row].count(b"[") <= most for row in batch.rows])
 
     def _transform_and_check(self, batch: _Batch) -> None:
         """Apply the transforms and checks that msgspec's types can't express, and remove events that fail one."""
@@ -173,7 +184,8 @@ class FastPath:
         make, encode = self._canonical, self._encode
         columns = batch.columns if self._order is None else self._order(batch.columns)
         with suppress(OverflowError, RecursionError, UnicodeEncodeError):
-            return list(map(encode, map(make, *columns)))
+            # A line feed within a text is escaped, so each line is an event.
+            return self._encode_lines(map(make, *columns))[:-1].split(b"\n") if batch.rows else []
         encoded: list[bytes | None] = []
         for event in map(make, *columns):
             try:
@@ -185,7 +197,7 @@ class FastPath:
 
     def _add_cell_keys(self, batch: _Batch, values: list[bytes], raws: Sequence[bytes]) -> list[Accepted]:
         """Return the events with their cell keys, without those that may exceed Bigtable's limits."""
-        users = list(map(str, batch.columns[self._user]))
+        users = batch.columns[self._user] if self._user_is_text else list(map(str, batch.columns[self._user]))
         ids = self._ids.of_columns(list(map(batch.columns.__getitem__, self._id)), (raws[row] for row in batch.rows))
         if batch.rows and (max(map(len, users)) > _MAX_USER_CHARS or max(map(len, ids)) > MAX_ENCODED_ID_BYTES):
             valid = [
@@ -195,9 +207,7 @@ class FastPath:
             batch.keep(valid)
             users, ids = list(compress(users, valid)), list(compress(ids, valid))
             values = list(compress(values, valid))
-        cell_keys = cell_keys_of(users, ids, batch.columns[self._time], self._bucket)
-        # Calling Accepted(...) per event costs twice as much.
-        return list(map(tuple.__new__, repeat(Accepted), zip(cell_keys, values, [()] * len(values), strict=True)))
+        return list(map(Accepted, *cell_keys_of(users, ids, batch.columns[self._time], self._bucket), values))
 
     def learn(self, names: Set[str]) -> None:
         """Add the names of an accepted event's unknown fields to the types, so that later events can have them.
@@ -237,13 +247,17 @@ class FastPath:
             [(positions[name], masks.mask_of(name)) for name in sorted(masks.names)] if masks else []
         )
         self._steps: list[_Step] = []
+        self._untyped = [*unknown_positions.values()]
         incoming: dict[str, tuple[Any, ...]] = {}
         for field in fields:
-            kind, step = _plan_field(field, positions[field.name], checked=self._quality or field.name in key_fields)
+            checked = self._quality or field.name in key_fields
+            kind, step = _plan_field(field, positions[field.name], checked=checked)
             if step is not None:
                 self._steps.append(step)
             if field not in nested:
                 incoming[field.path[0]] = (kind,) if field.required else (kind | None, None)
+                if not checked:
+                    self._untyped.append(positions[field.name])
         incoming |= {name: (dict[str, Any] if name in heads else Any, msgspec.UNSET) for name in unknown}
         self._decode = msgspec.json.Decoder(_struct(incoming, kw_only=True, forbid_unknown_fields=True)).decode
         # An unknown field with the name of a contract's field is dropped: the event would have two of that name.

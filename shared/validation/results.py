@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from shared.contracts.model import Severity
 from shared.row_keys import CellKey
@@ -65,18 +66,44 @@ def quote(value: Any) -> str:
     return text if len(text) <= MAX_QUOTED_CHARS else text[: MAX_QUOTED_CHARS - 3] + "..."
 
 
-class Accepted(NamedTuple):
-    """An event to store.
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """An event to store. Creating a struct takes a fifth of the time of a named tuple.
 
     Attributes:
-        cell_key: the cell that holds the event.
+        row_key, qualifier, micros: the cell that holds the event; see `CellKey`.
         value: the canonical event, as JSON.
         warnings: findings of severity "warn".
     """
 
-    cell_key: CellKey
+    row_key: bytes
+    qualifier: bytes
+    micros: int
     value: bytes
-    warnings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def cell_key(self) -> CellKey:
+        """The cell that holds the event."""
+        return CellKey(self.row_key, self.qualifier, self.micros)
+
+
+class AcceptedColumns(NamedTuple):
+    """The attributes of several events, as columns."""
+
+    row_keys: Sequence[bytes]
+    qualifiers: Sequence[bytes]
+    micros: Sequence[int]
+    values: Sequence[bytes]
+    warnings: Sequence[tuple[Finding, ...]]
+
+    @classmethod
+    def of(cls, events: Sequence[Accepted]) -> AcceptedColumns:
+        """Return the columns of events."""
+        return cls(*zip(*map(astuple, events), strict=True)) if events else cls((), (), (), (), ())
+
+    def cell_keys(self) -> Iterator[tuple[bytes, bytes, int]]:
+        """Yield the cell key of each event."""
+        return zip(self.row_keys, self.qualifiers, self.micros, strict=True)
 
 
 class Rejected(NamedTuple):

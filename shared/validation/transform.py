@@ -84,6 +84,8 @@ def column_shape_of(field: Field) -> ColumnShape | None:
 
 
 def _trim_all(column: Sequence[Any]) -> list[Any]:
+    if set(map(type, column)) == {str}:
+        return list(map(str.strip, column))
     return [value.strip() if type(value) is str else value for value in column]
 
 

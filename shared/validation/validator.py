@@ -116,7 +116,7 @@ class Validator:
             value = self._encode(event)
         except (OverflowError, RecursionError, UnicodeEncodeError) as error:
             return self._rejected(raw, "range", describe(error), "values that JSON and 64-bit integers can hold")
-        return Accepted(self._cell_key(event, record), value, tuple(findings))
+        return Accepted(*self._cell_key(event, record), value, tuple(findings))
 
     def reject(self, raw: bytes, finding: Finding) -> Rejected:
         """Return the verdict on bytes without readable fields, which aren't kept if the contract masks any."""

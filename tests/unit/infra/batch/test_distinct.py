@@ -9,14 +9,15 @@ import pytest
 from infra.batch import distinct
 from infra.batch.distinct import DistinctEvents, DistinctRows
 from infra.batch.report import Report
-from shared.row_keys import Bucket, CellKey, cell_key_of
+from shared.row_keys import Bucket, cell_key_of
+from shared.validation.results import Accepted, AcceptedColumns
 
 
 @pytest.mark.parametrize("bucket", ["day", "hour"])
 def test_events_are_counted_once_and_users_once_per_day(bucket: Bucket) -> None:
     found = DistinctEvents()
-    cell_keys = [
-        cell_key_of(user, event_id, datetime(2024, 1, day, hour, tzinfo=UTC), bucket)
+    events = [
+        event(user, event_id, datetime(2024, 1, day, hour, tzinfo=UTC), bucket)
         for user, event_id, day, hour in (
             ("a#b", "1", 16, 1),
             ("a#b", "2", 15, 1),
@@ -26,33 +27,37 @@ def test_events_are_counted_once_and_users_once_per_day(bucket: Bucket) -> None:
         )
     ]
 
-    for added in (cell_keys, cell_keys[:1], cell_keys):
-        found.add(added)
+    for added in (events, events[:1], events):
+        found.add(AcceptedColumns.of(added))
         assert found.count == 4
     assert list(found.days().items()) == [(date(2024, 1, 15), (3, 2)), (date(2024, 1, 16), (1, 1))]
 
 
-def many(bucket: Bucket, count: int = 20_000) -> list[CellKey]:
+def event(user: str, event_id: str, time: datetime, bucket: Bucket) -> Accepted:
+    return Accepted(*cell_key_of(user, event_id, time, bucket), b"{}")
+
+
+def many(bucket: Bucket, count: int = 20_000) -> list[Accepted]:
     """Return events of three days, each by one of 500 users."""
     start = datetime(2024, 1, 15, tzinfo=UTC)
     times = [start + timedelta(seconds=number * 12) for number in range(count)]
-    return [cell_key_of(f"user {number % 500}", str(number), time, bucket) for number, time in enumerate(times)]
+    return [event(f"user {number % 500}", str(number), time, bucket) for number, time in enumerate(times)]
 
 
 @pytest.mark.parametrize("bucket", ["day", "hour"])
 def test_many_events_are_estimated(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distinct, "MAX_EXACT", 9_000)
-    cell_keys = many(bucket)
+    events = many(bucket)
     found = DistinctEvents()
     for _ in range(2):  # each event twice
-        for start in range(0, len(cell_keys), 1_000):
-            found.add(cell_keys[start : start + 1_000])
+        for start in range(0, len(events), 1_000):
+            found.add(AcceptedColumns.of(events[start : start + 1_000]))
 
     assert found.estimated
     assert found.count == pytest.approx(20_000, rel=0.02)
     days = found.days()
     assert list(days) == [date(2024, 1, 15), date(2024, 1, 16), date(2024, 1, 17)]
-    assert [events for events, _ in days.values()] == pytest.approx([7_200, 7_200, 5_600], rel=0.06)
+    assert [count for count, _ in days.values()] == pytest.approx([7_200, 7_200, 5_600], rel=0.06)
     assert [users for _, users in days.values()] == pytest.approx([500] * 3, rel=0.06)
 
 
@@ -73,7 +78,7 @@ def test_a_report_says_that_its_counts_are_estimates(
 
     monkeypatch.setattr(distinct, "MAX_EXACT", 10)
     events, report = DistinctEvents(), Report(published=100)
-    events.add(many("day", 100))
+    events.add(AcceptedColumns.of(many("day", 100)))
     report.count_distinct(events, DistinctRows())
 
     report.show(Console(width=100), verb="read")

@@ -31,11 +31,11 @@ def test_cell_keys_differ_by_row_qualifier_and_timestamp() -> None:
 
 def test_only_the_last_cell_keys_are_remembered() -> None:
     detector = DuplicateDetector(size=10)
-    for number in range(1_000):
+    for number in range(1_005):
         detector.count(cell_keys(number))
 
-    assert len(detector._known) == len(detector._order) == 10
-    assert detector.count(cell_keys(*range(990, 1_000))) == 10
+    assert (len(detector._older), len(detector._newer)) == (10, 5)
+    assert detector.count(cell_keys(*range(990, 1_005))) == 15
     assert detector.count(cell_keys(*range(100))) == 0
 
 
@@ -44,3 +44,4 @@ def test_the_last_cell_keys_of_an_oversized_call_are_remembered() -> None:
 
     assert detector.count(cell_keys(1, 2, 3, 4)) == 0
     assert detector.count(cell_keys(3, 4)) == 2
+    assert not detector._newer

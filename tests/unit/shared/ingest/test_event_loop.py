@@ -59,6 +59,10 @@ class BigtableWithoutServer(Bigtable):
         self.send(mutations.entries())
         await asyncio.sleep(0)
 
+    async def write_entries(self, table: str, entries: Sequence[Entry]) -> None:
+        self.send(entries)
+        await asyncio.sleep(0)
+
     def begin_write(self, table: str, entries: Sequence[Entry], done: asyncio.Future[Any], result: Any) -> None:
         self.send(entries)
         done.set_result(result)

@@ -87,7 +87,7 @@ def test_both_paths_compose_the_same_ids(rows: list[tuple[Any, Any, Any]]) -> No
         valid = str(time).startswith("2024") and type(n) is not bool and type(f) is bool
         assert (found is not None) == valid
         if valid:
-            assert float(decode(str(found).split(":")[1])) == n
+            assert type(n)(decode(str(found).split(":")[1])) == n
 
 
 def shuffled(value: Any, draw: st.DrawFn) -> Any:
