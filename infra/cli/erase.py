@@ -53,7 +53,7 @@ def erase(
     """
     from infra.erase.erasure import Eraser
     from infra.erase.plan import first_whole_day, make_plan
-    from infra.erase.unreached import copies
+    from infra.erase.unreached import copies, loaded_buckets
     from infra.erase.users import Users
 
     settings = Settings.from_environment(name=name, project_id=project_id, instance_id=instance_id, contract=contract)
@@ -61,17 +61,18 @@ def erase(
     erased = Users(loaded, [*users, *(_lines(users_file) if users_file else ())])
     since = first_whole_day(settings)
 
-    async def run(bigtable: Bigtable) -> tuple[Plan, Outcome | None]:
+    async def run(bigtable: Bigtable) -> tuple[Plan, Outcome | None, list[str]]:
         plan = await make_plan(bigtable, loaded, erased, since)
         if not as_json:
             _print_plan(plan, len(erased))
+        buckets = await loaded_buckets(bigtable)
         if not yes:
-            return plan, None
+            return plan, None, buckets
         report: Callable[[str], None] = (lambda _line: None) if as_json else click.echo
-        return plan, await Eraser(bigtable, loaded, cpu=settings.cpu, report=report).erase(erased, plan)
+        return plan, await Eraser(bigtable, loaded, cpu=settings.cpu, report=report).erase(erased, plan), buckets
 
-    plan, outcome = _run(settings, run)
-    elsewhere = copies(settings, now())
+    plan, outcome, buckets = _run(settings, run)
+    elsewhere = copies(settings, now(), buckets)
     if as_json:
         unreached = [{"where": each.where, "commands": list(map(shlex.join, each.commands))} for each in elsewhere]
         done = outcome and _outcome_as_json(outcome)
