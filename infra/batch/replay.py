@@ -168,7 +168,7 @@ async def _replay_batch(
         return
     unsent = set(too_large)
     waiting = [(event, verdict) for event, verdict in waiting if event.raw not in unsent]
-    replay.published += await publish_again(publisher, messages)
+    replay.published += await publish_again(publisher, publisher.events_topic, messages)
     deadline = time.monotonic() + max_wait
     while waiting and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_INTERVAL)
@@ -235,10 +235,10 @@ def messages_of(events: Iterable[tuple[bytes, str]]) -> tuple[list[PubsubMessage
     return messages, too_large
 
 
-async def publish_again(publisher: Publisher, messages: Iterable[PubsubMessage]) -> int:
-    """Publish messages to the topic of events and return their number."""
+async def publish_again(publisher: Publisher, topic: str, messages: Iterable[PubsubMessage]) -> int:
+    """Publish messages to a topic and return their number."""
     count = 0
     for of_call, messages_of_call in calls((message, 1) for message in messages):
-        await publisher.publish(publisher.events_topic, of_call)
+        await publisher.publish(topic, of_call)
         count += messages_of_call
     return count

@@ -145,7 +145,8 @@ def deploy_steps(target: Target, deployment: Deployment) -> Iterator[Step]:
     if target.bucket:
         yield from notification_steps(target.project, target.bucket, target.name)
     yield from metric_steps(target.build, target.name, target.project)
-    yield from policy_steps(target.build, target.name, target.project, deployment.alerts.notification_channels)
+    channels = deployment.alerts.notification_channels
+    yield from policy_steps(target.build, target.name, target.project, channels, loads=bool(target.bucket))
     yield _push_step(target)
 
 

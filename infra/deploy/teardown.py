@@ -35,7 +35,8 @@ def teardown_steps(target: Target) -> Iterator[Step]:
         yield Lookup(title, "FUNCTION", listing, if_set="CLOUDFUNCTIONS")
         delete = gcloud("functions", "delete", function, gen2=True, region=target.region, **where, quiet=True)
         yield Action(title, delete, if_set="FUNCTION")
-    for key in alerts.policies(target.name):
+    # Without the file of the deployment, the bucket isn't known. The topic of its dead letters is deleted all the same.
+    for key in alerts.policies(target.name, loads=True):
         yield Lookup(f"the alert {key}", "POLICY", find_policy(target.name, target.project, key), if_set="MONITORING")
         delete = gcloud("alpha", "monitoring", "policies", "delete", "${POLICY}", **where, quiet=True)
         yield Action(f"the alert {key}", delete, if_set="POLICY")

@@ -35,13 +35,20 @@ def metric_steps(build: Path, name: str, project: str) -> Iterator[Step]:
             yield Action(title, command, **condition)
 
 
-def policy_steps(build: Path, name: str, project: str, channels: list[str]) -> Iterator[Step]:
+def policy_steps(build: Path, name: str, project: str, channels: list[str], *, loads: bool = False) -> Iterator[Step]:
     """Return the steps of the alerts. An existing policy only gets the configured channels, if there are any.
 
     Replacing it from its file would undo manual changes.
+
+    Args:
+        build: the folder of the bundles.
+        name: of the pipeline.
+        project: of the pipeline.
+        channels: the names of the notification channels.
+        loads: whether the function `load` is deployed.
     """
     channel_list = ",".join(channels)
-    for key in alerts.policies(name):
+    for key in alerts.policies(name, loads=loads):
         title = f"alerts: {key}"
         yield Lookup(title, "POLICY", find_policy(name, project, key))
         if channels:

@@ -126,7 +126,7 @@ def _check_accounts(target: Target, query: Query) -> Iterator[CheckResult]:
 def _check_alerts(target: Target, query: Query) -> Iterator[CheckResult]:
     listing = gcloud("logging", "metrics", "list", project=target.project, format="value(name)")
     yield from _check_list(query, "metrics", listing, dict.fromkeys(alerts.metrics(target.name), "sluice deploy"))
-    for key in alerts.policies(target.name):
+    for key in alerts.policies(target.name, loads=bool(target.bucket)):
         result = _check_output(query, f"alert {key}", find_policy(target.name, target.project, key), "sluice deploy")
         yield CheckResult(result.what, ok=True, text="exists") if result.ok else result
 

@@ -103,7 +103,14 @@ class Resources:
         dead_letters = f"{LOADS}-dead-letter"
         subscriptions = (
             Subscription(f"{LOADS}-run", topic=LOADS, function=LOAD, dead_letter=dead_letters),
-            Subscription(f"{dead_letters}-keep", topic=dead_letters, retention=timedelta(days=31)),
+            # Without a pause between deliveries, like the dead letters of events.
+            Subscription(
+                f"{dead_letters}-keep",
+                topic=dead_letters,
+                retention=timedelta(days=31),
+                minimum_backoff=timedelta(0),
+                maximum_backoff=timedelta(0),
+            ),
         )
         return replace(
             self,

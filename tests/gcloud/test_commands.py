@@ -160,7 +160,8 @@ def commands_for_subscriptions() -> list[Command]:
         for result in check_subscription(subscription, topic, handler_seconds=60, emulated=False)
     ]
     suggested = {tuple(shlex.split(command)) for result in results for command in result.commands}
-    elsewhere = [command for each in copies(Settings("my-project", "my-instance"), now()) for command in each.commands]
+    unreached = copies(Settings("my-project", "my-instance"), now(), ["my-drops"])
+    elsewhere = [command for each in unreached for command in each.commands]
     assert len(suggested) > 15
     return [*suggested, *(command for command in elsewhere if command[0] == "gcloud")]
 

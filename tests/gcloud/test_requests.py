@@ -179,17 +179,18 @@ def test_metrics_are_created_from_their_files(
     assert cloud.posted("/metrics") == metrics("sluice")[name]
 
 
-@pytest.mark.parametrize("key", sorted(policies("sluice")))
-def test_policies_are_created_from_their_files(
-    run: Gcloud, cloud: FakeCloud, commands: list[Command], key: str
-) -> None:
+@pytest.mark.parametrize("key", sorted(policies("sluice", loads=True)))
+def test_policies_are_created_from_their_files(run: Gcloud, cloud: FakeCloud, tmp_path: Path, key: str) -> None:
     """gcloud rejects unknown fields of a policy."""
+    write_files(tmp_path, "sluice")
+    target = Target("my-project", "my-instance", "us-central1", "music.toml", tmp_path, bucket="my-drops")
+    commands = [step.command for step in deploy_steps(target, load())]
     [create] = [each for each in commands if "policies" in each and any(f"/{key}.json" in word for word in each)]
     cloud.requests.clear()
 
     run(create)
 
-    assert cloud.posted("/alertPolicies") == policies("sluice")[key]
+    assert cloud.posted("/alertPolicies") == policies("sluice", loads=True)[key]
 
 
 def shop_target(*, adopt: bool) -> Target:

@@ -22,7 +22,7 @@ from shared.config import Settings
 from shared.errors import MissingProgramError
 from shared.pubsub.load_requests import ObjectVersion
 from shared.tables.loads import Load, LoadsTable, Progress
-from shared.timestamps import EPOCH
+from shared.timestamps import EPOCH, now
 from tests.support.processes import eventually
 from tests.support.samples import ROOT, cells, dump, lines, music_event
 
@@ -63,12 +63,16 @@ def test_an_uploaded_file_is_loaded_and_shown() -> None:
         assert json.loads(provisioned) == []
 
 
-async def test_loads_shows_progress_and_problems(settings: Settings, bigtable: Bigtable) -> None:
-    environment = {
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    return {
         "GCP_PROJECT_ID": settings.project_id,
         "BIGTABLE_INSTANCE": settings.instance_id,
         "BIGTABLE_EMULATOR_HOST": str(settings.bigtable_emulator),
     }
+
+
+async def test_loads_shows_progress_and_problems(environment: dict[str, str], bigtable: Bigtable) -> None:
     table = LoadsTable(bigtable)
     load = Load(ObjectVersion("drop", "a\x1b[2J.csv", 7), 300, EPOCH, EPOCH, [0, 100, 200], "rows", 10)
     assert sluice(environment, "loads").stderr == "no loads\n"
@@ -86,6 +90,32 @@ async def test_loads_shows_progress_and_problems(settings: Settings, bigtable: B
     await table.begin(structs.replace(load, object=structs.replace(load.object, generation=8)))
     assert len(loads(environment)) == 2
     assert len(loads(environment, "--limit", "1")) == 1
+
+
+async def test_loads_says_how_to_repeat_failed_and_stopped_loads(
+    environment: dict[str, str], bigtable: Bigtable
+) -> None:
+    table = LoadsTable(bigtable)
+    load = Load(ObjectVersion("drop", "a.csv", 7), 300, EPOCH, EPOCH, [0])
+    await table.begin(load)
+    await table.finish(load, 0, Progress(5, 5))
+    assert sluice(environment, "loads").stderr == ""
+
+    await table.fail(
+        structs.replace(load, object=ObjectVersion("drop", "b.csv", 7)), "gs://drop/b.csv: found no header"
+    )
+    failed = sluice(environment, "loads")
+    await table.begin(structs.replace(load, object=ObjectVersion("drop", "c.csv", 7), started=now()))
+    stopped = sluice(environment, "loads", "--limit", "1")
+
+    assert "  gs://drop/b.csv: found no header" in failed.stdout.splitlines()
+    assert failed.stderr == (
+        "no request repeats a failed load: upload the object again, or copy it to another name, as with "
+        "`gcloud storage cp gs://BUCKET/NAME gs://BUCKET/NEW_NAME`\n"
+    )
+    assert stopped.stderr == (
+        "if a load makes no progress, `sluice replay loads --dry-run` shows whether its requests are dead letters\n"
+    )
 
 
 def test_a_missing_emulator_is_named_with_its_installation(monkeypatch: pytest.MonkeyPatch) -> None:

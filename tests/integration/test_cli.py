@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -13,7 +14,11 @@ import pytest
 
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES
+from shared.bigtable.client import Bigtable
 from shared.config import Settings
+from shared.pubsub.load_requests import ObjectVersion
+from shared.tables.loads import Load, LoadsTable
+from shared.timestamps import EPOCH
 from tests.support.command_line import Sluice
 from tests.support.samples import ROOT, SPARKIFY, SPARKIFY_CONTRACT, cells, dump, lines, music_event, sparkify_records
 
@@ -429,6 +434,19 @@ def test_erase_shows_the_plan_first_and_lists_erasures_without_users(
     assert listed.out.count("nothing was left") == 2
     assert "3 users: 20 events" in listed.out
     assert "user-" not in listed.out + sluice("erasures", "--json").out
+
+
+def test_erase_names_the_buckets_of_loaded_objects(sluice: Sluice, settings: Settings) -> None:
+    async def begin_load() -> None:
+        bigtable = Bigtable(settings)
+        await LoadsTable(bigtable).begin(Load(ObjectVersion("drop", "a.csv", 7), 300, EPOCH, EPOCH, [0]))
+        await bigtable.close()
+
+    asyncio.run(begin_load())
+
+    assert "  objects of the bucket drop that were loaded" in sluice("erase", "user-0").out
+    unreached = sluice("erase", "user-0", "--yes", "--json").json["unreached"]
+    assert [each["where"] for each in unreached if "bucket drop" in each["where"]]
 
 
 def test_erase_without_a_user_is_refused(sluice: Sluice, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from infra.erase.event_rows import EventRows
 from infra.erase.log import ErasureLog
 from infra.erase.plan import first_whole_day, make_plan
 from infra.erase.survey import Counts, Survey
+from infra.erase.unreached import loaded_buckets
 from infra.erase.users import Users
 from infra.provision.bigtable import provision_bigtable
 from infra.provision.resources import RESOURCES
@@ -26,11 +27,13 @@ from shared.contracts.loader import load_contract, parse_contract, parse_toml
 from shared.contracts.model import Contract
 from shared.errors import LayoutChangedError, StoreUnavailableError
 from shared.ingest.pipeline import IngestPipeline
+from shared.pubsub.load_requests import ObjectVersion
 from shared.row_keys import aggregate_row, encode, state_row
 from shared.tables.aggregates import AggregatesTable
+from shared.tables.loads import Load, LoadsTable
 from shared.tables.run_writer import set_measures
 from shared.tables.state import StateTable
-from shared.timestamps import now
+from shared.timestamps import EPOCH, now
 from tests.support.samples import MUSIC_CONTRACT, dump, lines, message, music_event
 
 MUSIC = load_contract(MUSIC_CONTRACT)
@@ -268,6 +271,14 @@ async def test_a_contract_with_other_row_keys_is_refused(bigtable: Bigtable, set
 
     with pytest.raises(LayoutChangedError, match=r"hourly\.toml"):
         await make_plan(bigtable, hourly(), Users(hourly(), ["ann"]), None)
+
+
+async def test_the_buckets_of_loaded_objects_are_found(bigtable: Bigtable) -> None:
+    assert await loaded_buckets(bigtable) == []
+    for bucket, name in (("more", "a.csv"), ("drop", "a.csv"), ("drop", "b.csv")):
+        await LoadsTable(bigtable).begin(Load(ObjectVersion(bucket, name, 7), 300, EPOCH, EPOCH, [0]))
+
+    assert await loaded_buckets(bigtable) == ["drop", "more"]
 
 
 def test_the_retention_of_events_tells_the_first_whole_day(settings: Settings, empty_instance: Settings) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 from google.pubsub_v1.types import PubsubMessage
 
-from infra.batch.replay_dead_letters import replay_dead_letters
+from infra.batch.dead_letters.events import replay_dead_letters
 from infra.batch.subscriber import Subscriber
 from infra.provision.provisioner import Provisioning
 from infra.provision.scheduler_client import run_job

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import PubsubMessage, PushConfig
 
+from infra.batch.dead_letters.events import replay_dead_letters
 from infra.batch.replay import replay_rejected
-from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.batch.subscriber import Subscriber
 from infra.provision.pubsub import open_pubsub, provision_pubsub
 from infra.provision.resource_types import Subscription

@@ -50,7 +50,7 @@ def erase(
     """
     from infra.erase.erasure import Eraser
     from infra.erase.plan import first_whole_day, make_plan
-    from infra.erase.unreached import copies
+    from infra.erase.unreached import copies, loaded_buckets
     from infra.erase.users import Users
     from shared.bigtable.client import Bigtable
 
@@ -59,18 +59,20 @@ def erase(
     erased = Users(loaded, [*users, *(_lines(users_file) if users_file else ())])
     since = first_whole_day(settings)
 
-    async def run() -> tuple[Plan, Outcome | None]:
+    async def run() -> tuple[Plan, Outcome | None, list[str]]:
         async with Bigtable(settings) as bigtable:
             plan = await make_plan(bigtable, loaded, erased, since)
             if not as_json:
                 _print_plan(plan, len(erased))
+            buckets = await loaded_buckets(bigtable)
             if not yes:
-                return plan, None
+                return plan, None, buckets
             report: Callable[[str], None] = (lambda _line: None) if as_json else click.echo
-            return plan, await Eraser(bigtable, loaded, cpu=settings.cpu, report=report).erase(erased, plan)
+            eraser = Eraser(bigtable, loaded, cpu=settings.cpu, report=report)
+            return plan, await eraser.erase(erased, plan), buckets
 
-    plan, outcome = asyncio.run(run())
-    elsewhere = copies(settings, now())
+    plan, outcome, buckets = asyncio.run(run())
+    elsewhere = copies(settings, now(), buckets)
     if as_json:
         unreached = [{"where": each.where, "commands": list(map(shlex.join, each.commands))} for each in elsewhere]
         done = outcome and _outcome_as_json(outcome)

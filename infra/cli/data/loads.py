@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,8 @@ def loads(
         return
     for each in found:
         click.echo(_line(each))
+    for hint in _hints(found):
+        click.echo(hint, err=True)
     if not found:
         click.echo("no loads" + (" that aren't finished" if unfinished else ""), err=True)
 
@@ -62,6 +65,18 @@ def _line(state: LoadState) -> str:
     details = [state.error] if state.error else total.problems
     lines = [f"{load.started:%Y-%m-%d %H:%M:%S}  {_status(state):<9} {load.object.uri}  {', '.join(parts)}"]
     return "\n".join(map(printable, [*lines, *(f"  {each}" for each in details)]))
+
+
+def _hints(states: list[LoadState]) -> Iterator[str]:
+    """Yield what to do about failed loads, and about loads that make no progress."""
+    statuses = set(map(_status, states))
+    if "failed" in statuses:
+        yield (
+            "no request repeats a failed load: upload the object again, or copy it to another name, as with "
+            "`gcloud storage cp gs://BUCKET/NAME gs://BUCKET/NEW_NAME`"
+        )
+    if "loading" in statuses:
+        yield "if a load makes no progress, `sluice replay loads --dry-run` shows whether its requests are dead letters"
 
 
 def _as_json(state: LoadState) -> dict[str, Any]:

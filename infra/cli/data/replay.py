@@ -1,4 +1,4 @@
-"""The commands `replay rejected` and `replay dead-letters`."""
+"""The commands `replay rejected` and `replay dead-letters`, and the group of `replay loads`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from infra.cli import options, param_types
+from infra.cli.data.replay_loads import replay_loads
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.validation.results import Rule
@@ -23,7 +24,7 @@ _OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace stored even
 
 @click.group()
 def replay() -> None:
-    """Process rejected events or dead letters again.
+    """Process rejected events, dead letters or requests of `load` again.
 
     Example: sluice replay rejected --rule one_of --dry-run
     """
@@ -94,11 +95,11 @@ def dead_letters(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Publish the messages of the dead-letter topic again.
+    """Publish the messages of the dead-letter topic of events again.
 
     Example: sluice replay dead-letters --dry-run
     """
-    from infra.batch.replay_dead_letters import replay_dead_letters
+    from infra.batch.dead_letters.events import replay_dead_letters
     from infra.batch.subscriber import Subscriber
     from shared.bigtable.client import Bigtable
     from shared.pubsub.publisher import Publisher
@@ -138,5 +139,7 @@ def _print_replay(replay: Replay, what: str, *, dry_run: bool, as_json: bool) ->
     for line, is_problem in replay.lines(what, dry_run=dry_run):
         click.echo(line, err=is_problem)
 
+
+replay.add_command(replay_loads)
 
 COMMANDS = (replay,)

@@ -14,6 +14,7 @@ from shared.names import resource_name
 
 _TEMPLATES = Path(__file__).parent
 _METRICS = "metrics"
+_LOAD = "load"  # the alerts of the optional function
 
 
 def metrics(name: str) -> dict[str, dict[str, Any]]:
@@ -24,10 +25,16 @@ def metrics(name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def policies(name: str) -> dict[str, dict[str, Any]]:
-    """Return the alerting policies of a pipeline by their label `alert`; the label `sluice` is the pipeline."""
+def policies(name: str, *, loads: bool = False) -> dict[str, dict[str, Any]]:
+    """Return the alerting policies of a pipeline by their label `alert`; the label `sluice` is the pipeline.
+
+    Args:
+        name: of the pipeline.
+        loads: also those of the function `load`.
+    """
     labels = {marks.LABEL: name}
-    return {key: policy | {"userLabels": labels | {"alert": key}} for key, policy in _filled(_TEMPLATES, name).items()}
+    filled = _filled(_TEMPLATES, name) | (_filled(_TEMPLATES / _LOAD, name) if loads else {})
+    return {key: policy | {"userLabels": labels | {"alert": key}} for key, policy in filled.items()}
 
 
 def metric_file(build: Path, metric: str) -> Path:
@@ -47,7 +54,7 @@ def write_files(build: Path, name: str) -> Path:
         SourceError: a file can't be written.
     """
     files = {metric_file(build, metric): content for metric, content in metrics(name).items()}
-    files |= {policy_file(build, key): content for key, content in policies(name).items()}
+    files |= {policy_file(build, key): content for key, content in policies(name, loads=True).items()}
     try:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,9 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage, ReceivedMessage
 
 from infra.batch import replay as replay_module
-from infra.batch import replay_dead_letters as dead_letters_module
+from infra.batch.dead_letters import events as dead_letters_module
+from infra.batch.dead_letters.events import replay_dead_letters
 from infra.batch.replay import Replay, messages_of, replay_rejected
-from infra.batch.replay_dead_letters import replay_dead_letters
 from infra.cli.data.replay import _print_replay
 from shared.pubsub.message import MAX_PACKED_BYTES, Message, unpack
 from shared.tables.rejected import RejectedEvent

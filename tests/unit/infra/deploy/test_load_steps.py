@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from infra.deploy import declared
+from infra.deploy import alerts, declared
 from infra.deploy.config import Deployment, load
 from infra.deploy.gcloud import perform
 from infra.deploy.iam import STORAGE_AGENT
@@ -15,6 +20,7 @@ from infra.deploy.steps import Target, deploy_steps, target
 from infra.deploy.teardown import teardown_steps
 from infra.provision.resources import LOAD, LOCAL_WITH_LOADS, PUSHED, RESOURCES
 from shared.config import Settings
+from tests.support.commands import exists
 from tests.support.samples import MUSIC_CONTRACT
 
 SETTINGS = Settings("my-project", "my-instance", MUSIC_CONTRACT, "shop")
@@ -112,6 +118,45 @@ def test_the_subscription_pushes_to_the_deployed_function(
     )
     assert {"loads", "loads-dead-letter"} <= set(resources.topics)
     assert not {"loads", "loads-dead-letter"} & set(RESOURCES.topics)
+
+
+def test_dead_letters_of_loads_fire_an_alert_of_their_own(
+    where: Target, deployment: Deployment, tmp_path: Path
+) -> None:
+    commands = lines(structs.replace(where, build=tmp_path), deployment)
+    alerts.write_files(tmp_path, "shop")
+
+    create = position(commands, f"policies create --policy-from-file={tmp_path}/alerts/loads-dead-letters.json")
+    assert "userLabels.sluice=shop AND userLabels.alert=loads-dead-letters" in commands[create - 1]
+    policy = json.loads((tmp_path / "alerts" / "loads-dead-letters.json").read_text())
+    assert "$" not in json.dumps(policy)
+    [condition] = policy["conditions"]
+    assert condition["conditionThreshold"]["filter"].endswith('subscription_id = "shop-loads-dead-letter-keep"')
+    assert condition["conditionThreshold"]["thresholdValue"] == 0
+    quoted = re.findall(r"`(sluice [^`]+)`", policy["documentation"]["content"])
+    assert "sluice replay loads" in quoted
+    assert all(exists(shlex.split(command)[1:]) for command in quoted)
+
+
+def test_the_other_alerts_are_the_same_with_a_bucket() -> None:
+    with_loads = alerts.policies("shop", loads=True)
+
+    assert {key: with_loads[key] for key in alerts.policies("shop")} == alerts.policies("shop")
+    assert with_loads.keys() - alerts.policies("shop").keys() == {"loads-dead-letters"}
+
+
+def test_the_teardown_removes_the_alert_also_without_the_file_of_the_bucket(where: Target) -> None:
+    for each in (where, target(SETTINGS, load(None, "shop"))):
+        commands = [" ".join(step.command) for step in teardown_steps(each)]
+        found = position(commands, "userLabels.alert=loads-dead-letters")
+        assert "policies delete ${POLICY}" in commands[found + 1]
+
+
+def test_dead_letters_of_loads_wait_like_those_of_events() -> None:
+    kept = {each.name: each for each in RESOURCES.with_loads().subscriptions if not each.function}
+    events, loads = kept["events-dead-letter-keep"], kept["loads-dead-letter-keep"]
+
+    assert replace(loads, name=events.name, topic=events.topic) == events
 
 
 def test_each_dead_letter_topic_has_a_subscription() -> None:

@@ -195,6 +195,15 @@ def test_a_bucket_is_checked(project: Project) -> None:
 
     assert {each.text for each in results.values() if not each.ok} == set()
     assert {"function load", "notification of the bucket my-drops", "roles on bucket my-drops"} <= results.keys()
+    assert {"alert loads-dead-letters", "roles on topic loads-dead-letter"} <= results.keys()
+
+
+def test_a_missing_alert_for_dead_letters_of_loads_is_a_problem_only_with_a_bucket(project: Project) -> None:
+    project.overrides["userLabels.alert=loads-dead-letters"] = ""
+
+    problem = CheckResult("alert loads-dead-letters", ok=False, text="found none; `sluice deploy`")
+    assert [result for result in examine(WITH_BUCKET, project) if not result.ok] == [problem]
+    assert problems(project) == []
 
 
 def test_a_missing_notification_is_a_problem(project: Project) -> None:

@@ -25,6 +25,22 @@ def test_the_commands_name_the_resources_of_the_pipeline() -> None:
     assert "gcloud bigtable backups list --instance=i --project=p" in commands
 
 
+def test_the_buckets_of_loaded_objects_are_named_with_their_deleted_versions() -> None:
+    found = copies(Settings("p", "i"), MOMENT, ["drop", "more"])
+    named = [each for each in found if "objects of the bucket" in each.where]
+
+    assert [each.where.split(" that ")[0] for each in named] == [
+        "objects of the bucket drop",
+        "objects of the bucket more",
+    ]
+    assert list(map(shlex.join, named[1].commands)) == [
+        "gcloud storage ls --all-versions 'gs://more/**' --project=p",
+        "gcloud storage ls --soft-deleted 'gs://more/**' --project=p",
+    ]
+    assert found[-1].where == "the other files that events came from, and exports"
+    assert copies(Settings("p", "i"), MOMENT)[-1].where == "the files that events came from, and exports"
+
+
 def test_the_commands_of_sluice_exist() -> None:
     own = [
         command for each in copies(Settings("p", "i"), MOMENT) for command in each.commands if command[0] == "sluice"

@@ -1,4 +1,4 @@
-"""Replay dead letters: publish them again with the time of their first publication.
+"""Replay dead letters of `ingest`: publish them again with the time of their first publication.
 
 Like a replay of rejected events, it never replaces a stored event with another body. The attributes of a message come
 from outside: an invalid time of first publication is replaced.
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from google.pubsub_v1.types import PubsubMessage
 
+from infra.batch.dead_letters.pulling import DEAD_LETTER_TIME, original_attributes, pull_batches
 from infra.batch.replay import Replay, messages_of, publish_again, stored_events
 from infra.batch.subscriber import Subscriber
 from shared.bigtable.client import Bigtable
@@ -20,11 +21,6 @@ from shared.pubsub.packing import MessageTooLargeError, fit
 from shared.pubsub.publisher import Publisher
 from shared.validation.results import Accepted, Verdict, rules_broken
 from shared.validation.validator import Validator
-
-_BATCH_SIZE = 100  # messages per call
-# The prefix of the attributes that Pub/Sub adds to a message when it forwards it to a dead-letter topic.
-_DEAD_LETTER = "CloudPubSubDeadLetterSource"
-_DEAD_LETTER_TIME = f"{_DEAD_LETTER}TopicPublishTime"
 
 
 async def replay_dead_letters(
@@ -52,11 +48,7 @@ async def replay_dead_letters(
     """
     replay, validator = Replay(), Validator(contract)
     kept_ids: list[str] = []
-    while limit is None or replay.looked_at < limit:
-        most = _BATCH_SIZE if limit is None else min(_BATCH_SIZE, limit - replay.looked_at)
-        batch = await subscriber.pull(most)
-        if not batch:
-            break
+    async for batch in pull_batches(subscriber, limit):
         replay.looked_at += len(batch)
         originals = [_original(received.message) for received in batch]
         verdicts = [validate_message(validator, _received(message)) for message in originals]
@@ -70,7 +62,7 @@ async def replay_dead_letters(
             (kept_ids if dry_run or too_large else published_ids).append(received.ack_id)
         if dry_run:
             continue
-        replay.published += await publish_again(publisher, messages)
+        replay.published += await publish_again(publisher, publisher.events_topic, messages)
         if published_ids:
             await subscriber.acknowledge(published_ids)
     if kept_ids:
@@ -132,9 +124,9 @@ def _packed(message: PubsubMessage, raws: list[bytes] | None) -> tuple[list[Pubs
 
 def _original(message: PubsubMessage) -> PubsubMessage:
     """Return a dead letter as the original message, with a valid time of its first publication."""
-    attributes = {name: text for name, text in message.attributes.items() if not name.startswith(_DEAD_LETTER)}
+    attributes = original_attributes(message.attributes)
     published = datetime.fromtimestamp(message.publish_time.timestamp(), UTC).isoformat()
-    candidates = (attributes.get(FIRST_PUBLISHED), message.attributes.get(_DEAD_LETTER_TIME), published)
+    candidates = (attributes.get(FIRST_PUBLISHED), message.attributes.get(DEAD_LETTER_TIME), published)
     attributes[FIRST_PUBLISHED] = next(text for text in candidates if text and is_valid_time(text))
     return PubsubMessage(data=message.data, attributes=attributes, ordering_key=message.ordering_key)
 
