@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, repeat
-from operator import add, attrgetter, mod, mul, sub
+from operator import sub
 from string import ascii_letters, digits
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -41,7 +41,6 @@ _UNRESERVED = (ascii_letters + digits + "-._~").encode()  # RFC 3986, section 2.
 # later, keeps the leading zeros.
 _COUNTDOWN = 10**11 + MICROSECONDS_PER_DAY - 1
 _EPOCH_ORDINAL = EPOCH.toordinal()
-_seconds_of, _microseconds_of = attrgetter("seconds"), attrgetter("microseconds")
 _encode_integers = msgspec.json.Encoder().encode
 
 
@@ -119,16 +118,12 @@ def cell_key_of(user: str, encoded_id: str, time: datetime, bucket: Bucket) -> C
 def cell_keys_of(
     users: Sequence[str], encoded_ids: Sequence[bytes], times: Sequence[datetime], bucket: Bucket
 ) -> CellKeys:
-    """Return the cell keys of events, each like `cell_key_of`.
-
-    A pass over a column by a function in C takes a third of the time of a loop.
-    """
+    """Return the cell keys of events, each like `cell_key_of`."""
     if not users:
         return CellKeys([], [], [])
     days = list(map(datetime.toordinal, times))
     since_epoch = list(map(sub, times, repeat(EPOCH)))  # the remainder beyond whole days is the time of the day
-    full_seconds = map(mul, map(_seconds_of, since_epoch), repeat(1_000_000))
-    elapsed = list(map(add, full_seconds, map(_microseconds_of, since_epoch)))
+    elapsed = [each.seconds * 1_000_000 + each.microseconds for each in since_epoch]
     plain_users = _split_plain(users)
     encoded_users = plain_users or encode_all(users)
     digests = map(crc32, plain_users or [user.encode("utf-8", "surrogatepass") for user in users])
@@ -139,11 +134,11 @@ def cell_keys_of(
     if bucket == "hour":
         row_keys = [b"%b#%02d" % (key, time.hour) for key, time in zip(row_keys, times, strict=True)]
     # Formatting a list and splitting the text takes less time than formatting each number.
-    countdowns = _encode_integers(list(map(sub, repeat(_COUNTDOWN), elapsed)))[2:-1].split(b",1")
+    countdowns = _encode_integers([_COUNTDOWN - passed for passed in elapsed])[2:-1].split(b",1")
     qualifiers = list(map(b"#".join, zip(countdowns, encoded_ids, strict=True)))
     starts = {day: (day - _EPOCH_ORDINAL) * MICROSECONDS_PER_DAY for day in prefixes}
-    millis = map(sub, elapsed, map(mod, elapsed, repeat(1_000)))
-    return CellKeys(row_keys, qualifiers, list(map(add, map(starts.__getitem__, days), millis)))
+    micros = [starts[day] + passed - passed % 1_000 for day, passed in zip(days, elapsed, strict=True)]
+    return CellKeys(row_keys, qualifiers, micros)
 
 
 @lru_cache(maxsize=1_024)

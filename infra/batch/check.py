@@ -31,13 +31,20 @@ def check_files(
         progress: called with the report after each batch.
     """
     published = datetime.now(UTC)
+    validator = Validator(contract)
     report, events, rejected = Report(), DistinctEvents(), DistinctRows()
-    with closing(validate_source(reader, Validator(contract), published, report)) as batches:
-        for batch in batches:
-            events.add(AcceptedColumns.of([verdict for _, verdict in batch if type(verdict) is Accepted]))
-            for record, verdict in batch:
-                if type(verdict) is Rejected and rejected.add(rejected_row(verdict.raw, published.date())):
-                    report.reject(verdict.findings, position(record))
+    with closing(_batches(reader, report)) as batches:
+        for records in batches:
+            raws, times = [record.raw for record in records], [published] * len(records)
+            found = validator.accept_all(raws, times)
+            accepted = found.columns
+            if len(found.rows) < len(raws):
+                verdicts = validator.complete(found, raws, times)
+                accepted = AcceptedColumns.of([verdict for verdict in verdicts if type(verdict) is Accepted])
+                for record, verdict in zip(records, verdicts, strict=True):
+                    if type(verdict) is Rejected and rejected.add(rejected_row(verdict.raw, published.date())):
+                        report.reject(verdict.findings, position(record))
+            events.add(accepted)
             report.count_distinct(events, rejected)
             progress(report)
     report.days = events.days()
@@ -55,12 +62,19 @@ def validate_source(
         published: the publish time of all events.
         report: counts the events and the unreadable pieces of each batch before it is yielded.
     """
+    with closing(_batches(reader, report)) as batches:
+        for records in batches:
+            verdicts = validator.validate_all([record.raw for record in records], published)
+            yield list(zip(records, verdicts, strict=True))
+
+
+def _batches(reader: SourceReader, report: Report) -> Generator[list[Record], None, None]:
+    """Yield the records of files in batches of limited size; count them and the unreadable pieces before."""
     with closing(iter(reader)) as items:
         while batch := next_batch(items):
             records = readable(batch, report)
             report.published += len(records)
-            verdicts = validator.validate_all([record.raw for record in records], published)
-            yield list(zip(records, verdicts, strict=True))
+            yield records
 
 
 class _HasRaw(Protocol):

@@ -59,14 +59,18 @@ async def load_files(
     async def store(records: list[Record], size: int) -> None:
         nonlocal bytes_in_memory
         try:
-            verdicts = ingestion.validate_all([record.raw for record in records], published)
-            accepted = [verdict for verdict in verdicts if type(verdict) is Accepted]
-            await ingestion.store(accepted, published, records[0].source)
+            raws = [record.raw for record in records]
+            found = ingestion.accept_all(raws, published)
+            accepted, verdicts = found.columns, list[Verdict]()
+            if len(found.rows) < len(raws):
+                verdicts = ingestion.complete(found, raws, published)
+                accepted = AcceptedColumns.of([verdict for verdict in verdicts if type(verdict) is Accepted])
+            await ingestion.store_accepted(accepted)
             if events is None:
-                report.stored += len(accepted)
+                report.stored += len(accepted.values)
             else:
-                events.add(AcceptedColumns.of(accepted))
-            if len(accepted) < len(verdicts):
+                events.add(accepted)
+            if len(accepted.values) < len(raws):
                 await store_rejected(records, verdicts)
             report.published += len(records)
             if events is not None and rejected is not None:

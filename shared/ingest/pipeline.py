@@ -21,6 +21,7 @@ from shared.tables.events import EventsTable
 from shared.tables.layout import Layout
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable
+from shared.validation.fast_path import FastResult
 from shared.validation.results import Accepted, AcceptedColumns, Finding, Rejected, Verdict, rules_broken
 from shared.validation.validator import MAX_FAST_BYTES, Validator
 
@@ -101,21 +102,29 @@ class IngestPipeline:
         unpacked = sum(map(len, events)) + len(events) * _EVENT_OVERHEAD
         self._flow_control.resize(reservation, unpacked - reservation.size)
         for chunk in _chunks(events):
-            verdicts = await self._validate(chunk, message.published)
+            found = self._validator.accept_all(chunk, [message.published] * len(chunk))
+            if len(found.rows) == len(chunk):
+                self._count(await self._store_accepted(found.columns))
+                continue
+            verdicts = await self._validate(chunk, found, message.published)
             findings = _FINDING_OVERHEAD * sum([len(each.findings) for each in verdicts if type(each) is Rejected])
             self._flow_control.resize(reservation, findings)
             self._count(await self._store(verdicts, message.published, message.message_id))
             self._flow_control.resize(reservation, -findings)
         self._count({"messages": 1})
 
-    async def _validate(self, events: list[bytes], published: datetime) -> list[Verdict]:
-        """Validate events like `validate_all`; the event loop serves other requests meanwhile."""
-        accepted = self._validator.accept_all(events, [published] * len(events))
+    async def _validate(self, events: list[bytes], found: FastResult, published: datetime) -> list[Verdict]:
+        """Validate the events that aren't certainly valid; the event loop serves other requests meanwhile.
+
+        Returns:
+            The verdicts of all events.
+        """
+        accepted = dict(zip(found.rows, found.columns.events(), strict=True))
         verdicts: list[Verdict] = []
         size = 0
-        for raw, verdict in zip(events, accepted, strict=True):
-            if verdict is not None:
-                verdicts.append(verdict)
+        for row, raw in enumerate(events):
+            if row in accepted:
+                verdicts.append(accepted[row])
             elif len(raw) > MAX_FAST_BYTES:
                 work = asyncio.get_running_loop().run_in_executor(
                     self._large_events, self._validator.validate, raw, published
@@ -137,6 +146,14 @@ class IngestPipeline:
             if stored:
                 return await self._after_store(_accepted(verdicts))
             return await self._store(verdicts, message.published, message.message_id)
+
+    def accept_all(self, raws: Sequence[bytes], published: datetime) -> FastResult:
+        """Return the events that are certainly valid; they are in no message."""
+        return self._validator.accept_all(raws, [published] * len(raws))
+
+    def complete(self, found: FastResult, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
+        """Return the verdict on each event, of those for which `accept_all` returned `found`."""
+        return self._validator.complete(found, raws, [published] * len(raws))
 
     def validate_all(self, raws: Sequence[bytes], published: datetime) -> list[Verdict]:
         """Validate events that are in no message."""
@@ -160,14 +177,23 @@ class IngestPipeline:
         """
         self._count(await self._store(verdicts, published, source))
 
-    async def _store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> dict[str, int]:
-        """Store like `store`; return the counts."""
+    async def store_accepted(self, accepted: AcceptedColumns) -> None:
+        """Store accepted events like `store`."""
+        self._count(await self._store_accepted(accepted))
+
+    async def _store_accepted(self, accepted: AcceptedColumns) -> dict[str, int]:
         if not self._layout.verified:
             await self._layout.verify(self._contract)
+        await self._events.store(accepted)
+        return await self._after_store(accepted)
+
+    async def _store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> dict[str, int]:
+        """Store like `store`; return the counts."""
         accepted = _accepted(verdicts)
         if len(accepted.values) == len(verdicts):
-            await self._events.store(accepted)
-            return await self._after_store(accepted)
+            return await self._store_accepted(accepted)
+        if not self._layout.verified:
+            await self._layout.verify(self._contract)
         rejected = [verdict for verdict in verdicts if type(verdict) is Rejected]
         await asyncio.gather(self._events.store(accepted), self._rejected.store(rejected, published, source))
         await self._state.mark_late_rejected(published)

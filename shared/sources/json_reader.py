@@ -91,8 +91,7 @@ def read_lines(blocks: Iterable[bytes], name: str, number: int) -> Iterator[Reco
         if b"\r" in block or len(block) > MAX_VALUE_BYTES or not all(map(bytes.strip, lines)):
             yield from _check_lines(lines, name, number)
         else:
-            # Iterating in C takes a fifth of the time. tuple.__new__ does the same as Record(...).
-            yield from map(tuple.__new__, repeat(Record), zip(lines, repeat(name), count(number), strict=False))
+            yield from map(Record, lines, repeat(name), count(number))  # a loop takes five times as long
         number += len(lines)
 
 

@@ -31,7 +31,7 @@ from shared.validation.checks import ValueCheck, value_check
 from shared.validation.column_checks import ColumnCheck, column_check
 from shared.validation.event_ids import EventIds
 from shared.validation.masks import Masks, ValueMask
-from shared.validation.results import Accepted
+from shared.validation.results import AcceptedColumns
 from shared.validation.transform import ColumnShape, branches_of, column_shape_of, pop_path, prune, shape_of
 
 # Unknown fields added to the types: producers send a few, and a hostile producer must not grow the types without limit.
@@ -80,6 +80,21 @@ class _Batch:
         self.columns = [list(compress(column, valid)) for column in self.columns]
 
 
+class FastResult(NamedTuple):
+    """The events of a call that are certainly valid.
+
+    Attributes:
+        rows: index of each in the call's input, ascending.
+        columns: the accepted events.
+    """
+
+    rows: Sequence[int]
+    columns: AcceptedColumns
+
+
+NONE_VALID = FastResult((), AcceptedColumns.of(()))
+
+
 class FastPath:
     """The fast path of one contract."""
 
@@ -101,8 +116,8 @@ class FastPath:
         if self._supported:
             self._prepare()
 
-    def __call__(self, raws: Sequence[bytes], published: Sequence[datetime], max_bytes: int) -> list[Accepted | None]:
-        """Return the verdict on each event, None for those that are or may be invalid.
+    def __call__(self, raws: Sequence[bytes], published: Sequence[datetime], max_bytes: int) -> FastResult:
+        """Return the events that are certainly valid.
 
         Args:
             raws: the bytes of each event.
@@ -110,10 +125,10 @@ class FastPath:
             max_bytes: largest event to decode.
         """
         if not self._supported or not raws:
-            return [None] * len(raws)
+            return NONE_VALID
         rows, structs = self._decode_all(raws, max_bytes)
         if not rows:
-            return [None] * len(raws)
+            return NONE_VALID
         if len(rows) < len(raws):
             published = [published[row] for row in rows]
         batch = _Batch(rows, published, list(zip(*map(astuple, structs), strict=True)))
@@ -122,13 +137,8 @@ class FastPath:
         for position, mask in self._masked:
             batch.columns[position] = list(map(mask, batch.columns[position]))
         values = self._encode_all(batch)
-        accepted = self._add_cell_keys(batch, values, raws)
-        if len(accepted) == len(raws):
-            return [*accepted]
-        verdicts: list[Accepted | None] = [None] * len(raws)
-        for row, verdict in zip(batch.rows, accepted, strict=True):
-            verdicts[row] = verdict
-        return verdicts
+        columns = self._add_cell_keys(batch, values, raws)
+        return FastResult(batch.rows, columns)
 
     def _decode_all(self, raws: Sequence[bytes], max_bytes: int) -> tuple[Sequence[int], list[Any]]:
         """Return the indexes of the events that decode into the contract's type, and their structs."""
@@ -195,7 +205,7 @@ class FastPath:
         batch.keep([each is not None for each in encoded])
         return [each for each in encoded if each is not None]
 
-    def _add_cell_keys(self, batch: _Batch, values: list[bytes], raws: Sequence[bytes]) -> list[Accepted]:
+    def _add_cell_keys(self, batch: _Batch, values: list[bytes], raws: Sequence[bytes]) -> AcceptedColumns:
         """Return the events with their cell keys, without those that may exceed Bigtable's limits."""
         users = batch.columns[self._user] if self._user_is_text else list(map(str, batch.columns[self._user]))
         ids = self._ids.of_columns(list(map(batch.columns.__getitem__, self._id)), (raws[row] for row in batch.rows))
@@ -207,7 +217,8 @@ class FastPath:
             batch.keep(valid)
             users, ids = list(compress(users, valid)), list(compress(ids, valid))
             values = list(compress(values, valid))
-        return list(map(Accepted, *cell_keys_of(users, ids, batch.columns[self._time], self._bucket), values))
+        cell_keys = cell_keys_of(users, ids, batch.columns[self._time], self._bucket)
+        return AcceptedColumns(*cell_keys, values, [()] * len(values))
 
     def learn(self, names: Set[str]) -> None:
         """Add the names of an accepted event's unknown fields to the types, so that later events can have them.

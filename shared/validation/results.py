@@ -101,6 +101,10 @@ class AcceptedColumns(NamedTuple):
         """Return the columns of events."""
         return cls(*zip(*map(astuple, events), strict=True)) if events else cls((), (), (), (), ())
 
+    def events(self) -> list[Accepted]:
+        """Return the events."""
+        return list(map(Accepted, *self))
+
     def cell_keys(self) -> Iterator[tuple[bytes, bytes, int]]:
         """Yield the cell key of each event."""
         return zip(self.row_keys, self.qualifiers, self.micros, strict=True)

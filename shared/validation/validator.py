@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -13,7 +13,7 @@ from shared.contracts.model import Contract
 from shared.row_keys import CellKey, cell_key_of
 from shared.validation.checks import Checks
 from shared.validation.event_ids import EventIds
-from shared.validation.fast_path import FastPath
+from shared.validation.fast_path import NONE_VALID, FastPath, FastResult
 from shared.validation.masks import masks_of, unreadable
 from shared.validation.results import Accepted, Finding, Rejected, Rule, Verdict
 from shared.validation.transform import Transform
@@ -84,23 +84,34 @@ class Validator:
             published: first publish time, one for all events or one for each.
         """
         times = [published] * len(raws) if isinstance(published, datetime) else published
-        accepted = self.accept_all(raws, times)
-        if all(accepted):
-            return cast("list[Verdict]", accepted)
+        return self.complete(self.accept_all(raws, times), raws, times)
+
+    def complete(self, found: FastResult, raws: Sequence[bytes], times: Sequence[datetime]) -> list[Verdict]:
+        """Return the verdict on each event.
+
+        Args:
+            found: what `accept_all` returned for these events.
+            raws: the bytes of each event.
+            times: first publish time of each event.
+        """
+        accepted: list[Verdict] = [*found.columns.events()]
+        if len(accepted) == len(raws):
+            return accepted
+        by_row = dict(zip(found.rows, accepted, strict=True))
         return [
-            self.validate(raw, time) if verdict is None else verdict
-            for raw, time, verdict in zip(raws, times, accepted, strict=True)
+            by_row[row] if row in by_row else self.validate(raw, time)
+            for row, (raw, time) in enumerate(zip(raws, times, strict=True))
         ]
 
-    def accept_all(self, raws: Sequence[bytes], times: Sequence[datetime]) -> list[Accepted | None]:
-        """Return the verdict on each event that is certainly valid, None for the others.
+    def accept_all(self, raws: Sequence[bytes], times: Sequence[datetime]) -> FastResult:
+        """Return the events that are certainly valid; `validate` decides on the others.
 
         Args:
             raws: the bytes of each event.
             times: first publish time of each event.
         """
         if len(raws) < _MIN_FAST_BATCH:
-            return [None] * len(raws)
+            return NONE_VALID
         return self._fast_path(raws, times, MAX_FAST_BYTES)
 
     def validate_record(self, record: dict[str, Any], published: datetime, raw: bytes) -> Verdict:

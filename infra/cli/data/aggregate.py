@@ -16,7 +16,6 @@ from infra.batch.report import partial_text
 from infra.cli import options
 from shared.config import Settings
 from shared.contracts.loader import load_contract
-from shared.tables.events import LARGE_ROW_BYTES
 
 if TYPE_CHECKING:
     from infra.beam.runners import Runner
@@ -143,6 +142,8 @@ def _print_summary(summary: Summary) -> None:
     if not summary.complete:
         click.echo(f"{summary.day} is {partial_text(summary.day, summary.horizon)}", err=True)
     if summary.large_rows:
+        from shared.tables.events import LARGE_ROW_BYTES
+
         text = f"{summary.large_rows:,} rows of events exceed {LARGE_ROW_BYTES // 10**6} MB; see docs/scale.md"
         click.echo(f"warning: {text}", err=True)
     if summary.too_many_rejected:

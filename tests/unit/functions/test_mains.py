@@ -20,6 +20,7 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.errors import ContractError, OverloadedError, RequestError, StoreRefusedError, StoreUnavailableError
+from shared.ingest.flow_control import Reservation
 from shared.ingest.pipeline import IngestPipeline, validate_message
 from shared.pubsub.load_requests import LoadRequest, ObjectVersion, notification, parse, range_request
 from shared.pubsub.message import Message
@@ -92,6 +93,9 @@ class FakeIngestPipeline(IngestPipeline):
 
     async def _process_small(self, message: Message) -> dict[str, int]:
         return await self._store(validate_message(self._validator, message), message.published, message.message_id)
+
+    async def _process_large(self, message: Message, reservation: Reservation) -> None:
+        self._count(await self._process_small(message))
 
     async def _store(self, verdicts: Any, published: datetime, source: str) -> dict[str, int]:
         await asyncio.sleep(0)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import json_nesting
 from shared.contracts.loader import load_contract
-from shared.validation.fast_path import MAX_LEARNED_FIELDS, FastPath
-from shared.validation.results import Accepted
+from shared.validation.fast_path import MAX_LEARNED_FIELDS, NONE_VALID, FastPath
+from shared.validation.results import Accepted, Rejected
 from shared.validation.validator import MAX_EVENT_BYTES, Validator
 from tests.support.samples import MUSIC_CONTRACT, ROOT, SPARKIFY, SPARKIFY_CONTRACT, music_event, sparkify_records
 from tests.support.small_messages import PUBLISHED, json_values, small_contract, small_event
@@ -49,7 +50,7 @@ def validate_without_fast_path(validator: Validator, raw: bytes) -> Any:
 
 
 def takes_fast_path(validator: Validator, raw: bytes) -> bool:
-    return validator._fast_path((raw,), (PUBLISHED,), MAX_EVENT_BYTES)[0] is not None
+    return len(validator._fast_path((raw,), (PUBLISHED,), MAX_EVENT_BYTES).rows) == 1
 
 
 names = st.sampled_from(["other", "user_id", "actor", "event_id", "meta", "kind", "tag", "zoë", "a.b", '"', "f0"])
@@ -166,8 +167,25 @@ def test_an_event_that_is_too_long_or_too_deep_is_left_to_the_checks() -> None:
     fast = FastPath(small_contract())
     raw = msgspec.json.encode(small_event())
 
-    assert fast((raw,), (PUBLISHED,), len(raw) - 1) == [None]
-    assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT_BYTES) == [None]
+    assert fast((raw,), (PUBLISHED,), MAX_EVENT_BYTES).rows == range(1)
+    assert fast((raw,), (PUBLISHED,), len(raw) - 1) == NONE_VALID
+    assert fast((raw.replace(b"{", b"{" * 101, 1),), (PUBLISHED,), MAX_EVENT_BYTES) == NONE_VALID
+
+
+def test_a_learned_field_that_is_nested_too_deep_is_left_to_the_checks() -> None:
+    validator = Validator(small_contract())
+    validator.validate(msgspec.json.encode(small_event(x=1)), PUBLISHED)
+    deepest, too_deep = (
+        msgspec.json.encode(small_event(x=0)).replace(b'"x":0', b'"x":' + b"[" * levels + b"]" * levels)
+        for levels in (json_nesting.MAX_NESTING_DEPTH - 1, json_nesting.MAX_NESTING_DEPTH)
+    )
+
+    assert takes_fast_path(validator, deepest)
+    assert not takes_fast_path(validator, too_deep)
+    accepted, rejected = validator.validate_all([deepest, too_deep], PUBLISHED)
+    assert accepted == validate_without_fast_path(validator, deepest)
+    assert isinstance(rejected, Rejected)
+    assert [finding.rule for finding in rejected.findings] == ["too_large"]
 
 
 def test_a_field_whose_name_needs_escapes_is_left_to_the_checks() -> None:
