@@ -4,7 +4,7 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.runtime import instance, logs
+from shared.runtime import aggregate_instance, logs
 from shared.runtime.cloud_events import ACKNOWLEDGED, receive
 from shared.runtime.responses import error_responses
 from shared.runtime.worker_timeout import disable_worker_timeout
@@ -18,14 +18,14 @@ async def aggregate(request: Request) -> Response:
     """Respond 2xx once the requested day is readable, its Dataflow job launched, or each of several days requested."""
     message = await receive(request)
     with error_responses(message, request) as log_fields:
-        pipeline = instance.aggregate_pipeline()
+        pipeline = aggregate_instance.aggregate_pipeline()
         logs.add_to_request(logs.request_trace(request.scope["headers"], message.traceparent))
         match await pipeline.days(message):
             case [day]:
                 log_fields["day"] = day
-                await instance.run_day(pipeline, day)
+                await aggregate_instance.run_day(pipeline, day)
             case []:  # another run has answered the request
                 pass
             case days:
-                await instance.request_days(days)
+                await aggregate_instance.request_days(days)
     return ACKNOWLEDGED

@@ -16,7 +16,7 @@ from shared.bigtable.client import Bigtable
 from shared.config import Settings
 from shared.contracts.loader import load_contract
 from shared.ingest.pipeline import IngestPipeline
-from shared.runtime import instance
+from shared.runtime import query_instance
 from shared.tables.aggregates import AggregatesTable
 from shared.tables.state import StateTable
 from tests.support.http import HttpAnswer, get
@@ -54,11 +54,11 @@ def api(settings: Settings, bigtable: Bigtable, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GCP_PROJECT_ID", settings.project_id)
     monkeypatch.setenv("BIGTABLE_INSTANCE", settings.instance_id)
     monkeypatch.setenv("SLUICE_LOOKBACK_DAYS", "36500")
-    monkeypatch.setattr(instance, "Bigtable", lambda settings: bigtable)
-    monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
-    instance.query_api.cache_clear()
+    monkeypatch.setattr(query_instance, "Bigtable", lambda settings: bigtable)
+    monkeypatch.setattr(query_instance.gc_tuning, "apply", lambda: None)
+    query_instance.query_api.cache_clear()
     yield Api(create_asgi_app("query", str(ROOT / "functions" / "query" / "main.py"), "http"))
-    instance.query_api.cache_clear()
+    query_instance.query_api.cache_clear()
 
 
 async def ingest(
@@ -228,7 +228,7 @@ async def test_missing_tables_are_a_500_without_their_names_and_one_log_line(
     api: Api, empty_instance: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without_tables = Bigtable(empty_instance)
-    monkeypatch.setattr(instance, "Bigtable", lambda settings: without_tables)
+    monkeypatch.setattr(query_instance, "Bigtable", lambda settings: without_tables)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
     answer = await api.get("/v1/events", {"user": "u"}, headers={"traceparent": trace})

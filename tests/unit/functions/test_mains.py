@@ -24,7 +24,7 @@ from shared.ingest.flow_control import Reservation
 from shared.ingest.pipeline import IngestPipeline, validate_message
 from shared.pubsub.load_requests import LoadRequest, ObjectVersion, notification, parse, range_request
 from shared.pubsub.message import Message
-from shared.runtime import instance, logs, responses
+from shared.runtime import aggregate_instance, ingest_instance, load_instance, logs, query_instance, responses
 from shared.validation.results import Accepted, Rejected, Verdict
 from tests.support.http import get
 from tests.support.samples import MUSIC_CONTRACT, ROOT, cloud_event, lines, music_event, push, structured_event
@@ -135,7 +135,7 @@ class FakeAggregatePipeline:
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakeIngestPipeline:
     fake = FakeIngestPipeline()
-    monkeypatch.setattr(instance, "ingest_pipeline", lambda: fake)
+    monkeypatch.setattr(ingest_instance, "ingest_pipeline", lambda: fake)
     return fake
 
 
@@ -143,8 +143,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> FakeIngestPipeline:
 def make_pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeAggregatePipeline]:
     def make(days: list[date], error: Exception | None = None) -> FakeAggregatePipeline:
         fake = FakeAggregatePipeline(days, error)
-        monkeypatch.setattr(instance, "aggregate_pipeline", lambda: fake)
-        monkeypatch.setattr(instance, "request_days", fake.request_days)
+        monkeypatch.setattr(aggregate_instance, "aggregate_pipeline", lambda: fake)
+        monkeypatch.setattr(aggregate_instance, "request_days", fake.request_days)
         monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
         return fake
 
@@ -242,7 +242,7 @@ async def test_a_message_that_is_not_stored_is_not_acknowledged(
     status: int,
 ) -> None:
     fake = FakeIngestPipeline(error)
-    monkeypatch.setattr(instance, "ingest_pipeline", lambda: fake)
+    monkeypatch.setattr(ingest_instance, "ingest_pipeline", lambda: fake)
 
     response = await post(framework("ingest"), *cloud_event(lines([music_event()]), message_id="77"))
 
@@ -256,7 +256,7 @@ async def test_a_failed_start_of_an_instance_is_logged_in_one_line(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
-    instance.ingest_pipeline.cache_clear()
+    ingest_instance.ingest_pipeline.cache_clear()
 
     response = await post(framework("ingest"), *cloud_event(lines([music_event()])))
 
@@ -348,7 +348,7 @@ async def test_an_impossible_request_is_logged_and_acknowledged(
     def fail() -> FakeAggregatePipeline:
         raise RequestError("message 77: found what isn't JSON")
 
-    monkeypatch.setattr(instance, "aggregate_pipeline", fail)
+    monkeypatch.setattr(aggregate_instance, "aggregate_pipeline", fail)
 
     response = await post(framework("aggregate"), *cloud_event(b"nonsense", message_id="77"))
 
@@ -366,7 +366,7 @@ async def test_a_request_to_query_gets_the_response_of_the_api(
         async def respond(self, request: Request) -> Response:
             return Response(request.url.path)
 
-    monkeypatch.setattr(instance, "query_api", FakeApi)
+    monkeypatch.setattr(query_instance, "query_api", FakeApi)
 
     answer = await get(framework("query"), "/v1/events")
 
@@ -377,7 +377,7 @@ async def test_a_failed_start_of_query_is_a_problem_and_one_log_line(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GCP_PROJECT_ID", raising=False)
-    instance.query_api.cache_clear()
+    query_instance.query_api.cache_clear()
 
     answer = await get(framework("query"), "/v1/events")
 
@@ -405,8 +405,8 @@ async def test_a_failed_start_of_query_is_a_problem_and_one_log_line(
 async def test_a_request_without_a_message_is_refused_before_the_pipeline(
     framework: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, name: str, headers: dict[str, str], body: bytes
 ) -> None:
-    monkeypatch.setattr(instance, "ingest_pipeline", None)
-    monkeypatch.setattr(instance, "aggregate_pipeline", None)
+    monkeypatch.setattr(ingest_instance, "ingest_pipeline", None)
+    monkeypatch.setattr(aggregate_instance, "aggregate_pipeline", None)
 
     response = await post(framework(name), headers, body)
 
@@ -434,7 +434,7 @@ class FakeLoadPipeline:
 def make_load_pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeLoadPipeline]:
     def make(error: Exception | None = None) -> FakeLoadPipeline:
         fake = FakeLoadPipeline(error)
-        monkeypatch.setattr(instance, "load_pipeline", lambda: fake)
+        monkeypatch.setattr(load_instance, "load_pipeline", lambda: fake)
         monkeypatch.setattr(responses, "_RATE_LIMITED", logs.RateLimitedLog())
         return fake
 

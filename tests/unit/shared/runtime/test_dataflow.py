@@ -17,7 +17,7 @@ from google.auth.exceptions import DefaultCredentialsError
 
 from shared.config import Settings
 from shared.errors import SettingsError, SluiceError, StoreUnavailableError
-from shared.runtime import dataflow, instance
+from shared.runtime import aggregate_instance, dataflow
 
 DAY = date(2024, 1, 15)
 ENVIRONMENT = {
@@ -165,7 +165,7 @@ async def test_a_day_goes_to_dataflow_from_the_configured_size_on(
         monkeypatch.setenv(name, value)
     pipeline: Any = Pipeline(expected)
 
-    await instance.run_day(pipeline, DAY)
+    await aggregate_instance.run_day(pipeline, DAY)
 
     assert (pipeline.days, len(api.requests)) == (([], 1) if launched else ([DAY], 0))
 
@@ -175,7 +175,7 @@ async def test_without_the_setting_no_day_goes_to_dataflow(monkeypatch: pytest.M
         monkeypatch.setenv(name, "x")
     pipeline: Any = Pipeline(10**12)
 
-    await instance.run_day(pipeline, DAY)
+    await aggregate_instance.run_day(pipeline, DAY)
 
     assert pipeline.days == [DAY]
 

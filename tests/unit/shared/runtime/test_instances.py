@@ -14,7 +14,7 @@ import pytest
 from shared.aggregate.pipeline import Summary
 from shared.config import Settings
 from shared.errors import ContractError, SettingsError
-from shared.runtime import instance
+from shared.runtime import aggregate_instance, ingest_instance, query_instance
 from shared.tables.events import LargeRow
 from tests.support.samples import SPARKIFY_CONTRACT
 
@@ -23,21 +23,21 @@ from tests.support.samples import SPARKIFY_CONTRACT
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GCP_PROJECT_ID", "project")
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
-    monkeypatch.setattr(instance.SHUTDOWN, "install", lambda *_: None)  # no server runs in these tests
-    monkeypatch.setattr(instance.gc_tuning, "apply", lambda: None)
-    instance.ingest_pipeline.cache_clear()
-    instance.aggregate_pipeline.cache_clear()
-    instance.query_api.cache_clear()
+    monkeypatch.setattr(ingest_instance.SHUTDOWN, "install", lambda *_: None)  # no server runs in these tests
+    monkeypatch.setattr(ingest_instance.gc_tuning, "apply", lambda: None)
+    ingest_instance.ingest_pipeline.cache_clear()
+    aggregate_instance.aggregate_pipeline.cache_clear()
+    query_instance.query_api.cache_clear()
     yield
-    instance.query_api.cache_clear()
-    instance.ingest_pipeline.cache_clear()
-    instance.aggregate_pipeline.cache_clear()
+    query_instance.query_api.cache_clear()
+    ingest_instance.ingest_pipeline.cache_clear()
+    aggregate_instance.aggregate_pipeline.cache_clear()
 
 
 def test_each_pipeline_is_made_once() -> None:
-    assert instance.ingest_pipeline() is instance.ingest_pipeline()
-    assert instance.aggregate_pipeline() is instance.aggregate_pipeline()
-    assert instance.query_api() is instance.query_api()
+    assert ingest_instance.ingest_pipeline() is ingest_instance.ingest_pipeline()
+    assert aggregate_instance.aggregate_pipeline() is aggregate_instance.aggregate_pipeline()
+    assert query_instance.query_api() is query_instance.query_api()
 
 
 @pytest.mark.parametrize(("declared", "deadline"), [("", 10.0), ("3", 3.0), ("60", 10.0)])
@@ -46,9 +46,9 @@ def test_a_read_of_the_api_fails_after_ten_seconds_at_most(
 ) -> None:
     monkeypatch.setenv("SLUICE_STORE_DEADLINE", declared)
     made: list[Settings] = []
-    monkeypatch.setattr(instance, "Bigtable", made.append)
+    monkeypatch.setattr(query_instance, "Bigtable", made.append)
 
-    instance.query_api()
+    query_instance.query_api()
 
     assert [settings.store_deadline for settings in made] == [deadline]
 
@@ -56,14 +56,14 @@ def test_a_read_of_the_api_fails_after_ten_seconds_at_most(
 def test_the_environment_sets_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_CONTRACT", str(SPARKIFY_CONTRACT))
 
-    assert instance.ingest_pipeline()._contract.name == "sparkify"
-    assert instance.aggregate_pipeline()._contract.name == "sparkify"
+    assert ingest_instance.ingest_pipeline()._contract.name == "sparkify"
+    assert aggregate_instance.aggregate_pipeline()._contract.name == "sparkify"
 
 
 def test_the_environment_sets_the_deadline_of_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLUICE_DAY_DEADLINE", "513")
 
-    assert instance.aggregate_pipeline()._deadline == 513
+    assert aggregate_instance.aggregate_pipeline()._deadline == 513
 
 
 @pytest.mark.parametrize(("declared", "cpu"), [("1", 1.0), ("", None)])
@@ -72,27 +72,27 @@ def test_the_environment_sets_the_cpu_of_a_run(
 ) -> None:
     monkeypatch.setenv("SLUICE_CPU", declared)
 
-    assert instance.aggregate_pipeline()._cpu == cpu
+    assert aggregate_instance.aggregate_pipeline()._cpu == cpu
 
 
 def test_an_invalid_setting_fails_each_time_until_it_is_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIGTABLE_INSTANCE")
-    for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
+    for make in (ingest_instance.ingest_pipeline, aggregate_instance.aggregate_pipeline):
         with pytest.raises(SettingsError, match="BIGTABLE_INSTANCE"):
             make()
 
     monkeypatch.setenv("BIGTABLE_INSTANCE", "instance")
     monkeypatch.setenv("SLUICE_CONTRACT", "nowhere.toml")
-    for make in (instance.ingest_pipeline, instance.aggregate_pipeline):
+    for make in (ingest_instance.ingest_pipeline, aggregate_instance.aggregate_pipeline):
         with pytest.raises(ContractError, match=r"nowhere\.toml: can't be read"):
             make()
 
     monkeypatch.delenv("SLUICE_CONTRACT")
-    assert instance.ingest_pipeline() is instance.ingest_pipeline()
+    assert ingest_instance.ingest_pipeline() is ingest_instance.ingest_pipeline()
 
 
 def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    ingest, aggregate = instance.ingest_pipeline(), instance.aggregate_pipeline()
+    ingest, aggregate = ingest_instance.ingest_pipeline(), aggregate_instance.aggregate_pipeline()
     assert ingest._report is not None
     assert aggregate._report is not None
     counts: dict[str, Any] = {"events": 5, "repeated": 1, "rejected": 4, "share_rejected": 0.4, "rows": 3, "swept": 0}
@@ -128,7 +128,7 @@ def test_summaries_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_large_row_is_logged_with_its_key_and_size(capsys: pytest.CaptureFixture[str]) -> None:
-    report = instance.aggregate_pipeline()._report_large_row
+    report = aggregate_instance.aggregate_pipeline()._report_large_row
     assert report is not None
 
     report(date(2024, 1, 15), LargeRow("0a#20240115#busy%20bot", 61_000_000))
@@ -143,9 +143,9 @@ def test_a_shutdown_logs_the_last_counts_and_then_exports_them(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder, handlers = MagicMock(), []
-    monkeypatch.setattr(instance.metrics, "recorder", lambda exporter: recorder)
-    monkeypatch.setattr(instance.SHUTDOWN, "install", handlers.append)
-    pipeline = instance.ingest_pipeline()
+    monkeypatch.setattr(ingest_instance.metrics, "recorder", lambda exporter: recorder)
+    monkeypatch.setattr(ingest_instance.SHUTDOWN, "install", handlers.append)
+    pipeline = ingest_instance.ingest_pipeline()
     assert pipeline._report is not None
     pipeline._report(Counter(stored=2))
     recorder.reset_mock()
@@ -168,4 +168,4 @@ async def test_an_emulator_of_one_service_alone_is_refused(monkeypatch: pytest.M
         SettingsError,
         match=f"found [A-Z_]+ without {missing}, expected all of them for emulators or none for Google Cloud",
     ):
-        await instance.request_days([date(2024, 1, 15), date(2024, 1, 16)])
+        await aggregate_instance.request_days([date(2024, 1, 15), date(2024, 1, 16)])
