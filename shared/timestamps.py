@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ _RFC_3339 = re.compile(
 _MAX_EXACT_CHARS = len("2024-01-15T10:30:00.123456Z")
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _UTC_SUFFIX = " UTC"
+_last_character = itemgetter(slice(-1, None))  # of an empty text, the empty text
 # Day 0 of spreadsheets, if the days from 1900-03-01 on are counted. Earlier ones are off by one, and before 1970.
 SPREADSHEET_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
 _MILLISECONDS_PER_DAY = 86_400_000
@@ -66,7 +68,7 @@ def column_reader(unit: str | None, format: str | None) -> Callable[[Sequence[An
 
     def read_all(column: Sequence[Any]) -> list[Any]:
         short_texts = set(map(type, column)) == {str} and max(map(len, column)) <= _MAX_EXACT_CHARS
-        if short_texts and all(map(str.endswith, column, repeat("Z"))):
+        if short_texts and set(map(_last_character, column)) == {"Z"}:
             with suppress(msgspec.ValidationError):
                 return msgspec.convert(column, list[datetime])
         if short_texts and all(map(str.endswith, column, repeat(_UTC_SUFFIX))):
