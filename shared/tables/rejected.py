@@ -59,12 +59,15 @@ class RejectedTable:
     async def store(self, rejected: Sequence[Rejected], published: datetime, source: str) -> None:
         """Write rejected events; identical bytes published on the same day overwrite the same row.
 
+        Identical events of one call are written once.
+
         Args:
             rejected: the events.
             published: when their message was first published.
             source: id of their Pub/Sub message, or their file and line.
         """
         mutations = Mutations()
+        rejected = list({event.raw: event for event in rejected}.values())
         # The cell's timestamp is the day, so the same bytes in another message of the day replace the cell.
         micros = (published.date() - EPOCH.date()).days * 86_400_000_000
         keys = [row_keys.rejected_row(event.raw, published.date()) for event in rejected]

@@ -29,9 +29,11 @@ from shared.config import DataflowSettings, Settings
 from shared.contracts.loader import load_contract
 from shared.errors import JobError
 from shared.ingest.pipeline import IngestPipeline
+from shared.pubsub.message import MAX_EVENTS_PER_MESSAGE
 from shared.runtime.dataflow import launch_request
 from shared.tables.state import StateTable
 from shared.timestamps import parse_day
+from tests.faults.proxy import Code, FaultProxy, Faults
 from tests.support import web_log
 from tests.support.processes import eventually, is_running, started
 from tests.support.samples import (
@@ -66,13 +68,15 @@ def cells_of_runs(settings: Settings, *days: date) -> Cells:
 
 
 def store(settings: Settings, events: list[dict[str, Any]]) -> None:
-    """Store events, published on the day."""
+    """Store events, published on the day; some may be rejected, but no message is."""
 
     async def work(bigtable: Bigtable) -> None:
         published = datetime(2024, 1, 15, 23, 59, tzinfo=UTC)
-        await IngestPipeline(bigtable, load_contract(settings.contract)).process(
-            message(lines(events), published=published)
-        )
+        pipeline = IngestPipeline(bigtable, load_contract(settings.contract))
+        for start in range(0, len(events), MAX_EVENTS_PER_MESSAGE):
+            data = lines(events[start : start + MAX_EVENTS_PER_MESSAGE])
+            await pipeline.process(message(data, published=published))
+        assert pipeline.counts["stored"] + pipeline.counts["rejected"] == len(events)
 
     with_bigtable(settings, work)
 
@@ -185,23 +189,27 @@ def test_the_flex_template_computes_the_day_of_its_parameters(settings: Settings
 
 
 @pytest.mark.slow
-def test_a_run_after_a_killed_worker_leaves_the_same_cells(settings: Settings, other_settings: Settings) -> None:
+def test_a_run_after_a_killed_worker_leaves_the_same_cells(
+    settings: Settings, other_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = [music_event(number, userId=f"user-{number % 900}") for number in range(16_000)]
     expected = cells_of_the_function(other_settings, events, DAY)
+    assert len({row_key for row_key, _, _ in expected}) > 900
     store(settings, events)
-    killed: list[int] = []
+    monkeypatch.setenv("SLUICE_STORE_DEADLINE", "240")
 
     def kill_after_the_first_rows() -> None:
-        assert eventually(lambda: bool(dump(settings, "aggregates")), 60)
-        killed.append(workers_of_beam(settings)[0])
-        os.kill(killed[0], signal.SIGKILL)
+        assert eventually(lambda: bool(dump(settings, "aggregates")), 200)
+        os.kill(workers_of_beam(settings)[0], signal.SIGKILL)
 
     killer = Thread(target=kill_after_the_first_rows)
-    killer.start()
-    with pytest.raises(JobError, match=r"^a worker process of Beam's local runner was lost: .*-9$"):
-        beam(settings, 2)
-    killer.join()
-    assert killed
+    with FaultProxy(str(settings.bigtable_emulator)) as proxy:
+        # No bundle can finish before the kill: each has some of these users, and retries their rows until the deadline.
+        proxy.faults = Faults(refuse=(lambda row_key: row_key.endswith(b"7"), Code.UNAVAILABLE))
+        killer.start()
+        with pytest.raises(JobError, match=r"^a worker process of Beam's local runner was lost: .*-9$"):
+            beam(replace(settings, bigtable_emulator=proxy.address), 2)
+        killer.join()
     assert not dump(settings, "state", b"run#")
     assert eventually(lambda: not workers_of_beam(settings))
 

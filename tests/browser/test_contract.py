@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -107,6 +108,7 @@ def test_an_edited_contract_accepts_rejected_events(page: Page) -> None:
     page.goto("/rejected")
     page.get_by_label("Rule", exact=True).select_option("one_of")
     page.get_by_role("button", name="Show").click()
+    expect(page).to_have_url(re.compile(r"[?&]rule=one_of\b"))  # the page before it has the link, too
     page.get_by_role("link", name="edited contract").click()
     contract = page.get_by_label("Contract", exact=True)
     text = contract.input_value()

@@ -13,7 +13,8 @@ import grpc
 
 from infra.emulators.errors import ApiError
 
-# The primary key is the order of ReadRows: row key, family, qualifier, newest first.
+# The primary key is the order of ReadRows: row key, family, qualifier, newest first. Its index has no contents: a table
+# WITHOUT ROWID would read whole contents of large cells to compare the keys in front of them.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS bigtable_tables (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS bigtable_cells (
     reversed_micros INTEGER NOT NULL, -- the negative timestamp
     content BLOB NOT NULL, -- see contents.py
     PRIMARY KEY (table_id, row_key, family, qualifier, reversed_micros)
-) WITHOUT ROWID;
+);
 """
 
 # Codes of SQLite (https://www.sqlite.org/rescode.html) that a client can act on.
