@@ -194,8 +194,9 @@ class FastPath:
         make, encode = self._canonical, self._encode
         columns = batch.columns if self._order is None else self._order(batch.columns)
         with suppress(OverflowError, RecursionError, UnicodeEncodeError):
-            # A line feed within a text is escaped, so each line is an event.
-            return self._encode_lines(map(make, *columns))[:-1].split(b"\n") if batch.rows else []
+            # A line feed within a text is escaped, so each line is an event. A list, since msgspec 0.22 never releases
+            # the items of an iterator.
+            return self._encode_lines(list(map(make, *columns)))[:-1].split(b"\n") if batch.rows else []
         encoded: list[bytes | None] = []
         for event in map(make, *columns):
             try:

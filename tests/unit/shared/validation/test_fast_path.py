@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -186,6 +187,27 @@ def test_a_learned_field_that_is_nested_too_deep_is_left_to_the_checks() -> None
     assert accepted == validate_without_fast_path(validator, deepest)
     assert isinstance(rejected, Rejected)
     assert [finding.rule for finding in rejected.findings] == ["too_large"]
+
+
+def test_validation_keeps_no_memory() -> None:
+    validator = Validator(small_contract())
+
+    def validate(number: int) -> None:
+        raws = [msgspec.json.encode(small_event(id=f"{number}-{each}", text="x" * 100)) for each in range(100)]
+        assert len(validator.accept_all(raws, [PUBLISHED] * 100).rows) == (100 if number else 0)
+        validator.validate(raws[0], PUBLISHED)
+
+    tracemalloc.start()
+    try:
+        for number in range(10):
+            validate(number)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(10, 60):
+            validate(number)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000  # of 5,000 events, each of over 100 bytes
 
 
 def test_a_field_whose_name_needs_escapes_is_left_to_the_checks() -> None:
