@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from infra.local.supervisor import Supervisor
 from shared.errors import SluiceError
 from tests.bench.preflight import missing_programs
 from tests.bench.report import page, runs
+from tests.bench.report.machine import parallel_speed, this_machine
 from tests.bench.results import MeasurementError, Result
 from tests.bench.rows import ROWS, Row, numbers_of
 from tests.bench.servers import Servers
@@ -45,12 +47,13 @@ def main(rows: list[int] | None, json: Path | None, record: bool) -> None:
     if missing := missing_programs(numbers):
         sys.exit("\n".join(f"bench: {line}" for line in missing))
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
+    machine = replace(this_machine(), parallel=parallel_speed())
     results: dict[int, Result] = {}
     started = time.monotonic()
     for number in numbers:
         results |= _measure(number, ROWS[number], progress)
     console.print(page.table(results))
-    run = runs.of_this_machine(results, (time.monotonic() - started) / 60)
+    run = runs.of_machine(machine, results, (time.monotonic() - started) / 60)
     if json is not None:
         json.write_bytes(run.as_json())
     if failed := [number for number in numbers if number not in results]:

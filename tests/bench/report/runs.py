@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench.report.machine import Machine, this_machine
+from tests.bench.report.machine import Machine
 from tests.bench.results import Result
 
 FOLDER = Path(__file__).resolve().parents[1] / "runs"
@@ -61,19 +61,20 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return msgspec.json.format(msgspec.json.encode(self)) + b"\n"
 
 
-def of_this_machine(results: Mapping[int, Result], minutes: float) -> Run:
-    """Return the run that ends now on this machine."""
+def of_machine(machine: Machine, results: Mapping[int, Result], minutes: float) -> Run:
+    """Return the run that ends now."""
     today = datetime.now(UTC).date()
-    return Run(date=today, machine=this_machine(), rows=dict(results), minutes=round(minutes, 1), versions=_versions())
+    return Run(date=today, machine=machine, rows=dict(results), minutes=round(minutes, 1), versions=_versions())
 
 
 def load(folder: Path = FOLDER) -> list[Run]:
     """Return the newest run of each machine, whole runs first, then the newest first."""
     runs = [msgspec.json.decode(path.read_bytes(), type=Run) for path in folder.glob("*.json")]
     runs.sort(key=lambda run: (not run.note, run.date), reverse=True)
-    newest: dict[tuple[str, int], Run] = {}
+    newest: dict[tuple[str, int, str], Run] = {}
     for run in runs:
-        newest.setdefault((run.machine.processor, run.machine.cores), run)
+        # Of virtual machines with the same processor, the release of the kernel distinguishes hosts.
+        newest.setdefault((run.machine.processor, run.machine.cores, run.machine.system), run)
     return list(newest.values())[:_MAX_MACHINES]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.bench.report import page, runs
+from tests.bench.report import machine, page, runs
 from tests.bench.report.machine import Machine
 from tests.bench.report.runs import Run
 from tests.bench.results import Result, alternate, least, most
@@ -31,6 +32,20 @@ def test_the_newest_run_of_each_machine_is_loaded(tmp_path: Path) -> None:
     found = saved(tmp_path, run(1), run(3), run(2, INTEL), run(4, Machine("AMD EPYC", 4)))
 
     assert found == [run(4, Machine("AMD EPYC", 4)), run(3), run(2, INTEL)]
+
+
+def test_machines_with_the_same_processor_differ_by_their_kernel(tmp_path: Path) -> None:
+    other = replace(AMD, system="Linux 7")
+
+    assert saved(tmp_path, run(1), run(2, other)) == [run(2, other), run(1)]
+
+
+def test_the_speed_of_two_busy_processes_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert min(machine._busy(2)) > 0
+    monkeypatch.setattr(machine, "_busy", lambda processes: [100] if processes == 1 else [60, 80])
+
+    assert machine.parallel_speed() == 0.7
+    assert str(replace(AMD, parallel=0.7)).endswith("two busy processes at 0.70 of one's speed each")
 
 
 def test_a_partial_record_comes_after_whole_runs_of_any_date(tmp_path: Path) -> None:
