@@ -11,28 +11,27 @@ A hundred events validated together take two fifths of the time that they take o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from datetime import datetime
 from itertools import compress
 from operator import itemgetter
 from types import NoneType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import astuple
 
 from shared import json_nesting
 from shared.contracts.masks import PREFIX
-from shared.contracts.model import Contract, Field
+from shared.contracts.model import Contract
 from shared.row_keys import MAX_ENCODED_ID_BYTES, MAX_ENCODED_USER_BYTES, cell_keys_of
 from shared.timestamps import EPOCH
-from shared.validation.checks import ValueCheck, value_check
-from shared.validation.column_checks import ColumnCheck, column_check
 from shared.validation.event_ids import EventIds
+from shared.validation.field_plans import Step, make_struct, plan_field
 from shared.validation.masks import Masks, ValueMask
 from shared.validation.results import AcceptedColumns
-from shared.validation.transform import ColumnShape, branches_of, column_shape_of, pop_path, prune, shape_of
+from shared.validation.transform import branches_of, pop_path, prune
 
 # Unknown fields added to the types: producers send a few, and a hostile producer must not grow the types without limit.
 MAX_LEARNED_FIELDS = 64
@@ -41,22 +40,6 @@ _UNESCAPED_NAME = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]{1,256}').fullmatch
 # A character takes at most 12 bytes percent-encoded; the checks measure longer users exactly.
 _MAX_USER_CHARS = MAX_ENCODED_USER_BYTES // 12
 _SCALARS = frozenset({str, int, float, bool, NoneType, msgspec.UnsetType})
-
-
-class _Step(NamedTuple):
-    """The transform and the checks of the field whose column has that position, after msgspec has decoded it."""
-
-    position: int
-    required: bool
-    shape: ColumnShape | None
-    check_value: ValueCheck | None
-    check_column: ColumnCheck
-
-    def is_valid(self, value: Any, published: datetime) -> bool:
-        """Return whether a transformed value is valid."""
-        if value is None or (self.required and value == ""):
-            return not self.required
-        return self.check_value is None or not self.check_value(value, published)
 
 
 class _Batch:
@@ -258,12 +241,12 @@ class FastPath:
         self._masked: list[tuple[int, ValueMask]] = (
             [(positions[name], masks.mask_of(name)) for name in sorted(masks.names)] if masks else []
         )
-        self._steps: list[_Step] = []
+        self._steps: list[Step] = []
         self._untyped = [*unknown_positions.values()]
         incoming: dict[str, tuple[Any, ...]] = {}
         for field in fields:
             checked = self._quality or field.name in key_fields
-            kind, step = _plan_field(field, positions[field.name], checked=checked)
+            kind, step = plan_field(field, positions[field.name], checked=checked)
             if step is not None:
                 self._steps.append(step)
             if field not in nested:
@@ -271,13 +254,13 @@ class FastPath:
                 if not checked:
                     self._untyped.append(positions[field.name])
         incoming |= {name: (dict[str, Any] if name in heads else Any, msgspec.UNSET) for name in unknown}
-        self._decode = msgspec.json.Decoder(_struct(incoming, kw_only=True, forbid_unknown_fields=True)).decode
+        self._decode = msgspec.json.Decoder(make_struct(incoming, kw_only=True, forbid_unknown_fields=True)).decode
         # An unknown field with the name of a contract's field is dropped: the event would have two of that name.
         kept = [name for name in unknown if name not in positions] if self._keeps_unknown else []
         outgoing = {field.name: (Any, None) for field in fields} | dict.fromkeys(kept, (Any, msgspec.UNSET))
         order = [positions[field.name] for field in fields] + [unknown_positions[name] for name in kept]
         self._order = None if order == list(range(len(incoming))) else itemgetter(*order)
-        self._canonical = _struct(outgoing, omit_defaults=True)
+        self._canonical = make_struct(outgoing, omit_defaults=True)
 
     def _extract_nested(self, batch: _Batch) -> None:
         """Move fields out of nested objects, and remove events whose objects have further, rejected fields."""
@@ -292,31 +275,3 @@ class FastPath:
         if not self._allows_unknown:
             for position, _ in self._heads:
                 batch.keep([each is msgspec.UNSET for each in batch.columns[position]])
-
-
-def _struct(fields: Mapping[str, tuple[Any, ...]], **options: Any) -> Any:
-    """Return a struct type with fields of any name, each with its type and an optional default."""
-    definitions = [(f"f{number}", *definition) for number, definition in enumerate(fields.values())]
-    names = {f"f{number}": name for number, name in enumerate(fields)}
-    return msgspec.defstruct("Event", definitions, rename=names, gc=False, **options)
-
-
-def _plan_field(field: Field, position: int, *, checked: bool) -> tuple[Any, _Step | None]:
-    """Return the type that a field is decoded as, and its step, None where the type expresses every rule."""
-    shape, check_value = shape_of(field), value_check(field) if checked else None
-    step = _Step(position, field.required, column_shape_of(field), check_value, column_check(field, checked=checked))
-    if not checked:
-        return Any, step if shape or field.required else None
-    if len(field.path) > 1 or field.type not in ("string", "integer", "boolean") or field.pattern is not None:
-        return Any, step
-    if field.one_of is not None and field.type == "string":
-        # Only options that the transform doesn't change; an event with another text is left to the checks.
-        unchanged = [text for text in field.one_of if (shape is None or shape(text) == text) and text]
-        if unchanged and field.min_length is None and field.max_length is None:
-            return Literal[tuple(unchanged)], None
-    if field.type == "string" and shape is None and field.one_of is None:
-        shortest = max(field.min_length or 0, int(field.required))
-        return Annotated[str, msgspec.Meta(min_length=shortest, max_length=field.max_length)], None
-    if field.type == "boolean" and field.one_of is None:
-        return bool, None
-    return Any, step
