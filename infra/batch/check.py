@@ -14,7 +14,7 @@ from infra.batch.report import Report
 from shared.contracts.model import Contract
 from shared.row_keys import rejected_row
 from shared.sources.files import Record, SourceReader, Unreadable
-from shared.validation.results import Accepted, AcceptedColumns, Rejected, Verdict
+from shared.validation.results import AcceptedColumns, Rejected, Verdict
 from shared.validation.validator import Validator
 
 _BATCH_SIZE, _BATCH_BYTES = 1_000, 1024 * 1024
@@ -40,7 +40,7 @@ def check_files(
             accepted = found.columns
             if len(found.rows) < len(raws):
                 verdicts = validator.complete(found, raws, times)
-                accepted = AcceptedColumns.of([verdict for verdict in verdicts if type(verdict) is Accepted])
+                accepted = AcceptedColumns.of_verdicts(verdicts)
                 for record, verdict in zip(records, verdicts, strict=True):
                     if type(verdict) is Rejected and rejected.add(rejected_row(verdict.raw, published.date())):
                         report.reject(verdict.findings, position(record))

@@ -18,7 +18,7 @@ from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
 from shared.sources.files import Record, SourceReader
-from shared.validation.results import Accepted, AcceptedColumns, Rejected, Verdict
+from shared.validation.results import AcceptedColumns, Rejected, Verdict
 
 # Bytes of events in memory. The limit is well below the batcher's `Limits.pending_bytes`, since a mutation is larger
 # than its event. Each batch counts for at least `_MAX_BYTES // _MAX_BATCHES`, which limits the number of batches.
@@ -64,7 +64,7 @@ async def load_files(
             accepted, verdicts = found.columns, list[Verdict]()
             if len(found.rows) < len(raws):
                 verdicts = ingestion.complete(found, raws, published)
-                accepted = AcceptedColumns.of([verdict for verdict in verdicts if type(verdict) is Accepted])
+                accepted = AcceptedColumns.of_verdicts(verdicts)
             await ingestion.store_accepted(accepted)
             if events is None:
                 report.stored += len(accepted.values)

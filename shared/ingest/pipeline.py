@@ -22,7 +22,7 @@ from shared.tables.layout import Layout
 from shared.tables.rejected import RejectedTable
 from shared.tables.state import StateTable
 from shared.validation.fast_path import FastResult
-from shared.validation.results import Accepted, AcceptedColumns, Finding, Rejected, Verdict, rules_broken
+from shared.validation.results import AcceptedColumns, Finding, Rejected, Verdict, rules_broken
 from shared.validation.validator import MAX_FAST_BYTES, Validator
 
 Report = Callable[[Mapping[str, int]], None]
@@ -144,7 +144,7 @@ class IngestPipeline:
         async with self._flow_control.reserve(len(message.data)):
             verdicts, stored = await self._micro_batch.submit(message)
             if stored:
-                return await self._after_store(_accepted(verdicts))
+                return await self._after_store(AcceptedColumns.of_verdicts(verdicts))
             return await self._store(verdicts, message.published, message.message_id)
 
     def accept_all(self, raws: Sequence[bytes], published: datetime) -> FastResult:
@@ -189,7 +189,7 @@ class IngestPipeline:
 
     async def _store(self, verdicts: Sequence[Verdict], published: datetime, source: str) -> dict[str, int]:
         """Store like `store`; return the counts."""
-        accepted = _accepted(verdicts)
+        accepted = AcceptedColumns.of_verdicts(verdicts)
         if len(accepted.values) == len(verdicts):
             return await self._store_accepted(accepted)
         if not self._layout.verified:
@@ -213,10 +213,6 @@ class IngestPipeline:
             self.counts[name] += count
         if self._report:
             self._report(counts)
-
-
-def _accepted(verdicts: Sequence[Verdict]) -> AcceptedColumns:
-    return AcceptedColumns.of([verdict for verdict in verdicts if type(verdict) is Accepted])
 
 
 def validate_message(validator: Validator, message: Message) -> list[Verdict]:

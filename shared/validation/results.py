@@ -101,6 +101,11 @@ class AcceptedColumns(NamedTuple):
         """Return the columns of events."""
         return cls(*zip(*map(astuple, events), strict=True)) if events else cls((), (), (), (), ())
 
+    @classmethod
+    def of_verdicts(cls, verdicts: Sequence[Verdict]) -> AcceptedColumns:
+        """Return the columns of the accepted events among verdicts."""
+        return cls.of([verdict for verdict in verdicts if type(verdict) is Accepted])
+
     def events(self) -> list[Accepted]:
         """Return the events."""
         return list(map(Accepted, *self))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from infra.provision.pubsub import provision_pubsub
 from shared.config import Settings
 from tests.support.command_line import Sluice, command_line, environment
+from tests.support.storage import Bucket, running_storage
 
 HERE = Path(__file__).parent
 
@@ -62,3 +63,18 @@ def requests(settings: Settings, count: int) -> list[bytes]:
         while len(found) < count:
             found += [each.message.data for each in client.pull(subscription=name, max_messages=10).received_messages]
     return sorted(found)
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[str]:
+    """Run the emulator of Cloud Storage for the tests of a module; yield its address."""
+    with running_storage() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(storage: str) -> Iterator[Bucket]:
+    """An empty bucket."""
+    bucket = Bucket(storage)
+    yield bucket
+    bucket.close()

@@ -31,23 +31,10 @@ from shared.sources.files import SourceReader
 from shared.sources.records import MAX_QUOTED_BYTES
 from shared.tables.loads import LoadsTable, LoadState
 from tests.support.samples import MUSIC_CONTRACT, cells, dump, lines, music_event, parquet
-from tests.support.storage import Bucket, running_storage
+from tests.support.storage import Bucket
 
 CONTRACT = load_contract(MUSIC_CONTRACT)
 KIB = 1024
-
-
-@pytest.fixture(scope="module")
-def storage() -> Iterator[str]:
-    with running_storage() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(storage: str) -> Iterator[Bucket]:
-    bucket = Bucket(storage)
-    yield bucket
-    bucket.close()
 
 
 class Loader:

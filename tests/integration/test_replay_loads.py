@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from shared.pubsub.publisher import Publisher
 from shared.sources.files import SourceReader
 from shared.tables.loads import LoadsTable
 from tests.support.samples import MUSIC_CONTRACT, dump, lines, music_event
-from tests.support.storage import Bucket, running_storage
+from tests.support.storage import Bucket
 
 CONTRACT = load_contract(MUSIC_CONTRACT)
 EVENTS = lines(map(music_event, range(1, 401))) + b"\n"
@@ -44,19 +44,6 @@ ATTEMPTS = 5  # the minimum of Pub/Sub
 RANGES = 3  # of the object with these events
 MALFORMED = {"eventType": "OBJECT_FINALIZE", "bucketId": "drop", "objectId": "a.csv", "objectGeneration": "new"}
 ERROR = "objectGeneration: found 'new', expected an integer from 1 on"
-
-
-@pytest.fixture(scope="module")
-def storage() -> Iterator[str]:
-    with running_storage() as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(storage: str) -> Iterator[Bucket]:
-    bucket = Bucket(storage)
-    yield bucket
-    bucket.close()
 
 
 @pytest.fixture
