@@ -20,8 +20,9 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.publish import calls
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
+from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.contracts.model import Contract
 from shared.pubsub.message import CONTENT_TYPE, FIRST_PUBLISHED, LINES, MAX_PACKED_BYTES
 from shared.pubsub.packing import MessageTooLargeError, fit, pack

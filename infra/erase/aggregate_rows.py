@@ -16,7 +16,8 @@ from typing import NamedTuple
 from infra.erase.skip_scan import days_under, dimensions, gather_limited
 from infra.erase.users import Users
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan
 from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.row_keys import aggregate_row, decode
 from shared.timestamps import parse_day

@@ -10,7 +10,8 @@ from itertools import product
 
 from infra.erase.skip_scan import days_under, gather_limited
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan
 from shared.row_keys import shard_and_user
 from shared.tables.events import FAMILY, FINDINGS
 from shared.timestamps import format_day, parse_day

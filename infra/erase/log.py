@@ -12,8 +12,9 @@ from msgspec import structs
 
 from infra.erase.survey import Counts
 from shared.bigtable.client import STATE, Bigtable
+from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.tables.state import FAMILY
 from shared.timestamps import now
 

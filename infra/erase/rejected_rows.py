@@ -8,7 +8,8 @@ from datetime import date
 from infra.erase.skip_scan import gather_limited
 from infra.erase.users import Users
 from shared.bigtable.client import REJECTED, Bigtable
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan
 from shared.row_keys import all_shards
 from shared.timestamps import parse_day
 

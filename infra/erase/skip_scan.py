@@ -8,7 +8,8 @@ from datetime import date
 from typing import TypeVar
 
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.read_rows import Filter, Scan, prefix_end
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan, prefix_end
 from shared.timestamps import parse_day
 
 T = TypeVar("T")

@@ -303,12 +303,6 @@ class BytesValue(_message.Message):
     value: bytes
     def __init__(self, value: _Optional[bytes] = ...) -> None: ...
 
-class FeatureFlags(_message.Message):
-    __slots__ = ("reverse_scans",)
-    REVERSE_SCANS_FIELD_NUMBER: _ClassVar[int]
-    reverse_scans: bool
-    def __init__(self, reverse_scans: bool = ...) -> None: ...
-
 class PingAndWarmRequest(_message.Message):
     __slots__ = ("name", "app_profile_id")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -11,7 +11,10 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from shared.bigtable.bigtable_pb2 import BytesValue, CellChunk, Columns, StringValue
+from google.protobuf.message import DecodeError
+
+from shared.bigtable.bigtable_pb2 import Answer, BytesValue, CellChunk, Columns, StringValue
+from shared.bigtable.wire_format import WireFormatError
 
 # First byte of a chunk with a row key, and of a chunk without a key but with a family.
 _KEY_TAG, _FAMILY_TAG = 0x0A, 0x12
@@ -35,14 +38,27 @@ class PlainCells(NamedTuple):
     values: list[bytes]
 
 
-def plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> PlainCells | None:
-    """Return chunks as columns; None unless all are complete cells with a qualifier, a timestamp and no labels.
+def read_columns(data: bytes, key: bytes, family: str | None) -> tuple[list[bytes], bytes, PlainCells | None]:
+    """Return the serialized chunks of a response, its last scanned row key, and the chunks as columns.
 
     Args:
-        chunks: serialized.
-        key: of the incomplete row before them; empty if there is none.
+        data: a serialized response.
+        key: of the incomplete row before it; empty if there is none.
         family: of its last cell.
+
+    Raises:
+        WireFormatError: the data isn't a response.
     """
+    try:
+        response = Answer.FromString(data)
+        chunks = list(response.chunks)
+        return chunks, response.last_scanned_row_key, _plain_columns(chunks, key, family)
+    except DecodeError as error:
+        raise WireFormatError(str(error)) from None
+
+
+def _plain_columns(chunks: list[bytes], key: bytes, family: str | None) -> PlainCells | None:
+    """Return chunks as columns; None unless all are complete cells with a qualifier, a timestamp and no labels."""
     columns = Columns.FromString(b"".join(chunks))
     values = list(columns.value) or [b""] * len(chunks)  # a filter can strip the values
     if not len(columns.qualifier) == len(columns.timestamp_micros) == len(values) == len(chunks):

@@ -8,7 +8,8 @@ from contextlib import aclosing
 from typing import Self, TypeVar
 
 from shared.bigtable.batcher import Batcher, Send
-from shared.bigtable.mutations import Entry, Mutations, mutate_rows
+from shared.bigtable.mutate_rows import mutate_rows
+from shared.bigtable.mutations import Entry, Mutations
 from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import Row
 from shared.bigtable.sample_row_keys import sample_row_keys

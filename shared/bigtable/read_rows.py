@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import TYPE_CHECKING
 
 from shared.bigtable import retry
-from shared.bigtable.bigtable_pb2 import FeatureFlags, ReadRowsRequest, RowFilter
 from shared.bigtable.row_merger import InvalidChunkError, Row, RowMerger
 from shared.bigtable.transport import CallError, Transport
+from shared.bigtable.wire_format import bytes_field, varint_field
 
-Filter = RowFilter
+if TYPE_CHECKING:
+    from shared.bigtable.filters import Filter
 
-# Bigtable serves reverse scans to clients that declare support (google.bigtable.v2.FeatureFlags).
-_REVERSE_SCANS = (
-    ("bigtable-features", base64.urlsafe_b64encode(FeatureFlags(reverse_scans=True).SerializeToString()).decode()),
-)
+# Bigtable serves reverse scans to clients that declare support: google.bigtable.v2.FeatureFlags, reverse_scans = 1.
+_REVERSE_SCANS = (("bigtable-features", base64.urlsafe_b64encode(varint_field(1, 1)).decode()),)
+
+# Fields of ReadRowsRequest, of its RowSet and of a RowRange.
+_TABLE_NAME, _ROWS, _FILTER, _ROWS_LIMIT, _APP_PROFILE_ID, _REVERSED = 1, 2, 3, 4, 5, 7
+_ROW_KEYS, _ROW_RANGES = 1, 2
+_START_KEY_CLOSED, _END_KEY_OPEN = 1, 3
 
 # Bytes of responses that are merged at once.
 _MERGE_BYTES = 64 * 1024
@@ -53,16 +58,23 @@ class Scan:
         """Return the scan of all rows whose keys begin with the prefix."""
         return cls(ranges=[(prefix, prefix_end(prefix))], filter=filter, limit=limit)
 
-    def request(self, table: str, app_profile: str) -> ReadRowsRequest:
-        """Return the protobuf request."""
-        request = ReadRowsRequest(table_name=table, app_profile_id=app_profile)
-        request.rows_limit, request.reversed = self.limit, self.reverse
-        request.rows.row_keys.extend(self.keys)
-        for start, end in self.ranges:
-            request.rows.row_ranges.add(start_key_closed=start, end_key_open=end)
-        if self.filter is not None:
-            request.filter.CopyFrom(self.filter)
-        return request
+    def request(self, table: str, app_profile: str) -> bytes:
+        """Return the serialized ReadRowsRequest."""
+        keys = [bytes_field(_ROW_KEYS, key) for key in self.keys]
+        ranges = [
+            bytes_field(_ROW_RANGES, bytes_field(_START_KEY_CLOSED, start) + bytes_field(_END_KEY_OPEN, end))
+            for start, end in self.ranges
+        ]
+        return b"".join(
+            (
+                bytes_field(_TABLE_NAME, table.encode()),
+                bytes_field(_ROWS, b"".join((*keys, *ranges))),
+                b"" if self.filter is None else bytes_field(_FILTER, self.filter.SerializeToString()),
+                varint_field(_ROWS_LIMIT, self.limit),
+                bytes_field(_APP_PROFILE_ID, app_profile.encode()),
+                varint_field(_REVERSED, self.reverse),
+            )
+        )
 
     def after(self, key: bytes, rows: int) -> Scan | None:
         """Return the scan of the rows after `key`, where `rows` rows have been read; None if none remain."""
@@ -103,7 +115,7 @@ async def read_rows(
     while remaining is not None:
         merger = RowMerger(reverse=remaining.reverse)
         count = 0
-        request = remaining.request(table, app_profile).SerializeToString()
+        request = remaining.request(table, app_profile)
         stream = transport.read_rows(request, table, app_profile, deadline, _REVERSE_SCANS if remaining.reverse else ())
         try:
             responses, end = aiter(stream), None

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from google.protobuf.message import DecodeError
+from shared.bigtable.chunks import Chunk, read_chunk, read_response
+from shared.bigtable.wire_format import WireFormatError
 
-from shared.bigtable.bigtable_pb2 import Answer, CellChunk
-from shared.bigtable.chunk_columns import PlainCells, plain_columns
+if TYPE_CHECKING:
+    from shared.bigtable.chunk_columns import PlainCells
+
+# Bytes of a response with few chunks, which are merged one by one.
+_FEW_BYTES = 1_024
 
 
 class Cell(NamedTuple):
@@ -80,17 +84,21 @@ class RowMerger:
             InvalidChunkError: its chunks are invalid here.
         """
         try:
-            response = Answer.FromString(data)
-            chunks = list(response.chunks)
-            plain = None if self._in_cell else plain_columns(chunks, self._row.key, self._family)
+            if len(data) <= _FEW_BYTES or self._in_cell:
+                chunks, scanned = read_response(data)
+                plain = None
+            else:
+                from shared.bigtable.chunk_columns import read_columns
+
+                chunks, scanned, plain = read_columns(data, self._row.key, self._family)
             if plain is None:
-                yield from self._merge_chunks(map(CellChunk.FromString, chunks))
+                yield from self._merge_chunks(map(read_chunk, chunks))
             else:
                 yield from self._merge_columns(plain)
-        except DecodeError as error:
+        except (WireFormatError, UnicodeDecodeError) as error:
             raise InvalidChunkError(f"not a response of ReadRows: {error}") from None
-        if response.last_scanned_row_key:
-            self.scanned(response.last_scanned_row_key)
+        if scanned:
+            self.scanned(scanned)
 
     def _merge_columns(self, plain: PlainCells) -> Iterator[Row]:
         """Merge complete cells, given as columns."""
@@ -117,14 +125,14 @@ class RowMerger:
             else:
                 self._family, self._qualifier = family, row.qualifiers[-1]
 
-    def _merge_chunks(self, chunks: Iterable[CellChunk]) -> Iterator[Row]:
+    def _merge_chunks(self, chunks: Iterable[Chunk]) -> Iterator[Row]:
         """Merge chunks of any kind."""
         for chunk in chunks:
             if chunk.reset_row:
                 self._reset(chunk)
                 continue
             if not self._row.key:
-                self._begin_row(chunk.row_key, chunk.HasField("family_name") and chunk.HasField("qualifier"))
+                self._begin_row(chunk.row_key, chunk.family is not None and chunk.qualifier is not None)
             elif chunk.row_key and chunk.row_key != self._row.key:
                 raise InvalidChunkError("a new row key before the row is committed")
             self._add_cell(chunk)
@@ -151,10 +159,10 @@ class RowMerger:
         if self._row.key:
             raise InvalidChunkError("the stream ended inside a row")
 
-    def _reset(self, chunk: CellChunk) -> None:
+    def _reset(self, chunk: Chunk) -> None:
         if not self._row.key:
             raise InvalidChunkError("a reset outside a row")
-        if chunk.row_key or chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros:
+        if chunk.row_key or chunk.family is not None or chunk.qualifier is not None or chunk.micros:
             raise InvalidChunkError("a reset with a cell in it")
         if chunk.value or chunk.labels or chunk.commit_row:
             raise InvalidChunkError("a reset with data in it")
@@ -173,23 +181,23 @@ class RowMerger:
         if last is not None and (key >= last if self._reverse else key <= last):
             raise InvalidChunkError("row keys out of order")
 
-    def _add_cell(self, chunk: CellChunk) -> None:
+    def _add_cell(self, chunk: Chunk) -> None:
         if self._in_cell:
-            if chunk.HasField("family_name") or chunk.HasField("qualifier") or chunk.timestamp_micros or chunk.labels:
+            if chunk.family is not None or chunk.qualifier is not None or chunk.micros or chunk.labels:
                 raise InvalidChunkError("a new cell inside a cell")
             self._parts.append(chunk.value)
             if not chunk.value_size:
                 self._in_cell = False
                 self._finish_cell(b"".join(self._parts))
             return
-        if chunk.HasField("family_name"):
-            if not chunk.HasField("qualifier"):
+        if chunk.family is not None:
+            if chunk.qualifier is None:
                 raise InvalidChunkError("a family without a qualifier")
-            self._family = chunk.family_name.value
-        if chunk.HasField("qualifier"):
-            self._qualifier = chunk.qualifier.value
-        self._micros = chunk.timestamp_micros
-        self._labels = tuple(chunk.labels) if chunk.labels else ()
+            self._family = chunk.family
+        if chunk.qualifier is not None:
+            self._qualifier = chunk.qualifier
+        self._micros = chunk.micros
+        self._labels = chunk.labels
         if chunk.value_size:
             self._in_cell = True
             self._parts = [chunk.value]

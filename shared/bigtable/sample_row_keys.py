@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from shared.bigtable import retry
-from shared.bigtable.bigtable_pb2 import SampleRowKeysRequest, SampleRowKeysResponse
 from shared.bigtable.transport import CallError, Transport
+from shared.bigtable.wire_format import bytes_field, read_fields
+
+_ROW_KEY = 1  # field of SampleRowKeysResponse
 
 
 async def sample_row_keys(transport: Transport, table: str, app_profile: str, *, deadline: float) -> list[bytes]:
@@ -22,18 +24,19 @@ async def sample_row_keys(transport: Transport, table: str, app_profile: str, *,
         StoreUnavailableError: no response within the deadline.
         StoreRefusedError: no such table, no permission.
     """
-    request = SampleRowKeysRequest(table_name=table, app_profile_id=app_profile).SerializeToString()
+    request = bytes_field(1, table.encode()) + bytes_field(2, app_profile.encode())
     loop = asyncio.get_running_loop()
     give_up = loop.time() + deadline
     waits = retry.waits(deadline)
     while True:
         stream = transport.sample_row_keys(request, table, app_profile, deadline)
         try:
-            keys = [SampleRowKeysResponse.FromString(response).row_key async for response in stream]
+            responses = [response async for response in stream]
         except (CallError, ConnectionError) as error:
             wait = next(waits)
             if not retry.is_transient(error) or loop.time() + wait > give_up:
                 raise retry.translate(error, f"sampling the row keys of {table.rpartition('/')[2]}") from error
             await asyncio.sleep(wait)
         else:
-            return [key for key in keys if key]
+            fields = [field for response in responses for field in read_fields(response)]
+            return [key for number, _, key in fields if number == _ROW_KEY and key]

@@ -23,8 +23,8 @@ from urllib.parse import urlencode
 import grpc
 import grpc.aio
 
-from shared.bigtable.bigtable_pb2 import PingAndWarmRequest
 from shared.bigtable.channel import channel_factory
+from shared.bigtable.wire_format import bytes_field
 
 _SERVICE = "/google.bigtable.v2.Bigtable/"
 
@@ -150,7 +150,7 @@ class Transport:
         """
         self._loop = asyncio.get_running_loop()
         self._open_channel = channel_factory(emulator)
-        self._probe_request = PingAndWarmRequest(name=instance).SerializeToString()
+        self._probe_request = bytes_field(1, instance.encode())  # PingAndWarmRequest
         self._probe_metadata = (("x-goog-request-params", urlencode({"name": instance}, safe="/")),)
         self._background: set[asyncio.Task[None]] = set()
         self._connections: set[_Connection] = set()

@@ -19,8 +19,9 @@ import msgspec
 
 from shared import row_keys
 from shared.bigtable.client import AGGREGATES, Bigtable
+from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Row
 from shared.errors import StoreUnavailableError
 from shared.tables.run_writer import FAMILY, ROWS_PER_WRITE, STATES, RunWriter, micros_of, qualifier_of, set_measures

@@ -16,7 +16,7 @@ from shared import row_keys
 from shared.bigtable.cell_entries import cell_entries
 from shared.bigtable.client import EVENTS, Bigtable
 from shared.bigtable.mutations import Entry, Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Cell, Row
 from shared.errors import OverloadedError
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, days_between
@@ -222,6 +222,8 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
 
 def _within(start: datetime, end: datetime, limit: int | None, after: bytes | None = None) -> Any:
     """Return the filter of a row's events in [start, end), at most `limit` of the newest that follow `after`."""
+    from shared.bigtable.filters import Filter
+
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()
     if after is not None:

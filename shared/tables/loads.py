@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from shared.bigtable.client import STATE, Bigtable
+from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.pubsub.load_requests import ObjectVersion
 from shared.tables.state import FAMILY
 from shared.timestamps import now

@@ -12,7 +12,7 @@ import msgspec
 from shared import row_keys
 from shared.bigtable.client import REJECTED, Bigtable
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan, prefix_end
+from shared.bigtable.read_rows import Scan, prefix_end
 from shared.timestamps import EPOCH, utc
 from shared.validation.results import Finding, Rejected, rules_broken
 
@@ -83,6 +83,8 @@ class RejectedTable:
 
     async def count(self, day: date) -> tuple[int, Counter[str]]:
         """Return the number of rejected events that were published on a day, and the number per broken rule."""
+        from shared.bigtable.filters import Filter
+
         only_findings = Filter()
         only_findings.chain.filters.add(column_qualifier_regex_filter=b"findings")
         only_findings.chain.filters.add(cells_per_column_limit_filter=1)
@@ -102,6 +104,8 @@ class RejectedTable:
             rule: only events that broke it.
             after: only the rows after this key.
         """
+        from shared.bigtable.filters import Filter
+
         scan = _scan(day, Filter(cells_per_column_limit_filter=1))
         remaining = scan if after is None else scan.after(after, 0)
         if remaining is None:

@@ -16,7 +16,7 @@ import msgspec
 from shared import row_keys
 from shared.bigtable.client import STATE, Bigtable
 from shared.bigtable.mutations import Mutations
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.read_rows import Scan
 from shared.timestamps import EPOCH, MICROSECONDS_PER_DAY, end_of_day, now
 
 FAMILY = "s"
@@ -91,12 +91,16 @@ class StateTable:
 
     async def run(self, day: date) -> Run | None:
         """Return the current run of a day: the finished run that started last."""
+        from shared.bigtable.filters import Filter
+
         scan = Scan(keys=[row_keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
         return msgspec.json.decode(rows[0].cells[0].value, type=Run) if rows else None
 
     async def runs(self, first: date, last: date) -> dict[date, Run]:
         """Return the current run of each day from `first` to `last` that has one."""
+        from shared.bigtable.filters import Filter
+
         ranges = [(row_keys.state_row("run", first), row_keys.state_row("run", last + timedelta(days=1)))]
         scan = Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from shared import row_keys
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan
 from shared.config import Settings
 from tests.bench.results import MeasurementError
 

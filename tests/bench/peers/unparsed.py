@@ -19,7 +19,7 @@ _SCANS = 16
 def read_all(settings: Settings, day: date) -> float:
     """Read a day's events, as many shards at once as `aggregate`, and return the seconds."""
     table = f"projects/{settings.project_id}/instances/{settings.instance_id}/tables/events"
-    requests = [Scan.prefix(prefix).request(table, "").SerializeToString() for prefix in row_keys.shard_prefixes(day)]
+    requests = [Scan.prefix(prefix).request(table, "") for prefix in row_keys.shard_prefixes(day)]
     return asyncio.run(_read_all(str(settings.bigtable_emulator), requests))
 
 

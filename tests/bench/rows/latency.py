@@ -12,7 +12,8 @@ from google.pubsub_v1.types import PubsubMessage
 
 from infra.local.stack import Stack
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.read_rows import Filter, Scan
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract
 from shared.pubsub.publisher import Publisher

@@ -9,10 +9,11 @@ import pytest
 from google.cloud.bigtable_v2.types import MutateRowsRequest, MutateRowsResponse
 from google.rpc import code_pb2
 from grpc import StatusCode
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, UNMENTIONED, Entry, Mutations, mutate_rows
+from shared.bigtable.mutate_rows import UNMENTIONED, mutate_rows
+from shared.bigtable.mutations import MAX_MUTATIONS_PER_ENTRY, Entry, Mutations
 from tests.support.read_rows_answers import failed
 
 
@@ -155,6 +156,28 @@ async def test_every_entry_gets_its_own_result() -> None:
     transport = FakeTransport({1: code_pb2.UNAVAILABLE}, {3: code_pb2.NOT_FOUND, 0: 0}, {2: code_pb2.ABORTED})
 
     assert await result_codes(transport, make_entries(4)) == [None, "UNAVAILABLE", "ABORTED", "NOT_FOUND"]
+
+
+@pytest.mark.parametrize("entries", [2, 200], ids=["small", "large"])
+async def test_stored_entries_may_lack_a_status(entries: int) -> None:
+    class Transport:
+        async def mutate_rows(self, *_: object) -> AsyncIterator[bytes]:
+            yield MutateRowsResponse.serialize({"entries": [{"index": index} for index in range(entries)]})
+
+    assert await mutate_rows(Transport(), "t", "", make_entries(entries), 1) == [None] * entries  # type: ignore[arg-type]
+
+
+@given(st.dictionaries(st.integers(0, 199), st.sampled_from([0, 0, 0, 14, 99]), max_size=200), st.booleans())
+@example(dict.fromkeys(range(200), 0), False)
+@example(dict.fromkeys(range(200), 0), True)
+@example({**dict.fromkeys(range(200), 0), 77: 14}, False)
+async def test_responses_may_have_any_entries(codes: dict[int, int], backwards: bool) -> None:
+    shuffled = dict(reversed(codes.items())) if backwards else codes
+    names = {0: None, 14: "UNAVAILABLE", 99: "UNKNOWN"}
+
+    found = await result_codes(FakeTransport(shuffled), make_entries(200))
+
+    assert found == [names[codes.get(index, 14)] for index in range(200)]
 
 
 async def test_an_entry_that_no_response_mentions_is_not_stored() -> None:

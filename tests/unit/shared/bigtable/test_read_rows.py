@@ -13,7 +13,8 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.read_rows import Filter, Scan, read_rows
+from shared.bigtable.filters import Filter
+from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import InvalidChunkError, Row
 from shared.errors import StoreRefusedError, StoreUnavailableError
 from tests.support.read_rows_answers import answer, chunk, failed
@@ -30,7 +31,7 @@ def test_the_request_of_a_scan() -> None:
         keys=[b"k"], ranges=[(b"a", b"b")], filter=Filter(cells_per_column_limit_filter=1), limit=5, reverse=True
     )
 
-    request = scan.request(TABLE, "batch")
+    request = ReadRowsRequest.pb().FromString(scan.request(TABLE, "batch"))
 
     assert (request.table_name, request.app_profile_id) == (TABLE, "batch")
     assert list(request.rows.row_keys) == [b"k"]
@@ -38,7 +39,7 @@ def test_the_request_of_a_scan() -> None:
     assert (only.start_key_closed, only.end_key_open) == (b"a", b"b")
     assert request.filter.cells_per_column_limit_filter == 1
     assert (request.rows_limit, request.reversed) == (5, True)
-    assert not Scan(keys=[b"k"]).request(TABLE, "").HasField("filter")
+    assert not ReadRowsRequest.pb().FromString(Scan(keys=[b"k"]).request(TABLE, "")).HasField("filter")
 
 
 def test_a_prefix_scan_is_the_range_of_all_keys_with_the_prefix() -> None:

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared.bigtable import row_merger
 from shared.bigtable.row_merger import Cell, InvalidChunkError, Row, RowMerger
 from tests.support.read_rows_answers import Chunk, answer, chunk
 from tests.support.samples import ROOT
@@ -24,9 +25,19 @@ def conformance_cases() -> list[Any]:
     return [pytest.param(case, id=case["description"]) for case in cases]
 
 
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read every response as columns if that is possible, small ones too."""
+    monkeypatch.setattr(row_merger, "_FEW_BYTES", 0)
+
+
+@pytest.mark.parametrize("few_bytes", [0, 10_000], ids=["as columns", "as chunks"])
 @pytest.mark.parametrize("in_one_response", [False, True], ids=["chunk by chunk", "in one response"])
 @pytest.mark.parametrize("case", conformance_cases())
-def test_google_conformance(case: dict[str, Any], in_one_response: bool) -> None:
+def test_google_conformance(
+    case: dict[str, Any], in_one_response: bool, few_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(row_merger, "_FEW_BYTES", few_bytes)
     chunks = [ParseDict(chunk, Chunk()) for chunk in case["chunks"]]
     merger = RowMerger()
     rows: list[Row] = []
@@ -144,6 +155,7 @@ cells = st.lists(
 def test_rows_split_into_any_chunks_are_merged(
     rows: list[Any], piece_bytes: int, chunks_per_response: int, terse: bool
 ) -> None:
+    # Responses above `_FEW_BYTES` are read as columns.
     rows.sort()
     chunks = []
     for key, row_cells in rows:
@@ -177,6 +189,7 @@ def test_rows_split_into_any_chunks_are_merged(
     assert [(row.key, row.cells) for row in found] == [(key, [Cell(*cell) for cell in cells]) for key, cells in rows]
 
 
+@pytest.mark.usefixtures("columns")
 @pytest.mark.parametrize("terse", [False, True], ids=["emulator", "Bigtable"])
 def test_plain_rows_are_merged_as_columns(monkeypatch: pytest.MonkeyPatch, terse: bool) -> None:
     monkeypatch.setattr(RowMerger, "_merge_chunks", None)
@@ -199,8 +212,10 @@ def test_plain_rows_are_merged_as_columns(monkeypatch: pytest.MonkeyPatch, terse
     ]
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff"])
-def test_data_that_is_no_response_is_invalid(data: bytes) -> None:
+@pytest.mark.parametrize("few_bytes", [0, 10_000], ids=["as columns", "as chunks"])
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", b"\x0a\x05\x12\x03\x0a\x01\xff"])
+def test_data_that_is_no_response_is_invalid(data: bytes, few_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_merger, "_FEW_BYTES", few_bytes)
     with pytest.raises(InvalidChunkError, match="not a response"):
         list(RowMerger().add(data))
 
@@ -260,8 +275,8 @@ def test_merging_columns_equals_merging_chunks(plain_and_odd: list[dict[str, Any
         for start in range(0, len(chunks), chunks_per_response)
     ]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("shared.bigtable.row_merger.plain_columns", lambda *_: None)
-        chunk_by_chunk = outcome(responses)
+    chunk_by_chunk = outcome(responses)
 
-    assert outcome(responses) == chunk_by_chunk
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_merger, "_FEW_BYTES", 0)
+        assert outcome(responses) == chunk_by_chunk
