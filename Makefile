@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Some containers set this. Without bytecode each of the many processes compiles its modules again, half of its start.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 
 OLD_PYTHON = { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }

@@ -12,7 +12,6 @@ from infra.batch.check import position, readable
 from infra.batch.distinct import DistinctEvents, DistinctRows
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
-from shared import gc_tuning
 from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
@@ -48,7 +47,6 @@ async def load_files(
         distinct: whether to count a repeated event once, and the events of each day, which takes up to 130 MB.
         progress: called with the report after each batch.
     """
-    gc_tuning.apply()
     ingestion = IngestPipeline(bigtable, contract, quality=quality)
     published = published or datetime.now(UTC)
     report = Report()

@@ -31,6 +31,9 @@ def _load_and_run() -> int:
     handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if handled:
         signal.signal(signal.SIGINT, _exit_at_once)
+    from shared import gc_tuning
+
+    gc_tuning.apply()  # before the next imports, during which Python would collect garbage several times
     from infra.cli import commands
 
     if handled:

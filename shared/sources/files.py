@@ -213,7 +213,7 @@ class SourceReader:
         elif bracket == b"[":
             events = json_reader.read_values(text, name)
         else:
-            events = json_reader.read_lines(json_reader.blocks_of(text, number), name, number)
+            events = json_reader.read_lines(text, name, number)
         return events if encoding is None else _report_invalid(events, encoding)
 
 

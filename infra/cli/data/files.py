@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -162,7 +163,10 @@ def check(source: str, form: Format, contract: Path | None, as_json: bool) -> No
 
 @contextmanager
 def _progress_bar(title: str, reader: SourceReader) -> Iterator[Callable[[Report], None]]:
-    """Show a progress bar on standard error; yield the function that updates it."""
+    """Show a progress bar on standard error if that is a terminal; yield the function that updates it."""
+    if not sys.stderr.isatty():
+        yield lambda _report: None
+        return
     from rich.console import Console
 
     from infra.batch.progress import Bar
