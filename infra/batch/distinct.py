@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from operator import itemgetter
 from typing import Any
@@ -20,7 +20,7 @@ MAX_ROWS = 250_000
 _LG_REGISTERS, _LG_DAY_REGISTERS = 16, 12
 
 # The hashes of a day's cell keys, and their row keys; the day is written as in row keys.
-_DayEvents = tuple[bytes, set[int], set[bytes]]
+_DayEvents = tuple[bytes, Collection[int], Collection[bytes]]
 
 
 class DistinctEvents:
@@ -67,9 +67,9 @@ class _ExactCounts:
     def size(self) -> int:
         return self.count + 2 * sum(map(len, self._row_keys.values()))
 
-    def add(self, day: bytes, hashes: set[int], row_keys: set[bytes]) -> None:
-        self._hashes[day] |= hashes
-        self._row_keys[day] |= row_keys
+    def add(self, day: bytes, hashes: Collection[int], row_keys: Collection[bytes]) -> None:
+        self._hashes[day].update(hashes)
+        self._row_keys[day].update(row_keys)
 
     def of_days(self) -> Iterator[_DayEvents]:
         for day, hashes in self._hashes.items():
@@ -91,14 +91,14 @@ class _Estimates:
     def count(self) -> int:
         return _estimate(self._all)
 
-    def add(self, day: bytes, hashes: set[int], row_keys: set[bytes]) -> None:
+    def add(self, day: bytes, hashes: Collection[int], row_keys: Collection[bytes]) -> None:
         sketches = self._of_days.get(day)
         if sketches is None:
             sketches = self._of_days[day] = (self._new_sketch(_LG_DAY_REGISTERS), self._new_sketch(_LG_DAY_REGISTERS))
         events, users = sketches
         _run(map(self._all.update, hashes))
         _run(map(events.update, hashes))
-        _run(map(users.update, map(user_of_row, row_keys)))
+        _run(map(users.update, map(user_of_row, set(row_keys))))
 
     def days(self) -> dict[bytes, tuple[int, int]]:
         return {day: (_estimate(events), _estimate(users)) for day, (events, users) in self._of_days.items()}
@@ -134,14 +134,15 @@ def _by_day(accepted: AcceptedColumns) -> Iterator[_DayEvents]:
     hashes = list(map(hash, accepted.cell_keys()))
     different = set(days)
     if len(different) == 1:  # nearly always: files are in the order of time
-        yield days[0], set(hashes), set(row_keys)
+        yield days[0], hashes, row_keys
         return
-    of_day: dict[bytes, _DayEvents] = {day: (day, set(), set()) for day in different}
+    of_day: dict[bytes, tuple[list[int], list[bytes]]] = {day: ([], []) for day in different}
     for day, value, row_key in zip(days, hashes, row_keys, strict=True):
-        _, of_hashes, of_rows = of_day[day]
-        of_hashes.add(value)
-        of_rows.add(row_key)
-    yield from of_day.values()
+        of_hashes, of_rows = of_day[day]
+        of_hashes.append(value)
+        of_rows.append(row_key)
+    for day, (of_hashes, of_rows) in of_day.items():
+        yield day, of_hashes, of_rows
 
 
 def _estimate(sketch: Any) -> int:

@@ -9,11 +9,11 @@ Adding a value only appends it to a list or a set. Accumulators process these bu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress
 from typing import Any, Protocol, Self, TypeVar
 
-from shared.aggregate.distinct_sketch import Sketch, distinct_keys, value_of_key
+from shared.aggregate.distinct_sketch import Sketch, distinct_keys, distinct_text_keys, value_of_key
 
 Number = int | float
 A = TypeVar("A")
@@ -152,7 +152,10 @@ class Unique:
             distinct = [set(values[each]) for each in slices]
         else:
             distinct = [set(values_of_types(_COMPARABLE, values[each])) for each in slices]
-        return list(map(len, distinct)), list(map(_compact_state, distinct)) if states else [None] * len(slices)
+        if not states:
+            return list(map(len, distinct)), [None] * len(slices)
+        keys_of = distinct_text_keys if value_types(values) == {str} else distinct_keys
+        return list(map(len, distinct)), [_compact_state(each, keys_of) for each in distinct]
 
     def merge(self, other: Unique) -> None:
         """Add the other's values."""
@@ -168,7 +171,7 @@ class Unique:
         """Return the distinct values as sorted keys, or the sketch in base64."""
         if self.sketch is not None:
             return self._flush_to_sketch().encode(compact=compact)
-        return _compact_state(self.buffer) if compact else distinct_keys(self.buffer)
+        return _compact_state(self.buffer, distinct_keys) if compact else distinct_keys(self.buffer)
 
     @classmethod
     def restore(cls, result: Any, state: Any) -> Self:
@@ -201,9 +204,9 @@ class Unique:
         return self.sketch
 
 
-def _compact_state(distinct: set[Any]) -> list[str] | str:
+def _compact_state(distinct: set[Any], keys_of: Callable[[set[Any]], list[str]]) -> list[str] | str:
     if len(distinct) <= MAX_STORED_DISTINCT:
-        return distinct_keys(distinct)
+        return keys_of(distinct)
     sketch = Sketch()
     sketch.add(distinct)
     return sketch.encode(compact=True)

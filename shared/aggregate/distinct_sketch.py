@@ -10,7 +10,7 @@ A compact sketch has 16,384 registers in 12 KiB. A union with it has as few regi
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 _LG_REGISTERS = 16
@@ -85,13 +85,15 @@ class Sketch:
         return union
 
 
-def distinct_keys(values: Iterable[Any]) -> list[str]:
+def distinct_keys(values: Collection[Any]) -> list[str]:
     """Return a string for each of the distinct values, sorted."""
-    if set(map(type, values)) <= {str}:
-        keys = sorted(values)
-        if not keys or keys[0] > "\1":
-            return keys
-    return sorted(map(_hash_input, values))
+    return distinct_text_keys(values) if set(map(type, values)) <= {str} else sorted(map(_hash_input, values))
+
+
+def distinct_text_keys(texts: Collection[str]) -> list[str]:
+    """Return the same for distinct texts."""
+    keys = sorted(texts)
+    return keys if not keys or keys[0] > "\1" else sorted(map(_hash_input, texts))
 
 
 def value_of_key(key: str) -> Any:

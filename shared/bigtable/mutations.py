@@ -55,6 +55,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 def timestamp_fields(micros: Sequence[int]) -> list[bytes]:
     """Return the serialized field `timestamp_micros` of each cell, `TIMESTAMP_BYTES` long from 1987 to 4253."""
+    if micros[0] == micros[-1] and len(set(micros)) == 1:  # the cells of a run
+        return [b"\x18" + varint(micros[0])] * len(micros)
     if len(micros) < _FEW_TIMESTAMPS or min(micros) < 1 << 49 or max(micros) >= 1 << 56:
         return [b"\x18" + varint(each) for each in micros]
     from shared.bigtable.bigtable_pb2 import Times
