@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import replace
@@ -43,6 +44,8 @@ def main(rows: list[int] | None, json: Path | None, record: bool) -> None:
     """Measure the rows and print a table of ratios and of the targets they meet."""
     if rows and record:
         raise click.UsageError("found --rows with --record, expected one of them: a recorded run has all rows")
+    # Python's default, which some containers change: programs of users and functions have bytecode.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     numbers = rows or list(ROWS)
     if missing := missing_programs(numbers):
         sys.exit("\n".join(f"bench: {line}" for line in missing))

@@ -65,7 +65,8 @@ def cold_start(servers: Servers) -> Result:
         targets={"no-op": most(1.3), "A": most(0.6)},
         how="from the process's start until the first event is stored (for the no-op: until the first answer), "
         "the event being posted repeatedly until the server accepts it; median of five rounds in turn, files in the "
-        "system's cache. An emulator needs no credentials; the import time of google-auth is listed separately",
+        "system's cache, with bytecode, which the first round writes. An emulator needs no credentials; the import "
+        "time of google-auth is listed separately",
     )
 
 
