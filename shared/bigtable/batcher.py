@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeVar
 
+import msgspec
 from grpc import StatusCode
 
 from shared.bigtable import retry
@@ -26,8 +26,7 @@ _wire_of, _mutations_of = attrgetter("wire"), attrgetter("mutations")
 Send = Callable[[Sequence[Entry], float], Awaitable[list[Exception | None]]]
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
+class BatchLimits(msgspec.Struct, frozen=True):
     """Limits of a batcher.
 
     Attributes:

@@ -9,8 +9,9 @@ responses are merged one by one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from shared.bigtable.chunks import Chunk, read_chunk, read_response
 from shared.bigtable.wire_format import WireFormatError
@@ -32,19 +33,18 @@ class Cell(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Row:
+class Row(msgspec.Struct, gc=False):
     """A complete row. Its cells are columns: grouped by family (in any order), sorted by qualifier, newest first.
 
     A day has millions of cells; a reader of the columns needs no object per cell.
     """
 
     key: bytes
-    families: list[str] = field(default_factory=list)
-    qualifiers: list[bytes] = field(default_factory=list)
-    micros: list[int] = field(default_factory=list)
-    values: list[bytes] = field(default_factory=list)
-    labels: list[tuple[str, ...]] = field(default_factory=list)
+    families: list[str] = []
+    qualifiers: list[bytes] = []
+    micros: list[int] = []
+    values: list[bytes] = []
+    labels: list[tuple[str, ...]] = []
 
     @property
     def cells(self) -> list[Cell]:

@@ -7,6 +7,7 @@ the few small ones of an instance that starts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import add
 
 # Lengths of contents whose headers are precomputed.
 TABLE_SIZE = 2_048
@@ -85,7 +86,11 @@ class FieldHeaders:
     def __init__(self, *tags: bytes) -> None:
         """Prepare for the tag of a field, or for the tags of fields nested in each other, the outermost first."""
         self._tags = tags[::-1]
-        self.table = [self._make(length) for length in range(TABLE_SIZE)]
+        table = [b""] * TABLE_SIZE
+        for tag in self._tags:
+            lengths = map(add, range(TABLE_SIZE), map(len, table))
+            table = [tag + _VARINTS[length] + header for length, header in zip(lengths, table, strict=True)]
+        self.table = table
 
     def of(self, contents: Sequence[bytes]) -> list[bytes]:
         """Return the header of each content."""
@@ -100,6 +105,9 @@ class FieldHeaders:
             header = tag + varint(length + len(header)) + header
         return header
 
+
+# The varints of lengths, with the headers of fields within them.
+_VARINTS = [varint(number) for number in range(TABLE_SIZE + 16)]
 
 # Entry: row_key = 1; SetCell: family_name = 1
 ROW_KEY = FAMILY = FieldHeaders(b"\x0a")

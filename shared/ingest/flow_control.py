@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from shared.errors import OverloadedError
 
 
-@dataclass(frozen=True, slots=True)
-class FlowLimits:
+class FlowLimits(msgspec.Struct, frozen=True):
     """Limits for an instance of 256 MiB; CONTRIBUTING.md describes how they are measured.
 
     Attributes:

@@ -17,7 +17,7 @@ from tests.bench.growth import growth_per_million
 from tests.bench.http_load import post_all
 from tests.bench.peers.tables import create_table
 from tests.bench.results import MeasurementError, Result, alternate, most
-from tests.bench.servers import BY_HAND, INGEST, NOOP, Servers
+from tests.bench.servers import BY_HAND, INGEST, NOOP, Function, Servers
 from tests.bench.verify_tables import verify_events, verify_rows
 from tests.support.samples import ROOT
 
@@ -48,7 +48,7 @@ def cold_start(servers: Servers) -> Result:
                 "no-op": partial(_first_answer, servers, "noop", NOOP, settings),
                 "A": partial(_first_answer, servers, "by_hand", BY_HAND, settings),
             },
-            rounds=5,
+            rounds=9,
         )
         (event,) = events.records(1)
         verify_events(settings, [event["event_id"]])
@@ -64,7 +64,7 @@ def cold_start(servers: Servers) -> Result:
         ratios={name: ours / other for name, other in found.items()},
         targets={"no-op": most(1.3), "A": most(0.6)},
         how="from the process's start until the first event is stored (for the no-op: until the first answer), "
-        "the event being posted repeatedly until the server accepts it; median of five rounds in turn, files in the "
+        "the event being posted repeatedly until the server accepts it; median of nine rounds in turn, files in the "
         "system's cache, with bytecode, which the first round writes. An emulator needs no credentials; the import "
         "time of google-auth is listed separately",
     )
@@ -72,31 +72,26 @@ def cold_start(servers: Servers) -> Result:
 
 def memory(servers: Servers) -> Result:
     """Measure row 9: memory in MiB after many events."""
-    bodies = events.posts(events.lines(_EVENTS), packed=_PACKED)
     bodies_of_peers = list(events.posts(events.lines(2_000)))
     with servers.function("noop", NOOP) as function:
         post_all(function.url, bodies_of_peers)
-        noop = function.memory_mib()
+        unloaded = function.memory_mib()
+        noop = _settled(_samples(function))
     with servers.bigtable(tables=False) as settings, servers.function("by_hand", BY_HAND, settings) as function:
         create_table(settings, "by_hand")
         post_all(function.url, bodies_of_peers)
         by_hand = function.memory_mib()
     with servers.bigtable() as settings, servers.function("ingest", INGEST, settings) as function:
-        samples: list[tuple[int, float]] = []
-        sent = 0
-        while batch := list(islice(bodies, _BETWEEN)):
-            post_all(function.url, batch)
-            sent += len(batch) * _PACKED
-            samples.append((sent, function.memory_mib()))
+        samples = _samples(function)
         verify_events(settings, (event["event_id"] for event in events.records(_EVENTS)))
-    settled = [(count, sample) for count, sample in samples if count >= _SETTLED]
-    value = median(sample for _, sample in settled[len(settled) // 2 :])
-    growth = growth_per_million(*zip(*settled, strict=True))
+    value = _settled(samples)
+    growth = growth_per_million(*zip(*[each for each in samples if each[0] >= _SETTLED], strict=True))
     return Result(
         value=value,
         unit="MiB",
         figures={
             "no-op": noop,
+            "no-op after 2,000 messages of one event": unloaded,
             "A": by_hand,
             "growth per million events": growth.estimate,
             "upper bound of growth": growth.high,
@@ -104,12 +99,28 @@ def memory(servers: Servers) -> Result:
         ratios={_GROWTH: growth.low, "no-op": value / noop},
         targets={_GROWTH: most(0.02), "no-op": most(1.6)},
         how=f"proportional set size of an instance's processes during {_EVENTS:,} events in messages of {_PACKED}, 64 "
-        f"at a time, sampled after each {_BETWEEN * _PACKED:,}: the median of the second half, and of the no-op and A "
-        "the size after 2,000 messages of one event. The growth is the slope of memory over events after the first "
+        f"at a time, sampled after each {_BETWEEN * _PACKED:,}: the median of the second half. The no-op gets the same "
+        "messages; A, which takes one event a message, gets 2,000 of these. The growth is the slope of memory over events after the first "
         f"{_SETTLED:,} by least squares, per million events and as a share of the mean. The samples fluctuate by some "
         "MiB, so the target is for the lower bound of the slope's 95 % confidence interval (Student's t): a leak of "
         "a twentieth exceeds it, and noise doesn't",
     )
+
+
+def _samples(function: Function) -> list[tuple[int, float]]:
+    """Send all events; return how many were sent and the memory in MiB, several times."""
+    bodies = events.posts(events.lines(_EVENTS), packed=_PACKED)
+    samples: list[tuple[int, float]] = []
+    while batch := list(islice(bodies, _BETWEEN)):
+        post_all(function.url, batch)
+        sent = samples[-1][0] if samples else 0
+        samples.append((sent + len(batch) * _PACKED, function.memory_mib()))
+    return samples
+
+
+def _settled(samples: list[tuple[int, float]]) -> float:
+    """Return the median memory in the second half."""
+    return median(sample for _, sample in samples[len(samples) // 2 :])
 
 
 def _run(code: str) -> float:
