@@ -101,9 +101,9 @@ def memory(servers: Servers) -> Result:
         how=f"proportional set size of an instance's processes during {_EVENTS:,} events in messages of {_PACKED}, 64 "
         f"at a time, sampled after each {_BETWEEN * _PACKED:,}: the median of the second half. The no-op gets the same "
         "messages; A, which takes one event a message, gets 2,000 of these. The growth is the slope of memory over "
-        f"events after the first {_SETTLED:,} by least squares, per million events and as a share of the mean. The samples fluctuate by some "
-        "MiB, so the target is for the lower bound of the slope's 95 % confidence interval (Student's t): a leak of "
-        "a twentieth exceeds it, and noise doesn't",
+        f"events after the first {_SETTLED:,} by least squares, per million events and as a share of the mean. The "
+        "samples fluctuate by some MiB, so the target is for the lower bound of the slope's 95 % confidence interval "
+        "(Student's t): a leak of a twentieth exceeds it, and noise doesn't",
     )
 
 
