@@ -47,7 +47,7 @@ async def load_files(
         distinct: whether to count a repeated event once, and the events of each day, which takes up to 130 MB.
         progress: called with the report after each batch.
     """
-    ingestion = IngestPipeline(bigtable, contract, quality=quality)
+    ingestion = IngestPipeline(bigtable, contract, quality=quality, count_duplicates=False)
     published = published or datetime.now(UTC)
     report = Report()
     events, rejected = (DistinctEvents(), DistinctRows()) if distinct else (None, None)

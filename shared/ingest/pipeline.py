@@ -48,7 +48,13 @@ class IngestPipeline:
     """
 
     def __init__(
-        self, bigtable: Bigtable, contract: Contract, *, quality: bool = True, report: Report | None = None
+        self,
+        bigtable: Bigtable,
+        contract: Contract,
+        *,
+        quality: bool = True,
+        report: Report | None = None,
+        count_duplicates: bool = True,
     ) -> None:
         """Prepare; the first message connects.
 
@@ -57,6 +63,7 @@ class IngestPipeline:
             contract: what events are validated against.
             quality: False accepts every event that has an id, a user and a time.
             report: is called with the counts of each message or chunk.
+            count_duplicates: False leaves `duplicate` out of the counts.
         """
         self.counts: Counter[str] = Counter()
         self._report = report
@@ -66,7 +73,7 @@ class IngestPipeline:
         self._rejected = RejectedTable(bigtable)
         self._layout = Layout(bigtable)
         self._state = StateTable(bigtable)
-        self._duplicates = DuplicateDetector()
+        self._duplicates = DuplicateDetector() if count_duplicates else None
         self._flow_control = FlowControl(max_wait=bigtable.store_deadline)
         self._micro_batch = MicroBatch(self._validator, self._events)
         # One thread: a decoded event may take thirty times its bytes, so two of them together could exceed the memory.
@@ -204,7 +211,7 @@ class IngestPipeline:
         """Mark the earlier days of stored events for the next aggregation; return the counts."""
         counts = {"stored": len(accepted.values)}
         await self._state.mark_late_events(accepted.micros)
-        if duplicates := self._duplicates.count(accepted.cell_keys()):
+        if self._duplicates and (duplicates := self._duplicates.count(accepted.cell_keys())):
             counts["duplicate"] = duplicates
         return counts
 

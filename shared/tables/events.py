@@ -60,6 +60,9 @@ class Position(NamedTuple):
         return cls(cell.micros // MICROSECONDS_PER_DAY, cell.qualifier)
 
 
+# Events of a row from which on grouping them pays.
+_MIN_EVENTS_PER_ROW = 2
+
 _warnings_of = attrgetter("warnings")
 _encode_findings = msgspec.json.Encoder().encode
 
@@ -73,8 +76,7 @@ class EventsTable:
 
     async def store(self, events: AcceptedColumns) -> None:
         """Write events; return when Bigtable has acknowledged all of them."""
-        # The last one of several events with the same cell key has to win, so those of a row stay in one entry.
-        if any(events.warnings) or len(set(events.row_keys)) < len(events.row_keys):
+        if _belong_together(events):
             await self._bigtable.write(EVENTS, _mutations(events))
         else:
             await self._bigtable.write_entries(EVENTS, _entries(events))
@@ -82,15 +84,15 @@ class EventsTable:
     def begin_store(self, requests: Iterable[StoreRequest[T]]) -> None:
         """Begin to write the events of several callers; each waits for its own events only."""
         plain: list[StoreRequest[T]] = []
-        others: list[StoreRequest[T]] = []
-        for request in requests:
-            (others if any(map(_warnings_of, request[0])) else plain).append(request)
+        for events, done, result in requests:
+            if any(map(_warnings_of, events)) or (len(events) > 1 and _belong_together(AcceptedColumns.of(events))):
+                self._begin(_mutations(AcceptedColumns.of(events)).entries(), done, result)
+            else:
+                plain.append((events, done, result))
         # The entries of all callers are encoded at once, at an eighth of the cost.
         entries = iter(_entries(AcceptedColumns.of([event for events, _, _ in plain for event in events])))
         for events, done, result in plain:
             self._begin(list(islice(entries, len(events))), done, result)
-        for events, done, result in others:  # an event and its findings belong in one entry
-            self._begin(_mutations(AcceptedColumns.of(events)).entries(), done, result)
 
     def _begin(self, entries: Sequence[Entry], done: asyncio.Future[T], result: T) -> None:
         try:
@@ -173,6 +175,18 @@ class EventsTable:
     async def ranges(self, day: date) -> list[tuple[bytes, bytes]]:
         """Return key ranges of about the same size that together hold the rows of a day, each with whole users."""
         return row_keys.split_day(day, await self._bigtable.sample_row_keys(EVENTS))
+
+
+def _belong_together(events: AcceptedColumns) -> bool:
+    """Return whether events of a row have to be in one entry, or fewer entries save more than grouping costs.
+
+    An event and its findings are stored together, and the last of several events with the same cell key has to win:
+    Bigtable applies the mutations of an entry in order, but entries in any order.
+    """
+    count, rows = len(events.row_keys), len(set(events.row_keys))
+    if any(events.warnings) or rows <= count // _MIN_EVENTS_PER_ROW:
+        return True
+    return rows < count and len(set(zip(events.row_keys, events.qualifiers, strict=True))) < count
 
 
 def _entries(events: AcceptedColumns) -> list[Entry]:
