@@ -32,10 +32,11 @@ def read_response(data: bytes) -> tuple[list[bytes], bytes]:
     chunks: list[bytes] = []
     scanned = b""
     for number, _, content in read_fields(data):
-        if number == 1:
-            chunks.append(content)
-        elif number == 2:
-            scanned = content
+        match number:  # as in bigtable.proto
+            case 1:
+                chunks.append(content)
+            case 2:
+                scanned = content
     return chunks, scanned
 
 
@@ -43,7 +44,7 @@ def read_chunk(data: bytes) -> Chunk:
     """Return a chunk; raise WireFormatError if it is none."""
     chunk = Chunk()
     for number, integer, content in read_fields(data):
-        match number:
+        match number:  # as in bigtable.proto
             case 1:
                 chunk.row_key = content
             case 2:
