@@ -93,8 +93,7 @@ def _read_lines(blocks: Iterable[bytes], name: str, number: int) -> Iterator[Rec
     """Yield the lines of blocks of whole lines; the last may lack its line end."""
     try:
         for block in blocks:
-            ended = block if block.endswith(b"\n") else block + b"\n"
-            lines = list(map(_without_end, io.BytesIO(ended).readlines()))  # faster than split
+            lines = _split(block)
             if b"\r" in block or len(block) > MAX_VALUE_BYTES or not all(map(bytes.strip, lines)):
                 yield from _check_lines(lines, name, number)
             else:
@@ -105,6 +104,14 @@ def _read_lines(blocks: Iterable[bytes], name: str, number: int) -> Iterator[Rec
 
 
 _without_end = itemgetter(slice(None, -1))
+
+
+def _split(block: bytes) -> list[bytes]:
+    """Return the lines of a block, without line ends."""
+    if len(block) > 2 * BUFFER_BYTES:  # it has a long line, of which each copy would count
+        return block.removesuffix(b"\n").split(b"\n")
+    ended = block if block.endswith(b"\n") else block + b"\n"
+    return list(map(_without_end, io.BytesIO(ended).readlines()))  # takes half the time of `split`
 
 
 def _check_lines(lines: list[bytes], name: str, number: int) -> Iterator[Record | Unreadable]:
