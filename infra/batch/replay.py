@@ -19,8 +19,8 @@ from datetime import date
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.batch.publish import calls
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import EVENTS, REJECTED, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
 from shared.contracts.model import Contract

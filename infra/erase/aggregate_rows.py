@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from infra.erase.skip_scan import days_under, dimensions, gather_limited
 from infra.erase.users import Users
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.contracts.model import RESERVED_DIMENSION, Contract
 from shared.row_keys import aggregate_row, decode

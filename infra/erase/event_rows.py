@@ -9,8 +9,8 @@ from datetime import date
 from itertools import product
 
 from infra.erase.skip_scan import days_under, gather_limited
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.row_keys import shard_and_user
 from shared.tables.events import FAMILY, FINDINGS

@@ -11,8 +11,8 @@ import msgspec
 from msgspec import structs
 
 from infra.erase.survey import Counts
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import STATE, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
 from shared.tables.state import FAMILY

@@ -7,8 +7,8 @@ from datetime import date
 
 from infra.erase.skip_scan import gather_limited
 from infra.erase.users import Users
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import REJECTED, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.row_keys import all_shards
 from shared.timestamps import parse_day

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Iterable
 from datetime import date
 from typing import TypeVar
 
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan, prefix_end
 from shared.timestamps import parse_day
 

@@ -23,8 +23,8 @@ from infra.batch.report import Report, printable
 from infra.local.emulators import Engine
 from infra.local.stack import Stack
 from shared.aggregate.fan_out import request_days
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.config import Settings
 from shared.contracts.model import Contract

@@ -106,7 +106,7 @@ def _stored_entries(response: bytes) -> list[int] | None:
 
     Reading a response as columns takes a quarter of the time of a message per entry.
     """
-    from shared.bigtable.bigtable_pb2 import Outcome, Outcomes
+    from shared.bigtable.bigtable_pb2 import Outcome, Outcomes  # late: see `wire_format`
 
     entries = Outcome.FromString(response).entries
     outcomes = Outcomes.FromString(b"".join(entries))

@@ -59,7 +59,7 @@ def timestamp_fields(micros: Sequence[int]) -> list[bytes]:
         return [b"\x18" + varint(micros[0])] * len(micros)
     if len(micros) < _FEW_TIMESTAMPS or min(micros) < 1 << 49 or max(micros) >= 1 << 56:
         return [b"\x18" + varint(each) for each in micros]
-    from shared.bigtable.bigtable_pb2 import Times
+    from shared.bigtable.bigtable_pb2 import Times  # late: see `wire_format`
 
     fields = Times(timestamp_micros=micros).SerializeToString()
     return list(chain.from_iterable(iter_unpack(f"{TIMESTAMP_BYTES}s", fields)))

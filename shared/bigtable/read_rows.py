@@ -13,7 +13,7 @@ from shared.bigtable.transport import CallError, Transport
 from shared.bigtable.wire_format import bytes_field, varint_field
 
 if TYPE_CHECKING:
-    from shared.bigtable.filters import Filter
+    from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 
 # Bigtable serves reverse scans to clients that declare support: google.bigtable.v2.FeatureFlags, reverse_scans = 1.
 _REVERSE_SCANS = (("bigtable-features", base64.urlsafe_b64encode(varint_field(1, 1)).decode()),)

@@ -88,7 +88,7 @@ class RowMerger:
                 chunks, scanned = read_response(data)
                 plain = None
             else:
-                from shared.bigtable.chunk_columns import read_columns
+                from shared.bigtable.chunk_columns import read_columns  # late: see `wire_format`
 
                 chunks, scanned, plain = read_columns(data, self._row.key, self._family)
             if plain is None:

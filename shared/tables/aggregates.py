@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared import row_keys
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import AGGREGATES, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
 from shared.bigtable.row_merger import Row

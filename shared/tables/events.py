@@ -236,7 +236,7 @@ def _windows(start: datetime, end: datetime, *, whole: bool) -> Iterator[tuple[d
 
 def _within(start: datetime, end: datetime, limit: int | None, after: bytes | None = None) -> Any:
     """Return the filter of a row's events in [start, end), at most `limit` of the newest that follow `after`."""
-    from shared.bigtable.filters import Filter
+    from shared.bigtable.bigtable_pb2 import RowFilter as Filter  # late: see `wire_format`
 
     parts = [Filter(family_name_regex_filter=FAMILY), Filter(cells_per_column_limit_filter=1)]
     cut = Filter()

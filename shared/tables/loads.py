@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import STATE, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.mutations import Mutations
 from shared.bigtable.read_rows import Scan
 from shared.pubsub.load_requests import ObjectVersion

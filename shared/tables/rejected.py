@@ -83,7 +83,7 @@ class RejectedTable:
 
     async def count(self, day: date) -> tuple[int, Counter[str]]:
         """Return the number of rejected events that were published on a day, and the number per broken rule."""
-        from shared.bigtable.filters import Filter
+        from shared.bigtable.bigtable_pb2 import RowFilter as Filter  # late: see `wire_format`
 
         only_findings = Filter()
         only_findings.chain.filters.add(column_qualifier_regex_filter=b"findings")
@@ -104,7 +104,7 @@ class RejectedTable:
             rule: only events that broke it.
             after: only the rows after this key.
         """
-        from shared.bigtable.filters import Filter
+        from shared.bigtable.bigtable_pb2 import RowFilter as Filter  # late: see `wire_format`
 
         scan = _scan(day, Filter(cells_per_column_limit_filter=1))
         remaining = scan if after is None else scan.after(after, 0)

@@ -91,7 +91,7 @@ class StateTable:
 
     async def run(self, day: date) -> Run | None:
         """Return the current run of a day: the finished run that started last."""
-        from shared.bigtable.filters import Filter
+        from shared.bigtable.bigtable_pb2 import RowFilter as Filter  # late: see `wire_format`
 
         scan = Scan(keys=[row_keys.state_row("run", day)], filter=Filter(cells_per_column_limit_filter=1))
         rows = [row async for row in self._bigtable.read(STATE, scan)]
@@ -99,7 +99,7 @@ class StateTable:
 
     async def runs(self, first: date, last: date) -> dict[date, Run]:
         """Return the current run of each day from `first` to `last` that has one."""
-        from shared.bigtable.filters import Filter
+        from shared.bigtable.bigtable_pb2 import RowFilter as Filter  # late: see `wire_format`
 
         ranges = [(row_keys.state_row("run", first), row_keys.state_row("run", last + timedelta(days=1)))]
         scan = Scan(ranges=ranges, filter=Filter(cells_per_column_limit_filter=1))

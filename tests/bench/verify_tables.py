@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from shared import row_keys
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.config import Settings
 from tests.bench.results import MeasurementError

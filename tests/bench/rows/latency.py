@@ -11,8 +11,8 @@ from pathlib import Path
 from google.pubsub_v1.types import PubsubMessage
 
 from infra.local.stack import Stack
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.client import EVENTS, Bigtable
-from shared.bigtable.filters import Filter
 from shared.bigtable.read_rows import Scan
 from shared.config import DEFAULT_CONTRACT, Settings
 from shared.contracts.loader import load_contract

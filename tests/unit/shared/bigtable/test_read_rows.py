@@ -13,7 +13,7 @@ from grpc import StatusCode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bigtable.filters import Filter
+from shared.bigtable.bigtable_pb2 import RowFilter as Filter
 from shared.bigtable.read_rows import Scan, read_rows
 from shared.bigtable.row_merger import InvalidChunkError, Row
 from shared.errors import StoreRefusedError, StoreUnavailableError
