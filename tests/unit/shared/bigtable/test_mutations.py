@@ -164,7 +164,8 @@ async def test_stored_entries_may_lack_a_status(entries: int) -> None:
         async def mutate_rows(self, *_: object) -> AsyncIterator[bytes]:
             yield MutateRowsResponse.serialize({"entries": [{"index": index} for index in range(entries)]})
 
-    assert await mutate_rows(Transport(), "t", "", make_entries(entries), 1) == [None] * entries  # type: ignore[arg-type]
+    transport: Any = Transport()
+    assert await mutate_rows(transport, "t", "", make_entries(entries), 1) == [None] * entries
 
 
 @given(st.dictionaries(st.integers(0, 199), st.sampled_from([0, 0, 0, 14, 99]), max_size=200), st.booleans())

@@ -56,8 +56,8 @@ events_of_rows = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.sam
 @example([(1, 1, False), (2, 1, False), (3, 1, False), (1, 1, False)], True)
 async def test_the_last_event_of_a_cell_key_wins(keys: list[tuple[int, int, bool]], with_others: bool) -> None:
     events = [event(row, qualifier, number, warned=warned) for number, (row, qualifier, warned) in enumerate(keys)]
-    bigtable = FakeBigtable()
-    table = EventsTable(bigtable, "day")  # type: ignore[arg-type]
+    bigtable: Any = FakeBigtable()
+    table = EventsTable(bigtable, "day")
 
     if with_others:
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -76,10 +76,11 @@ async def test_the_last_event_of_a_cell_key_wins(keys: list[tuple[int, int, bool
 
 
 async def test_few_events_of_a_row_are_entries_of_their_own_and_many_share_one() -> None:
-    few, many = FakeBigtable(), FakeBigtable()
+    few: Any = FakeBigtable()
+    many: Any = FakeBigtable()
 
     spread = [event(row, 1, row) for row in range(98)]
-    await EventsTable(few, "day").store(AcceptedColumns.of([*spread, event(0, 2, 98)]))  # type: ignore[arg-type]
-    await EventsTable(many, "day").store(AcceptedColumns.of([event(0, each, each) for each in range(99)]))  # type: ignore[arg-type]
+    await EventsTable(few, "day").store(AcceptedColumns.of([*spread, event(0, 2, 98)]))
+    await EventsTable(many, "day").store(AcceptedColumns.of([event(0, each, each) for each in range(99)]))
 
     assert (few.entries, many.entries) == (99, 1)
