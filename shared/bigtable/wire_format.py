@@ -49,9 +49,9 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)
-        kind, number, content = tag & 7, 0, b""
+        kind, integer, content = tag & 7, 0, b""
         if kind == _VARINT:
-            number, at = _read_varint(data, at)
+            integer, at = _read_varint(data, at)
         elif kind == _LENGTH_DELIMITED:
             length, at = _read_varint(data, at)
             content, at = data[at : at + length], at + length
@@ -61,7 +61,7 @@ def read_fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             raise WireFormatError(f"a field of type {kind}")
         if at > len(data):
             raise WireFormatError("a field that isn't complete")
-        yield tag >> 3, number, content
+        yield tag >> 3, integer, content
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import compress, islice
-from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
@@ -63,7 +62,6 @@ class Position(NamedTuple):
 # Events of a row from which on grouping them pays.
 _MIN_EVENTS_PER_ROW = 2
 
-_warnings_of = attrgetter("warnings")
 _encode_findings = msgspec.json.Encoder().encode
 
 
@@ -85,8 +83,10 @@ class EventsTable:
         """Begin to write the events of several callers; each waits for its own events only."""
         plain: list[StoreRequest[T]] = []
         for events, done, result in requests:
-            if any(map(_warnings_of, events)) or (len(events) > 1 and _belong_together(AcceptedColumns.of(events))):
-                self._begin(_mutations(AcceptedColumns.of(events)).entries(), done, result)
+            single = len(events) == 1 and not events[0].warnings  # nearly always
+            columns = None if single else AcceptedColumns.of(events)
+            if columns is not None and _belong_together(columns):
+                self._begin(_mutations(columns).entries(), done, result)
             else:
                 plain.append((events, done, result))
         # The entries of all callers are encoded at once, at an eighth of the cost.
