@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import structs
 
 from shared.errors import SettingsError
 from shared.names import DEFAULT_NAME, check_name, resource_name
@@ -23,8 +25,7 @@ EMULATOR_VARIABLES: dict[Service, str] = {
 DEFAULT_CONTRACT = Path(__file__).parent / "contracts" / "music.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class DataflowSettings:
+class DataflowSettings(msgspec.Struct, frozen=True):
     """When and how days go to Dataflow instead of the function `aggregate`; `sluice deploy` sets the variables.
 
     Attributes:
@@ -68,8 +69,7 @@ class DataflowSettings:
         return cls(math.ceil(from_events), max_workers=math.ceil(workers), **texts)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """The settings of a process.
 
     Attributes:
@@ -124,7 +124,7 @@ class Settings:
     lookback_days: int = 400
     metrics_exporter: str = ""
     dataflow: DataflowSettings | None = None
-    mask_key: str = field(default="", repr=False)
+    mask_key: str = ""
 
     @classmethod
     def from_environment(
@@ -171,6 +171,13 @@ class Settings:
             dataflow=DataflowSettings.from_environment(env),
             mask_key=mask_key(env),
         )
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return the settings that a representation shows: all but the secret."""
+        return [(name, value) for name, value in structs.asdict(self).items() if name != "mask_key"]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def resource(self, resource: str) -> str:
         """Return the name of a topic, subscription, table, job or function of this pipeline.

@@ -21,7 +21,7 @@ class Problem(Exception):  # noqa: N818 - internal; loaders raise it again as a 
 
 def _represent(found: object) -> str:
     try:
-        return repr(found)
+        return repr(list(found) if isinstance(found, tuple) else found)  # TOML has no tuples
     except RecursionError:  # a dotted key of a thousand names
         return "a value with too many levels"
 
@@ -68,8 +68,8 @@ def _problem(kind: type[msgspec.Struct], table: dict[str, Any], where: str, mess
 def _expected(kind: Any) -> str:
     """Return a description of the values that a key's annotation allows."""
     options = getattr(kind, "__args__", (kind,))
-    if getattr(kind, "__origin__", None) in (list, dict):
-        return {list: "a list", dict: "a table"}[kind.__origin__]
+    if getattr(kind, "__origin__", None) in (list, tuple, dict):
+        return {list: "a list", tuple: "a list", dict: "a table"}[kind.__origin__]
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     literal = all(isinstance(option, str) for option in options)
     return " or ".join(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
 
 import pytest
+from msgspec.structs import replace
 
 from shared.bigtable.client import Bigtable
 from shared.config import Settings

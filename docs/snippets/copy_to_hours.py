@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 from datetime import date
 from itertools import islice
+
+from msgspec.structs import replace
 
 from shared import row_keys
 from shared.bigtable.client import EVENTS, Bigtable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import apache_beam as beam
 import msgspec
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindows
+from msgspec.structs import replace
 
 from infra.beam.bigtable_dofn import BigtableDoFn
 from infra.beam.event_loop import iterate, run

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from infra.batch.report import printable
 from infra.cli import options, param_types

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from infra.cli import options
 from shared.config import EMULATOR_VARIABLES, Settings, contract_path, pipeline_name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from infra.cli import options
 from shared.config import Settings, contract_path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import structs
 
 from shared.contracts.model import Aggregate, Contract, Field
 from shared.contracts.paths import join_path
@@ -78,7 +79,7 @@ def _layout(before: Contract, after: Contract) -> Iterator[Difference]:
 def _tables(before: Contract, after: Contract) -> Iterator[Difference]:
     if before.name != after.name:
         yield Difference("name", "changed", before.name, after.name)
-    for key, first in dataclasses.asdict(before.source).items():
+    for key, first in structs.asdict(before.source).items():
         second = getattr(after.source, key)
         if first != second:
             yield Difference(f"source.{key}", "changed", first, second)
@@ -98,7 +99,7 @@ def _fields(before: Contract, after: Contract) -> Iterator[Difference]:
 
 
 def _field(where: str, old: Field, new: Field) -> Iterator[Difference]:
-    for each in dataclasses.fields(Field):
+    for each in structs.fields(Field):
         key, first, second = each.name, getattr(old, each.name), getattr(new, each.name)
         if first != second:
             values = _plain(key, first), _plain(key, second)
@@ -173,7 +174,7 @@ def _summary(field: Field) -> dict[str, Any]:
     """Return the keys of a field's table that differ from their defaults."""
     return {
         _KEYS.get(each.name, each.name): _plain(each.name, value)
-        for each in dataclasses.fields(Field)
+        for each in structs.fields(Field)
         if each.name != "name" and (value := getattr(field, each.name)) != each.default and value != (field.name,)
     }
 

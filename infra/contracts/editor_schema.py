@@ -11,13 +11,13 @@ import msgspec
 
 from infra.contracts.record_schema import DIALECT, Schema
 from shared.contracts.schema import TYPES_OF_KEYS, AggregateTable, ChecksTable, EventTable, FieldTable
-from shared.contracts.source import FORMATS_OF_KEYS, SourceTable
+from shared.contracts.source import FORMATS_OF_KEYS, SourceFormat
 
-_TABLES = (SourceTable, EventTable, FieldTable, ChecksTable, AggregateTable)
+_TABLES = (SourceFormat, EventTable, FieldTable, ChecksTable, AggregateTable)
 
 # What an editor shows beside a key.
 DESCRIPTIONS: dict[str, dict[str, str]] = {
-    "SourceTable": {
+    "SourceFormat": {
         "format": "Format of the files; by default inferred from each file.",
         "encoding": "Name of a Python text codec, such as windows-1252.",
         "delimiter": "One character between cells; a blank stands for any number of blanks and tabs.",
@@ -74,7 +74,7 @@ def editor_schema() -> Schema:
     _, components = msgspec.json.schema_components(_TABLES, ref_template="#/$defs/{name}")
     tables = {name: _table(name, schema) for name, schema in components.items()}
     tables["FieldTable"]["allOf"] = [_only_with(key, "type", types) for key, types in TYPES_OF_KEYS.items()]
-    tables["SourceTable"]["allOf"] = [_only_with(key, "format", formats) for key, formats in FORMATS_OF_KEYS.items()]
+    tables["SourceFormat"]["allOf"] = [_only_with(key, "format", formats) for key, formats in FORMATS_OF_KEYS.items()]
     tables["AggregateTable"]["additionalProperties"] = _MEASURE
     tables["EventTable"]["properties"]["time"]["minLength"] = 1
     return {
@@ -84,7 +84,7 @@ def editor_schema() -> Schema:
         "properties": {
             "version": {"description": "Version of the format.", "const": 1},
             "name": {"description": "Name of these events; a label in the log.", "type": "string", "minLength": 1},
-            "source": {"$ref": "#/$defs/SourceTable"},
+            "source": {"$ref": "#/$defs/SourceFormat"},
             "event": {"$ref": "#/$defs/EventTable"},
             "fields": _named("FieldTable", least=1),
             "checks": {"$ref": "#/$defs/ChecksTable"},
@@ -102,7 +102,8 @@ def _table(name: str, schema: Schema) -> Schema:
         key: {"description": DESCRIPTIONS[name][key], **_without_null(value)}
         for key, value in schema["properties"].items()
     }
-    return {**schema, "description": schema["description"].replace("`", ""), "properties": properties}
+    summary = schema["description"].partition("\n")[0].replace("`", "")
+    return {**schema, "description": summary, "properties": properties}
 
 
 def _without_null(schema: Schema) -> Schema:

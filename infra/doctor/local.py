@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 from grpc import StatusCode
+from msgspec.structs import replace
 
 from infra.local import google_emulators
 from infra.local.stack_file import StackFile

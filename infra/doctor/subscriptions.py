@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 
 from google.pubsub_v1.types import Subscription
+from msgspec.structs import replace
 
 from infra.deploy.gcloud import gcloud
 from infra.doctor.subscription_checks import DeadLetterTopic, SubscriptionCheck, check_subscription

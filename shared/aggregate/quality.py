@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
@@ -20,8 +19,7 @@ from shared.validation.results import StoredFindings
 _decode_findings = msgspec.json.Decoder(StoredFindings).decode
 
 
-@dataclass(slots=True)
-class Quality:
+class Quality(msgspec.Struct):
     """The quality counts of one day.
 
     Attributes:
@@ -37,9 +35,9 @@ class Quality:
     max_rejected: float | None = None
     stored: int = 0
     repeated: int = 0
-    warned: Counter[str] = field(default_factory=Counter)
+    warned: Counter[str] = msgspec.field(default_factory=Counter)
     rejected: int = 0
-    rules: Counter[str] = field(default_factory=Counter)
+    rules: Counter[str] = msgspec.field(default_factory=Counter)
     large_rows: int = 0
 
     @property

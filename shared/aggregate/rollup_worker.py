@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
@@ -24,8 +23,7 @@ MAX_VALUES_PER_RESPONSE = 2_000
 LENGTH_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The arguments of `DayRollup`."""
 
     user: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.contracts.masks import MaskKey
 from shared.contracts.model import DIGEST, RESERVED_DIMENSION, Aggregate, Contract, Field, Measure
 from shared.contracts.paths import join_path, split_path
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable, check_value
-from shared.contracts.source import SourceTable
+from shared.contracts.source import SourceFormat
 from shared.errors import ContractError
 from shared.row_keys import MAX_DIMENSION_BYTES, encode
 from shared.toml_tables import Problem, only_keys, read_table, read_tables
@@ -88,7 +89,8 @@ def _parse(document: Mapping[str, Any], path: str) -> Contract:
         raise Problem("version", version, "1")
     if not isinstance(name, str) or not name:
         raise Problem("name", name, "a name for these events, as text")
-    source = read_table(SourceTable, document.get("source", {}), "source").source_format()
+    source = read_table(SourceFormat, document.get("source", {}), "source")
+    source.check()
     event = read_table(EventTable, document.get("event"), "event")
     checks = read_table(ChecksTable, document.get("checks", {}), "checks")
     checks.check()

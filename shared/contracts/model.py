@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from dataclasses import field as attribute
 from typing import Any, Literal, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from shared.contracts.masks import MIN_KEY_CHARS, VARIABLE, Mask, MaskKey
 from shared.contracts.source import SourceFormat
@@ -16,8 +17,7 @@ Unit = Literal["s", "ms", "us", "ns", "serial_days"]
 Type = Literal["string", "integer", "number", "boolean", "timestamp", "object", "array"]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One field of the canonical event: the source of its value, its transform and its rules.
 
     Attributes:
@@ -55,8 +55,7 @@ Function = Literal["count", "unique", "sum", "min", "max", "mean"]
 _MEASURE = re.compile(r"\s*(unique|sum|min|max|mean)\s*\(\s*([^()]+?)\s*\)\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(msgspec.Struct, frozen=True):
     """One measure of an aggregate.
 
     Attributes:
@@ -85,8 +84,7 @@ RESERVED_DIMENSION = "quality"
 DIGEST = "digest(record)"  # the id of events that have none
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregate:
+class Aggregate(msgspec.Struct, frozen=True):
     """One dimension of a day's rollup.
 
     Attributes:
@@ -102,8 +100,7 @@ class Aggregate:
     mergeable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(msgspec.Struct, frozen=True):
     """A validated contract: every name refers to a field, and every bound fits its field's type.
 
     Attributes:
@@ -124,7 +121,7 @@ class Contract:
     max_rejected: float | None
     aggregates: tuple[Aggregate, ...]
     source: SourceFormat
-    mask_key: MaskKey | None = attribute(default=None, repr=False, compare=False)
+    mask_key: MaskKey | None = None
 
     def field(self, name: str) -> Field:
         """Return the field with that name; raise KeyError if there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -24,9 +23,8 @@ FORMATS_OF_KEYS: dict[str, tuple[Format, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFormat:
-    """The notation of source files; None is inferred from each file.
+class SourceFormat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[source]`: how source files are written. Missing values are inferred from each file.
 
     Attributes:
         encoding: name of a Python text codec; a byte order mark in the file takes precedence.
@@ -45,20 +43,8 @@ class SourceFormat:
     decimal: Literal[".", ","] | None = None
     thousands: Thousands | None = None
 
-
-class SourceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[source]`: how source files are written."""
-
-    format: Format = "auto"
-    encoding: str | None = None
-    delimiter: str | None = None
-    skip_lines: int | None = None
-    columns: list[str] | None = None
-    decimal: Literal[".", ","] | None = None
-    thousands: Thousands | None = None
-
-    def source_format(self) -> SourceFormat:
-        """Return the table's values; raise Problem for keys that don't fit the format or contradict each other."""
+    def check(self) -> None:
+        """Raise Problem for keys that don't fit the format or contradict each other."""
         for key, formats in FORMATS_OF_KEYS.items():
             if getattr(self, key) is not None and self.format not in formats:
                 expected = f"no {key} for format {self.format}; {key} applies to {', '.join(formats)}"
@@ -74,15 +60,6 @@ class SourceTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if self.thousands is not None and self.thousands == (self.decimal or "."):
             expected = f'another mark than the decimal mark, {self.decimal or "."!r}; set decimal = ","'
             raise Problem("source.thousands", self.thousands, expected)
-        return SourceFormat(
-            format=self.format,
-            encoding=self.encoding,
-            delimiter=self.delimiter,
-            skip_lines=self.skip_lines,
-            columns=None if self.columns is None else tuple(self.columns),
-            decimal=self.decimal,
-            thousands=self.thousands,
-        )
 
 
 def _is_text_encoding(name: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar, get_args
 
@@ -41,8 +40,7 @@ _MAX_SCANNED = 5_000
 MAX_PAGE_BYTES = 16 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(msgspec.Struct, frozen=True):
     """The tables that the endpoints read."""
 
     events: EventsTable
@@ -52,8 +50,7 @@ class Tables:
     lookback_days: int
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True):
     """One path of the API.
 
     Attributes:

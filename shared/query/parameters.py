@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from shared import row_keys, timestamps
 from shared.query.problems import InvalidParameter, ProblemError
@@ -22,8 +23,7 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII).fullmatch
 _read_time = timestamps.reader(None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A parameter of an endpoint.
 
     Attributes:

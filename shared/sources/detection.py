@@ -10,10 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from shared.contracts.source import SourceFormat, Thousands
 from shared.errors import SourceError

@@ -8,11 +8,12 @@ import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, BinaryIO, NoReturn
+
+from msgspec.structs import replace
 
 from shared.contracts.source import Format, SourceFormat
 from shared.errors import SourceError

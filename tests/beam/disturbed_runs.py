@@ -10,12 +10,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date
 from typing import Any
 from unittest import mock
 
 import infra.grpc_environment  # noqa: F401 - imported for its effect on gRPC
+
+from msgspec.structs import replace
 
 from infra.beam import event_loop, steps
 from infra.beam.aggregate import compute

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from infra.beam.driver_process import results, variables_of
 from infra.beam.runners import LocalRunner

@@ -6,12 +6,12 @@ import gzip
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from infra.beam.driver_process import variables_of
 from infra.cli.main import main

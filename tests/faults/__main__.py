@@ -6,10 +6,10 @@ import os
 import sys
 import tempfile
 import uuid
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from infra.cli.options import engine
 from infra.local.emulators import Engine
@@ -30,7 +30,7 @@ _DEFAULT = Size()
 @engine
 def main(names: tuple[str, ...], events: int, users: int, seconds: float, seed: int, engine: Engine) -> None:
     """Play each scenario; print the lost and doubled events, and exit 1 if there are any."""
-    size = replace(_DEFAULT, events=events, users=users, seconds=seconds)
+    size = Size(events=events, users=users, seconds=seconds)
     outcomes = []
     try:
         with Stack(functions=(), engine=engine) as stack, tempfile.TemporaryDirectory() as folder:

@@ -10,12 +10,12 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from infra.deploy.alerts import metrics, policies, write_files
 from infra.deploy.bundle import make_bundles

@@ -6,11 +6,11 @@ The embedded emulator refuses such reads like Bigtable; the limit is lowered for
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import grpc
 import pytest
+from msgspec.structs import replace
 
 from infra.emulators.bigtable import limits
 from infra.provision.resources import RESOURCES

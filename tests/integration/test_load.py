@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from infra.batch.load import load_files
 from shared.bigtable.client import Bigtable
@@ -45,8 +46,6 @@ class Loader:
     """
 
     def __init__(self, settings: Settings, bigtable: Bigtable, storage: str) -> None:
-        from dataclasses import replace
-
         self.loads = LoadsTable(bigtable)
         self.requested: list[tuple[ObjectVersion, int]] = []
         self.objects = StorageObjects(replace(settings, storage_emulator=storage))

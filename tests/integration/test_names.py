@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage
+from msgspec.structs import replace
 
 from infra.batch.dead_letters.events import replay_dead_letters
 from infra.batch.subscriber import Subscriber

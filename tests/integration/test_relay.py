@@ -11,7 +11,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from google.pubsub_v1.types import PubsubMessage
+from msgspec.structs import replace
 
 from infra.provision.pubsub import provision_pubsub
 from infra.provision.resources import RESOURCES

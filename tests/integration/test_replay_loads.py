@@ -6,13 +6,13 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage, Subscription, UpdateSubscriptionRequest
+from msgspec.structs import replace
 
 from infra.batch.dead_letters.load_letter import LoadLetter
 from infra.batch.dead_letters.loads import LoadReplay, replay_loads

@@ -12,7 +12,6 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from google.cloud.scheduler_v1.types import Job
 from google.pubsub_v1 import SubscriberAsyncClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncIOTransport
 from google.pubsub_v1.types import PubsubMessage
+from msgspec.structs import replace
 
 from infra.emulators.scheduler.server import publisher, serving
 from infra.provision.pubsub import provision_pubsub

@@ -8,11 +8,11 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import date
 from threading import Thread
 
 import uvicorn
+from msgspec.structs import replace
 
 from infra.batch.load import load_files
 from infra.console.app import create_app

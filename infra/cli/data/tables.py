@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from infra.batch.report import partial_text, printable
 from infra.cli import options, param_types

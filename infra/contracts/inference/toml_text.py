@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from msgspec.structs import asdict
 
 from infra.contracts.inference.draft import Draft, DraftField
 from shared.contracts.model import DIGEST
@@ -26,7 +27,7 @@ def contract_text(draft: Draft, source: SourceFormat, header: Iterable[str]) -> 
         header: the first comment, line by line.
     """
     lines = [*map(_comment, header), "version = 1", f"name = {_value(draft.name)}", ""]
-    notation = {key: value for key, value in dataclasses.asdict(source).items() if value not in (None, "auto")}
+    notation = {key: value for key, value in asdict(source).items() if value not in (None, "auto")}
     if notation:
         lines += ["[source]", *_pairs(notation), ""]
     lines += ["[event]", *_event_lines(draft), ""]

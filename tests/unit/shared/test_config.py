@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from rich.pretty import pretty_repr
 
 from infra.provision.resources import RESOURCES
 from shared.config import DEFAULT_CONTRACT, Settings, contract_path
@@ -52,6 +54,22 @@ def test_every_setting_has_a_variable() -> None:
         summary_interval=0.5,
         lookback_days=30,
     )
+
+
+def test_no_representation_shows_the_mask_key() -> None:
+    settings = Settings("project", "instance", mask_key="s3cret")
+
+    for shown in (repr(settings), pretty_repr(settings)):
+        assert "s3cret" not in shown
+        assert "mask_key" not in shown
+        assert "project_id='project'" in shown
+
+
+def test_pickled_settings_are_equal_and_keep_the_mask_key() -> None:
+    settings = Settings("project", "instance", mask_key="s3cret")
+
+    assert pickle.loads(pickle.dumps(settings)) == settings
+    assert settings != Settings("project", "instance")
 
 
 def test_empty_variables_give_defaults() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from google.auth.exceptions import DefaultCredentialsError
+from msgspec.structs import replace
 from pytest_mock import MockerFixture
 
 from infra.console.changes import publishing

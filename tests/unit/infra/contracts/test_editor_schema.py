@@ -13,7 +13,7 @@ import pytest
 from infra.contracts.editor_schema import DESCRIPTIONS, editor_schema
 from shared.contracts.loader import parse_contract
 from shared.contracts.schema import AggregateTable, ChecksTable, EventTable, FieldTable
-from shared.contracts.source import SourceTable
+from shared.contracts.source import SourceFormat
 from shared.errors import ContractError
 from tests.support.samples import ROOT
 
@@ -49,12 +49,19 @@ def test_every_contract_is_valid(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [SourceTable, EventTable, FieldTable, ChecksTable, AggregateTable], ids=lambda table: table.__name__
+    "table", [SourceFormat, EventTable, FieldTable, ChecksTable, AggregateTable], ids=lambda table: table.__name__
 )
 def test_every_key_has_a_description(table: type[msgspec.Struct]) -> None:
     keys = {field.encode_name for field in msgspec.structs.fields(table)}
 
     assert keys <= DESCRIPTIONS[table.__name__].keys()
+
+
+def test_the_description_of_a_table_is_one_line() -> None:
+    tables = editor_schema()["$defs"]
+
+    assert tables["SourceFormat"]["description"].startswith("[source]: how source files are written.")
+    assert not [name for name, table in tables.items() if "\n" in table["description"]]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from infra.contracts.stored_events import StoredCheck, of_stored_events
 from shared.contracts.loader import load_contract

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from google.api_core import exceptions
 from google.pubsub_v1.types import ExpirationPolicy, Subscription, Topic, UpdateSubscriptionRequest, UpdateTopicRequest
+from msgspec.structs import replace
 
 from infra.provision.plan import Change
 from infra.provision.pubsub import PubSub

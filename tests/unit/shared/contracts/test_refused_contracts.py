@@ -163,6 +163,11 @@ DAY = '[aggregates.day]\nn = "count"\n'
         ("[source]\ndelimiter = '\"'", "source.delimiter: found '\"', expected one character, such as"),
         ("[source]\nskip_lines = -1", "source.skip_lines: found -1, expected 0 or more"),
         ("[source]\ncolumns = []", "source.columns: found [], expected the names of all columns, in order"),
+        ("[source]\ncolumns = 'a'", "source.columns: found 'a', expected a list"),
+        (
+            "[source]\nformat = 'json'\ncolumns = ['a']",
+            "source.columns: found ['a'], expected no columns for format json; columns applies to auto, csv",
+        ),
         ("[source]\ncolumns = ['a', ' ']", "source.columns: found ['a', ' '], expected the names of all columns"),
         ("[source]\ndecimal = ';'", "source.decimal: found ';', expected '.' or ','"),
         (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gc
 import threading
 import time
@@ -12,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from shared import gc_tuning
 from shared.bigtable.client import Bigtable
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.no_cover  # the cases repeat lines that other tests cov
 LONGEST_HOLD = 0.1
 
 KEEPING = load_contract(MUSIC_CONTRACT)
-REJECTING = dataclasses.replace(KEEPING, unknown_fields="reject")
+REJECTING = replace(KEEPING, unknown_fields="reject")
 
 
 def events_with_unknown_fields(events: int, fields: int) -> bytes:
