@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from itertools import islice
 
-from infra.batch.check import position, readable
+from infra.batch.check import position, read_blocks
 from infra.batch.distinct import DistinctEvents, DistinctRows
 from infra.batch.report import Report
 from infra.batch.task_group import task_group
@@ -16,7 +15,7 @@ from shared.bigtable.client import Bigtable
 from shared.contracts.model import Contract
 from shared.ingest.pipeline import IngestPipeline
 from shared.row_keys import rejected_row
-from shared.sources.files import Record, SourceReader
+from shared.sources.files import Block, SourceReader
 from shared.validation.results import AcceptedColumns, Rejected, Verdict
 
 # Bytes of events in memory. The limit is well below the batcher's `Limits.pending_bytes`, since a mutation is larger
@@ -54,10 +53,10 @@ async def load_files(
     bytes_in_memory = 0
     batch_done = asyncio.Event()
 
-    async def store(records: list[Record], size: int) -> None:
+    async def store(block: Block, size: int) -> None:
         nonlocal bytes_in_memory
         try:
-            raws = [record.raw for record in records]
+            raws = block.raws
             found = ingestion.accept_all(raws, published)
             accepted, verdicts = found.columns, list[Verdict]()
             if len(found.rows) < len(raws):
@@ -69,8 +68,8 @@ async def load_files(
             else:
                 events.add(accepted)
             if len(accepted.values) < len(raws):
-                await store_rejected(records, verdicts)
-            report.published += len(records)
+                await store_rejected(block, verdicts)
+            report.published += len(raws)
             if events is not None and rejected is not None:
                 report.count_distinct(events, rejected)
             progress(report)
@@ -78,25 +77,24 @@ async def load_files(
             bytes_in_memory -= size
             batch_done.set()
 
-    async def store_rejected(records: list[Record], verdicts: list[Verdict]) -> None:
-        for record, verdict in zip(records, verdicts, strict=True):
+    async def store_rejected(block: Block, verdicts: list[Verdict]) -> None:
+        for line, verdict in zip(block.lines, verdicts, strict=True):
             if isinstance(verdict, Rejected):
-                await ingestion.store([verdict], published, position(record))
+                source = position(block.source, line)
+                await ingestion.store([verdict], published, source)
                 row = rejected_row(verdict.raw, published.date())
                 if rejected is None or rejected.add(row):
-                    report.reject(verdict.findings, position(record))
+                    report.reject(verdict.findings, source)
 
-    with closing(iter(reader)) as items:
+    with closing(read_blocks(reader, batch_size, report)) as blocks:
         async with task_group() as batches:
-            while batch := list(islice(items, batch_size)):
-                if not (records := readable(batch, report)):
-                    continue
-                size = max(sum(len(record.raw) for record in records), _MAX_BYTES // _MAX_BATCHES)
+            for block in blocks:
+                size = max(sum(map(len, block.raws)), _MAX_BYTES // _MAX_BATCHES)
                 while bytes_in_memory and bytes_in_memory + size > _MAX_BYTES:
                     batch_done.clear()
                     await batch_done.wait()
                 bytes_in_memory += size
-                batches.create_task(store(records, size))
+                batches.create_task(store(block, size))
     if events is not None:
         report.days = events.days()
     return report

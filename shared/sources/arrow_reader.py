@@ -14,7 +14,7 @@ from shared.errors import SourceError
 from shared.sources.compression import RawFile, Read
 from shared.sources.csv_cells import distinct_names, row_type_of
 from shared.sources.json_reader import DamagedError
-from shared.sources.records import Record, Unreadable
+from shared.sources.records import Block, Piece, Record, Unreadable
 
 Kind = Literal["parquet", "arrow", "arrow stream"]
 
@@ -82,7 +82,7 @@ class _SeekableFile(RawFile):
         return position
 
 
-def read_arrow(kind: Kind, file: io.BufferedReader, name: str) -> Iterator[Record | Unreadable]:
+def read_arrow(kind: Kind, file: io.BufferedReader, name: str) -> Iterator[Piece]:
     """Read each row as an object with the columns' names as keys.
 
     Memory is that of some pages for each column of a Parquet file, and that of a record batch for Arrow. Times are
@@ -112,7 +112,7 @@ def read_arrow(kind: Kind, file: io.BufferedReader, name: str) -> Iterator[Recor
             except (ValueError, OverflowError, TypeError):  # a value that Python or JSON can't represent
                 yield from _one_by_one(batch, encode, name, number)
             else:
-                yield from (Record(raw, name, each) for each, raw in enumerate(raws, number))
+                yield Block(raws, name, range(number, number + len(raws)))
             number += batch.num_rows
     except (pyarrow.ArrowException, OSError) as error:
         raise DamagedError(number, error) from error

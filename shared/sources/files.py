@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -22,9 +22,9 @@ from shared.sources.compression import SUFFIXES, ArchiveError, decompressed
 from shared.sources.csv_cells import DEFAULT, ColumnType
 from shared.sources.csv_reader import read_csv
 from shared.sources.encodings import INVALID, describe_invalid, utf8_text
-from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
+from shared.sources.records import MAX_QUOTED_BYTES, Block, Piece, Record, Unreadable, blocks_of, records_of
 
-__all__ = ["ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
+__all__ = ["Block", "ColumnType", "Record", "SourceReader", "Unreadable", "find_sources"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -155,6 +155,15 @@ class SourceReader:
         Raises:
             SourceError: a file has disappeared, the header of a CSV file is invalid, or a package is missing.
         """
+        with closing(self._pieces()) as pieces:
+            yield from records_of(pieces)
+
+    def blocks(self, max_events: int) -> Generator[Block | Unreadable, None, None]:
+        """Yield the events in blocks of at most `max_events`, at a fraction of the time; else like `__iter__`."""
+        with closing(self._pieces()) as pieces:
+            yield from blocks_of(pieces, max_events)
+
+    def _pieces(self) -> Generator[Piece, None, None]:
         self.bytes_read = 0
         for path in self._sources:
             name = self._stdin_name if path is None else str(path)
@@ -168,7 +177,7 @@ class SourceReader:
                 except OSError as error:
                     raise SourceError(f"{name}: {error.strerror}") from error
                 try:
-                    yield from self._events(raw, name, stack)
+                    yield from self._read_file(raw, name, stack)
                 except ArchiveError as error:
                     yield Unreadable(name, 1, str(error), b"")
                 except json_reader.DamagedError as damage:
@@ -182,7 +191,7 @@ class SourceReader:
         self.bytes_read += len(data)
         return data
 
-    def _events(self, raw: Any, name: str, stack: ExitStack) -> Iterator[Record | Unreadable]:
+    def _read_file(self, raw: Any, name: str, stack: ExitStack) -> Iterator[Piece]:
         before, read = self.bytes_read, partial(self._read, raw)
         file = decompressed(read, name, stack)
         kind = arrow_reader.kind_of(file.peek(arrow_reader.MAGIC_BYTES))
@@ -195,7 +204,7 @@ class SourceReader:
             raise SourceError(f"{name}: found the bytes {file.peek(4)[:4]!r}, expected a file of format {declared}")
         return self._read_text(file, name, stack)
 
-    def _read_text(self, file: io.BufferedReader, name: str, stack: ExitStack) -> Iterator[Record | Unreadable]:
+    def _read_text(self, file: io.BufferedReader, name: str, stack: ExitStack) -> Iterator[Piece]:
         text, encoding = utf8_text(file, self._declared.encoding, stack)
         number, start = _skip_blank_lines(text)
         bracket = start.lstrip()[:1]
@@ -210,12 +219,12 @@ class SourceReader:
                 declared = replace(declared, delimiter="\t")
             return read_csv(json_reader.blocks_of(text, number), name, self._columns, number, declared)
         if bracket == b"{":
-            events = json_reader.read_objects(text, name, number)
+            pieces = json_reader.read_objects(text, name, number)
         elif bracket == b"[":
-            events = json_reader.read_values(text, name)
+            pieces = json_reader.read_values(text, name)
         else:
-            events = json_reader.read_lines(text, name, number)
-        return events if encoding is None else _report_invalid(events, encoding)
+            pieces = json_reader.read_lines(text, name, number)
+        return pieces if encoding is None else _report_invalid(records_of(pieces), encoding)
 
 
 def _report_invalid(events: Iterator[Record | Unreadable], encoding: str) -> Iterator[Record | Unreadable]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any, BinaryIO, TypeVar
 
-from infra.batch.check import next_batch, position, validate_source
+from infra.batch.check import position, validate_source
 from infra.console.trial.outcomes import Outcomes
 from shared.config import mask_key
 from shared.contracts.loader import parse_contract, parse_toml
@@ -26,6 +26,8 @@ from shared.validation.validator import Validator
 MAX_SECONDS = 20.0
 # Bytes per read of a file. Compressed data can expand a thousandfold, and the time limit is checked at each read.
 _READ_BYTES = 16 * 1024
+# Rejected events that are validated together, and their bytes.
+_BATCH_EVENTS, _BATCH_BYTES = 1_000, 1024 * 1024
 # Bounds of an edited contract. A dotted key takes quadratic time, 5 s at this size. RE2 compiles a pattern in up to
 # 50 ms, to several megabytes.
 MAX_CONTRACT_BYTES, MAX_PATTERNS = 32 * 1024, 100
@@ -110,7 +112,7 @@ def validate_file(name: str, file: BinaryIO, contract: Contract, clock: Clock) -
         with closing(validate_source(reader, Validator(contract), datetime.now(UTC), outcomes.report)) as batches:
             for batch in batches:
                 for record, verdict in batch:
-                    outcomes.add(position(record), record.raw, verdict)
+                    outcomes.add(position(record.source, record.line), record.raw, verdict)
                 clock.check()
     except SourceError as error:
         outcomes.problem = str(error)
@@ -126,9 +128,8 @@ def validate_rejected(events: Sequence[RejectedEvent], text: str, clock: Clock) 
         ContractError: the contract is invalid or too large.
     """
     validator, outcomes = Validator(_edited_contract(text)), Outcomes()
-    remaining = iter(events)
     try:
-        while batch := next_batch(remaining):
+        for batch in _batches(events):
             clock.check()
             verdicts = validator.validate_all([event.raw for event in batch], [event.publish_time for event in batch])
             for event, verdict in zip(batch, verdicts, strict=True):
@@ -136,6 +137,20 @@ def validate_rejected(events: Sequence[RejectedEvent], text: str, clock: Clock) 
     except TimeIsUpError:
         outcomes.is_complete = False
     return outcomes
+
+
+def _batches(events: Iterable[RejectedEvent]) -> Iterator[list[RejectedEvent]]:
+    """Yield the events in batches: few if they are large, since the time limit is only checked between two batches."""
+    batch: list[RejectedEvent] = []
+    size = 0
+    for event in events:
+        batch.append(event)
+        size += len(event.raw)
+        if len(batch) == _BATCH_EVENTS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _edited_contract(text: str) -> Contract:
