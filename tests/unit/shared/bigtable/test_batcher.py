@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.bigtable.batcher import Batcher, BatchLimits
-from shared.bigtable.transport import CallError
+from shared.bigtable.transport import CallError, Transport
 from shared.errors import OverloadedError, StoreRefusedError, StoreUnavailableError
 
 Respond = Callable[["Entry", list["Entry"]], Exception | None]
@@ -93,12 +93,16 @@ async def run_pending(turns: int = 20) -> None:
 
 
 class Clock:
-    """A fake clock of the event loop: a test advances it, and it records the waits of timers."""
+    """A fake clock of the event loop: a test advances it, and it records the waits of timers.
+
+    The loop is shared, so it may have timers of connections that other tests left open; they stay as they are.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waits: list[float] = []
         self._now = loop.time()
         self._due: list[tuple[float, Callable[[], None]]] = []
+        self._original = loop.call_later
         monkeypatch.setattr(loop, "time", lambda: self._now)
         monkeypatch.setattr(loop, "call_later", self._call_later)
 
@@ -113,9 +117,12 @@ class Clock:
             await run_pending()
         self._now = end
 
-    def _call_later(self, wait: float, callback: Callable[..., None], *args: Any) -> None:
+    def _call_later(self, wait: float, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle | None:
+        if isinstance(getattr(callback, "__self__", None), Transport):
+            return self._original(wait, callback, *args)
         self.waits.append(wait)
         self._due.append((self._now + wait, lambda: callback(*args)))
+        return None
 
 
 @pytest.fixture
