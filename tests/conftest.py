@@ -48,6 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the measurement of coverage that pytest-cov 7.1 begins early in a worker of pytest-xdist.
+
+    It begins another one here. A pause of that one would continue the first, so `no_cover` would have no effect.
+    """
+    plugin = session.config.pluginmanager.getplugin("_cov")
+    if hasattr(session.config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
+        plugin.cov_controller.cov.stop()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse to run where pytest-xdist ignores groups: each worker would set up every costly fixture."""
     if not session.config.getoption("loadgroup", False):

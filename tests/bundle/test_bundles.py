@@ -39,7 +39,13 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {bundle.name: bundle for bundle in make_bundles(folder, contract=MUSIC_CONTRACT)}
 
 
-@pytest.fixture(scope="session", params=runtimes.SUPPORTED)
+VERSIONS = [
+    pytest.param(version, marks=() if version == runtimes.DEPLOYED else pytest.mark.slow)
+    for version in runtimes.SUPPORTED
+]
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
 def environments(
     request: pytest.FixtureRequest, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:

@@ -188,6 +188,7 @@ def test_sluice_accepts_its_own_steps(tmp_path: Path) -> None:
         provision.make_context("provision", [*step[2:], f"--config={DEFAULTS}"])
 
 
+@pytest.mark.slow
 def test_gcloud_accepts_every_command(parse_errors: ParseErrors, tmp_path: Path) -> None:
     steps = [step.command for step in all_steps(tmp_path) if step.command[0] == "gcloud"]
     commands = [*steps, *commands_of_the_doctor(), *commands_for_subscriptions(), *commands_of_the_docs()]

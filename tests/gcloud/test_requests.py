@@ -72,6 +72,7 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> list[Command]:
     return [step.command for step in deploy_steps(target, load())]
 
 
+@pytest.mark.slow
 def test_deploy_requests_functions_with_the_configured_properties(
     run: Gcloud, cloud: FakeCloud, commands: list[Command]
 ) -> None:
@@ -180,6 +181,7 @@ def test_metrics_are_created_from_their_files(
 
 
 @pytest.mark.parametrize("key", sorted(policies("sluice", loads=True)))
+@pytest.mark.slow
 def test_policies_are_created_from_their_files(run: Gcloud, cloud: FakeCloud, tmp_path: Path, key: str) -> None:
     """gcloud rejects unknown fields of a policy."""
     write_files(tmp_path, "sluice")
@@ -249,6 +251,7 @@ def unowned(run: Gcloud, cloud: FakeCloud, request: pytest.FixtureRequest) -> It
     ],
     indirect=["unowned"],
 )
+@pytest.mark.slow
 def test_gcloud_lists_the_resources_under_the_names_of_a_pipeline_without_its_mark(
     unowned: list[set[str]], adopt: bool, refused: list[set[str]]
 ) -> None:
@@ -279,6 +282,7 @@ def test_the_region_of_functions_is_found_by_their_label(
     check_region(replace(settings, region="europe-west1"), lambda command: run(tuple(command)))
 
 
+@pytest.mark.slow
 def test_the_notification_of_a_bucket_is_found_by_its_attribute_and_created_once(
     run: Gcloud, cloud: FakeCloud, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ async def test_the_pages_of_a_user_hold_every_event_once_newest_first(api: Api, 
         assert [event["timestamp"] for event in found] == sorted((e["timestamp"] for e in found), reverse=True)
 
 
+@pytest.mark.slow
 async def test_events_of_hourly_rows_are_paged_alike(
     api: Api, bigtable: Bigtable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,7 @@ def test_generated_logs_have_the_types_of_the_real_ones(generated: Path) -> None
     assert types(sparkify_records(generated)) == types(sparkify_records())
 
 
+@pytest.mark.slow
 async def test_a_week_with_missed_nights_and_late_events_adds_up(week: Week, log: Records) -> None:
     by_day: dict[date, Records] = defaultdict(list)
     for record in log:

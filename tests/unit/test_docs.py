@@ -232,6 +232,7 @@ def test_the_page_of_the_benchmarks_is_generated() -> None:
     assert runs[0].note == ""
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_scale_page_are_those_of_the_simulation() -> None:
     tables = [scale_simulation.load_table(), scale_simulation.rows_table(), scale_simulation.shards_table()]
 

@@ -281,6 +281,7 @@ def test_hostile_events_and_names_are_text(client: TestClient, text: str) -> Non
         assert page.all("img") == []
 
 
+@pytest.mark.slow
 def test_hostile_messages_are_text(client: TestClient) -> None:
     for case in (*INVALID_JSON, *UNUSUAL):
         raw = content_of(case.body()) + b"</pre><script>alert(1)</script>"

@@ -73,7 +73,7 @@ def test_the_estimate_is_independent_of_the_order_of_many_values() -> None:
     assert len(estimates) == 1
 
 
-@pytest.mark.parametrize("count", [66_000, 100_000, 300_000, 1_000_000])
+@pytest.mark.parametrize("count", [66_000, 100_000, 300_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_an_estimate_is_within_its_stated_error(count: int) -> None:
     values: list[object] = [f"user-{number}" for number in range(count)]
 

@@ -148,6 +148,7 @@ events = st.lists(
 
 
 @given(st.lists(events, max_size=4), st.integers(1, 4), st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_measures_are_independent_of_order_and_batching(
     events_by_user: list[list[dict[str, Any]]], batch_users: int, chance: random.Random
 ) -> None:

@@ -88,6 +88,7 @@ def test_merged_days_equal_a_reading_of_all_events(days: list[list[dict[str, Any
         assert unmerged == {}
 
 
+@pytest.mark.slow
 def test_many_distinct_values_are_estimated_within_the_stated_error() -> None:
     chance = random.Random(20240101)
     names = [f"user-{number}" for number in range(40_000)]

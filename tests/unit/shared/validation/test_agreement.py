@@ -123,6 +123,7 @@ def events(draw: st.DrawFn, contract: Contract) -> bytes:
 
 @given(data=st.data())
 @settings(max_examples=300)
+@pytest.mark.slow
 def test_verdicts_do_not_depend_on_the_way_or_the_batch(data: st.DataObject) -> None:
     contract = data.draw(contracts())
     quality = data.draw(st.booleans())
@@ -138,6 +139,7 @@ def test_verdicts_do_not_depend_on_the_way_or_the_batch(data: st.DataObject) -> 
 
 @given(data=st.data())
 @settings(max_examples=100)
+@pytest.mark.slow
 def test_masked_values_do_not_depend_on_the_way_or_the_batch(data: st.DataObject) -> None:
     contract = data.draw(contracts(masked=True))
     quality = data.draw(st.booleans())

@@ -138,6 +138,7 @@ def test_valid_events_take_the_fast_path_once_their_fields_are_known(which: str)
 
 @pytest.mark.skipif(not SPARKIFY.is_dir(), reason=f"{SPARKIFY} is missing")
 @pytest.mark.no_cover  # takes four times as long with it, in code that other tests cover
+@pytest.mark.slow
 def test_the_real_log_takes_the_fast_path_with_the_same_verdicts() -> None:
     validator = Validator(load_contract(SPARKIFY_CONTRACT))
     raws = [msgspec.json.encode(record) for record in sparkify_records()]
