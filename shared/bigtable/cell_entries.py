@@ -71,7 +71,7 @@ def _short_entries(
         values,
         strict=True,
     )
-    return list(map(Entry, map(b"".join, parts), repeat(1)))
+    return list(map(Entry, map(b"".join, parts), repeat(1), row_keys))
 
 
 @lru_cache(maxsize=16)

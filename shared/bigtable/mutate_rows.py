@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from operator import attrgetter
 
 from grpc import StatusCode
 
@@ -17,10 +18,15 @@ UNMENTIONED = CallError(StatusCode.UNAVAILABLE, "no response mentions this entry
 _CODES = {code.value[0]: code for code in StatusCode}
 # Fields of MutateRowsRequest, MutateRowsResponse, its Entry and google.rpc.Status.
 _TABLE_NAME, _APP_PROFILE_ID, _ENTRIES, _INDEX, _STATUS, _CODE, _MESSAGE = 1, 3, 1, 1, 2, 1, 2
+# Entries from which on they are sorted. Writing 4,000 sorted rows takes the emulator a third less time than unsorted
+# ones, 500 a tenth, and 100 no less.
+_MIN_SORTED = 500
 # Bytes of a response with few entries, which is read without Google's package.
 _FEW_BYTES = 1_024
 # Largest number of entries that `_Success` knows the response for; its bytes take 150 KB.
 _MAX_SUCCESS = 20_000
+
+_row_key = attrgetter("row_key")
 
 
 async def mutate_rows(
@@ -39,7 +45,8 @@ async def mutate_rows(
         None for each entry that is stored, otherwise its error. An entry that no response mentions isn't stored.
     """
     head = bytes_field(_TABLE_NAME, table.encode()) + bytes_field(_APP_PROFILE_ID, app_profile.encode())
-    request = head + b"".join([entry.wire for entry in entries])
+    in_order = sorted(entries, key=_row_key) if len(entries) >= _MIN_SORTED else entries
+    request = head + b"".join([entry.wire for entry in in_order])
     results: list[Exception | None] = [UNMENTIONED] * len(entries)
     try:
         async for response in transport.mutate_rows(request, table, app_profile, timeout):
@@ -49,8 +56,15 @@ async def mutate_rows(
                 for index, error in _outcomes(response):
                     results[index] = error
     except (CallError, ConnectionError) as error:
-        return [error if result is UNMENTIONED else result for result in results]
-    return results
+        results = [error if result is UNMENTIONED else result for result in results]
+    return results if in_order is entries or not any(results) else _unsorted(entries, results)
+
+
+def _unsorted(entries: Sequence[Entry], results: Sequence[Exception | None]) -> list[Exception | None]:
+    """Return the results of sorted entries in the order of `entries`."""
+    positions = sorted(range(len(entries)), key=lambda position: entries[position].row_key)
+    found = dict(zip(positions, results, strict=True))
+    return [found[position] for position in range(len(entries))]
 
 
 class _Success:

@@ -47,10 +47,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         wire: a serialized request with this entry alone; concatenated ones are a request with all their entries.
         mutations: number of mutations.
+        row_key: of the row.
     """
 
     wire: bytes
     mutations: int
+    row_key: bytes
 
 
 def timestamp_fields(micros: Sequence[int]) -> list[bytes]:
@@ -127,7 +129,7 @@ class Mutations:
 def _entries(row_keys: Sequence[bytes], mutations: Sequence[bytes], counts: Sequence[int]) -> list[Entry]:
     """Return an entry for each row key, its concatenated mutations and their number."""
     contents = list(map(b"".join, zip(ROW_KEY.of(row_keys), row_keys, mutations, strict=True)))
-    return list(map(Entry, map(add, ENTRY.of(contents), contents), counts))
+    return list(map(Entry, map(add, ENTRY.of(contents), contents), counts, row_keys))
 
 
 def _by_row(row_keys: list[bytes], mutations: list[bytes]) -> tuple[list[bytes], list[bytes], list[int]]:

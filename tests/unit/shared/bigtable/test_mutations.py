@@ -158,6 +158,31 @@ async def test_every_entry_gets_its_own_result() -> None:
     assert await result_codes(transport, make_entries(4)) == [None, "UNAVAILABLE", "ABORTED", "NOT_FOUND"]
 
 
+async def test_many_entries_are_sent_sorted_and_get_their_own_results() -> None:
+    entries = make_entries(1_000)  # "row 10" precedes "row 2"
+    by_key = sorted(entries, key=lambda entry: entry.row_key)
+    refused = {entry.row_key for entry in entries[::7]}
+    transport = FakeTransport(
+        {index: code_pb2.NOT_FOUND if each.row_key in refused else 0 for index, each in enumerate(by_key)}
+    )
+
+    found = await result_codes(transport, entries)
+
+    ((data, *_),) = transport.calls
+    assert [each.row_key for each in MutateRowsRequest.deserialize(data).entries] == [each.row_key for each in by_key]
+    assert by_key != entries
+    assert found == ["NOT_FOUND" if entry.row_key in refused else None for entry in entries]
+
+
+async def test_few_entries_are_sent_in_their_order() -> None:
+    transport = FakeTransport(dict.fromkeys(range(11), 0))
+
+    await result_codes(transport, make_entries(11))
+
+    ((data, *_),) = transport.calls
+    assert [each.row_key for each in MutateRowsRequest.deserialize(data).entries] == [b"row %d" % n for n in range(11)]
+
+
 @pytest.mark.parametrize("entries", [2, 200], ids=["small", "large"])
 async def test_stored_entries_may_lack_a_status(entries: int) -> None:
     class Transport:
