@@ -21,6 +21,7 @@ from shared.errors import QueryError
 T = TypeVar("T")
 
 _BATCH_ROWS = 2_048
+_INTERRUPT_EVERY = 0.1  # seconds
 _MISSING_TABLE = re.compile(r"Catalog Error: Table with name .* does not exist")
 
 
@@ -61,8 +62,9 @@ class Session:
         try:
             return working.result()
         except KeyboardInterrupt:
-            self._connection.interrupt()
-            wait([working])
+            while not working.done():
+                self._connection.interrupt()  # without effect before the query begins, so it is repeated
+                wait([working], _INTERRUPT_EVERY)
             raise
 
     @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from pytest_mock import MockerFixture
 
-from infra.export.sql.session import session
+from infra.export.sql.session import Session, session
 from shared.errors import QueryError
 from tests.support.samples import ROOT
 
@@ -52,6 +54,23 @@ def test_ctrl_c_ends_a_query() -> None:
             process.kill()
 
     assert (output, process.returncode) == ("interrupted\n", 0)
+
+
+def test_an_interruption_before_the_query_begins_is_repeated(mocker: MockerFixture) -> None:
+    class Interrupted(Future[None]):
+        def result(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    running = Interrupted()
+    connection = mocker.Mock(**{"extract_statements.return_value": ["select 1"]})
+    connection.interrupt.side_effect = lambda: connection.interrupt.call_count == 2 and running.set_result(None)
+    opened = Session(connection, {}, ())
+    mocker.patch.object(opened._worker, "submit", return_value=running)
+
+    with pytest.raises(KeyboardInterrupt):
+        opened.result("select 1")
+
+    assert connection.interrupt.call_count == 2
 
 
 def test_values_are_those_of_python() -> None:
