@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 
 OLD_PYTHON = { echo "found $$($(PYTHON) --version), expected Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 
-.PHONY: help setup run up test quick unit soak fuzz bench bench-preflight beam lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
+.PHONY: help setup run up test slow unit soak fuzz bench bench-preflight beam lint fmt bundle provision deploy publish aggregate docs screenshots protos requirements clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,13 +39,13 @@ up: $(READY) ## run the local stack until Ctrl-C (CONTRACT=, ARGS=--allow-change
 # lock of the coverage tracer locked, and all later tests would wait.
 PARALLEL := -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder --timeout-method=thread
 
-test: $(READY) ## run all tests, with coverage (WORKERS=)
-	$(BIN)/pytest $(PARALLEL) --durations=20 --cov --cov-report=term --cov-fail-under=90
+test: $(READY) ## run all tests except the slow ones, with coverage (WORKERS=)
+	$(BIN)/pytest $(PARALLEL) -m 'not slow' --durations=20 --cov --cov-report=term --cov-fail-under=90
 	@$(BIN)/coverage report --include='shared/*,functions/*' --fail-under=95 --format=total >/dev/null || \
 		{ echo "found less than 95 % coverage of shared/ and functions/, expected at least that" >&2; exit 1; }
 
-quick: $(READY) ## run all tests except the slow ones (WORKERS=)
-	$(BIN)/pytest $(PARALLEL) -q -m 'not slow'
+slow: $(READY) ## run the slow tests (WORKERS=)
+	$(BIN)/pytest $(PARALLEL) -m slow --durations=20
 
 unit: $(READY) ## run the unit tests (WORKERS=)
 	$(BIN)/pytest $(PARALLEL) -q tests/unit
