@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise, repeat
-from operator import sub
+from operator import add, sub
 from string import ascii_letters, digits
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -134,8 +134,8 @@ def cell_keys_of(
     if bucket == "hour":
         row_keys = [b"%b#%02d" % (key, time.hour) for key, time in zip(row_keys, times, strict=True)]
     # Formatting a list and splitting the text takes less time than formatting each number.
-    countdowns = _encode_integers([_COUNTDOWN - passed for passed in elapsed])[2:-1].split(b",1")
-    qualifiers = list(map(b"#".join, zip(countdowns, encoded_ids, strict=True)))
+    countdowns = _encode_integers([_COUNTDOWN - passed for passed in elapsed])[2:-1].replace(b",", b"#,") + b"#"
+    qualifiers = list(map(add, countdowns.split(b",1"), encoded_ids))
     starts = {day: (day - _EPOCH_ORDINAL) * MICROSECONDS_PER_DAY for day in prefixes}
     micros = [starts[day] + passed - passed % 1_000 for day, passed in zip(days, elapsed, strict=True)]
     return CellKeys(row_keys, qualifiers, micros)
