@@ -49,7 +49,7 @@ class Block(NamedTuple):
         """Yield parts of at most `max_events`, all of about the same size."""
         count = len(self.raws)
         part_count = -(-count // max_events)
-        size = -(-count // part_count)
+        size = -(-count // part_count) if count else 1
         for start in range(0, count, size):
             yield Block(self.raws[start : start + size], self.source, self.lines[start : start + size])
 

@@ -17,7 +17,7 @@ _PIECES = st.lists(
     st.one_of(
         st.builds(Record, st.just(b"1"), st.sampled_from(["a", "b"]), st.integers(1, 9)),
         st.builds(Unreadable, st.just("a"), st.integers(1, 9), st.just("found nothing"), st.just(b"")),
-        st.builds(lambda count: Block([b"%d" % at for at in range(count)], "a", range(count)), st.integers(1, 9)),
+        st.builds(lambda count: Block([b"%d" % at for at in range(count)], "a", range(count)), st.integers(0, 9)),
     )
 )
 
