@@ -272,6 +272,7 @@ def new_tables(settings: Settings, name: str) -> Settings:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_all_processes_end_with_an_interrupted_command(settings: Settings, number: signal.Signals) -> None:
     command = [str(ROOT / ".venv" / "bin" / "sluice"), "aggregate", "--engine", "beam", "--date", str(DAY)]
     with started(command, env={**os.environ, **variables_of(settings)}) as process:

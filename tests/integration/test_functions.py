@@ -157,6 +157,7 @@ async def test_an_unreachable_bigtable_is_a_503_after_the_deadline(
     assert (status, text) == (503, "not stored yet")
 
 
+@pytest.mark.slow
 async def test_a_shutdown_answers_unfinished_messages_with_503(
     settings: Settings, http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ async def pipelines(empty_instance: Settings) -> AsyncIterator[tuple[Pipeline, P
         await each.close()
 
 
+@pytest.mark.slow
 async def test_messages_reach_only_their_own_pipeline(pipelines: tuple[Pipeline, Pipeline]) -> None:
     default, shop = pipelines
     async with Publisher(default.settings) as publisher:
@@ -97,6 +98,7 @@ async def test_events_and_aggregates_are_those_of_their_own_pipeline(pipelines: 
     assert list(map(len, rejected)) == [1, 0]
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_replayed_by_their_own_pipeline(pipelines: tuple[Pipeline, Pipeline]) -> None:
     default, shop = pipelines
     letter = PubsubMessage(data=lines([music_event(1)]))

@@ -199,6 +199,7 @@ async def dead_letters(settings: Settings) -> AsyncIterator[tuple[Publisher, Sub
         yield publisher, subscriber, settings
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_published_again_with_their_original_attributes(
     dead_letters: tuple[Publisher, Subscriber, Settings], bigtable: Bigtable, corrected: Contract
 ) -> None:

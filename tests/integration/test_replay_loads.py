@@ -129,6 +129,7 @@ async def ingested(settings: Settings, path: Path) -> Any:
     return dump(settings, "events")
 
 
+@pytest.mark.slow
 async def test_a_dead_lettered_request_is_replayed_and_its_object_loaded_exactly_once(
     loads: Loads, bucket: Bucket, settings: Settings, other_settings: Settings, event_file: Path
 ) -> None:

@@ -89,6 +89,7 @@ async def test_messages_of_a_key_come_in_order(local: Local) -> None:
 
 
 @pytest.mark.google_differs("the nacked message comes after the following ones")
+@pytest.mark.slow
 async def test_a_nack_brings_the_following_messages_of_the_key_again(local: Local) -> None:
     await local.subscribe(enable_message_ordering=True)
     for number in range(4):
