@@ -61,7 +61,7 @@ async def mutate_rows(
 
 
 def _unsorted(entries: Sequence[Entry], results: Sequence[Exception | None]) -> list[Exception | None]:
-    """Return the results of sorted entries in the order of `entries`."""
+    """Return the results of sorted entries in the order of `entries`; equal keys keep their order in both sorts."""
     positions = sorted(range(len(entries)), key=lambda position: entries[position].row_key)
     found = dict(zip(positions, results, strict=True))
     return [found[position] for position in range(len(entries))]

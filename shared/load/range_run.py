@@ -16,7 +16,7 @@ from msgspec import structs
 from shared.ingest.pipeline import IngestPipeline
 from shared.load.objects import ReadRange
 from shared.pubsub.message import MAX_UNPACKED_BYTES
-from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable
+from shared.sources.records import MAX_QUOTED_BYTES, Record, Unreadable, batches_of
 from shared.tables.loads import MAX_PROBLEMS, Progress
 from shared.timestamps import now
 from shared.validation.results import Accepted, Finding, Rejected, Verdict
@@ -98,12 +98,13 @@ class RangeRun:
             await self._skip(self.progress.items)
         except OutOfTimeError:
             return False
+        unread = batches_of(self._items, _BATCH_ITEMS, _BATCH_BYTES)
         batches: deque[asyncio.Task[Progress]] = deque()
         saved, ended = time.monotonic(), False
         try:
             while not ended and time.monotonic() < self._deadline:
                 try:
-                    batch = await _in_thread(partial(_next_batch, self._items))
+                    batch = await _in_thread(partial(next, unread, []))
                 except OutOfTimeError:
                     break
                 if batch:
@@ -181,14 +182,3 @@ async def _in_thread(call: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([running])
         raise
-
-
-def _next_batch(items: Iterator[Record | Unreadable]) -> Batch:
-    batch: list[Record | Unreadable] = []
-    size = 0
-    for item in items:
-        batch.append(item)
-        size += len(item.raw)
-        if len(batch) == _BATCH_ITEMS or size >= _BATCH_BYTES:
-            break
-    return batch

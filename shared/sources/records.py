@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -70,6 +70,13 @@ class Unreadable(NamedTuple):
     raw: bytes
 
 
+class _HasRaw(Protocol):
+    @property
+    def raw(self) -> bytes: ...
+
+
+Item = TypeVar("Item", bound=_HasRaw)
+
 # A reader that finds many events at once yields them as a block.
 Piece = Block | Record | Unreadable
 
@@ -112,3 +119,17 @@ def blocks_of(pieces: Iterable[Piece], max_events: int) -> Iterator[Block | Unre
 
 def _block(records: Sequence[Record]) -> Block:
     return Block([record.raw for record in records], records[0].source, [record.line for record in records])
+
+
+def batches_of(items: Iterable[Item], max_items: int, max_bytes: int) -> Iterator[list[Item]]:
+    """Yield items in batches of at most `max_items`; a batch that reaches `max_bytes` ends earlier."""
+    batch: list[Item] = []
+    size = 0
+    for item in items:
+        batch.append(item)
+        size += len(item.raw)
+        if len(batch) == max_items or size >= max_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from threading import Event
@@ -19,6 +19,7 @@ from shared.contracts.model import Contract
 from shared.errors import ContractError, SourceError
 from shared.sources.columns import columns
 from shared.sources.files import SourceReader
+from shared.sources.records import batches_of
 from shared.tables.rejected import RejectedEvent
 from shared.validation.validator import Validator
 
@@ -26,7 +27,7 @@ from shared.validation.validator import Validator
 MAX_SECONDS = 20.0
 # Bytes per read of a file. Compressed data can expand a thousandfold, and the time limit is checked at each read.
 _READ_BYTES = 16 * 1024
-# Rejected events that are validated together, and their bytes.
+# Rejected events, and their bytes, that are validated between two checks of the time limit.
 _BATCH_EVENTS, _BATCH_BYTES = 1_000, 1024 * 1024
 # Bounds of an edited contract. A dotted key takes quadratic time, 5 s at this size. RE2 compiles a pattern in up to
 # 50 ms, to several megabytes.
@@ -129,7 +130,7 @@ def validate_rejected(events: Sequence[RejectedEvent], text: str, clock: Clock) 
     """
     validator, outcomes = Validator(_edited_contract(text)), Outcomes()
     try:
-        for batch in _batches(events):
+        for batch in batches_of(events, _BATCH_EVENTS, _BATCH_BYTES):
             clock.check()
             verdicts = validator.validate_all([event.raw for event in batch], [event.publish_time for event in batch])
             for event, verdict in zip(batch, verdicts, strict=True):
@@ -137,20 +138,6 @@ def validate_rejected(events: Sequence[RejectedEvent], text: str, clock: Clock) 
     except TimeIsUpError:
         outcomes.is_complete = False
     return outcomes
-
-
-def _batches(events: Iterable[RejectedEvent]) -> Iterator[list[RejectedEvent]]:
-    """Yield the events in batches: few if they are large, since the time limit is only checked between two batches."""
-    batch: list[RejectedEvent] = []
-    size = 0
-    for event in events:
-        batch.append(event)
-        size += len(event.raw)
-        if len(batch) == _BATCH_EVENTS or size >= _BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _edited_contract(text: str) -> Contract:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sources.files import SourceReader
-from shared.sources.records import Block, Piece, Record, Unreadable, blocks_of, records_of
+from shared.sources.records import Block, Piece, Record, Unreadable, batches_of, blocks_of, records_of
 from tests.support.open_files import open_files
 
 _PIECES = st.lists(
@@ -44,6 +44,14 @@ def test_gathered_events_of_a_megabyte_end_a_block() -> None:
     blocks = [each for each in blocks_of(large, 1_000) if isinstance(each, Block)]
 
     assert [list(block.lines) for block in blocks] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_batch_has_many_small_items_or_few_large_ones() -> None:
+    small = [Record(b"1", "stdin", number) for number in range(2_500)]
+    large = [Record(b"1" * 600_000, "stdin", number) for number in range(5)]
+
+    assert [len(batch) for batch in batches_of(small, 1_000, 2**20)] == [1_000, 1_000, 500]
+    assert [len(batch) for batch in batches_of(large, 1_000, 2**20)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(
